@@ -1,0 +1,27 @@
+"""GoogLeNet (Inception v1, arXiv 1409.4842) in Keras 3, from training to the phone."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {  # public name: the module it lives in; imported when first used
+    "Architecture": "architecture.variants",
+    "VARIANTS": "architecture.variants",
+    "parameters": "architecture.arithmetic",
+    "macs": "architecture.arithmetic",
+    "build": "network.build",
+    "Classifier": "classifier",
+    "open_dataset": "data.sources",
+    "TrainConfig": "training.config",
+    "train": "training.fit",
+    "evaluate": "evaluation.evaluate",
+    "predict": "evaluation.predict",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

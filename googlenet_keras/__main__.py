@@ -1,0 +1,33 @@
+"""python -m googlenet_keras describe | evaluate | predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tyro
+
+from googlenet_keras.commands.describe import Describe
+from googlenet_keras.commands.evaluate import Evaluate
+from googlenet_keras.commands.predict import Predict
+from googlenet_keras.errors import run_script
+
+COMMANDS = {"describe": Describe, "evaluate": Evaluate, "predict": Predict}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command that `arguments`, or sys.argv, name."""
+    tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        args=arguments,
+        prog="googlenet_keras",
+        description="GoogLeNet in Keras 3, from training to the phone.",
+    ).run()
+
+
+def console() -> None:
+    """The installed command `googlenet_keras`."""
+    run_script(main)
+
+
+if __name__ == "__main__":
+    console()

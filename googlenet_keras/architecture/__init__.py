@@ -1,0 +1,1 @@
+"""What GoogLeNet is, in numbers: rows, variants, cost. Standard library only."""

@@ -1,0 +1,34 @@
+"""Sizes and padding of windows that slide over one axis."""
+
+from __future__ import annotations
+
+
+def convolution_padding(
+    size: int, kernel: int, stride: int, rule: str
+) -> tuple[int, int]:
+    """Zeros before and after an axis of `size` values.
+
+    rule: "symmetric" pads (kernel - 1) / 2 on both sides, as Caffe and PyTorch do;
+    "same" pads what TensorFlow's SAME does: 2 before and 3 after for 7x7/2 on 224.
+    """
+    if rule == "symmetric":
+        return (kernel - 1) // 2, (kernel - 1) // 2
+    return _same(size, kernel, stride)
+
+
+def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, int]:
+    """Padding of max pooling. "symmetric" is Caffe's ceil mode: at the end only."""
+    if stride == 1 or rule == "same":
+        return _same(size, window, stride)
+    outputs = -(-max(size - window, 0) // stride) + 1
+    return 0, max((outputs - 1) * stride + window - size, 0)
+
+
+def outputs(size: int, window: int, stride: int, padding: tuple[int, int]) -> int:
+    """How many windows fit on a padded axis."""
+    return (size + sum(padding) - window) // stride + 1
+
+
+def _same(size: int, window: int, stride: int) -> tuple[int, int]:
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,88 @@
+"""The kinds of row that make up a network; a row is data and builds nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A square convolution, then normalisation where the variant has it, then ReLU."""
+
+    name: str
+    filters: int
+    kernel: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each square window."""
+
+    name: str
+    window: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class ResponseNorm:
+    """Local response normalisation across channels."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Inception:
+    """One module; the fields are Table 1's columns, each a number of filters."""
+
+    name: str
+    conv1x1: int
+    reduce3x3: int
+    conv3x3: int
+    reduce5x5: int
+    conv5x5: int
+    pool_proj: int
+
+    @property
+    def filters(self) -> int:
+        """Channels of the four branches side by side."""
+        return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
+
+    def branches(self, wide_kernel: int) -> tuple[tuple[Conv | MaxPool, ...], ...]:
+        """The four branches in the order in which they are joined.
+
+        wide_kernel: side of the third branch's kernel, 5 in the paper.
+        """
+        name = self.name
+        return (
+            (Conv(f"{name}_1x1", self.conv1x1, 1),),
+            (
+                Conv(f"{name}_3x3_reduce", self.reduce3x3, 1),
+                Conv(f"{name}_3x3", self.conv3x3, 3),
+            ),
+            (
+                Conv(f"{name}_5x5_reduce", self.reduce5x5, 1),
+                Conv(f"{name}_5x5", self.conv5x5, wide_kernel),
+            ),
+            (
+                MaxPool(f"{name}_pool", 3, 1),
+                Conv(f"{name}_pool_proj", self.pool_proj, 1),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class AuxiliaryHead:
+    """A classifier on the output of module `after`, used in training only.
+
+    Average pooling, a 1x1 convolution of `filters`, a dense layer of `units`, dropout
+    and the logits (section 5 of the paper).
+    """
+
+    name: str
+    after: str
+    filters: int
+    units: int
+
+
+Row = Conv | MaxPool | ResponseNorm | Inception

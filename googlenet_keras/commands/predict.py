@@ -1,0 +1,30 @@
+"""`predict`: what a Classifier sees in image files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Predict:
+    """The likeliest labels of image files, with probabilities."""
+
+    run_folder: Annotated[Path, tyro.conf.Positional]
+    """A run, or a folder with a saved classifier."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Image files, or folders of them: JPEG, PNG, GIF, BMP, WebP."""
+    top: int = 5
+    """Labels per image."""
+
+    def run(self) -> None:
+        """Prints the table. Raises UserError."""
+        from googlenet_keras.classifier import Classifier
+        from googlenet_keras.evaluation.predict import predict
+        from googlenet_keras.evaluation.tables import print_predictions
+
+        classifier = Classifier.load(self.run_folder)
+        print_predictions(predict(classifier, self.images, self.top))

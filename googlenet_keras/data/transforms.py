@@ -1,0 +1,154 @@
+"""One image in, one image out; every random choice is a function of its seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+Seed = tf.Tensor
+"""Two integers; the same seed gives the same choice."""
+
+BRIGHTNESS, CONTRAST, SATURATION = range(3)
+
+
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """The image in `encoded` bytes: [h, w, 3] uint8 RGB; the first frame of a GIF."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The geometry of evaluation: a centre crop, then an antialiased resize.
+
+    The crop has the input's aspect ratio and keeps `crop_fraction` of the largest such
+    window: 0.875 on a square input is the usual resize to 256 and crop of 224.
+    """
+
+    height: int
+    width: int
+    crop_fraction: float
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        """[h, w, 3] uint8 to [height, width, 3] float32, still in 0..255."""
+        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        target = tf.constant([self.height, self.width], tf.float32)
+        scale = self.crop_fraction * tf.reduce_min(size / target)
+        window = tf.maximum(tf.cast(tf.round(target * scale), tf.int32), 1)
+        start = (tf.shape(image)[:2] - window) // 2
+        crop = tf.slice(image, tf.concat([start, [0]], 0), tf.concat([window, [3]], 0))
+        return resize(crop, self.height, self.width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {
+            "height": self.height,
+            "width": self.width,
+            "crop_fraction": self.crop_fraction,
+        }
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Section 6 of the paper: random crop, mirror, photometric distortion.
+
+    crop_area: the smallest part of the image's area. crop_aspect: the aspect ratio lies
+    between 1 / crop_aspect and crop_aspect times the input's. color_jitter: largest
+    relative change of brightness, contrast and saturation.
+    """
+
+    height: int
+    width: int
+    crop_area: float
+    crop_aspect: float
+    mirror: bool
+    color_jitter: float
+    random_interpolation: bool
+
+    def __call__(self, image: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """[h, w, 3] uint8 to [height, width, 3] float32 in 0..255."""
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+        aspect = self.width / self.height
+        window = random_window(
+            tf.shape(image), seeds[0], self.crop_area, self.crop_aspect, aspect
+        )
+        crop = tf.slice(image, *window)
+        image = self._resize(crop, seeds[1])
+        if self.mirror:
+            image = tf.image.stateless_random_flip_left_right(image, seeds[2])
+        if self.color_jitter:
+            image = jitter_colors(image, seeds[3], self.color_jitter)
+        return image
+
+    def _resize(self, crop: tf.Tensor, seed: Seed) -> tf.Tensor:
+        if not self.random_interpolation:
+            return resize(crop, self.height, self.width)
+        methods = ("bilinear", "area", "nearest", "bicubic")
+        choice = tf.random.stateless_uniform([], seed, 0, len(methods), tf.int32)
+        size = (self.height, self.width)
+        return tf.switch_case(
+            choice, [lambda m=m: resize(crop, *size, m) for m in methods]
+        )
+
+
+def resize(
+    image: tf.Tensor, height: int, width: int, method: str = "bilinear"
+) -> tf.Tensor:
+    """[h, w, 3] to [height, width, 3] float32 in 0..255; antialiased."""
+    resized = tf.image.resize(image, (height, width), method, antialias=True)
+    resized = tf.clip_by_value(tf.cast(resized, tf.float32), 0.0, 255.0)
+    return tf.ensure_shape(resized, [height, width, 3])
+
+
+def random_window(
+    shape: tf.Tensor, seed: Seed, area: float, distortion: float, aspect: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """(begin, size) of a random crop of an image of `shape`, for tf.slice.
+
+    Its area is uniform in `area`..1 of the image's, its aspect ratio `aspect` times a
+    factor between 1 / `distortion` and `distortion`.
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        tf.zeros([1, 0, 4]),
+        seed=seed,
+        min_object_covered=0.0,
+        aspect_ratio_range=(aspect / distortion, aspect * distortion),
+        area_range=(area, 1.0),
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return begin, tf.concat([size[:2], [3]], 0)
+
+
+def jitter_colors(image: tf.Tensor, seed: Seed, strength: float) -> tf.Tensor:
+    """Changes brightness, contrast and saturation in random order (arXiv 1312.5402).
+
+    image: [h, w, 3] float32 in 0..255. Each is blended with black, its mean grey or its
+    grey image by a factor uniform in 1 - strength..1 + strength.
+    """
+    order_seed, factor_seed = tf.unstack(
+        tf.random.experimental.stateless_split(seed, 2)
+    )
+    order = tf.random.experimental.stateless_shuffle(tf.range(3), seed=order_seed)
+    factors = tf.random.stateless_uniform(
+        [3], factor_seed, 1.0 - strength, 1.0 + strength
+    )
+    for step in range(3):
+        image = _blended(image, order[step], factors[step])
+    return image
+
+
+def _blended(image: tf.Tensor, kind: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    grey = tf.image.rgb_to_grayscale(image)
+    base = tf.switch_case(
+        kind,
+        {
+            BRIGHTNESS: lambda: tf.zeros_like(image),
+            CONTRAST: lambda: tf.zeros_like(image) + tf.reduce_mean(grey),
+            SATURATION: lambda: tf.zeros_like(image) + grey,
+        },
+    )
+    return tf.clip_by_value(base + factor * (image - base), 0.0, 255.0)

@@ -1,0 +1,1 @@
+"""A Classifier is measured and used."""

@@ -1,0 +1,46 @@
+"""The end of a run: final figures on images it never trained on, and the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from googlenet_keras import records
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.sources import Dataset
+from googlenet_keras.evaluation import plots
+from googlenet_keras.evaluation.evaluate import evaluate
+
+
+def conclude(
+    folder: Path,
+    classifier: Classifier,
+    dataset: Dataset,
+    best_epoch: int,
+    stopwatch: records.Stopwatch,
+) -> dict[str, Any]:
+    """Evaluates the saved classifier, draws plots/ and writes and gives result.json."""
+    lines = records.read_lines(folder / records.METRICS)
+    validation = evaluate(classifier, dataset, "validation")
+    test = evaluate(classifier, dataset, "test") if dataset.test else None
+    pictures = folder / records.PLOTS
+    pictures.mkdir(exist_ok=True)
+    plots.curves(lines, pictures / "curves.png")
+    plots.confusion_matrix(
+        validation.confusion(),
+        classifier.labels,
+        len(validation.labels),
+        pictures / "confusion_matrix.png",
+    )
+    plots.predictions(
+        classifier, dataset.validation, validation, pictures / "predictions.png"
+    )
+    result = {
+        "validation": validation.figures(),
+        "test": test.figures() if test else None,
+        "epochs": len(lines),
+        "best_epoch": best_epoch,
+        **stopwatch.figures(),
+    }
+    records.write_json(folder / records.RESULT, result)
+    return result

@@ -1,0 +1,1 @@
+"""An Architecture becomes a Keras functional model."""

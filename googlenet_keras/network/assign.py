@@ -1,0 +1,47 @@
+"""Weights by name: every one read once, every one written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from googlenet_keras.errors import UserError
+
+
+def named_weights(network: keras.Model) -> dict[str, np.ndarray]:
+    """Every weight of `network` by its path, such as "inception_3a_1x1/kernel"."""
+    return {v.path: np.asarray(v) for v in network.weights}
+
+
+def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
+    """Gives every weight of `network` the value of its name.
+
+    Raises UserError that lists what is missing, left over or misshapen; nothing is
+    assigned then.
+    """
+    variables = {v.path: v for v in network.weights}
+    misshapen = [
+        f"{name} is {weights[name].shape}, not {tuple(variables[name].shape)}"
+        for name in variables.keys() & weights.keys()
+        if weights[name].shape != tuple(variables[name].shape)
+    ]
+    problems = {
+        "missing": sorted(variables.keys() - weights.keys()),
+        "left over": sorted(weights.keys() - variables.keys()),
+        "misshapen": sorted(misshapen),
+    }
+    if any(problems.values()):
+        raise UserError("these weights are another network's: " + _listed(problems))
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+
+
+def _listed(problems: Mapping[str, list[str]], most: int = 3) -> str:
+    parts = []
+    for kind, names in problems.items():
+        if names:
+            more = f" and {len(names) - most} more" if len(names) > most else ""
+            parts.append(f"{kind}: {', '.join(names[:most])}{more}")
+    return "; ".join(parts) + "."

@@ -1,0 +1,152 @@
+"""What a run leaves behind, as JSON and JSON lines, and how it is put there."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from googlenet_keras.errors import UserError
+
+CONFIG = "config.json"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+RESULT = "result.json"
+CLASSIFIER = "classifier"
+PLOTS = "plots"
+TENSORBOARD = "tensorboard"
+PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn")
+
+
+class Stopwatch:
+    """Wall and CPU seconds since it was made; the process's peak memory."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def figures(self) -> dict[str, float]:
+        """{"seconds", "cpu_seconds", "peak_megabytes"}; the peak is the process's."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        bytes_each = 1 if sys.platform == "darwin" else 1024
+        return {
+            "seconds": round(time.perf_counter() - self._wall, 3),
+            "cpu_seconds": round(time.process_time() - self._cpu, 3),
+            "peak_megabytes": round(peak * bytes_each / 1e6, 1),
+        }
+
+
+def create_run(folder: Path) -> Path:
+    """Makes the empty folder of a new run. Raises UserError if it exists already."""
+    if folder.exists():
+        raise UserError(
+            f"a run folder is never overwritten, and {folder} exists; choose another "
+            "--run-folder or remove it."
+        )
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"the run folder must be writable; {folder} cannot be made: "
+            f"{error.strerror}. Choose another --run-folder."
+        ) from error
+    return folder
+
+
+def open_run(folder: Path) -> Path:
+    """The folder if it holds a run with a classifier. Raises UserError."""
+    if not folder.is_dir():
+        raise UserError(f"a run is a folder that train.py made; {folder} is none.")
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"a run folder holds {CONFIG}; {folder} does not. Name the folder that "
+            "train.py printed, such as runs/digits-bn-..."
+        )
+    return folder
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes `data` whole or not at all: a temporary file, synced, then renamed."""
+    write_bytes(path, (json.dumps(data, indent=2) + "\n").encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes `data` whole or not at all. Raises UserError where the disk refuses."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in `path`. Raises UserError where there is none."""
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} holds no JSON: {error}.") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} holds JSON, but no object.")
+    return data
+
+
+def append_line(path: Path, data: Mapping[str, Any]) -> None:
+    """Adds one JSON object as a line of its own."""
+    with path.open("a") as file:
+        file.write(json.dumps(data) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON lines file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor and commit: what a result depends on beside its options."""
+    return {
+        "python": sys.version.split()[0],
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "system": " ".join(os.uname()[0:3:2]),
+        "processor": _cpu_field("model name") or os.uname().machine,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "commit": commit(),
+    }  # fmt: skip
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of the processor, as Linux names them; empty elsewhere."""
+    return frozenset((_cpu_field("flags") or "").split())
+
+
+def commit() -> str | None:
+    """The git commit of this program, "-dirty" appended where files differ from it."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(
+            command, cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _cpu_field(name: str) -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    values = (line.partition(":") for line in lines)
+    return next((v.strip() for key, _, v in values if key.strip() == name), None)

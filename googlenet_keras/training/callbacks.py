@@ -1,0 +1,219 @@
+"""What happens beside the steps: averaging, saving, watching, writing down."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from googlenet_keras import records
+from googlenet_keras.errors import UserError
+
+STUCK = 0.99  # of chance's cross-entropy: a head above this has learnt nothing
+STUCK_STEPS = 300  # after warm-up, before a head that learns nothing is called dead
+
+
+class AverageWeights(keras.callbacks.Callback):
+    """Keeps a moving average of every weight and validates with it (Polyak averaging).
+
+    The average moves by 1 / min(horizon, (10 + t) / 9) at step t, so the first weights
+    are soon forgotten. Batch normalisation's statistics are averaged with the weights
+    they belong to. The averages are in the network from the start of validation to the
+    start of the next epoch, and after training.
+    """
+
+    def __init__(self, horizon_steps: float) -> None:
+        super().__init__()
+        self.horizon_steps = max(horizon_steps, 1.0)
+        self.swapped_in = False
+
+    def on_train_begin(self, logs=None) -> None:
+        """Starts the averages at the first weights."""
+        self._live = [v.value for v in self.model.weights]
+        self._averages = [tf.Variable(v) for v in self._live]
+        self._step = 0
+        self._update = tf.function(self._move)
+        self._swap = tf.function(self._exchange)
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """Moves the averages towards the weights."""
+        self._step += 1
+        rate = 1.0 / min(self.horizon_steps, (10 + self._step) / 9)
+        self._update(tf.constant(rate, tf.float32))
+
+    def on_test_begin(self, logs=None) -> None:
+        """Validation sees the averages."""
+        self._bring(averages=True)
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Training goes on with the weights themselves."""
+        self._bring(averages=False)
+
+    def on_train_end(self, logs=None) -> None:
+        """The averages are the result."""
+        self._bring(averages=True)
+
+    def _bring(self, averages: bool) -> None:
+        if self.swapped_in is not averages:
+            self._swap()
+            self.swapped_in = averages
+
+    def _move(self, rate) -> None:
+        for average, live in zip(self._averages, self._live, strict=True):
+            average.assign_add(rate * (live - average))
+
+    def _exchange(self) -> None:
+        for average, live in zip(self._averages, self._live, strict=True):
+            kept = tf.identity(live)
+            live.assign(tf.identity(average))
+            average.assign(kept)
+
+
+class SaveBest(keras.callbacks.Callback):
+    """Calls `save` after each epoch whose validation main top-1 is the best so far.
+
+    The later of equals is the best: its learning rate was lower.
+    """
+
+    def __init__(self, save: Callable[[], None]) -> None:
+        super().__init__()
+        self._save = save
+        self.best = -math.inf
+        self.best_epoch = 0
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Compares and saves."""
+        if logs["val_main_top1"] >= self.best:
+            self.best, self.best_epoch = logs["val_main_top1"], epoch + 1
+            self._save()
+
+
+class WatchLearning(keras.callbacks.Callback):
+    """Stops a run whose loss is not finite or whose main head does not learn.
+
+    chance: the cross-entropy of always answering the classes' frequencies.
+    """
+
+    def __init__(self, chance: float, warmup_steps: int, heads: Sequence[str]) -> None:
+        super().__init__()
+        self._chance = chance
+        self._from_step = warmup_steps
+        self._heads = heads
+        self._steps = self._stuck_steps = 0
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """Raises UserError for a loss that is not finite."""
+        self._steps += 1
+        if not math.isfinite(logs["loss"]):
+            raise UserError(
+                f"the loss must stay finite; at step {self._steps} it was "
+                f"{logs['loss']}. Lower --learning-rate, lengthen --warmup-epochs or "
+                "lower --clip-norm; with mixed_float16, try --precision float32."
+            )
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Raises UserError for a main head that has learnt nothing for long."""
+        learnt = {h: logs[f"{h}_cross_entropy"] < STUCK * self._chance
+                  for h in self._heads}  # fmt: skip
+        after = self._steps - self._from_step
+        if learnt["main"] or after < STUCK_STEPS:
+            return
+        raise UserError(self._message(epoch + 1, logs, learnt))
+
+    def _message(self, epoch: int, logs: dict, learnt: dict[str, bool]) -> str:
+        losses = ", ".join(f"{h} {logs[f'{h}_cross_entropy']:.3f}" for h in self._heads)
+        alive = [head for head, ok in learnt.items() if ok]
+        what = (
+            f"the main head is dead while {' and '.join(alive)} learnt"
+            if alive
+            else "no head learns"
+        )
+        return (
+            f"{what}: after epoch {epoch} the cross-entropies are {losses}, and "
+            f"chance is {self._chance:.3f}. Lower --learning-rate, lengthen "
+            "--warmup-epochs, use --initialization he or --variant bn."
+        )
+
+
+class WriteMetrics(keras.callbacks.Callback):
+    """Appends a line per epoch to metrics.jsonl: every figure of every head."""
+
+    def __init__(self, path: Path, heads: Sequence[str], images: int) -> None:
+        super().__init__()
+        self._path = path
+        self._heads = heads
+        self._images = images
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Starts the clock."""
+        self._began = self._trained = time.perf_counter()
+
+    def on_test_begin(self, logs=None) -> None:
+        """Training's part of the epoch is over."""
+        self._trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Writes the line, and adds images per second to the bar."""
+        speed = self._images / max(self._trained - self._began, 1e-9)
+        logs["images_per_second"] = speed
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        line = {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "seconds": round(time.perf_counter() - self._began, 3),
+            "images_per_second": round(speed, 1),
+            "train": self._figures(logs, ""),
+            "validation": self._figures(logs, "val_"),
+        }
+        records.append_line(self._path, line)
+
+    def _figures(self, logs: dict, prefix: str) -> dict[str, Any]:
+        heads = {h: _head_figures(logs, f"{prefix}{h}_") for h in self._heads}
+        return {"loss": logs[f"{prefix}loss"], **heads}
+
+
+class ShortBar(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar with the figures that fit on a line."""
+
+    def __init__(self, images_per_step: int) -> None:
+        super().__init__()
+        self._images_per_step = images_per_step
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Starts the clock and a new bar."""
+        self._began = time.perf_counter()
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """Moves the bar."""
+        seconds = time.perf_counter() - self._began
+        done = (batch + 1) * self._images_per_step
+        super().on_train_batch_end(batch, _short(logs, done / seconds))
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Ends the bar with the validation's figures."""
+        super().on_epoch_end(epoch, _short(logs, logs["images_per_second"]))
+
+
+def _short(logs: dict, images_per_second: float) -> dict[str, float]:
+    shown = {
+        "loss": "loss",
+        "main_top1": "top1",
+        "val_main_top1": "val_top1",
+        "val_main_cross_entropy": "val_loss",
+    }
+    short = {label: logs[key] for key, label in shown.items() if key in logs}
+    return short | {"images/s": images_per_second}
+
+
+def _head_figures(logs: dict, prefix: str) -> dict[str, float | None]:
+    return {
+        "top1": logs[f"{prefix}top1"],
+        "top5": logs.get(f"{prefix}top5"),
+        "loss": logs[f"{prefix}cross_entropy"],
+    }

@@ -1,0 +1,157 @@
+"""Every hyper-parameter of a run: value, unit, help and check."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from googlenet_keras.architecture.arithmetic import sides
+from googlenet_keras.architecture.variants import Architecture, architecture
+from googlenet_keras.errors import UserError
+
+Switch = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class Between:
+    """The rule that a number lies in [low, high]; `open_low` leaves `low` out."""
+
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+
+    def __str__(self) -> str:
+        lower = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
+        return lower + (f" and at most {self.high:g}" if self.high < math.inf else "")
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` keeps the rule; not-a-number never does."""
+        above = value > self.low if self.open_low else value >= self.low
+        return above and value <= self.high
+
+
+POSITIVE = Between(0, open_low=True)
+FRACTION = Between(0, 1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of one training run. Raises UserError where a value breaks its rule."""
+
+    dataset: str = "digits"
+    """digits, a folder of class folders, or the name of a TFDS data set."""
+    data_dir: Path | None = None
+    """Folder of prepared TFDS data; none: TFDS's own."""
+    download: bool = False
+    """Let TFDS download and prepare the data set."""
+    validation_fraction: Annotated[float, Between(0.01, 0.9)] = 0.2
+    """Part of the images kept for validation where there is no such split (0..1)."""
+    recipe: str = "modern"
+    """Where the other defaults come from: modern, paper, caffe_quick, smoke."""
+    variant: str = "bn"
+    """Network: bn, paper, torchvision or slim."""
+    width: Annotated[float, POSITIVE] = 1.0
+    """Factor on every filter count, rounded to multiples of 8."""
+    image_size: tuple[int, ...] = ()
+    """Pixels, one number or height and width; none: 64 for digits, else 224."""
+    run_folder: Path | None = None
+    """Where everything goes; none: runs/<dataset>-<variant>-<time>."""
+
+    epochs: Annotated[int | None, Between(1)] = None
+    """Passes over the training images; none: 12 for digits, else 25."""
+    batch_size: Annotated[int, Between(1)] = 32
+    """Images per step."""
+    learning_rate: Annotated[float | None, POSITIVE] = None
+    """Peak learning rate; none: 0.05 with batch normalisation, 0.01 without."""
+    schedule: Literal["cosine", "step", "poly"] = "cosine"
+    """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
+    warmup_epochs: Annotated[float, Between(0)] = 2.0
+    """Epochs of linear rise from 0 to the peak learning rate."""
+    momentum: Annotated[float, Between(0, 0.9999)] = 0.9
+    """SGD momentum (0..1)."""
+    nesterov: bool = True
+    """Nesterov's momentum."""
+    weight_decay: Annotated[float, Between(0)] = 5e-4
+    """L2 decay of kernels, added to the gradient."""
+    bias_learning_rate: Annotated[float, POSITIVE] = 1.0
+    """Factor on the learning rate of biases (Caffe: 2)."""
+    clip_norm: Annotated[float, Between(0)] = 5.0
+    """Largest norm of the whole gradient; 0: not limited."""
+    label_smoothing: Annotated[float, Between(0, 0.99)] = 0.1
+    """Part of each label spread over all classes (0..1)."""
+    main_weight: Annotated[float, Between(0)] = 1.0
+    """Weight of the main head's loss."""
+    aux1_weight: Annotated[float, Between(0)] = 0.3
+    """Weight of the loss of the auxiliary head on 4a."""
+    aux2_weight: Annotated[float, Between(0)] = 0.3
+    """Weight of the loss of the auxiliary head on 4d."""
+    average_epochs: Annotated[float, Between(0)] = 1.0
+    """Horizon in epochs of the weights' running (Polyak) average; 0: not averaged."""
+    initialization: Literal["he", "caffe"] = "he"
+    """First weights: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
+
+    crop_area: Annotated[float | None, Between(0.01, 1)] = None
+    """Smallest area of a training crop (0..1); none: 0.7 for digits, else 0.25."""
+    crop_aspect: Annotated[float, Between(1)] = 4 / 3
+    """Largest distortion of a training crop's aspect ratio."""
+    mirror: Switch = "auto"
+    """Mirror half of the training images; auto: not digits."""
+    color_jitter: Annotated[float, FRACTION] = 0.0
+    """Largest change of brightness, contrast and saturation (0..1)."""
+    random_interpolation: bool = False
+    """Resize training crops by bilinear, area, nearest or cubic at random."""
+    crop_fraction: Annotated[float | None, Between(0.1, 1)] = None
+    """Side of evaluation's centre crop (0..1); none: 1 for digits, else 0.875."""
+
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    """Arithmetic; auto: what this machine computes fastest."""
+    xla: Switch = "auto"
+    """Compile with XLA; auto: on a GPU only."""
+    seed: Annotated[int, Between(0, 2**31 - 1)] = 0
+    """Of first weights, order, crops and dropout."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self), include_extras=True)
+        for field in dataclasses.fields(self):
+            _check(field.name, getattr(self, field.name), hints[field.name])
+        architecture(self.variant)
+        if self.image_size:
+            sides(self.image_size)
+        if not self.main_weight + self.aux1_weight + self.aux2_weight:
+            raise UserError("at least one head's loss weight must be above 0.")
+
+    def architecture(self) -> Architecture:
+        """The network these options ask for."""
+        return architecture(self.variant).widened(self.width)
+
+    def loss_weights(self) -> dict[str, float]:
+        """By head: main, aux1, aux2."""
+        return {
+            "main": self.main_weight,
+            "aux1": self.aux1_weight,
+            "aux2": self.aux2_weight,
+        }
+
+    def resolved(self, defaults: typing.Mapping[str, Any]) -> TrainConfig:
+        """Every option left to the data set takes its value from `defaults`."""
+        open_values = (None, (), "auto")
+        rate = 0.05 if self.architecture().batch_norm else 0.01
+        chosen = {"learning_rate": rate} | dict(defaults)
+        filled = {k: v for k, v in chosen.items() if getattr(self, k) in open_values}
+        return replace(self, **filled)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values by option name."""
+        data = dataclasses.asdict(self)
+        return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+
+
+def _check(name: str, value: Any, hint: Any) -> None:
+    rules = [x for x in typing.get_args(hint) if isinstance(x, Between)]
+    for rule in rules if value is not None else ():
+        if not rule.holds(value):
+            raise UserError(f"{name} must be {rule}; received {value}.")

@@ -1,0 +1,57 @@
+"""What this machine computes fastest, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from googlenet_keras import records
+
+HALF_PRECISION_GPU = (7, 0)  # compute capability of the first tensor cores (Volta)
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+
+
+def choose_precision(wanted: str) -> tuple[str, str]:
+    """(policy, reason) for "auto", or the policy that was asked for."""
+    if wanted != "auto":
+        return wanted, "as asked for"
+    gpu = _gpu_capability()
+    if gpu is not None:
+        known = f"the GPU has compute capability {gpu[0]}.{gpu[1]}"
+        if gpu >= HALF_PRECISION_GPU:
+            return "mixed_float16", known
+        return "float32", f"{known}, below 7.0"
+    flags = [flag for flag in BFLOAT16_FLAGS if flag in records.cpu_flags()]
+    if flags:
+        return "mixed_bfloat16", f"no GPU, and the processor has {flags[0]}"
+    return "float32", "no GPU, and the processor has neither AVX512_BF16 nor AMX"
+
+
+def choose_xla(wanted: str) -> bool:
+    """Whether to compile with XLA; on a CPU it is slower than the oneDNN kernels."""
+    if wanted != "auto":
+        return wanted == "on"
+    return _gpu_capability() is not None
+
+
+@contextmanager
+def precision_policy(name: str) -> Iterator[None]:
+    """Keras's global dtype policy within the block."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _gpu_capability() -> tuple[int, int] | None:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return None
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return details.get("compute_capability", (0, 0))

@@ -1,0 +1,176 @@
+"""One training run, from options to a Classifier."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from googlenet_keras import records
+from googlenet_keras.architecture.arithmetic import sides
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data import pipeline
+from googlenet_keras.data.sources import Dataset, open_dataset
+from googlenet_keras.data.transforms import Augmentation, Preprocessing
+from googlenet_keras.network.build import build
+from googlenet_keras.training import callbacks as watch
+from googlenet_keras.training import device, losses, schedules
+from googlenet_keras.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training: its folder, data and options, and the best Classifier."""
+
+    folder: Path
+    dataset: Dataset
+    config: TrainConfig
+    classifier: Classifier
+    best_epoch: int
+
+
+def train(config: TrainConfig) -> Run:
+    """Trains as `config` says and leaves a run folder behind.
+
+    The folder has config.json, environment.json, metrics.jsonl, tensorboard/ and
+    classifier/, the best by validation main top-1. Raises UserError for what a user can
+    mend, before the folder is made where that can be known, and for a run that does not
+    learn.
+    """
+    keras.utils.set_random_seed(config.seed)
+    dataset = _open(config)
+    config = config.resolved(dataset.defaults)
+    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
+    policy, reason = device.choose_precision(config.precision)
+    folder = records.create_run(config.run_folder or _default_folder(config, dataset))
+    print(f"run folder {folder}\nprecision {policy}: {reason}")
+    _write_settings(folder, config, policy, reason)
+    with device.precision_policy(policy):
+        network = _compiled(config, len(dataset.class_names), steps)
+        classifier = _classifier(network, config, dataset)
+        best = watch.SaveBest(lambda: classifier.save(folder / records.CLASSIFIER))
+        network.fit(
+            _training_batches(config, dataset),
+            validation_data=pipeline.for_evaluation(
+                dataset.validation, classifier.preprocessing
+            ),
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # the batches are shuffled already; True would only warn
+            callbacks=_callbacks(config, dataset, folder, steps, best),
+        )
+    loaded = Classifier.load(folder / records.CLASSIFIER)
+    return Run(folder, dataset, config, loaded, best.best_epoch)
+
+
+def _open(config: TrainConfig) -> Dataset:
+    return open_dataset(
+        config.dataset,
+        validation_fraction=config.validation_fraction,
+        data_dir=config.data_dir,
+        download=config.download,
+    )
+
+
+def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
+    when = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{dataset.name}-{config.variant}-{when}"
+
+
+def _write_settings(
+    folder: Path, config: TrainConfig, policy: str, reason: str
+) -> None:
+    records.write_json(folder / records.CONFIG, config.to_json())
+    environment = records.environment()
+    environment |= {"precision": policy, "precision_reason": reason}
+    records.write_json(folder / records.ENVIRONMENT, environment)
+
+
+def _compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
+    network = build(
+        config.architecture(),
+        classes=classes,
+        image_size=config.image_size,
+        initialization=config.initialization,
+    )
+    loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
+            for head in network.output}  # fmt: skip
+    network.compile(
+        optimizer=schedules.optimizer(config, steps),
+        loss=loss,
+        loss_weights=config.loss_weights(),
+        metrics=losses.head_metrics(network.output, classes),
+        jit_compile=device.choose_xla(config.xla),
+    )
+    return network
+
+
+def _classifier(
+    network: keras.Model, config: TrainConfig, dataset: Dataset
+) -> Classifier:
+    return Classifier(
+        network,
+        config.architecture(),
+        Preprocessing(*sides(config.image_size), config.crop_fraction),
+        dataset.class_names,
+        {
+            "trained_on": dataset.name,
+            "training_images": dataset.train.count,
+            "recipe": config.recipe,
+            "seed": config.seed,
+            "commit": records.commit(),
+        },
+    )
+
+
+def _training_batches(config: TrainConfig, dataset: Dataset):
+    augment = Augmentation(
+        *sides(config.image_size),
+        crop_area=config.crop_area,
+        crop_aspect=config.crop_aspect,
+        mirror=config.mirror == "on",
+        color_jitter=config.color_jitter,
+        random_interpolation=config.random_interpolation,
+    )
+    return pipeline.for_training(
+        dataset.train,
+        augment,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        seed=config.seed,
+    )
+
+
+def _callbacks(
+    config: TrainConfig,
+    dataset: Dataset,
+    folder: Path,
+    steps: int,
+    best: watch.SaveBest,
+) -> list[keras.callbacks.Callback]:
+    heads = pipeline.HEADS
+    chance = _chance(dataset.train.class_counts, len(dataset.class_names))
+    metrics = folder / records.METRICS
+    averaging = [watch.AverageWeights(config.average_epochs * steps)]
+    return [
+        watch.WatchLearning(chance, round(config.warmup_epochs * steps), heads),
+        *(averaging if config.average_epochs else []),
+        watch.WriteMetrics(metrics, heads, steps * config.batch_size),
+        best,
+        keras.callbacks.TensorBoard(folder / records.TENSORBOARD, write_graph=False),
+        watch.ShortBar(config.batch_size),
+    ]
+
+
+def _chance(counts: Sequence[int] | None, classes: int) -> float:
+    """Cross-entropy of always answering the classes' frequencies."""
+    if counts is None:
+        return math.log(classes)
+    frequencies = np.asarray(counts) / sum(counts)
+    frequencies = frequencies[frequencies > 0]
+    return float(-(frequencies * np.log(frequencies)).sum())

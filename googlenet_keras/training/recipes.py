@@ -1,0 +1,69 @@
+"""Named TrainConfigs, each with its source."""
+
+from __future__ import annotations
+
+from googlenet_keras.errors import unknown
+from googlenet_keras.training.config import TrainConfig
+
+MODERN = TrainConfig()
+"""What trains well today from scratch: SGD with Nesterov momentum, warm-up and cosine
+decay, label smoothing, averaged weights. Source: this project's own runs (README)."""
+
+PAPER = TrainConfig(
+    recipe="paper",
+    learning_rate=0.01,
+    schedule="step",
+    nesterov=False,
+    weight_decay=2e-4,
+    label_smoothing=0.0,
+    average_epochs=2.0,
+    crop_area=0.08,
+    mirror="on",
+    color_jitter=0.4,
+    random_interpolation=True,
+    epochs=60,
+)
+"""Section 6 of arXiv 1409.4842: crops of 8 to 100 % of the area, aspect 3/4 to 4/3,
+random interpolation, photometric distortion, momentum 0.9, rate 4 % lower every 8
+epochs, Polyak averaging. The paper states neither rate, batch size nor decay: those
+are Caffe's solver.prototxt, batch 32."""
+
+CAFFE_QUICK = TrainConfig(
+    recipe="caffe_quick",
+    learning_rate=0.01,
+    schedule="poly",
+    warmup_epochs=0.0,
+    nesterov=False,
+    weight_decay=2e-4,
+    bias_learning_rate=2.0,
+    clip_norm=0.0,
+    label_smoothing=0.0,
+    average_epochs=0.0,
+    initialization="caffe",
+    crop_area=0.77,
+    crop_aspect=1.0,
+    mirror="on",
+    epochs=60,
+)
+"""bvlc_googlenet's quick_solver.prototxt and train_val.prototxt: 0.01 sqrt(1 - t) over
+60 epochs, batch 32, decay 2e-4, biases at twice the rate and without decay, fan-in
+uniform initialisation, biases from 0.2, no aspect distortion; crops from 224/256 of the
+side up (Caffe: exactly that). Its authors report 68.7 % top-1 on ImageNet."""
+
+SMOKE = TrainConfig(
+    recipe="smoke",
+    width=0.25,
+    image_size=(32,),
+    epochs=2,
+    warmup_epochs=0.5,
+)
+"""A narrow network on small images: whether everything works, in a minute."""
+
+RECIPES = {r.recipe: r for r in (MODERN, PAPER, CAFFE_QUICK, SMOKE)}
+
+
+def recipe(name: str) -> TrainConfig:
+    """The options of the recipe `name`. Raises UserError for one that is unknown."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]

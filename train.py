@@ -1,0 +1,30 @@
+"""Trains GoogLeNet. `python train.py --help` lists the options."""
+
+from googlenet_keras import records
+from googlenet_keras.errors import run_script
+from googlenet_keras.training.flags import read_flags
+
+
+def main() -> None:
+    """Trains, evaluates and prints what came out."""
+    stopwatch = records.Stopwatch()
+    config = read_flags()
+    from googlenet_keras.evaluation.result import conclude
+    from googlenet_keras.evaluation.tables import print_figures
+    from googlenet_keras.training.fit import train
+
+    run = train(config)
+    result = conclude(
+        run.folder, run.classifier, run.dataset, run.best_epoch, stopwatch
+    )
+    print_figures({"validation": result["validation"], "test": result["test"]})
+    print(
+        f"best epoch {result['best_epoch']} of {result['epochs']}, "
+        f"{result['seconds']:.0f} s, at most {result['peak_megabytes']:.0f} MB of "
+        f"memory\neverything is in {run.folder}; try\n"
+        f"  python -m googlenet_keras predict {run.folder} IMAGE..."
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)
