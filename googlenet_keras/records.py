@@ -8,7 +8,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,24 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes `data` whole or not at all. Raises UserError where the disk refuses."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses within the block into a UserError."""
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written: {error.strerror}.") from error
 
 
@@ -103,7 +114,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def append_line(path: Path, data: Mapping[str, Any]) -> None:
     """Adds one JSON object as a line of its own."""
-    with path.open("a") as file:
+    with disk_errors(path), path.open("a") as file:
         file.write(json.dumps(data) + "\n")
 
 

@@ -11,6 +11,7 @@ Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
+TRIES = 10  # windows drawn before one is made to fit
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -108,19 +109,26 @@ def random_window(
     """(begin, size) of a random crop of an image of `shape`, for tf.slice.
 
     Its area is uniform in `area`..1 of the image's, its aspect ratio `aspect` times a
-    factor between 1 / `distortion` and `distortion`.
+    factor uniform in 1 / `distortion`..`distortion`. The first of ten tries that fits
+    is taken; if none does, the first is shrunk until it fits. TensorFlow's own
+    stateless_sample_distorted_bounding_box draws the height, so that small areas are
+    far too frequent.
     """
-    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        shape,
-        tf.zeros([1, 0, 4]),
-        seed=seed,
-        min_object_covered=0.0,
-        aspect_ratio_range=(aspect / distortion, aspect * distortion),
-        area_range=(area, 1.0),
-        max_attempts=10,
-        use_image_if_no_bounding_boxes=True,
-    )
-    return begin, tf.concat([size[:2], [3]], 0)
+    shape_seed, place_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    image = tf.cast(shape[:2], tf.float32)
+    draws = tf.random.stateless_uniform([TRIES, 2], shape_seed)
+    areas = tf.reduce_prod(image) * (area + (1.0 - area) * draws[:, 0])
+    factors = 1 / distortion + (distortion - 1 / distortion) * draws[:, 1]
+    ratios = tf.sqrt(aspect * factors)
+    sizes = tf.sqrt(areas)[:, None] * tf.stack([1 / ratios, ratios], axis=1)
+    fits = tf.reduce_all(sizes <= image, axis=1)
+    size = sizes[tf.argmax(tf.cast(fits, tf.int32))]
+    size *= tf.minimum(tf.reduce_min(image / size), 1.0)
+    window = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
+    window = tf.minimum(window, shape[:2])
+    room = tf.cast(shape[:2] - window + 1, tf.float32)
+    begin = tf.cast(tf.random.stateless_uniform([2], place_seed) * room, tf.int32)
+    return tf.concat([begin, [0]], 0), tf.concat([window, [3]], 0)
 
 
 def jitter_colors(image: tf.Tensor, seed: Seed, strength: float) -> tf.Tensor:

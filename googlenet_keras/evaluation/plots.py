@@ -76,7 +76,7 @@ def predictions(
     shown = [int(i) for i in order[: GRID[0] * GRID[1]]]
     images = _images(classifier, split, shown)
     figure = Figure(figsize=(2 * GRID[1], 2.4 * GRID[0]), layout="constrained")
-    grid = figure.subplots(*GRID).flat
+    grid = figure.subplots(*GRID).ravel()
     for axes in grid:
         axes.axis("off")
     for axes, index in zip(grid, shown, strict=False):

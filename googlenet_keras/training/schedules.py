@@ -71,10 +71,12 @@ class MomentumSGD(keras.optimizers.SGD):
 
     def update_step(self, gradient, variable, learning_rate) -> None:
         """One variable's step."""
-        if variable.name == "kernel" and self.decay:
+        # TensorFlow hands over its own variable, whose name is a mangled one
+        name = self._trainable_variables[self._get_variable_index(variable)].name
+        if name == "kernel" and self.decay:
             value = keras.ops.cast(variable, gradient.dtype)
             gradient = gradient + self.decay * value
-        if variable.name == "bias" and self.bias_rate != 1.0:
+        if name == "bias" and self.bias_rate != 1.0:
             learning_rate = learning_rate * self.bias_rate
         super().update_step(gradient, variable, learning_rate)
 

@@ -1,0 +1,91 @@
+import pytest
+
+from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.arithmetic import layers, macs, parameters, trace
+from googlenet_keras.architecture.rows import Inception
+from googlenet_keras.architecture.table1 import TABLE_1
+from googlenet_keras.errors import UserError
+
+
+def test_published_parameter_counts():
+    assert parameters("paper") == 6_998_552
+    assert parameters("paper", auxiliary=True) == 13_378_280
+    assert parameters("torchvision") == 6_624_904
+    assert parameters("torchvision", auxiliary=True) == 13_004_888
+    assert parameters("bn") == 7_005_832
+    assert parameters("bn", auxiliary=True) == 13_385_816
+    assert parameters("bn", statistics=True) == 7_005_832 + 14_560
+
+
+def test_slims_own_test_counts_its_trunk_like_this():
+    classifier = 1000 * 1024 + 1000
+    assert parameters("slim", statistics=True) - classifier == 5_607_184
+
+
+def test_published_multiply_adds():
+    assert macs("torchvision") == 1_498_376_192
+    assert macs("paper") == macs("bn") == 1_582_671_872
+
+
+def test_convolutions_of_the_trunk():
+    trunk = [x for x in layers("paper", 1000, 224, auxiliary=False) if x.name != "main"]
+    assert len(trunk) == 57
+    assert sum(x.outputs for x in trunk) == 7_280
+    assert sum(x.weights for x in trunk) == 5_966_272
+    assert len(layers("paper", 1000, 224, auxiliary=True)) == 64
+
+
+@pytest.mark.parametrize(
+    ("row", "thousands", "millions"),
+    [  # weights / 1024 and multiply-adds / 10^6, worked out from the paper's columns
+        ("inception_3a", 159.5, 128.0),
+        ("inception_3b", 379.0, 304.3),
+        ("inception_4a", 366.8, 73.6),
+        ("inception_4b", 438.0, 87.9),
+        ("inception_4c", 497.5, 99.9),
+        ("inception_4d", 590.5, 118.5),
+        ("inception_4e", 847.0, 170.0),
+        ("inception_5a", 1018.0, 51.1),
+        ("inception_5b", 1409.0, 70.7),
+    ],
+)
+def test_each_module_costs_what_table_1_implies(row, thousands, millions):
+    stage = next(s for s in trace("paper", 1000, 224, False) if s.name == row)
+    weights = sum(layer.weights for layer in stage.layers)
+    assert round(weights / 1024, 1) == thousands
+    assert round(stage.macs / 1e6, 1) == millions
+
+
+def test_maps_at_224_are_those_of_table_1():
+    maps = {s.name: s.output for s in trace("paper", 1000, 224, False)}
+    assert maps["conv1_7x7_s2"] == (112, 112, 64)
+    assert maps["pool2_3x3_s2"] == (28, 28, 192)
+    assert maps["inception_3b"] == (28, 28, 480)
+    assert maps["inception_4e"] == (14, 14, 832)
+    assert maps["inception_5b"] == (7, 7, 1024)
+    assert arithmetic.final_map("paper", 224) == (7, 7, 1024)
+
+
+def test_auxiliary_pooling_shrinks_with_the_map():
+    arch = arithmetic.architecture("bn")
+    assert arithmetic.auxiliary_windows(arch, 14) == (5, 3, 4)
+    assert arithmetic.auxiliary_windows(arch, 5) == (5, 3, 1)
+    assert arithmetic.auxiliary_windows(arch, 2) == (2, 3, 1)
+
+
+def test_naive_4a_multiplies_what_section_4_warns_of():
+    row = next(r for r in TABLE_1 if r.name == "inception_4a")
+    assert isinstance(row, Inception)
+    direct = arithmetic.naive_macs(
+        Inception("x", 0, 0, 0, 0, row.conv5x5, 0), 5, (14, 14, 480)
+    )
+    assert direct == 112_896_000
+
+
+def test_sides_and_classes_out_of_range():
+    with pytest.raises(UserError, match=r"at least 32 pixels; received 16\."):
+        parameters("bn", image_size=(64, 16), auxiliary=True)
+    with pytest.raises(UserError, match=r"at least 2, .*received 1\."):
+        parameters("bn", classes=1)
+    with pytest.raises(UserError, match="one number or height and width"):
+        arithmetic.sides((1, 2, 3))

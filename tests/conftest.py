@@ -1,0 +1,27 @@
+"""Images and runs that the tests share; everything is made here, nothing is fetched."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from making import call_main, write_photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Callable[..., Path]:
+    """Makes tmp_path/photos with as many images in each class folder as asked for."""
+    return lambda **counts: write_photos(tmp_path / "photos", counts)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of `train.py --recipe smoke` on the digits."""
+    import train
+
+    folder = tmp_path_factory.mktemp("runs") / "smoke"
+    call_main(train.main, "--recipe", "smoke", "--run-folder", str(folder))
+    return folder

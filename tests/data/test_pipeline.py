@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from googlenet_keras.data import pipeline
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.data.transforms import Augmentation, Preprocessing
+from googlenet_keras.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset("digits")
+
+
+def random_crops(**changes):
+    options = {"crop_area": 0.3, "crop_aspect": 1.3, "mirror": True}
+    rest = {"color_jitter": 0.2, "random_interpolation": False}
+    return Augmentation(32, 32, **(options | rest | changes))
+
+
+def batches(split, seed=0, epochs=1, batch_size=100):
+    made = pipeline.for_training(
+        split, random_crops(), batch_size=batch_size, epochs=epochs, seed=seed
+    )
+    return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
+
+
+def test_the_same_seed_gives_the_same_batches(digits):
+    first, again, other = (batches(digits.validation, seed) for seed in (1, 1, 2))
+    for (images, labels), (same, same_labels) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, same_labels)
+    assert not np.array_equal(first[0][0], other[0][0])
+
+
+def test_each_epoch_has_its_own_order_and_crops(digits):
+    found = batches(digits.validation, epochs=2)
+    assert len(found) == 6
+    assert not np.array_equal(found[0][1], found[3][1])
+    for epoch in (found[:3], found[3:]):
+        labels = np.concatenate([labels for _, labels in epoch])
+        counts = np.bincount(labels, minlength=10)
+        assert tuple(counts) == digits.validation.class_counts
+
+
+def test_an_epoch_leaves_out_less_than_a_batch(digits):
+    assert pipeline.steps_per_epoch(digits.validation, 80) == 3
+    assert [len(x) for x, _ in batches(digits.validation, batch_size=80)] == [80] * 3
+
+
+def test_labels_come_under_every_heads_key(digits):
+    made = pipeline.for_training(
+        digits.test, random_crops(), batch_size=4, epochs=1, seed=0
+    )
+    images, labels = next(iter(made))
+    assert images.shape == (4, 32, 32, 3)
+    assert images.dtype == tf.float32
+    assert list(labels) == ["main", "aux1", "aux2"]
+    for head in ("aux1", "aux2"):
+        np.testing.assert_array_equal(labels[head], labels["main"])
+
+
+def test_evaluation_counts_every_image_once_in_order(digits):
+    made = pipeline.for_evaluation(
+        digits.test, Preprocessing(32, 32, 1.0), batch_size=64
+    )
+    labels = [labels["main"].numpy() for _, labels in made]
+    assert [len(x) for x in labels] == [64, 64, 64, 64, 44]
+    expected = [int(label) for _, label, _ in digits.test.in_order()]
+    assert np.concatenate(labels).tolist() == expected
+
+
+def test_a_batch_larger_than_the_data(digits):
+    with pytest.raises(UserError, match=r"at most .* 300; received 301\."):
+        pipeline.steps_per_epoch(digits.test, 301)

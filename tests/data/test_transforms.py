@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from googlenet_keras.data.transforms import (
+    Augmentation,
+    Preprocessing,
+    decode,
+    jitter_colors,
+    random_window,
+    resize,
+)
+
+
+def ramp(height, width):
+    """Red counts columns, green counts rows."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width)
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+def both_ways(function, image):
+    """The same result eagerly and inside tf.data, checked to be equal."""
+    eager = function(tf.constant(image)).numpy()
+    dataset = tf.data.Dataset.from_tensors(image).map(function)
+    np.testing.assert_allclose(next(iter(dataset)).numpy(), eager, atol=1e-4)
+    return eager
+
+
+@pytest.mark.parametrize(
+    "encode", [tf.io.encode_png, lambda x: tf.io.encode_jpeg(x, quality=100)]
+)
+def test_decode_gives_rgb_bytes(encode):
+    image = np.full((4, 6, 3), (200, 100, 50), np.uint8)
+    decoded = decode(encode(image))
+    assert decoded.dtype == tf.uint8
+    np.testing.assert_allclose(decoded, image, atol=3)
+
+
+def test_grey_images_become_rgb():
+    decoded = decode(tf.io.encode_png(np.full((4, 6, 1), 77, np.uint8)))
+    np.testing.assert_array_equal(decoded, np.full((4, 6, 3), 77))
+
+
+def test_whole_image_of_the_right_size_is_itself():
+    image = ramp(6, 6)
+    result = both_ways(Preprocessing(6, 6, 1.0), image)
+    np.testing.assert_array_equal(result, image)
+    assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
+def test_centre_crop_keeps_the_middle_square(shape):
+    result = both_ways(Preprocessing(8, 8, 1.0), ramp(*shape))
+    first_row, first_column = result[0, 0, 1], result[0, 0, 0]
+    assert (first_row, first_column) == (
+        (shape[0] - 8) // 2,
+        (shape[1] - 8) // 2,
+    )
+
+
+def test_crop_fraction_is_of_the_shorter_side():
+    result = both_ways(Preprocessing(7, 7, 0.875), ramp(8, 16))
+    assert result[0, 0].tolist() == [4, 0, 0]  # 7 x 7 of the middle of 8 x 16
+    assert result[-1, -1].tolist() == [10, 6, 0]
+
+
+def test_inputs_that_are_not_square_crop_their_own_aspect():
+    result = both_ways(Preprocessing(4, 8, 1.0), ramp(8, 8))
+    assert result.shape == (4, 8, 3)
+    np.testing.assert_allclose(result[:, 0, 1], [2, 3, 4, 5])
+
+
+def test_shrinking_is_antialiased():
+    board = np.indices((64, 64)).sum(0) % 2 * 255
+    image = np.repeat(board[..., None], 3, -1).astype(np.uint8)
+    small = both_ways(lambda x: resize(x, 16, 16), image)
+    assert np.abs(small[2:-2, 2:-2] - 127.5).max() < 3
+
+
+def test_cubic_overshoot_stays_in_range():
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, 4:] = 255
+    wide = resize(image, 32, 32, "bicubic").numpy()
+    assert wide.min() == 0
+    assert wide.max() == 255
+
+
+def augmentation(**changes):
+    options = {
+        "height": 32,
+        "width": 32,
+        "crop_area": 0.08,
+        "crop_aspect": 4 / 3,
+        "mirror": True,
+        "color_jitter": 0.4,
+        "random_interpolation": True,
+    }
+    return Augmentation(**(options | changes))
+
+
+def test_the_same_seed_gives_the_same_image():
+    image, augment = ramp(60, 80), augmentation()
+    first = both_ways(lambda x: augment(x, tf.constant([1, 2])), image)
+    again = augment(image, tf.constant([1, 2])).numpy()
+    other = augment(image, tf.constant([1, 3])).numpy()
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 10
+    assert first.min() >= 0
+    assert first.max() <= 255
+
+
+def test_windows_keep_area_and_aspect_of_the_paper():
+    shape, areas, aspects = tf.constant([300, 400, 3]), [], []
+    for i in range(200):
+        begin, size = random_window(shape, tf.constant([0, i]), 0.08, 4 / 3, 1.0)
+        assert np.all(begin + size <= shape)
+        areas.append(size[0].numpy() * size[1].numpy() / (300 * 400))
+        aspects.append(size[1].numpy() / size[0].numpy())
+    assert 0.075 < min(areas) < 0.15
+    assert 0.75 < max(areas) <= 1
+    assert 0.73 < min(aspects) < 0.8
+    assert 1.25 < max(aspects) < 1.36
+
+
+def test_areas_are_uniform():
+    shape, areas = tf.constant([400, 400, 3]), []
+    for i in range(300):
+        _, size = random_window(shape, tf.constant([0, i]), 0.08, 1.001, 1.0)
+        areas.append(size[0].numpy() * size[1].numpy() / 400**2)
+    quartiles = np.quantile(areas, [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(quartiles, [0.31, 0.54, 0.77], atol=0.06)
+
+
+def test_mirror_turns_about_half_of_the_images():
+    augment = augmentation(
+        crop_area=1.0,
+        crop_aspect=1.0,
+        color_jitter=0.0,
+        random_interpolation=False,
+    )
+    image = ramp(32, 32)
+    mirrored = 0
+    for i in range(60):
+        result = augment(image, tf.constant([0, i])).numpy()
+        turned = result[0, 0, 0] > result[0, -1, 0]
+        np.testing.assert_array_equal(result, image[:, ::-1] if turned else image)
+        mirrored += turned
+    assert 15 < mirrored < 45
+
+
+def test_random_interpolation_uses_all_four_methods():
+    augment = augmentation(
+        crop_area=1.0, crop_aspect=1.0, mirror=False, color_jitter=0.0
+    )
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    methods = ("bilinear", "area", "nearest", "bicubic")
+    known = {resize(image, 32, 32, m).numpy().tobytes(): m for m in methods}
+    seen = {
+        known[augment(image, tf.constant([0, i])).numpy().tobytes()] for i in range(40)
+    }
+    assert seen == set(methods)
+
+
+def test_jitter_changes_brightness_contrast_and_colour_within_bounds():
+    image = tf.constant(np.full((4, 4, 3), (50, 60, 70), np.float32))
+    greys, chromas = [], []
+    for i in range(100):
+        result = jitter_colors(image, tf.constant([0, i]), 0.4).numpy()
+        greys.append(result.mean())
+        chromas.append(result[0, 0, 2] - result[0, 0, 0])
+    # a flat image: contrast leaves its mean, brightness is a factor 0.6..1.4
+    assert 34 < min(greys) < 42
+    assert 78 < max(greys) < 86
+    assert 20 * 0.6**3 < min(chromas) < 12
+    assert 28 < max(chromas) < 20 * 1.4**3
+
+
+def test_windows_that_cannot_fit_are_shrunk():
+    for i in range(20):
+        shape = tf.constant([8, 400, 3])
+        begin, size = random_window(shape, tf.constant([0, i]), 0.9, 4 / 3, 1.0)
+        assert np.all(begin + size <= shape)
+        assert float(size[1] / size[0]) == pytest.approx(1, abs=0.4)
+
+
+def test_windows_reach_every_corner():
+    corners = set()
+    for i in range(100):
+        shape = tf.constant([3, 3, 3])
+        begin, _ = random_window(shape, tf.constant([0, i]), 0.2, 1.01, 1.0)
+        corners.add(tuple(begin[:2].numpy()))
+    assert {(0, 0), (0, 1), (1, 0), (1, 1)} <= corners

@@ -1,0 +1,42 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation.evaluate import evaluate
+
+
+@pytest.fixture(scope="module")
+def classifier(run_folder):
+    return Classifier.load(run_folder)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset("digits")
+
+
+def test_every_image_counts_once_for_every_head(classifier, digits):
+    found = evaluate(classifier, digits, "test")
+    figures = found.figures()
+    assert figures["images"] == 300
+    assert list(figures) == ["images", "main", "aux1", "aux2"]
+    assert found.confusion().sum() == 300
+    assert found.confusion().trace() / 300 == pytest.approx(figures["main"]["top1"])
+    expected = [int(label) for _, label, _ in digits.test.in_order()]
+    assert found.labels.tolist() == expected
+
+
+def test_classes_are_matched_by_name(classifier, digits):
+    turned = replace(digits, class_names=digits.class_names[::-1])
+    straight = evaluate(classifier, digits).labels
+    np.testing.assert_array_equal(evaluate(classifier, turned).labels, 9 - straight)
+
+
+def test_classes_the_network_does_not_know(classifier, digits):
+    other = replace(digits, class_names=("x", *digits.class_names[1:]))
+    with pytest.raises(UserError, match=r"does not know x\. It knows 0, 1.* 5 more"):
+        evaluate(classifier, other)

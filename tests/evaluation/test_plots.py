@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.evaluation import plots
+from googlenet_keras.evaluation.evaluate import evaluate
+
+
+def test_label_names_are_text_not_formulas(tmp_path):
+    labels = ("$x^2", "<b>", r"\alpha")
+    plots.confusion_matrix(np.eye(3, dtype=int), labels, 3, tmp_path / "c.png")
+    assert imread(tmp_path / "c.png").shape[0] > 100
+
+
+def test_many_classes_are_drawn_without_names(tmp_path):
+    labels = [f"class {i}" for i in range(300)]
+    plots.confusion_matrix(np.eye(300, dtype=int), labels, 300, tmp_path / "c.png")
+    assert imread(tmp_path / "c.png").shape[0] < 3000
+
+
+def test_predictions_show_mistakes_first(run_folder, tmp_path, monkeypatch):
+    digits, classifier = open_dataset("digits"), Classifier.load(run_folder)
+    found = evaluate(classifier, digits)
+    shown = []
+    images = plots._images
+    monkeypatch.setattr(
+        plots,
+        "_images",
+        lambda c, s, wanted: shown.extend(wanted) or images(c, s, wanted),
+    )
+    plots.predictions(classifier, digits.validation, found, tmp_path / "p.png")
+    wrong = found.heads["main"].rank[shown] > 0
+    assert len(shown) == 24
+    assert wrong.tolist() == sorted(wrong, reverse=True)
+    confidence = found.heads["main"].confidence[shown][wrong]
+    assert confidence.tolist() == pytest.approx(sorted(confidence))

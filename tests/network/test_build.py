@@ -1,0 +1,203 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.variants import VARIANTS
+from googlenet_keras.errors import UserError
+from googlenet_keras.network.build import build
+
+TINY = {"classes": 3, "width": 0.125}
+
+
+def trainable(model) -> int:
+    return sum(int(np.prod(v.shape)) for v in model.trainable_weights)
+
+
+def multiply_adds(model) -> int:
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            positions = np.prod(layer.output.shape[1:-1], dtype=int)
+            total += int(np.prod(layer.kernel.shape) * positions)
+    return total
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
+def full(request):
+    """(variant, its network of 1000 classes with both heads)."""
+    return request.param, build(request.param)
+
+
+WITH_HEADS = {"paper": 13_378_280, "bn": 13_385_816, "torchvision": 13_004_888}
+DEPLOYED = {
+    "paper": 6_998_552,
+    "bn": 7_005_832,
+    "torchvision": 6_624_904,
+    "slim": 5_607_184 - 2 * 7_280 + 1_025_000,  # its trunk, no statistics, a classifier
+}
+MULTIPLY_ADDS = {
+    "paper": 1_582_671_872,
+    "bn": 1_582_671_872,
+    "torchvision": 1_498_376_192,
+    "slim": 1_498_376_192,
+}
+
+
+def test_the_built_network_counts_as_the_table_does(full):
+    variant, model = full
+    assert trainable(model) == arithmetic.parameters(variant, auxiliary=True)
+    assert trainable(model) == WITH_HEADS.get(variant, trainable(model))
+    by_name = {x.name: x for x in arithmetic.layers(variant, 1000, 224, True)}
+    weighted = [x for x in model.layers if hasattr(x, "kernel")]
+    assert {x.name for x in weighted} == set(by_name)
+    for layer in weighted:
+        assert np.prod(layer.kernel.shape) == by_name[layer.name].weights
+
+
+def test_the_deployable_network_counts_as_published(full):
+    variant, _ = full
+    model = build(variant, auxiliary=False)
+    assert list(model.output) == ["main"]
+    assert trainable(model) == DEPLOYED[variant]
+    assert multiply_adds(model) == MULTIPLY_ADDS[variant]
+
+
+def test_slims_trunk_has_5_607_184_values():
+    model = build("slim", auxiliary=False)
+    counted = sum(
+        int(np.prod(v.shape)) for v in model.weights if not v.path.startswith("main")
+    )
+    assert counted == 5_607_184
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("size", [32, 47, (64, 97), 130])
+def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
+    model = build(variant, image_size=size, **TINY)
+    arch = VARIANTS[variant].widened(0.125)
+    for stage in arithmetic.trace(arch, 3, size, auxiliary=False):
+        if stage.output[0] > 1:
+            assert model.get_layer(stage.name).output.shape[1:] == stage.output
+    assert trainable(model) == arithmetic.parameters(
+        arch, classes=3, image_size=size, auxiliary=True
+    )
+    image = np.zeros((2, *arithmetic.sides(size), 3), "uint8")
+    shapes = {head: logits.shape for head, logits in model(image).items()}
+    assert shapes == dict.fromkeys(("main", "aux1", "aux2"), (2, 3))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("variant", ["bn", "paper"])
+def test_logits_are_float32_and_close_under_any_precision(variant, policy):
+    keras.utils.set_random_seed(0)
+    exact = build(variant, image_size=64, **TINY)
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build(variant, image_size=64, **TINY)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.set_weights(exact.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    for head, logits in model(images).items():
+        assert logits.dtype == "float32"
+        np.testing.assert_allclose(logits, exact(images)[head], atol=0.1)
+
+
+def test_bytes_and_floats_mean_the_same():
+    model = build(image_size=32, auxiliary=False, **TINY)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    as_bytes, as_floats = model(images), model(images.astype("float32"))
+    np.testing.assert_array_equal(as_bytes["main"], as_floats["main"])
+
+
+def test_pixels_enter_as_each_variant_wants_them():
+    image = np.tile(np.float32([255, 0, 127.5]), (1, 32, 32, 1))
+    entered = {}
+    for variant in ("bn", "paper"):
+        model = build(variant, image_size=32, **TINY)
+        pixels = keras.Model(model.input, model.get_layer("pixels").output)
+        entered[variant] = pixels(image)[0, 0, 0].numpy()
+    np.testing.assert_allclose(entered["bn"], [1, -1, 0], atol=1e-6)
+    np.testing.assert_allclose(entered["paper"], [132, -117, 23.5], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("variant", "first"), [("torchvision", 3), ("paper", 3), ("slim", 2)]
+)
+def test_conv1_sees_the_pixels_that_its_padding_says(variant, first):
+    model = build(variant, image_size=32, **TINY)
+    conv1 = keras.Model(
+        model.get_layer("pixels").output, model.get_layer("conv1_7x7_s2").output
+    )
+    kernel = np.zeros(model.get_layer("conv1_7x7_s2").kernel.shape, "float32")
+    kernel[0, 0, 0] = 1  # the window's first value: pixel 2 i - (zeros before)
+    model.get_layer("conv1_7x7_s2").kernel.assign(kernel)
+    image = np.zeros((1, 32, 32, 3), "float32")
+    image[0, :, :, 0] = np.arange(32)[:, None] * 100 + np.arange(32) + 1
+    seen = conv1(image)[0, 2, 2, 0]
+    assert seen == image[0, 4 - first, 4 - first, 0]
+
+
+@pytest.mark.parametrize(("variant", "starts"), [("paper", 0), ("slim", 1)])
+def test_odd_maps_are_pooled_in_ceil_mode_or_as_tensorflow_does(variant, starts):
+    model = build(variant, image_size=(58, 58), **TINY)  # conv1 gives 29 x 29
+    pool = model.get_layer("pool1_3x3_s2")
+    x = np.arange(29 * 29, dtype="float32").reshape(1, 29, 29, 1)
+    padding = "same" if starts else "valid"
+    assert pool.padding == padding
+    pooled = pool(np.repeat(x, 8, -1))[0, :, :, 0].numpy()
+    assert pooled.shape == ((15, 15) if starts else (14, 14))
+    assert pooled[0, 0] == (29 * 1 + 1 if starts else 29 * 2 + 2)
+
+
+def test_torchvisions_auxiliary_pool_is_adaptive():
+    model = build("torchvision", image_size=224, **TINY)
+    pool = model.get_layer("aux1_pool")
+    x = np.tile(np.arange(14, dtype="float32")[None, :, None, None], (1, 1, 14, 64))
+    rows = pool(x)[0, :, 0, 0].numpy()
+    # windows of 4 from 0, 3, 7 and 10: PyTorch's floor(i * 14 / 4)
+    np.testing.assert_allclose(rows, [1.5, 4.5, 8.5, 11.5])
+
+
+def test_papers_auxiliary_pool_is_5x5_stride_3():
+    model = build("paper", image_size=224, **TINY)
+    x = np.tile(np.arange(14, dtype="float32")[None, :, None, None], (1, 1, 14, 64))
+    rows = model.get_layer("aux1_pool")(x)[0, :, 0, 0].numpy()
+    np.testing.assert_allclose(rows, [2, 5, 8, 11])
+
+
+def test_concatenation_is_in_the_papers_order():
+    model = build(image_size=32, auxiliary=False, classes=2)
+    joined = model.get_layer("inception_3a").input
+    assert [x.shape[-1] for x in joined] == [64, 128, 32, 32]
+
+
+def test_caffe_initialisation():
+    model = build("paper", image_size=32, initialization="caffe", **TINY)
+    layer = model.get_layer("inception_5b_1x1")
+    limit = np.sqrt(3 / layer.kernel.shape[2])
+    assert np.abs(layer.kernel).max() <= limit
+    assert np.std(layer.kernel) == pytest.approx(limit / np.sqrt(3), rel=0.1)
+    assert set(np.asarray(layer.bias)) == {np.float32(0.2)}
+    assert not np.any(model.get_layer("main").bias)
+
+
+def test_first_activations_neither_vanish_nor_explode():
+    keras.utils.set_random_seed(0)
+    model = build("paper", image_size=64, classes=10, auxiliary=False)
+    images = np.random.default_rng(0).normal(120, 60, (4, 64, 64, 3)).clip(0, 255)
+    for name in ("conv1_7x7_s2_relu", "inception_3b", "inception_5b"):
+        part = keras.Model(model.input, model.get_layer(name).output)
+        root_mean_square = float(tf.sqrt(tf.reduce_mean(part(images) ** 2)))
+        assert 0.2 < root_mean_square < 10, name
+
+
+def test_bad_arguments():
+    with pytest.raises(UserError, match=r"at least 32 pixels; received 31\."):
+        build(image_size=31)
+    with pytest.raises(UserError, match="received 'gaussian'"):
+        build(initialization="gaussian")
+    with pytest.raises(UserError, match=r"at least 2.*received 1\."):
+        build(classes=1)

@@ -1,0 +1,105 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from googlenet_keras.architecture.variants import architecture
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.errors import UserError
+from googlenet_keras.network.build import build
+
+
+@pytest.fixture(scope="module", params=["paper", "torchvision"])
+def classifier(request):
+    arch = architecture(request.param).widened(0.125)
+    network = build(arch, classes=3, image_size=(32, 48))
+    preprocessing = Preprocessing(32, 48, 0.9)
+    return Classifier(network, arch, preprocessing, ("a", "[b]", "<c>"), {"seed": 1})
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3)).astype("float32")
+
+
+def test_it_comes_back_as_it_was_saved(classifier, tmp_path):
+    classifier.save(tmp_path / "c")
+    loaded = Classifier.load(tmp_path / "c")
+    assert loaded.architecture == classifier.architecture
+    assert loaded.preprocessing == classifier.preprocessing
+    assert loaded.labels == classifier.labels
+    assert loaded.provenance == {"seed": 1}
+    for head, logits in classifier.logits(IMAGES).items():
+        np.testing.assert_array_equal(loaded.logits(IMAGES)[head], logits)
+
+
+def test_probabilities_are_the_main_heads_softmax(classifier):
+    found = classifier.probabilities(IMAGES)
+    exponents = np.exp(classifier.logits(IMAGES)["main"])
+    np.testing.assert_allclose(found, exponents / exponents.sum(1, keepdims=True),
+                               rtol=1e-5)  # fmt: skip
+    assert classifier.heads == ("main", "aux1", "aux2")
+
+
+def test_a_deployable_network_comes_back_without_heads(tmp_path):
+    network = build(classes=2, image_size=32, width=0.125, auxiliary=False)
+    arch = architecture("bn").widened(0.125)
+    Classifier(network, arch, Preprocessing(32, 32, 1.0), ("a", "b")).save(tmp_path)
+    assert Classifier.load(tmp_path).heads == ("main",)
+
+
+def test_trained_in_half_precision_it_loads_in_float32(tmp_path):
+    arch = architecture("bn").widened(0.125)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = build(arch, classes=2, image_size=32)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    Classifier(network, arch, Preprocessing(32, 32, 1.0), ("a", "b")).save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.network.get_layer("conv2_3x3").compute_dtype == "float32"
+    np.testing.assert_array_equal(
+        loaded.network.get_layer("conv2_3x3").kernel,
+        network.get_layer("conv2_3x3").kernel,
+    )
+
+
+@pytest.fixture
+def saved(classifier, tmp_path):
+    classifier.save(tmp_path / "c")
+    return tmp_path / "c"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ["a", "b"]},
+        {"labels": None},
+        {"architecture": {"rows": []}},
+        {"preprocessing": {"height": 32}},
+        {"preprocessing": {"height": "x", "width": 32, "crop_fraction": 1}},
+    ],
+)
+def test_a_changed_description_is_refused(saved, change):
+    path = saved / "classifier.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError):
+        Classifier.load(saved)
+
+
+def test_cut_or_missing_weights_are_refused(saved):
+    path = saved / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="holds no weights"):
+        Classifier.load(saved)
+    path.unlink()
+    with pytest.raises(UserError, match="holds no weights"):
+        Classifier.load(saved)
+
+
+def test_a_run_that_has_no_classifier_yet(run_folder, tmp_path):
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    shutil.rmtree(copy / "classifier")
+    with pytest.raises(UserError, match="classifier"):
+        Classifier.load(copy)

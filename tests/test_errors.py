@@ -1,0 +1,35 @@
+import pytest
+
+from googlenet_keras.errors import UserError, run_script, unknown
+
+
+def test_unknown_names_offer_the_nearest():
+    error = unknown("variant", "papr", ["bn", "paper"])
+    assert str(error) == (
+        "variant must be one of bn, paper; received 'papr'. Did you mean 'paper'?"
+    )
+    assert "mean" not in str(unknown("variant", "xyz", ["bn", "paper"]))
+
+
+@pytest.mark.parametrize(("raised", "status", "shown"), [
+    (None, 0, ""),
+    (UserError("a rule"), 2, "error: a rule\n"),
+    (KeyboardInterrupt(), 130, "interrupted\n"),
+])  # fmt: skip
+def test_scripts_end_with_a_status_and_one_message(raised, status, shown, capsys):
+    def main():
+        if raised:
+            raise raised
+
+    with pytest.raises(SystemExit) as stop:
+        run_script(main)
+    assert stop.value.code == status
+    assert capsys.readouterr().err == shown
+
+
+def test_bugs_keep_their_traceback():
+    def main():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_script(main)

@@ -1,0 +1,82 @@
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from googlenet_keras import records
+from googlenet_keras.errors import UserError
+
+
+def test_json_is_written_whole_and_read_back(tmp_path):
+    path = tmp_path / "a.json"
+    records.write_json(path, {"b": [1, None, "ä"]})
+    assert records.read_json(path) == {"b": [1, None, "ä"]}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    records.write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        records.write_json(path, {"new": object()})
+    assert records.read_json(path) == {"old": 1}
+    with pytest.raises(UserError, match="cannot be written: No such file"):
+        records.write_bytes(tmp_path / "no" / "folder", b"")
+
+
+def test_a_full_disk_is_said():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(UserError, match="No space left"):
+        records.append_line(Path("/dev/full"), {"epoch": 1})
+
+
+def test_lines_add_up(tmp_path):
+    for i in range(3):
+        records.append_line(tmp_path / "m.jsonl", {"epoch": i})
+    assert records.read_lines(tmp_path / "m.jsonl") == [{"epoch": i} for i in range(3)]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]"])
+def test_what_is_no_object(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        records.read_json(path)
+
+
+def test_a_run_is_made_once(tmp_path):
+    folder = records.create_run(tmp_path / "runs" / "one")
+    assert folder.is_dir()
+    with pytest.raises(UserError, match=r"never overwritten, and .*one exists"):
+        records.create_run(folder)
+
+
+def test_a_run_cannot_be_made_inside_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="must be writable"):
+        records.create_run(tmp_path / "file" / "run")
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(UserError, match=r"holds config.json; .* does not"):
+        records.open_run(tmp_path)
+    with pytest.raises(UserError, match=r"gone is none\."):
+        records.open_run(tmp_path / "gone")
+
+
+def test_the_environment_says_what_a_result_depends_on():
+    found = records.environment()
+    assert found["packages"]["keras"].startswith("3.")
+    assert found["cores"] >= 1
+    assert found["python"].startswith("3.")
+
+
+def test_the_stopwatch_counts_up():
+    watch = records.Stopwatch()
+    sum(range(10**6))
+    first, later = watch.figures(), watch.figures()
+    assert 0 < first["cpu_seconds"] <= later["cpu_seconds"]
+    assert first["seconds"] <= later["seconds"]
+    assert 10 < first["peak_megabytes"] < 20_000

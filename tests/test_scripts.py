@@ -1,0 +1,82 @@
+"""The scripts as processes: what they print, how they end, what they do not import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def call(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train.py", "--help"],
+        ["-m", "googlenet_keras", "--help"],
+        ["-m", "googlenet_keras", "describe"],
+        ["-m", "googlenet_keras", "evaluate", "--help"],
+        ["-m", "googlenet_keras", "predict", "--help"],
+    ],
+)
+def test_help_and_describe_do_without_tensorflow(command):
+    done = call("-X", "importtime", *command)
+    assert done.returncode == 0
+    assert done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "googlenet_keras" in imported
+    assert not imported & {"tensorflow", "keras", "numpy", "sklearn", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train.py", "--variant", "papr"], "Did you mean 'paper'"),
+        (["train.py", "--recipe", "smok"], "Did you mean 'smoke'"),
+        (["train.py", "--image-size", "16"], "at least 32 pixels"),
+        (["train.py", "--dataset", "./nowhere"], "no such folder"),
+        (["-m", "googlenet_keras", "evaluate", "/"], "holds config.json"),
+        (["-m", "googlenet_keras", "describe", "--classes", "1"], "at least 2"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_status_2(arguments, message):
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_disk_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = call("train.py", "--run-folder", str(blocked / "run"))
+    assert done.returncode == 2
+    assert "cannot be made" in done.stderr
+
+
+def test_imports_go_down_only():
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_public_names_can_be_imported():
+    import googlenet_keras
+
+    for name in googlenet_keras.__all__:
+        assert callable(getattr(googlenet_keras, name)) or name == "VARIANTS"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = googlenet_keras.nothing

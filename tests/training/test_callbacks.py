@@ -1,0 +1,146 @@
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.training import callbacks as watch
+
+
+def line_model(**compile_options):
+    """y = w x + b with w = b = 0, trained by plain SGD."""
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")]
+    )
+    model.compile(keras.optimizers.SGD(0.1), "mse", **compile_options)
+    return model
+
+
+X = np.ones((8, 1), "float32")
+
+
+class Record(keras.callbacks.Callback):
+    """Writes down the kernel after each step and whenever validation begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.validated, self.epochs = [], [], []
+
+    def kernel(self):
+        return float(self.model.layers[0].kernel[0, 0])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append(self.kernel())
+
+    def on_test_begin(self, logs=None):
+        self.validated.append(self.kernel())
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs.append(self.kernel())
+
+
+def test_averages_are_validated_and_training_goes_on_without_them():
+    record, model = Record(), line_model()
+    averaging = watch.AverageWeights(horizon_steps=100)
+    model.fit(X, X, batch_size=4, epochs=3, verbose=0, validation_data=(X, X),
+              callbacks=[averaging, record])  # fmt: skip
+    plain = line_model()
+    plain_record = Record()
+    plain.fit(X, X, batch_size=4, epochs=3, verbose=0, callbacks=[plain_record])
+    np.testing.assert_array_equal(record.steps, plain_record.steps)
+    average, expected = 0.0, []
+    for step, value in enumerate(record.steps, start=1):
+        average += (value - average) / min(100, (10 + step) / 9)
+        expected.append(average)
+    np.testing.assert_allclose(record.validated, expected[1::2], rtol=1e-5)
+    assert record.epochs[1] == record.steps[1]
+    assert record.kernel() == pytest.approx(expected[-1], rel=1e-5)
+
+
+def test_statistics_of_batch_norm_are_averaged_too():
+    from googlenet_keras.network.layers import FusedBatchNormalization
+
+    model = keras.Sequential([keras.Input((2, 2, 1)), FusedBatchNormalization()])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    images = np.full((4, 2, 2, 1), 5, "float32")
+    model.fit(images, images, batch_size=4, epochs=2, verbose=0,
+              callbacks=[watch.AverageWeights(2.0)])  # fmt: skip
+    # live means 0.5, 0.95; rates 9 / 11 and 9 / 12 (both above 1 / 2)
+    average = 0.5 * 9 / 11
+    average += (0.95 - average) * 9 / 12
+    assert float(model.layers[0].moving_mean[0]) == pytest.approx(average, rel=1e-5)
+
+
+@pytest.mark.parametrize(("values", "best", "saved"), [
+    ([0.1, 0.5, 0.4], 2, 2),
+    ([0.5, 0.5, 0.4], 2, 2),
+    ([0.3, 0.2, 0.1], 1, 1),
+])  # fmt: skip
+def test_the_best_epoch_is_saved_the_later_of_equals(values, best, saved):
+    saves = []
+    callback = watch.SaveBest(lambda: saves.append(1))
+    for epoch, value in enumerate(values):
+        callback.on_epoch_end(epoch, {"val_main_top1": value})
+    assert callback.best_epoch == best
+    assert len(saves) == saved
+
+
+HEADS = ("main", "aux1", "aux2")
+
+
+def epoch_logs(main, aux1, aux2):
+    losses = zip(HEADS, (main, aux1, aux2), strict=True)
+    return {f"{head}_cross_entropy": value for head, value in losses}
+
+
+def watching(steps, warmup=100):
+    callback = watch.WatchLearning(math.log(10), warmup, HEADS)
+    for step in range(steps):
+        callback.on_train_batch_end(step, {"loss": 2.3})
+    return callback
+
+
+def test_a_dead_main_head_is_named():
+    with pytest.raises(UserError) as error:
+        watching(400).on_epoch_end(4, epoch_logs(2.302, 1.1, 2.31))
+    message = str(error.value)
+    assert "the main head is dead while aux1 learnt" in message
+    assert "after epoch 5 the cross-entropies are main 2.302, aux1 1.100" in message
+    assert "Lower --learning-rate" in message
+
+
+def test_three_stuck_heads_are_named():
+    with pytest.raises(UserError, match="no head learns"):
+        watching(400).on_epoch_end(4, epoch_logs(2.302, 2.31, 2.30))
+
+
+def test_a_head_has_time_to_start_and_a_learning_one_goes_on():
+    watching(399).on_epoch_end(4, epoch_logs(2.302, 2.3, 2.3))
+    watching(4000).on_epoch_end(4, epoch_logs(2.2, 2.3, 2.3))
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_named(loss):
+    callback = watching(7)
+    with pytest.raises(UserError, match=rf"at step 8 it was {loss}\. Lower --learning"):
+        callback.on_train_batch_end(7, {"loss": loss})
+
+
+def test_metrics_have_a_line_an_epoch(tmp_path):
+    callback = watch.WriteMetrics(tmp_path / "m.jsonl", ("main",), images=100)
+    model = line_model()
+    callback.set_model(model)
+    names = ("loss", "main_top1", "main_top5", "main_cross_entropy")
+    logs = {prefix + n: i for prefix in ("", "val_") for i, n in enumerate(names)}
+    callback.on_epoch_begin(0)
+    callback.on_test_begin()
+    callback.on_epoch_end(0, logs)
+    line = json.loads((tmp_path / "m.jsonl").read_text())
+    assert line["epoch"] == 1
+    assert line["learning_rate"] == pytest.approx(0.1)
+    assert line["validation"] == line["train"]
+    assert line["train"] == {"loss": 0, "main": {"top1": 1, "top5": 2, "loss": 3}}
+    assert line["images_per_second"] > 0
+    assert logs["images_per_second"] > 0

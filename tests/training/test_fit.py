@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from making import write_photos
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.network.assign import named_weights
+from googlenet_keras.training import fit
+from googlenet_keras.training.recipes import recipe
+
+
+def tiny(folder, data, **options):
+    """A run of one epoch of two steps on two classes of photographs."""
+    config = replace(
+        recipe("smoke"),
+        dataset=str(data),
+        run_folder=folder,
+        width=0.125,
+        epochs=1,
+        batch_size=4,
+        precision="float32",
+    )
+    return replace(config, **options)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("data") / "d", {"a": 5, "b": 5})
+
+
+def test_the_same_seed_gives_the_same_weights(data, tmp_path):
+    runs = [fit.train(tiny(tmp_path / str(i), data, seed=seed))
+            for i, seed in enumerate((1, 1, 2))]  # fmt: skip
+    first, same, other = (named_weights(run.classifier.network) for run in runs)
+    assert all(np.array_equal(first[name], same[name]) for name in first)
+    assert not np.array_equal(first["main/kernel"], other["main/kernel"])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("variant", ["bn", "paper"])
+def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
+    config = tiny(tmp_path / "run", data, precision=policy, variant=variant)
+    run = fit.train(config)
+    assert run.best_epoch == 1
+    assert keras.config.dtype_policy().name == "float32"
+    assert all(
+        np.isfinite(v).all() for v in named_weights(run.classifier.network).values()
+    )
+
+
+def test_the_options_and_the_environment_are_written_down(data, tmp_path):
+    from googlenet_keras import records
+
+    run = fit.train(tiny(tmp_path / "run", data, image_size=(32, 48)))
+    config = records.read_json(run.folder / "config.json")
+    assert config["image_size"] == [32, 48]
+    assert config["learning_rate"] == 0.05
+    assert config["crop_area"] == 0.25
+    environment = records.read_json(run.folder / "environment.json")
+    assert environment["precision"] == "float32"
+    assert run.classifier.preprocessing.width == 48
+
+
+def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
+    config = tiny(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
+                  weight_decay=0.0)  # fmt: skip
+    keras.utils.set_random_seed(config.seed)
+    start = named_weights(fit._compiled(config.resolved({"crop_area": 1.0}), 2, 2))
+    trained = named_weights(fit.train(config).classifier.network)
+    np.testing.assert_array_equal(trained["aux1/kernel"], start["aux1/kernel"])
+    assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])
+
+
+def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):
+    with pytest.raises(UserError, match=r"batch_size must be at most .* 8; received 9"):
+        fit.train(tiny(tmp_path / "run", data, batch_size=9))
+    with pytest.raises(UserError, match="no such folder"):
+        fit.train(tiny(tmp_path / "run", "./nowhere"))
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="never overwritten"):
+        fit.train(tiny(tmp_path / "run", data))
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_rate_that_explodes_is_named(data, tmp_path):
+    config = tiny(tmp_path / "run", data, variant="paper", learning_rate=1e30,
+                  clip_norm=0.0, warmup_epochs=0.0, epochs=3)  # fmt: skip
+    with pytest.raises(UserError, match="the loss must stay finite"):
+        fit.train(config)
+
+
+def test_chance_is_the_entropy_of_the_classes():
+    assert fit._chance((5, 5), 2) == pytest.approx(np.log(2))
+    assert fit._chance((9, 1, 0), 3) == pytest.approx(
+        -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
+    )
+    assert fit._chance(None, 10) == pytest.approx(np.log(10))

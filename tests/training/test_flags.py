@@ -1,0 +1,51 @@
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.training.flags import read_flags
+from googlenet_keras.training.recipes import recipe
+
+
+def test_no_flag_is_the_modern_recipe():
+    assert read_flags([]) == recipe("modern")
+
+
+def test_a_recipe_sets_the_defaults_and_flags_change_them():
+    config = read_flags(["--recipe", "paper", "--epochs", "3"])
+    assert config.crop_area == recipe("paper").crop_area
+    assert config.epochs == 3
+    assert read_flags(["--epochs=3", "--recipe=paper"]) == config
+
+
+def test_sizes_are_one_number_or_two():
+    assert read_flags(["--image-size", "96"]).image_size == (96,)
+    assert read_flags(["--image-size", "96", "64"]).image_size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--epochs", "0"], "epochs must be at least 1"),
+        (["--variant", "papr"], "Did you mean 'paper'"),
+        (["--epoch-count", "3"], "--epoch-count"),
+        (["--schedule", "linear"], "linear"),
+    ],
+)
+def test_a_bad_flag_is_named_and_exits_with_2(flags, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        read_flags(flags)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_recipe():
+    with pytest.raises(UserError, match="Did you mean 'smoke'"):
+        read_flags(["--recipe", "smok"])
+
+
+def test_help_explains_every_flag(capsys):
+    with pytest.raises(SystemExit) as stop:
+        read_flags(["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    for flag in ("--aux1-weight", "--image-size", "--precision", "--seed"):
+        assert flag in shown
