@@ -81,8 +81,8 @@ class Classifier:
         description = records.read_json(folder / DESCRIPTION)
         try:
             classifier = _unweighted(description)
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{folder / DESCRIPTION} is incomplete: {error}.") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{folder / DESCRIPTION} is damaged: {error}") from error
         assign(classifier.network, _read_weights(folder / WEIGHTS))
         return classifier
 
@@ -94,7 +94,7 @@ def _unweighted(description: Mapping[str, Any]) -> Classifier:
         architecture,
         classes=len(description["labels"]),
         image_size=(preprocessing.height, preprocessing.width),
-        auxiliary="aux1" in description["heads"],
+        auxiliary=len(description["heads"]) > 1,
     )
     return Classifier(
         network,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -23,10 +24,16 @@ def unknown(what: str, received: str, known: Iterable[str]) -> UserError:
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
-    """Calls `main`; a UserError becomes one message on stderr and exit status 2."""
+    """Calls `main`; what a user can mend ends in one message and exit status 2.
+
+    That is a UserError, and whatever the operating system refuses.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or our message is buried
     try:
         main()
-    except UserError as error:
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import platform
 import subprocess
 import sys
 import time
@@ -23,6 +23,7 @@ RESULT = "result.json"
 CLASSIFIER = "classifier"
 PLOTS = "plots"
 TENSORBOARD = "tensorboard"
+TOP_K = 5  # what "top5" counts in every file
 PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn")
 
 
@@ -32,24 +33,37 @@ class Stopwatch:
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float | None]:
         """{"seconds", "cpu_seconds", "peak_megabytes"}; the peak is the process's."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        bytes_each = 1 if sys.platform == "darwin" else 1024
         return {
             "seconds": round(time.perf_counter() - self._wall, 3),
             "cpu_seconds": round(time.process_time() - self._cpu, 3),
-            "peak_megabytes": round(peak * bytes_each / 1e6, 1),
+            "peak_megabytes": _peak_megabytes(),
         }
 
 
-def create_run(folder: Path) -> Path:
-    """Makes the empty folder of a new run. Raises UserError if it exists already."""
-    if folder.exists():
+def _peak_megabytes() -> float | None:
+    """The process's largest resident memory; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raises UserError where `folder` exists, for a run needs a new one."""
+    if os.path.lexists(folder):
         raise UserError(
             f"a run folder is never overwritten, and {folder} exists; choose another "
             "--run-folder or remove it."
         )
+
+
+def create_run(folder: Path) -> Path:
+    """Makes the empty folder of a new run. Raises UserError where it cannot be new."""
+    refuse_existing(folder)
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -127,9 +141,9 @@ def environment() -> dict[str, Any]:
     """Versions, processor and commit: what a result depends on beside its options."""
     return {
         "python": sys.version.split()[0],
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "system": " ".join(os.uname()[0:3:2]),
-        "processor": _cpu_field("model name") or os.uname().machine,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _cpu_field("model name") or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "commit": commit(),
@@ -142,9 +156,14 @@ def cpu_flags() -> frozenset[str]:
 
 
 def commit() -> str | None:
-    """The git commit of this program, "-dirty" appended where files differ from it."""
-    here = Path(__file__).resolve().parent
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    """The git commit of this program, "-dirty" appended where files differ from it.
+
+    None where the program does not run from its own checkout.
+    """
+    here = Path(__file__).resolve().parents[1]
+    if not (here / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="]
     try:
         answer = subprocess.run(
             command, cwd=here, capture_output=True, text=True, timeout=10, check=True
@@ -152,6 +171,13 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu_field(name: str) -> str | None:

@@ -79,11 +79,25 @@ def saved(classifier, tmp_path):
         {"architecture": {"rows": []}},
         {"preprocessing": {"height": 32}},
         {"preprocessing": {"height": "x", "width": 32, "crop_fraction": 1}},
+        {"preprocessing": {"height": 32, "width": 32, "crop_fraction": 2}},
     ],
 )
 def test_a_changed_description_is_refused(saved, change):
     path = saved / "classifier.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError):
+        Classifier.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("padding", "foo"), ("auxiliary_pool", "x"), ("dropout", 2), ("name", "a/b")],
+)
+def test_a_changed_architecture_is_refused(saved, field, value):
+    path = saved / "classifier.json"
+    description = json.loads(path.read_text())
+    description["architecture"][field] = value
+    path.write_text(json.dumps(description))
     with pytest.raises(UserError):
         Classifier.load(saved)
 

@@ -14,6 +14,8 @@ def test_unknown_names_offer_the_nearest():
 @pytest.mark.parametrize(("raised", "status", "shown"), [
     (None, 0, ""),
     (UserError("a rule"), 2, "error: a rule\n"),
+    (PermissionError(13, "Permission denied", "/x"), 2,
+     "error: [Errno 13] Permission denied: '/x'\n"),
     (KeyboardInterrupt(), 130, "interrupted\n"),
 ])  # fmt: skip
 def test_scripts_end_with_a_status_and_one_message(raised, status, shown, capsys):

@@ -53,6 +53,11 @@ def test_a_run_is_made_once(tmp_path):
         records.create_run(folder)
 
 
+def test_only_its_own_checkout_names_the_commit():
+    commit = records.commit()
+    assert commit is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", commit)
+
+
 def test_a_run_cannot_be_made_inside_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="must be writable"):

@@ -67,6 +67,19 @@ def test_a_disk_that_cannot_be_written(tmp_path):
     assert "cannot be made" in done.stderr
 
 
+def test_a_reader_that_stops_early_is_no_error():
+    command = f"{sys.executable} -m googlenet_keras describe --json | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
 def test_imports_go_down_only():
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 from googlenet_keras.architecture import geometry
 from googlenet_keras.architecture.rows import (
@@ -142,7 +143,8 @@ def trace(
 
 def sides(image_size: int | tuple[int, ...]) -> tuple[int, int]:
     """Height and width in pixels, checked; one number stands for both."""
-    pair = (image_size,) if isinstance(image_size, int) else tuple(image_size)
+    single = isinstance(image_size, Integral)
+    pair = (int(image_size),) if single else tuple(image_size)
     if len(pair) not in (1, 2):
         raise UserError(
             f"image_size is one number or height and width; received {image_size}."

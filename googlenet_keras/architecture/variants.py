@@ -97,11 +97,23 @@ class Architecture:
             fields = {key: _tuples(value) for key, value in data.items()}
             fields["rows"] = tuple(_row_from_json(row) for row in data["rows"])
             fields["heads"] = tuple(AuxiliaryHead(**head) for head in data["heads"])
-            return cls(**fields)
+            return cls(**fields)._checked()
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"this is no architecture: {error}.") from error
 
+    def _checked(self) -> Architecture:
+        for field, known in _CHOICES.items():
+            if getattr(self, field) not in known:
+                raise unknown(field, str(getattr(self, field)), known)
+        return self.with_widths(self.widths())
 
+
+_CHOICES = {
+    "padding": ("symmetric", "same"),
+    "auxiliary_pool": ("5x5/3", "adaptive 4x4"),
+    "batch_norm": (True, False),
+    "gamma": (True, False),
+}
 _KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, ResponseNorm, Inception)}
 
 
@@ -153,8 +165,8 @@ PAPER = Architecture(
     pixel_mean=(123.0, 117.0, 104.0),  # Caffe's B,G,R 104,117,123, in R,G,B order
     pixel_scale=1.0,
     differences=(
-        "Geometry and pixel mean are Caffe's bvlc_googlenet, since the paper states "
-        "neither padding nor the mean it removes.",
+        "Padding is Caffe's bvlc_googlenet, since the paper states none.",
+        "Pixels lose Caffe's mean (123, 117, 104), since the paper states none.",
     ),
 )
 
@@ -167,10 +179,11 @@ BATCH_NORM = replace(
     pixel_mean=(127.5, 127.5, 127.5),
     pixel_scale=127.5,
     differences=(
+        PAPER.differences[0],
         "Batch normalisation after every convolution, which then has no bias; "
         "no local response normalisation.",
         "Dropout 0.2 before the main classifier in place of 0.4.",
-        "Pixels enter in -1..1 in place of pixel minus mean.",
+        "Pixels enter in -1..1, as TF-Slim's do, in place of pixel minus mean.",
     ),
 )
 
@@ -197,7 +210,7 @@ SLIM = replace(
     gamma=False,
     padding="same",
     differences=(
-        *BATCH_NORM.differences,
+        *BATCH_NORM.differences[1:],
         "The 5x5 branches have 3x3 kernels (tensorflow/models#2545).",
         "pool4 has 2x2 windows in place of 3x3.",
         "Batch normalisation shifts but does not scale: there is no gamma.",

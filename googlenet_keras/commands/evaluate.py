@@ -27,20 +27,25 @@ class Evaluate:
     """train, validation or test."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
+    download: bool = False
+    """Let TFDS download and prepare the data set."""
     json: Path | None = None
     """Write the figures to this JSON file too."""
 
     def run(self) -> None:
         """Prints the table. Raises UserError."""
         from googlenet_keras.classifier import Classifier
+        from googlenet_keras.data.checks import refuse_broken
         from googlenet_keras.evaluation.evaluate import evaluate
         from googlenet_keras.evaluation.tables import print_figures
 
         classifier = Classifier.load(self.run_folder)
-        figures = evaluate(classifier, self._data(), self.split).figures()
+        data = self._data()
+        refuse_broken(data.split(self.split).files)
+        figures = evaluate(classifier, data, self.split).figures()
+        print_figures({self.split: figures})
         if self.json:
             records.write_json(self.json, {self.split: figures})
-        print_figures({self.split: figures})
 
     def _data(self) -> Dataset:
         from googlenet_keras.data.sources import open_dataset
@@ -58,4 +63,5 @@ class Evaluate:
             name,
             validation_fraction=config.get("validation_fraction", 0.2),
             data_dir=self.data_dir or (Path(kept) if kept else None),
+            download=self.download,
         )

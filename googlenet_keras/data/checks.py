@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,23 +13,12 @@ import tensorflow as tf
 from googlenet_keras.errors import UserError
 
 NAMED = 5  # broken files named in a message
+CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
 
 
 def refuse_broken(paths: Sequence[Path]) -> None:
     """Decodes every file once, in parallel. Raises UserError that names broken ones."""
-    from rich.console import Console
-    from rich.progress import track
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        console = Console(file=sys.stderr)
-        results = track(
-            pool.map(is_image, paths),
-            "checking images",
-            total=len(paths),
-            console=console,
-            transient=True,
-        )
-        broken = [path for path, ok in zip(paths, results, strict=True) if not ok]
+    broken = [path for path, whole in _decoded(paths) if not whole]
     if broken:
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         raise UserError(
@@ -37,6 +26,24 @@ def refuse_broken(paths: Sequence[Path]) -> None:
             f"image; {', '.join(map(str, broken[:NAMED]))}{more} is not "
             f"({len(paths) - len(broken)} others are). Move the broken ones away."
         )
+
+
+def _decoded(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """(path, whether it is a whole image), with a progress bar on stderr."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool, _progress() as progress:
+        task = progress.add_task("checking images", total=len(paths))
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            for pair in zip(chunk, pool.map(is_image, chunk), strict=True):
+                progress.advance(task)
+                yield pair
+
+
+def _progress():
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(file=sys.stderr), transient=True)
 
 
 def is_image(path: Path) -> bool:

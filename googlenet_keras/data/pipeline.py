@@ -10,7 +10,6 @@ from googlenet_keras.data.sources import Split
 from googlenet_keras.data.transforms import Preprocessing, decode
 from googlenet_keras.errors import UserError
 
-HEADS = ("main", "aux1", "aux2")
 EVALUATION_BATCH = 64
 
 
@@ -31,11 +30,11 @@ def for_training(
     batch_size: int,
     epochs: int,
     seed: int,
-    heads: Sequence[str] = HEADS,
+    heads: Sequence[str],
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
 
-    Each epoch has its own complete order and `steps_per_epoch` batches; it leaves out
+    Each epoch has its own order and `steps_per_epoch` batches; it leaves out
     fewer than `batch_size` images, other ones each time. Order and augmentation depend
     on (seed, epoch, index) alone.
     """
@@ -64,8 +63,8 @@ def for_evaluation(
     split: Split,
     preprocessing: Preprocessing,
     *,
+    heads: Sequence[str],
     batch_size: int = EVALUATION_BATCH,
-    heads: Sequence[str] = HEADS,
 ) -> tf.data.Dataset:
     """The same pairs of every image of `split` once, in reading order."""
 

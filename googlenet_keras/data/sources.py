@@ -7,7 +7,7 @@ reference into an encoded image: that part runs in parallel, after the shuffling
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.checks import refuse_broken
 from googlenet_keras.errors import UserError, unknown
 
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
 VALIDATION_NAMES = ("validation", "val", "valid")
+SPLIT_NAMES = (*VALIDATION_NAMES, "training", "test", "testing")
 DIGITS_PART = 300  # digits kept for validation, and as many for the test
 
 
@@ -29,29 +29,30 @@ class Split:
 
     stream: () to a tf.data.Dataset of (index, label, reference) in reading order.
     load: reference to encoded bytes, as a TensorFlow function. class_counts: images of
-    each class where the source knows them. random_access: whether references are cheap,
-    so that shuffling is complete.
+    each class where the source knows them. listed: (labels, references) where they are
+    all in memory, so that any order costs nothing. files: those it reads, if any.
     """
 
     count: int
     stream: Callable[[], tf.data.Dataset]
     load: Callable[[tf.Tensor], tf.Tensor]
     class_counts: tuple[int, ...] | None = None
-    references: tuple[tf.Tensor, tf.Tensor] | None = None
+    listed: tuple[tf.Tensor, tf.Tensor] | None = None
+    files: tuple[Path, ...] = ()
 
     def in_order(self) -> tf.data.Dataset:
         """Every image once, in reading order."""
         return self.stream()
 
     def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Every image once, in an order that (seed, epoch) alone decide."""
-        if self.references is None:
+        """Every image once, in an order that (seed, epoch) alone decide.
+
+        Where references are not listed, images change places within 8,192 neighbours.
+        """
+        if self.listed is None:
             buffer = min(self.count, SHUFFLE_BUFFER)
-            order = tf.cast(epoch, tf.int64) + seed * 1_000_003
-            return self.stream().shuffle(
-                buffer, seed=order, reshuffle_each_iteration=False
-            )
-        labels, references = self.references
+            return _shuffled(self.stream(), buffer, seed, epoch)
+        labels, references = self.listed
         key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
         order = tf.random.experimental.stateless_shuffle(
             tf.range(self.count, dtype=tf.int64), seed=key
@@ -114,24 +115,56 @@ def open_dataset(
     A folder has class folders in train/, validation/ or val/ and, optionally, test/; or
     class folders alone, of which `validation_fraction` of each class is kept for
     validation, the same files every time. Raises UserError for a name that is none of
-    these, a class without images, fewer than two classes and files that are no images.
+    these, a class without images and fewer than two classes.
     """
     if name == "digits":
         return _digits()
-    if Path(name).expanduser().is_dir():
+    if name and _is_folder(name):
         return _folder(Path(name).expanduser(), validation_fraction)
-    if Path(name).name != name or name.startswith((".", "~")):
+    if not name or name.startswith((".", "~", "/")):
         raise UserError(f"no such folder: {name}.")
     from googlenet_keras.data.tfds_source import open_tfds
 
     return open_tfds(name, validation_fraction, data_dir, download)
 
 
-def listed_split(
+def files_below(folder: Path) -> list[Path]:
+    """Every file in `folder` and its folders, hidden ones left out, sorted."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    parts = ((path, path.relative_to(folder).parts) for path in found)
+    return sorted(p for p, names in parts if not any(n.startswith(".") for n in names))
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError):  # a name too long, an unknown ~user
+        return False
+
+
+def _shuffled(
+    dataset: tf.data.Dataset, buffer: int, seed: int, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    """Dataset.shuffle, but with a tensor for a seed and blind to the global seed."""
+    spec = dataset.element_spec
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        buffer_size=buffer,
+        seed=tf.constant(seed + 1, tf.int64),  # two zeros would mean "at random"
+        seed2=tf.cast(epoch, tf.int64),
+        output_types=[x.dtype for x in spec],
+        output_shapes=[x.shape for x in spec],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(variant, spec)
+
+
+def _listed_split(
     references: Sequence[str] | Sequence[bytes],
     labels: Sequence[int],
     classes: int,
     load: Callable[[tf.Tensor], tf.Tensor],
+    files: Sequence[Path] = (),
 ) -> Split:
     """A split whose references are all in memory: paths, or small encoded images."""
     pair = (
@@ -144,7 +177,8 @@ def listed_split(
         index = tf.data.Dataset.range(len(labels))
         return index.map(lambda i: (i, pair[0][i], pair[1][i]))
 
-    return Split(len(labels), stream, load, tuple(map(int, counts)), pair)
+    known = tuple(map(int, counts))
+    return Split(len(labels), stream, load, known, pair, tuple(files))
 
 
 def _digits() -> Dataset:
@@ -158,7 +192,7 @@ def _digits() -> Dataset:
 
     def part(indices) -> Split:
         chosen = [encoded[i] for i in indices]
-        return listed_split(chosen, digits.target[indices], len(names), tf.identity)
+        return _listed_split(chosen, digits.target[indices], len(names), tf.identity)
 
     everything = np.arange(len(encoded))
     rest, test = train_test_split(
@@ -173,22 +207,11 @@ def _digits() -> Dataset:
 
 
 def _folder(root: Path, validation_fraction: float) -> Dataset:
-    train_root = root / "train" if (root / "train").is_dir() else root
-    train = _files_by_class(train_root)
-    names = tuple(train)
-    found = [root / n for n in VALIDATION_NAMES if (root / n).is_dir()]
-    if train_root is root:
-        found, test = [], {}
-    else:
-        test = _files_by_class(root / "test") if (root / "test").is_dir() else {}
-    validation = _files_by_class(found[0]) if found else {}
-    _check_classes(train_root, train)
-    for part in (validation, test):
-        _check_known(names, part)
-    refuse_broken([p for part in (train, validation, test) for ps in part.values()
-                   for p in ps])  # fmt: skip
+    train, validation, test = _parts(root)
     if not validation:
-        train, validation = _divided(train, validation_fraction, train_root)
+        top = root / "train" if (root / "train").is_dir() else root
+        train, validation = _divided(train, validation_fraction, top)
+    names = tuple(train)
     return Dataset(
         root.resolve().name,
         names,
@@ -199,18 +222,41 @@ def _folder(root: Path, validation_fraction: float) -> Dataset:
     )
 
 
-def _files_by_class(root: Path) -> dict[str, list[Path]]:
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and _visible(p))
-    return {
-        folder.name: sorted(
-            p for p in folder.rglob("*") if p.is_file() and _visible(p)
+Files = dict[str, list[Path]]
+"""The files of each class."""
+
+
+def _parts(root: Path) -> tuple[Files, Files, Files]:
+    """Training, validation and test files; a part that has no folder is empty."""
+    if not (root / "train").is_dir():
+        train = _files_by_class(root)
+        _refuse_split_names(root, train)
+        _check_classes(root, train)
+        return train, {}, {}
+    train = _files_by_class(root / "train")
+    _check_classes(root / "train", train)
+    folders = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
+    test = root / "test"
+    return (
+        train,
+        _known_files(folders[0], train) if folders else {},
+        _known_files(test, train) if test.is_dir() else {},
+    )
+
+
+def _files_by_class(root: Path) -> Files:
+    folders = sorted(p for p in root.iterdir() if p.is_dir())
+    visible = (p for p in folders if not p.name.startswith("."))
+    return {folder.name: files_below(folder) for folder in visible}
+
+
+def _refuse_split_names(root: Path, names: Iterable[str]) -> None:
+    splits = [n for n in names if n.lower() in SPLIT_NAMES]
+    if splits:
+        raise UserError(
+            "a folder holds class folders, or train/ with validation/ (or val/) and "
+            f"test/ beside it; {root} has {', '.join(splits)} but no train."
         )
-        for folder in folders
-    }  # fmt: skip
-
-
-def _visible(path: Path) -> bool:
-    return not path.name.startswith(".")
 
 
 def _check_classes(root: Path, files: Mapping[str, Sequence[Path]]) -> None:
@@ -227,18 +273,22 @@ def _check_classes(root: Path, files: Mapping[str, Sequence[Path]]) -> None:
         )
 
 
-def _check_known(names: Sequence[str], part: Mapping[str, Sequence[Path]]) -> None:
-    for name, paths in part.items():
-        if paths and name not in names:
+def _known_files(root: Path, train: Iterable[str]) -> Files:
+    files = _files_by_class(root)
+    if not any(files.values()):
+        raise UserError(
+            f"{root} needs class folders with images, or must not be there."
+        )
+    for name, paths in files.items():
+        if paths and name not in train:
             raise UserError(
-                f"every class needs training images; {paths[0].parent} has a class "
-                f"{name!r} that train/ does not."
+                f"every class needs training images; {root} has a class {name!r} that "
+                "train/ does not."
             )
+    return files
 
 
-def _divided(
-    files: Mapping[str, list[Path]], fraction: float, root: Path
-) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+def _divided(files: Files, fraction: float, root: Path) -> tuple[Files, Files]:
     """Splits each class by a hash of the file's name: the same on every machine."""
     train, validation = {}, {}
     for name, paths in files.items():
@@ -257,7 +307,8 @@ def _hash(path: Path) -> bytes:
     return hashlib.sha256(path.as_posix().encode()).digest()
 
 
-def _file_split(files: Mapping[str, Sequence[Path]], names: Sequence[str]) -> Split:
-    pairs = [(str(path), names.index(name)) for name in files for path in files[name]]
+def _file_split(files: Files, names: Sequence[str]) -> Split:
+    pairs = [(path, names.index(name)) for name in files for path in files[name]]
     paths, labels = [p for p, _ in pairs], [label for _, label in pairs]
-    return listed_split(paths, labels, len(names), tf.io.read_file)
+    references = list(map(str, paths))
+    return _listed_split(references, labels, len(names), tf.io.read_file, paths)

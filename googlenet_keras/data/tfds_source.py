@@ -21,25 +21,40 @@ def open_tfds(
     """
     builder = _builder(name, data_dir)
     _prepare(builder, name, download)
-    features = builder.info.features
-    if not {"image", "label"} <= set(features or ()):
-        raise UserError(
-            f"a TFDS data set needs the features image and label; {name} has "
-            f"{', '.join(features or ())}."
-        )
+    names = _class_names(builder, name)
     splits = builder.info.splits
     if "train" not in splits:
         raise UserError(f"{name} has no split train; it has {', '.join(splits)}.")
-    percent = round(100 * (1 - validation_fraction))
     own = "validation" in splits
+    images = splits["train"].num_examples
+    kept = 0 if own else max(round(images * validation_fraction), 1)
     return Dataset(
         name.partition(":")[0].replace("/", "-"),
-        tuple(features["label"].names),
-        _split(builder, "train" if own else f"train[:{percent}%]"),
-        _split(builder, "validation" if own else f"train[{percent}%:]"),
-        _split(builder, "test") if "test" in splits else None,
+        names,
+        _split(builder, f"train[:{images - kept}]"),
+        _split(builder, "validation" if own else f"train[{images - kept}:]"),
+        _labelled(_split(builder, "test")) if "test" in splits else None,
         PHOTOS,
     )
+
+
+def _class_names(builder, name: str) -> tuple[str, ...]:
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features or {}
+    label = features["label"] if {"image", "label"} <= set(features) else None
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise UserError(
+            "a TFDS data set needs the features image and label, a class label; "
+            f"{name} has {', '.join(features)}."
+        )
+    return tuple(label.names)
+
+
+def _labelled(split: Split) -> Split | None:
+    """The split, or None where its labels are withheld, which TFDS writes as -1."""
+    _, label, _ = next(iter(split.in_order().take(1)))
+    return split if int(label) >= 0 else None
 
 
 def _builder(name: str, data_dir: Path | None):
@@ -47,7 +62,7 @@ def _builder(name: str, data_dir: Path | None):
 
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
+    except Exception as error:  # TFDS raises a kind of its own for each mistake
         raise UserError(
             "dataset must be digits, an existing folder of class folders or the name "
             f"of a TFDS data set; received {name!r}, which is none of them."

@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from googlenet_keras.errors import UserError
+
 Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""
 
@@ -31,6 +33,18 @@ class Preprocessing:
     height: int
     width: int
     crop_fraction: float
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise UserError(
+                "height and width must be at least 1 pixel; "
+                f"received {self.height} and {self.width}."
+            )
+        if not 0 < self.crop_fraction <= 1:
+            raise UserError(
+                "crop_fraction must be above 0 and at most 1; "
+                f"received {self.crop_fraction}."
+            )
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """[h, w, 3] uint8 to [height, width, 3] float32, still in 0..255."""

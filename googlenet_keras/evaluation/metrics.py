@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import confusion_matrix, f1_score
 
-TOP_K = 5
+from googlenet_keras.errors import UserError
+from googlenet_keras.records import TOP_K
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,11 @@ def answers(logits: np.ndarray, labels: np.ndarray) -> Answers:
     """Judges [images, classes] logits against [images] class numbers.
 
     A class tied with the right one counts as likelier if its number is smaller, so that
-    equal logits do not pass for knowledge.
+    equal logits do not pass for knowledge. Raises UserError for logits that are not
+    finite.
     """
+    if not np.isfinite(logits).all():
+        raise UserError("logits must be finite; these weights give some that are not.")
     logs = log_softmax(logits.astype(np.float64), axis=1)
     right = np.take_along_axis(logs, labels[:, None], axis=1)
     earlier = np.arange(logs.shape[1]) < labels[:, None]

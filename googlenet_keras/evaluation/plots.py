@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data import pipeline
 from googlenet_keras.data.sources import Split
+from googlenet_keras.data.transforms import decode
 from googlenet_keras.evaluation.evaluate import Evaluation
 
 MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
@@ -32,7 +33,12 @@ def curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
             for part, style in (("train", ":"), ("validation", "-")):
                 values = [line[part][head][key] for line in lines]
                 axes.plot(
-                    epochs, values, style, color=f"C{number}", label=f"{head} {part}"
+                    epochs,
+                    values,
+                    style,
+                    marker=".",
+                    color=f"C{number}",
+                    label=f"{head} {part}",
                 )
     rate.plot(epochs, [line["learning_rate"] for line in lines], color="black")
     titles = ("cross-entropy", "top-1", "learning rate")
@@ -96,7 +102,10 @@ def predictions(
 def _images(
     classifier: Classifier, split: Split, wanted: Sequence[int]
 ) -> dict[int, np.ndarray]:
-    batches = pipeline.for_evaluation(split, classifier.preprocessing)
-    images = batches.unbatch().map(lambda image, _: image).enumerate()
-    chosen = set(wanted)
-    return {int(i): image.numpy() for i, image in images if int(i) in chosen}
+    """The preprocessed images at these places of the reading order."""
+    chosen = tf.constant(wanted, tf.int64)
+    found = split.in_order().filter(lambda i, *_: tf.reduce_any(i == chosen))
+    return {
+        int(i): classifier.preprocessing(decode(split.load(reference))).numpy()
+        for i, _, reference in found
+    }

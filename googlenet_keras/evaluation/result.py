@@ -19,7 +19,11 @@ def conclude(
     best_epoch: int,
     stopwatch: records.Stopwatch,
 ) -> dict[str, Any]:
-    """Evaluates the saved classifier, draws plots/ and writes and gives result.json."""
+    """Evaluates the saved classifier, draws plots/ and writes and gives result.json.
+
+    The figures are float32's, those that `evaluate` gives again, whatever the precision
+    of training.
+    """
     lines = records.read_lines(folder / records.METRICS)
     validation = evaluate(classifier, dataset, "validation")
     test = evaluate(classifier, dataset, "test") if dataset.test else None

@@ -29,5 +29,5 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
     table = Table("image", "labels")
     for prediction in predictions:
         shown = ", ".join(f"{label} {p:.1%}" for label, p in prediction.top)
-        table.add_row(escape(str(prediction.path)), escape(shown))
+        table.add_row(escape(str(prediction.path)), escape(shown or "no image"))
     Console().print(table)

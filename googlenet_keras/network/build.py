@@ -28,24 +28,34 @@ PIXEL_SPREAD = 60.0  # typical standard deviation of photographs' pixels in 0..2
 
 @dataclass(frozen=True)
 class Initialization:
-    """How weights start: variance `scale` / fan-in, and the biases before a ReLU."""
+    """How weights start: variance `scale` / fan-in, and the biases before a ReLU.
+
+    balanced: the first layer allows for the spread of pixels, and the classifiers start
+    near 0, so that every activation has about unit variance and no class is preferred.
+    """
 
     scale: float
     distribution: str
     bias: float
+    balanced: bool
 
     def kernel(self, spread: float = 1.0) -> keras.Initializer:
         """The kernel's initializer for inputs of standard deviation `spread`."""
-        return keras.initializers.VarianceScaling(
-            self.scale / spread**2, "fan_in", self.distribution
-        )
+        scale = self.scale / spread**2 if self.balanced else self.scale
+        return keras.initializers.VarianceScaling(scale, "fan_in", self.distribution)
+
+    def classifier(self) -> keras.Initializer:
+        """The initializer of the kernel that gives logits."""
+        if self.balanced:
+            return keras.initializers.RandomNormal(stddev=0.01)
+        return self.kernel()
 
 
 INITIALIZATIONS = {
     # keeps the variance of activations through ReLUs (arXiv 1502.01852)
-    "he": Initialization(2.0, "truncated_normal", bias=0.0),
+    "he": Initialization(2.0, "truncated_normal", bias=0.0, balanced=True),
     # Caffe's `xavier` with its FAN_IN default, biases 0.2: bvlc_googlenet
-    "caffe": Initialization(1.0, "uniform", bias=0.2),
+    "caffe": Initialization(1.0, "uniform", bias=0.2, balanced=False),
 }
 
 
@@ -139,7 +149,7 @@ def _convolution(plan: _Plan, row: Conv, x):
         geometry.convolution_padding(side, row.kernel, row.stride, arch.padding)
         for side in x.shape[1:3]
     ]
-    first = x.shape[-1] == 3
+    first = row == arch.rows[0]
     x = layers.Conv2D(
         row.filters,
         row.kernel,
@@ -214,7 +224,7 @@ def _auxiliary_pool(arch: Architecture, head: AuxiliaryHead, x):
 def _classifier(plan: _Plan, name: str, x):
     return layers.Dense(
         plan.classes,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        kernel_initializer=plan.start.classifier(),
         name=name,
         dtype="float32",
     )(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from googlenet_keras import records
 from googlenet_keras.errors import UserError
 
 STUCK = 0.99  # of chance's cross-entropy: a head above this has learnt nothing
-STUCK_STEPS = 300  # after warm-up, before a head that learns nothing is called dead
+STUCK_STEPS = 200  # after warm-up, before a head that learns nothing is called dead
 
 
 class AverageWeights(keras.callbacks.Callback):
@@ -96,7 +97,8 @@ class SaveBest(keras.callbacks.Callback):
 class WatchLearning(keras.callbacks.Callback):
     """Stops a run whose loss is not finite or whose main head does not learn.
 
-    chance: the cross-entropy of always answering the classes' frequencies.
+    chance: the cross-entropy of knowing the classes' frequencies and nothing else. A
+    run too short to be stopped ends with a warning.
     """
 
     def __init__(self, chance: float, warmup_steps: int, heads: Sequence[str]) -> None:
@@ -104,7 +106,8 @@ class WatchLearning(keras.callbacks.Callback):
         self._chance = chance
         self._from_step = warmup_steps
         self._heads = heads
-        self._steps = self._stuck_steps = 0
+        self._steps = 0
+        self._dead: str | None = None
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         """Raises UserError for a loss that is not finite."""
@@ -120,10 +123,14 @@ class WatchLearning(keras.callbacks.Callback):
         """Raises UserError for a main head that has learnt nothing for long."""
         learnt = {h: logs[f"{h}_cross_entropy"] < STUCK * self._chance
                   for h in self._heads}  # fmt: skip
-        after = self._steps - self._from_step
-        if learnt["main"] or after < STUCK_STEPS:
-            return
-        raise UserError(self._message(epoch + 1, logs, learnt))
+        self._dead = None if learnt["main"] else self._message(epoch + 1, logs, learnt)
+        if self._dead and self._steps - self._from_step >= STUCK_STEPS:
+            raise UserError(self._dead)
+
+    def on_train_end(self, logs=None) -> None:
+        """Warns where the last epoch still knew nothing."""
+        if self._dead:
+            print(f"warning: {self._dead}", file=sys.stderr)
 
     def _message(self, epoch: int, logs: dict, learnt: dict[str, bool]) -> str:
         losses = ", ".join(f"{h} {logs[f'{h}_cross_entropy']:.3f}" for h in self._heads)
@@ -135,8 +142,9 @@ class WatchLearning(keras.callbacks.Callback):
         )
         return (
             f"{what}: after epoch {epoch} the cross-entropies are {losses}, and "
-            f"chance is {self._chance:.3f}. Lower --learning-rate, lengthen "
-            "--warmup-epochs, use --initialization he or --variant bn."
+            f"chance is {self._chance:.3f}. Give it more --epochs, lower "
+            "--learning-rate, lengthen --warmup-epochs, use --initialization he or "
+            "--variant bn."
         )
 
 

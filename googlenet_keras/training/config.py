@@ -29,9 +29,9 @@ class Between:
         return lower + (f" and at most {self.high:g}" if self.high < math.inf else "")
 
     def holds(self, value: float) -> bool:
-        """Whether `value` keeps the rule; not-a-number never does."""
+        """Whether `value` is finite and keeps the rule."""
         above = value > self.low if self.open_low else value >= self.low
-        return above and value <= self.high
+        return above and value <= self.high and math.isfinite(value)
 
 
 POSITIVE = Between(0, open_low=True)
@@ -45,11 +45,11 @@ class TrainConfig:
     dataset: str = "digits"
     """digits, a folder of class folders, or the name of a TFDS data set."""
     data_dir: Path | None = None
-    """Folder of prepared TFDS data; none: TFDS's own."""
+    """Folder of prepared TFDS data, for a TFDS name; none: TFDS's own."""
     download: bool = False
-    """Let TFDS download and prepare the data set."""
+    """Let TFDS download and prepare the data set, for a TFDS name."""
     validation_fraction: Annotated[float, Between(0.01, 0.9)] = 0.2
-    """Part of the images kept for validation where there is no such split (0..1)."""
+    """Part kept for validation where a folder or TFDS has no such split (0..1)."""
     recipe: str = "modern"
     """Where the other defaults come from: modern, paper, caffe_quick, smoke."""
     variant: str = "bn"
@@ -70,7 +70,7 @@ class TrainConfig:
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
     warmup_epochs: Annotated[float, Between(0)] = 2.0
-    """Epochs of linear rise from 0 to the peak learning rate."""
+    """Epochs of linear rise to the peak learning rate, at most a quarter of all."""
     momentum: Annotated[float, Between(0, 0.9999)] = 0.9
     """SGD momentum (0..1)."""
     nesterov: bool = True
@@ -83,7 +83,7 @@ class TrainConfig:
     """Largest norm of the whole gradient; 0: not limited."""
     label_smoothing: Annotated[float, Between(0, 0.99)] = 0.1
     """Part of each label spread over all classes (0..1)."""
-    main_weight: Annotated[float, Between(0)] = 1.0
+    main_weight: Annotated[float, POSITIVE] = 1.0
     """Weight of the main head's loss."""
     aux1_weight: Annotated[float, Between(0)] = 0.3
     """Weight of the loss of the auxiliary head on 4a."""
@@ -121,8 +121,6 @@ class TrainConfig:
         architecture(self.variant)
         if self.image_size:
             sides(self.image_size)
-        if not self.main_weight + self.aux1_weight + self.aux2_weight:
-            raise UserError("at least one head's loss weight must be above 0.")
 
     def architecture(self) -> Architecture:
         """The network these options ask for."""

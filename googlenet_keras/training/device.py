@@ -27,6 +27,15 @@ def choose_precision(wanted: str) -> tuple[str, str]:
     return "float32", "no GPU, and the processor has neither AVX512_BF16 nor AMX"
 
 
+def names() -> list[str]:
+    """The devices that compute: GPUs by model, or the CPU."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    found = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
+    return [details.get("device_name", "GPU") for details in found] or ["CPU"]
+
+
 def choose_xla(wanted: str) -> bool:
     """Whether to compile with XLA; on a CPU it is slower than the oneDNN kernels."""
     if wanted != "auto":

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
+from googlenet_keras.data.checks import refuse_broken
 from googlenet_keras.data.sources import Dataset, open_dataset
 from googlenet_keras.data.transforms import Augmentation, Preprocessing
 from googlenet_keras.network.build import build
@@ -34,6 +36,16 @@ class Run:
     best_epoch: int
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What fit needs, made before anything is written."""
+
+    classifier: Classifier
+    steps: int
+    training: tf.data.Dataset
+    validation: tf.data.Dataset
+
+
 def train(config: TrainConfig) -> Run:
     """Trains as `config` says and leaves a run folder behind.
 
@@ -44,37 +56,54 @@ def train(config: TrainConfig) -> Run:
     """
     keras.utils.set_random_seed(config.seed)
     dataset = _open(config)
-    config = config.resolved(dataset.defaults)
-    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
-    policy, reason = device.choose_precision(config.precision)
-    folder = records.create_run(config.run_folder or _default_folder(config, dataset))
-    print(f"run folder {folder}\nprecision {policy}: {reason}")
-    _write_settings(folder, config, policy, reason)
-    with device.precision_policy(policy):
-        network = _compiled(config, len(dataset.class_names), steps)
-        classifier = _classifier(network, config, dataset)
-        best = watch.SaveBest(lambda: classifier.save(folder / records.CLASSIFIER))
-        network.fit(
-            _training_batches(config, dataset),
-            validation_data=pipeline.for_evaluation(
-                dataset.validation, classifier.preprocessing
-            ),
+    config, reason = _resolved(config, dataset)
+    print(f"precision {config.precision}: {reason}")
+    with device.precision_policy(config.precision):
+        plan = _plan(config, dataset)
+        folder = records.create_run(config.run_folder)
+        print(f"run folder {folder}")
+        _write_settings(folder, config, reason)
+        best = watch.SaveBest(lambda: plan.classifier.save(folder / records.CLASSIFIER))
+        plan.classifier.network.fit(
+            plan.training,
+            validation_data=plan.validation,
             epochs=config.epochs,
-            steps_per_epoch=steps,
+            steps_per_epoch=plan.steps,
             shuffle=False,  # the batches are shuffled already; True would only warn
-            callbacks=_callbacks(config, dataset, folder, steps, best),
+            callbacks=_callbacks(config, dataset, folder, plan, best),
         )
     loaded = Classifier.load(folder / records.CLASSIFIER)
     return Run(folder, dataset, config, loaded, best.best_epoch)
 
 
 def _open(config: TrainConfig) -> Dataset:
-    return open_dataset(
+    if config.run_folder:
+        records.refuse_existing(config.run_folder)
+    dataset = open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
         data_dir=config.data_dir,
         download=config.download,
     )
+    parts = (dataset.train, dataset.validation, dataset.test)
+    refuse_broken([path for part in parts if part for path in part.files])
+    return dataset
+
+
+def _resolved(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
+    """Every option as it will be used, and why the precision is what it is."""
+    policy, reason = device.choose_precision(config.precision)
+    folder = config.run_folder or _default_folder(config, dataset)
+    data = Path(config.dataset).expanduser()
+    config = replace(
+        config.resolved(dataset.defaults),
+        dataset=str(data.resolve()) if dataset.train.files else config.dataset,
+        data_dir=config.data_dir.resolve() if config.data_dir else None,
+        run_folder=folder,
+        precision=policy,
+        xla="on" if device.choose_xla(config.xla) else "off",
+    )
+    return config, reason
 
 
 def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
@@ -82,13 +111,28 @@ def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
     return Path("runs") / f"{dataset.name}-{config.variant}-{when}"
 
 
-def _write_settings(
-    folder: Path, config: TrainConfig, policy: str, reason: str
-) -> None:
+def _write_settings(folder: Path, config: TrainConfig, reason: str) -> None:
     records.write_json(folder / records.CONFIG, config.to_json())
-    environment = records.environment()
-    environment |= {"precision": policy, "precision_reason": reason}
+    environment = records.environment() | {
+        "devices": device.names(),
+        "precision": config.precision,
+        "precision_reason": reason,
+    }
     records.write_json(folder / records.ENVIRONMENT, environment)
+
+
+def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
+    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
+    network = _compiled(config, len(dataset.class_names), steps)
+    classifier = _classifier(network, config, dataset)
+    return _Plan(
+        classifier,
+        steps,
+        _training_batches(config, dataset, classifier.heads),
+        pipeline.for_evaluation(
+            dataset.validation, classifier.preprocessing, heads=classifier.heads
+        ),
+    )
 
 
 def _compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
@@ -105,7 +149,7 @@ def _compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
         loss=loss,
         loss_weights=config.loss_weights(),
         metrics=losses.head_metrics(network.output, classes),
-        jit_compile=device.choose_xla(config.xla),
+        jit_compile=config.xla == "on",
     )
     return network
 
@@ -128,7 +172,9 @@ def _classifier(
     )
 
 
-def _training_batches(config: TrainConfig, dataset: Dataset):
+def _training_batches(
+    config: TrainConfig, dataset: Dataset, heads: Sequence[str]
+) -> tf.data.Dataset:
     augment = Augmentation(
         *sides(config.image_size),
         crop_area=config.crop_area,
@@ -143,6 +189,7 @@ def _training_batches(config: TrainConfig, dataset: Dataset):
         batch_size=config.batch_size,
         epochs=config.epochs,
         seed=config.seed,
+        heads=heads,
     )
 
 
@@ -150,15 +197,17 @@ def _callbacks(
     config: TrainConfig,
     dataset: Dataset,
     folder: Path,
-    steps: int,
+    plan: _Plan,
     best: watch.SaveBest,
 ) -> list[keras.callbacks.Callback]:
-    heads = pipeline.HEADS
-    chance = _chance(dataset.train.class_counts, len(dataset.class_names))
+    heads, steps = plan.classifier.heads, plan.steps
+    chance = _chance(
+        dataset.train.class_counts, len(dataset.class_names), config.label_smoothing
+    )
     metrics = folder / records.METRICS
     averaging = [watch.AverageWeights(config.average_epochs * steps)]
     return [
-        watch.WatchLearning(chance, round(config.warmup_epochs * steps), heads),
+        watch.WatchLearning(chance, schedules.warmup_steps(config, steps), heads),
         *(averaging if config.average_epochs else []),
         watch.WriteMetrics(metrics, heads, steps * config.batch_size),
         best,
@@ -167,10 +216,11 @@ def _callbacks(
     ]
 
 
-def _chance(counts: Sequence[int] | None, classes: int) -> float:
-    """Cross-entropy of always answering the classes' frequencies."""
+def _chance(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:
+    """Cross-entropy of a network that has learnt the classes' frequencies alone."""
     if counts is None:
         return math.log(classes)
     frequencies = np.asarray(counts) / sum(counts)
-    frequencies = frequencies[frequencies > 0]
-    return float(-(frequencies * np.log(frequencies)).sum())
+    answered = (1 - smoothing) * frequencies + smoothing / classes
+    seen = frequencies > 0
+    return float(-(frequencies[seen] * np.log(answered[seen])).sum())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
-TOP_K = 5
+from googlenet_keras.records import TOP_K
 
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")

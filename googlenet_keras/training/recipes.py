@@ -18,7 +18,6 @@ PAPER = TrainConfig(
     label_smoothing=0.0,
     average_epochs=2.0,
     crop_area=0.08,
-    mirror="on",
     color_jitter=0.4,
     random_interpolation=True,
     epochs=60,
@@ -40,15 +39,15 @@ CAFFE_QUICK = TrainConfig(
     label_smoothing=0.0,
     average_epochs=0.0,
     initialization="caffe",
-    crop_area=0.77,
+    crop_area=0.57,  # 224/256 of the shorter side of a 4:3 photograph
     crop_aspect=1.0,
-    mirror="on",
     epochs=60,
 )
 """bvlc_googlenet's quick_solver.prototxt and train_val.prototxt: 0.01 sqrt(1 - t) over
 60 epochs, batch 32, decay 2e-4, biases at twice the rate and without decay, fan-in
-uniform initialisation, biases from 0.2, no aspect distortion; crops from 224/256 of the
-side up (Caffe: exactly that). Its authors report 68.7 % top-1 on ImageNet."""
+uniform initialisation, biases from 0.2. Caffe warps photographs to 256 x 256 and crops
+224 there; here a crop is not warped and has at least 57 % of the photograph's area. Its
+authors report 68.7 % top-1 on ImageNet."""
 
 SMOKE = TrainConfig(
     recipe="smoke",

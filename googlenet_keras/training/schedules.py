@@ -42,7 +42,7 @@ class WarmUp(schedules.LearningRateSchedule):
 
 def schedule(config: TrainConfig, steps: int) -> schedules.LearningRateSchedule:
     """The schedule that `config` asks for; steps: in one epoch."""
-    warmup = round(config.warmup_epochs * steps)
+    warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
     peak = config.learning_rate
     after = {
@@ -55,9 +55,14 @@ def schedule(config: TrainConfig, steps: int) -> schedules.LearningRateSchedule:
     return WarmUp(after, warmup)
 
 
+def warmup_steps(config: TrainConfig, steps: int) -> int:
+    """Steps of warm-up: a short run spends at most a quarter of its steps on it."""
+    return round(min(config.warmup_epochs, config.epochs / 4) * steps)
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class MomentumSGD(keras.optimizers.SGD):
-    """SGD with momentum as Caffe and PyTorch define it.
+    """SGD with momentum as Caffe defines it.
 
     `decay` times the weight is added to the gradient of kernels, before momentum;
     Keras's weight_decay comes after it and acts on every variable. Biases, betas and

@@ -21,7 +21,12 @@ def random_crops(**changes):
 
 def batches(split, seed=0, epochs=1, batch_size=100):
     made = pipeline.for_training(
-        split, random_crops(), batch_size=batch_size, epochs=epochs, seed=seed
+        split,
+        random_crops(),
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=seed,
+        heads=("main",),
     )
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
@@ -51,7 +56,12 @@ def test_an_epoch_leaves_out_less_than_a_batch(digits):
 
 def test_labels_come_under_every_heads_key(digits):
     made = pipeline.for_training(
-        digits.test, random_crops(), batch_size=4, epochs=1, seed=0
+        digits.test,
+        random_crops(),
+        batch_size=4,
+        epochs=1,
+        seed=0,
+        heads=("main", "aux1", "aux2"),
     )
     images, labels = next(iter(made))
     assert images.shape == (4, 32, 32, 3)
@@ -63,7 +73,7 @@ def test_labels_come_under_every_heads_key(digits):
 
 def test_evaluation_counts_every_image_once_in_order(digits):
     made = pipeline.for_evaluation(
-        digits.test, Preprocessing(32, 32, 1.0), batch_size=64
+        digits.test, Preprocessing(32, 32, 1.0), heads=("main",), batch_size=64
     )
     labels = [labels["main"].numpy() for _, labels in made]
     assert [len(x) for x in labels] == [64, 64, 64, 64, 44]

@@ -83,6 +83,8 @@ def test_images_in_deeper_folders_count_and_hidden_files_do_not(photos):
     shutil.copy(root / "a" / "0.jpg", root / "a" / "more" / "9.jpg")
     (root / "a" / ".DS_Store").write_bytes(b"x")
     (root / ".cache").mkdir()
+    (root / "a" / ".checkpoints").mkdir()
+    shutil.copy(root / "a" / "0.jpg", root / "a" / ".checkpoints" / "0.jpg")
     data = open_dataset(str(root))
     assert data.train.count + data.validation.count == 5
 
@@ -126,14 +128,17 @@ def test_a_class_that_was_never_trained(tmp_path):
         open_dataset(str(tmp_path))
 
 
-def test_files_that_are_no_images_are_named(photos):
-    root = photos(a=4, b=4)
-    whole = (root / "a" / "0.jpg").read_bytes()
-    (root / "a" / "0.jpg").write_text("no image")
-    (root / "a" / "1.jpg").write_bytes(b"")
-    (root / "b" / "2.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError) as error:
-        open_dataset(str(root))
-    message = str(error.value)
-    assert all(f"{n}.jpg" in message for n in ("a/0", "a/1", "b/2"))
-    assert "(5 others are)" in message
+def test_folders_that_look_like_splits_but_are_none(tmp_path):
+    write_photos(tmp_path / "a", {"training": 2, "Validation": 2})
+    with pytest.raises(UserError, match="has Validation, training but no train"):
+        open_dataset(str(tmp_path / "a"))
+    write_photos(tmp_path / "b" / "train", {"x": 3, "y": 3})
+    (tmp_path / "b" / "test" / "x").mkdir(parents=True)
+    with pytest.raises(UserError, match="test needs class folders with images"):
+        open_dataset(str(tmp_path / "b"))
+
+
+def test_folders_that_cannot_be():
+    for name in ("", "~no_such_user/x", "./" + "x" * 300):
+        with pytest.raises(UserError, match="no such folder"):
+            open_dataset(name)

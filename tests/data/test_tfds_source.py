@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from googlenet_keras.data import pipeline
 from googlenet_keras.data.sources import open_dataset
-from googlenet_keras.data.transforms import decode
+from googlenet_keras.data.transforms import Augmentation, decode
 from googlenet_keras.errors import UserError
 
 
@@ -83,7 +85,23 @@ def test_orders_are_complete_and_decided_by_seed_and_epoch(data_dir):
     assert order(0, 0) != order(0, 1)
 
 
+@pytest.mark.parametrize("global_seed", [0, 1])
+def test_training_batches_do_not_depend_on_the_global_seed(data_dir, global_seed):
+    tf.keras.utils.set_random_seed(global_seed)
+    split = open_dataset("colours", data_dir=data_dir).train
+    augment = Augmentation(32, 32, 0.5, 1.0, False, 0.0, False)
+    batches = pipeline.for_training(
+        split, augment, batch_size=8, epochs=2, seed=0, heads=("main",)
+    )
+    labels = [labels["main"].numpy().tolist() for _, labels in batches]
+    order = [[int(label) for _, label, _ in split.shuffled(0, e)] for e in (0, 1)]
+    assert labels == [order[0][:8], order[0][8:], order[1][:8], order[1][8:]]
+
+
 def test_bad_names_and_data(data_dir):
+    for name in ("mnist:9.9.9", "my data", "no_such_set/config", "x" * 300):
+        with pytest.raises(UserError, match="which is none of them"):
+            open_dataset(name, data_dir=data_dir)
     with pytest.raises(UserError, match="received 'no_such_set', which is none"):
         open_dataset("no_such_set", data_dir=data_dir)
     with pytest.raises(UserError, match="needs the features image and label"):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 
 LOGITS = np.array([[3.0, 1, 0], [0, 2, 1], [1, 5, 2], [0, 0, 0]])
@@ -37,6 +38,12 @@ def test_top5_counts_ranks_below_5():
 def test_huge_logits_stay_finite():
     answered = metrics.answers(np.array([[1e4, -1e4]], "float32"), np.array([1]))
     assert answered.loss[0] == pytest.approx(2e4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_no_hits(bad):
+    with pytest.raises(UserError, match="must be finite"):
+        metrics.answers(np.full((2, 3), bad), np.array([0, 1]))
 
 
 def test_confusion_has_true_classes_down(answered):

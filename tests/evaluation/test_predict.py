@@ -38,6 +38,15 @@ def test_all_labels_add_up_to_1(classifier, images):
     assert sum(p for _, p in found.top) == pytest.approx(1, abs=1e-5)
 
 
+def test_what_is_no_image_in_a_folder_is_passed_over(classifier, images):
+    (images / "notes.txt").write_text("x")
+    tops = {p.path.name: len(p.top) for p in predict(classifier, [images], top=2)}
+    assert tops == {"a.png": 2, "b.jpg": 2, "notes.txt": 0}
+    (images / "a.png").unlink()
+    (images / "b.jpg").unlink()
+    assert [p.top for p in predict(classifier, [images])] == [()]
+
+
 def test_bad_paths(classifier, tmp_path):
     (tmp_path / "text.jpg").write_text("x")
     (tmp_path / "empty").mkdir()
@@ -47,6 +56,8 @@ def test_bad_paths(classifier, tmp_path):
         r"empty has no files": [tmp_path / "empty"],
         r"whole JPEG.*text\.jpg is not": [tmp_path / "text.jpg"],
     }
+    with pytest.raises(UserError, match=r"top must be at least 1; received 0\."):
+        list(predict(classifier, [tmp_path], top=0))
     for message, paths in cases.items():
         with pytest.raises(UserError, match=message):
             list(predict(classifier, paths))

@@ -104,21 +104,31 @@ def watching(steps, warmup=100):
 
 def test_a_dead_main_head_is_named():
     with pytest.raises(UserError) as error:
-        watching(400).on_epoch_end(4, epoch_logs(2.302, 1.1, 2.31))
+        watching(300).on_epoch_end(4, epoch_logs(2.302, 1.1, 2.31))
     message = str(error.value)
     assert "the main head is dead while aux1 learnt" in message
     assert "after epoch 5 the cross-entropies are main 2.302, aux1 1.100" in message
-    assert "Lower --learning-rate" in message
+    assert "lower --learning-rate" in message
 
 
 def test_three_stuck_heads_are_named():
     with pytest.raises(UserError, match="no head learns"):
-        watching(400).on_epoch_end(4, epoch_logs(2.302, 2.31, 2.30))
+        watching(300).on_epoch_end(4, epoch_logs(2.302, 2.31, 2.30))
 
 
 def test_a_head_has_time_to_start_and_a_learning_one_goes_on():
-    watching(399).on_epoch_end(4, epoch_logs(2.302, 2.3, 2.3))
+    watching(299).on_epoch_end(4, epoch_logs(2.302, 2.3, 2.3))
     watching(4000).on_epoch_end(4, epoch_logs(2.2, 2.3, 2.3))
+
+
+def test_a_short_run_that_learnt_nothing_ends_with_a_warning(capsys):
+    callback = watching(20)
+    callback.on_epoch_end(0, epoch_logs(2.302, 2.3, 2.3))
+    callback.on_train_end()
+    assert "warning: no head learns" in capsys.readouterr().err
+    callback.on_epoch_end(1, epoch_logs(2.0, 2.3, 2.3))
+    callback.on_train_end()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])

@@ -60,6 +60,9 @@ def test_the_options_and_the_environment_are_written_down(data, tmp_path):
     assert config["crop_area"] == 0.25
     environment = records.read_json(run.folder / "environment.json")
     assert environment["precision"] == "float32"
+    assert environment["devices"]
+    assert config["dataset"] == str(data.resolve())
+    assert config["xla"] in ("on", "off")
     assert run.classifier.preprocessing.width == 48
 
 
@@ -92,9 +95,10 @@ def test_a_rate_that_explodes_is_named(data, tmp_path):
         fit.train(config)
 
 
-def test_chance_is_the_entropy_of_the_classes():
-    assert fit._chance((5, 5), 2) == pytest.approx(np.log(2))
-    assert fit._chance((9, 1, 0), 3) == pytest.approx(
-        -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
-    )
-    assert fit._chance(None, 10) == pytest.approx(np.log(10))
+def test_chance_is_the_cross_entropy_of_the_frequencies():
+    assert fit._chance((5, 5), 2, 0.0) == pytest.approx(np.log(2))
+    expected = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
+    assert fit._chance((9, 1, 0), 3, 0.0) == pytest.approx(expected)
+    smoothed = -0.9 * np.log(0.86) - 0.1 * np.log(0.14)  # 0.9 * p + 0.1 / 2
+    assert fit._chance((9, 1), 2, 0.1) == pytest.approx(smoothed)
+    assert fit._chance(None, 10, 0.1) == pytest.approx(np.log(10))

@@ -20,6 +20,13 @@ def test_warm_up_rises_to_the_peak_and_cosine_falls_to_0():
     assert found[-1] == pytest.approx(0.0, abs=2e-4)
 
 
+def test_a_short_run_warms_up_for_a_quarter_of_it():
+    found = rates(epochs=2, warmup_epochs=2.0)
+    assert found[4] == pytest.approx(0.1)
+    assert found[5] == pytest.approx(0.1)
+    assert found[-1] < 0.01
+
+
 def test_the_papers_rate_falls_4_percent_every_8_epochs():
     found = rates(epochs=17, schedule="step", warmup_epochs=0.0)
     assert found[0] == found[79] == pytest.approx(0.1)
