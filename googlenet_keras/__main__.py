@@ -1,4 +1,4 @@
-"""python -m googlenet_keras describe | evaluate | predict."""
+"""python -m googlenet_keras describe | evaluate | predict | check-data | benchmark."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 import tyro
 
+from googlenet_keras.commands.benchmark import Benchmark
+from googlenet_keras.commands.check_data import CheckData
 from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
 from googlenet_keras.commands.predict import Predict
 from googlenet_keras.errors import run_script
 
-COMMANDS = {"describe": Describe, "evaluate": Evaluate, "predict": Predict}
+COMMANDS = {
+    "describe": Describe,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "check-data": CheckData,
+    "benchmark": Benchmark,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,8 +1,10 @@
 """Images and runs that the tests share; everything is made here, nothing is fetched."""
 
 import os
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="googlenet_keras_tests_")
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,40 +1,125 @@
-"""Finds the files that no decoder reads, before a training run meets them."""
+"""One full decode of every file: what is broken, what stands there twice, how large."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
+from googlenet_keras import records
+from googlenet_keras.data.decoding import decode_stored
 from googlenet_keras.errors import UserError
 
-NAMED = 5  # broken files named in a message
 CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
+EMPTY, NO_IMAGE, BROKEN = "empty", "no image", "broken or truncated"
 
 
-def refuse_broken(paths: Sequence[Path]) -> None:
-    """Decodes every file once, in parallel. Raises UserError that names broken ones."""
-    broken = [path for path, whole in _decoded(paths) if not whole]
-    if broken:
-        more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        raise UserError(
-            "every file in a class folder must be a whole JPEG, PNG, GIF, BMP or WebP "
-            f"image; {', '.join(map(str, broken[:NAMED]))}{more} is not "
-            f"({len(paths) - len(broken)} others are). Move the broken ones away."
-        )
+@dataclass(frozen=True)
+class Examined:
+    """What one decode of a file told.
+
+    problem: None, "empty", "no image" or "broken or truncated". height, width: pixels
+    as stored, 0 where there is a problem. digest: SHA-256 of the bytes. size, time: the
+    file's bytes and the nanoseconds of its last change, by which an old result is known
+    to hold still.
+    """
+
+    problem: str | None
+    height: int
+    width: int
+    digest: str
+    size: int
+    time: int
 
 
-def _decoded(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """(path, whether it is a whole image), with a progress bar on stderr."""
+def examine(paths: Sequence[Path]) -> dict[Path, Examined]:
+    """Examines every file in parallel, with a progress bar on stderr.
+
+    Files that were examined before and have not changed since are not read again; the
+    results are kept in the user's cache folder.
+    """
+    store = _store(paths)
+    known = _known(store)
+    found = {path: known.get(str(path)) for path in paths}
+    stale = [path for path, old in found.items() if not _holds(path, old)]
+    if stale:
+        found |= dict(_examined(stale))
+        _remember(store, found)
+    return found
+
+
+def problems(examined: Mapping[Path, Examined]) -> dict[Path, str]:
+    """The files that are not whole images, with what is wrong."""
+    return {path: x.problem for path, x in examined.items() if x.problem}
+
+
+def summary(root: Path, classes: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+    """Everything that `check-data` reports of a folder, as plain values.
+
+    classes: the files of each class, named as the report shall name it; paths come out
+    relative to `root`.
+    """
+    label = {path: name for name, paths in classes.items() for path in paths}
+    examined = examine(list(label))
+    whole = {path: x for path, x in examined.items() if not x.problem}
+    twins = [paths for paths in _same_content(whole) if len(paths) > 1]
+    short = sorted(min(x.height, x.width) for x in whole.values())
+
+    def names(paths: Iterable[Path]) -> list[str]:
+        return [path.relative_to(root).as_posix() for path in paths]
+
+    problem = problems(examined)
+    return {
+        "files": len(examined),
+        "images": len(whole),
+        "classes": {n: sum(p in whole for p in ps) for n, ps in classes.items()},
+        "problems": dict(zip(names(problem), problem.values(), strict=True)),
+        "duplicates": [names(paths) for paths in twins],
+        "contradictions": [
+            names(paths)
+            for paths in twins
+            if len({_class_of(label[p]) for p in paths}) > 1
+        ],
+        "short_side_pixels": _distribution(short),
+    }
+
+
+def _class_of(name: str) -> str:
+    """The class alone, without the split that it stands in."""
+    return name.rpartition("/")[2]
+
+
+def _same_content(examined: Mapping[Path, Examined]) -> Iterable[list[Path]]:
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path, result in examined.items():
+        groups[result.digest].append(path)
+    return groups.values()
+
+
+def _distribution(values: Sequence[int]) -> dict[str, int] | None:
+    if not values:
+        return None
+    last = len(values) - 1
+    places = {"minimum": 0, "p10": last // 10, "median": last // 2,
+              "p90": last * 9 // 10, "maximum": last}  # fmt: skip
+    return {name: values[place] for name, place in places.items()}
+
+
+def _examined(paths: Sequence[Path]) -> Iterator[tuple[Path, Examined]]:
     with ThreadPoolExecutor(os.cpu_count()) as pool, _progress() as progress:
         task = progress.add_task("checking images", total=len(paths))
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
-            for pair in zip(chunk, pool.map(is_image, chunk), strict=True):
+            for pair in zip(chunk, pool.map(_examine, chunk), strict=True):
                 progress.advance(task)
                 yield pair
 
@@ -46,11 +131,70 @@ def _progress():
     return Progress(console=Console(file=sys.stderr), transient=True)
 
 
-def is_image(path: Path) -> bool:
-    """Whether the whole file decodes."""
+def _examine(path: Path) -> Examined:
+    data = path.read_bytes()
+    status = path.stat()
+    height, width, problem = 0, 0, None
+    if not data:
+        problem = EMPTY
+    else:
+        try:
+            height, width, _ = decode_stored(data).shape
+        except tf.errors.OpError:
+            problem = BROKEN if data.startswith(SIGNATURES) else NO_IMAGE
+    digest = hashlib.sha256(data).hexdigest()
+    return Examined(problem, height, width, digest, status.st_size, status.st_mtime_ns)
+
+
+def _holds(path: Path, old: Examined | None) -> bool:
+    status = path.stat()
+    return old is not None and (old.size, old.time) == (
+        status.st_size,
+        status.st_mtime_ns,
+    )
+
+
+def _store(paths: Sequence[Path]) -> Path:
+    """The cache file for these files: one for each folder that holds them all."""
+    root = os.path.commonpath([path.resolve() for path in paths]) if paths else ""
+    name = hashlib.sha256(root.encode()).hexdigest()[:16]
+    return cache_folder() / "checks" / f"{name}.json"
+
+
+def cache_folder() -> Path:
+    """Where results that can be made again are kept: XDG_CACHE_HOME or ~/.cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "googlenet_keras"
+
+
+def _known(store: Path) -> dict[str, Examined]:
+    if not store.is_file():
+        return {}
     try:
-        data = tf.io.read_file(str(path))
-        tf.io.decode_image(data, channels=3, expand_animations=False)
-    except (tf.errors.OpError, UnicodeError):
-        return False
-    return True
+        data = records.read_json(store)
+        return {path: Examined(**result) for path, result in data.items()}
+    except (UserError, TypeError):  # damaged, or an older program's: made anew
+        return {}
+
+
+def _remember(store: Path, examined: Mapping[Path, Examined]) -> None:
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        records.write_json(store, {str(p): asdict(x) for p, x in examined.items()})
+    except (OSError, UserError) as error:
+        print(f"the check is not remembered: {error}", file=sys.stderr)
+
+
+def warn_of_problems(found: Mapping[Path, str], total: int, most: int = 10) -> None:
+    """Names on stderr the files that are left out."""
+    if not found:
+        return
+    counts = ", ".join(f"{n} {what}" for what, n in Counter(found.values()).items())
+    print(
+        f"leaving out {len(found)} of {total} files ({counts}); the others are whole",
+        file=sys.stderr,
+    )
+    for path, problem in list(found.items())[:most]:
+        print(f"  {path}: {problem}", file=sys.stderr)
+    if len(found) > most:
+        print(f"  and {len(found) - most} more: see check-data", file=sys.stderr)

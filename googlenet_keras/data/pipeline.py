@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from googlenet_keras.data.sources import Split
-from googlenet_keras.data.transforms import Preprocessing, decode
+from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64
@@ -23,6 +23,20 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
+def balanced_weights(split: Split) -> list[float]:
+    """Weights by class that make every class count alike, 1 in the mean over images.
+
+    Raises UserError where the source does not know how many images a class has.
+    """
+    if split.class_counts is None:
+        raise UserError(
+            "--class-weights balanced needs the number of images of each class, which "
+            "TFDS does not tell; use none."
+        )
+    present = sum(count > 0 for count in split.class_counts)
+    return [split.count / (present * n) if n else 0.0 for n in split.class_counts]
+
+
 def for_training(
     split: Split,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
@@ -31,8 +45,12 @@ def for_training(
     epochs: int,
     seed: int,
     heads: Sequence[str],
+    class_weights: Sequence[float] | None = None,
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
+
+    class_weights: with them, each pair has a third member, the weight of each image in
+    the loss of each head.
 
     Each epoch has its own order and `steps_per_epoch` batches; it leaves out
     fewer than `batch_size` images, other ones each time. Order and augmentation depend
@@ -47,8 +65,12 @@ def for_training(
     def prepare(epoch, index, label, reference):
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
         key = tf.random.experimental.stateless_fold_in(key, index)
-        image = augment(decode(split.load(reference)), key)
-        return image, dict.fromkeys(heads, label)
+        image = augment(split.load(reference), key)
+        labels = dict.fromkeys(heads, label)
+        if class_weights is None:
+            return image, labels
+        weight = tf.gather(tf.constant(class_weights, tf.float32), label)
+        return image, labels, dict.fromkeys(heads, weight)
 
     return (
         tf.data.Dataset.range(epochs)
@@ -69,7 +91,7 @@ def for_evaluation(
     """The same pairs of every image of `split` once, in reading order."""
 
     def prepare(_, label, reference):
-        image = preprocessing(decode(split.load(reference)))
+        image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)
 
     return (

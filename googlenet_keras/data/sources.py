@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.data.checks import examine, problems, warn_of_problems
 from googlenet_keras.errors import UserError, unknown
 
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
@@ -115,7 +116,8 @@ def open_dataset(
     A folder has class folders in train/, validation/ or val/ and, optionally, test/; or
     class folders alone, of which `validation_fraction` of each class is kept for
     validation, the same files every time. Raises UserError for a name that is none of
-    these, a class without images and fewer than two classes.
+    these, a class without images and fewer than two classes. Files that are no whole
+    images are left out and named on stderr.
     """
     if name == "digits":
         return _digits()
@@ -229,18 +231,46 @@ Files = dict[str, list[Path]]
 def _parts(root: Path) -> tuple[Files, Files, Files]:
     """Training, validation and test files; a part that has no folder is empty."""
     if not (root / "train").is_dir():
-        train = _files_by_class(root)
-        _refuse_split_names(root, train)
+        files = _files_by_class(root)
+        _refuse_split_names(root, files)
+        (train,) = _whole((files,))
         _check_classes(root, train)
         return train, {}, {}
-    train = _files_by_class(root / "train")
-    _check_classes(root / "train", train)
     folders = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
-    test = root / "test"
-    return (
-        train,
-        _known_files(folders[0], train) if folders else {},
-        _known_files(test, train) if test.is_dir() else {},
+    tests = [root / "test"] if (root / "test").is_dir() else []
+    used = [root / "train", *folders[:1], *tests]
+    train, *others = _whole(tuple(map(_files_by_class, used)))
+    _check_classes(root / "train", train)
+    for folder, files in zip(used[1:], others, strict=True):
+        _check_known(folder, files, train)
+    validation = others.pop(0) if folders else {}
+    return train, validation, others[0] if tests else {}
+
+
+def files_by_label(root: Path) -> Files:
+    """Every file of each class folder of `root`, broken ones too.
+
+    Where there is a train/, the labels are "train/cat", "test/cat" and so on.
+    """
+    if not (root / "train").is_dir():
+        return _files_by_class(root)
+    splits = ("train", *VALIDATION_NAMES, "test")
+    return {
+        f"{split}/{label}": files
+        for split in splits
+        if (root / split).is_dir()
+        for label, files in _files_by_class(root / split).items()
+    }
+
+
+def _whole(parts: tuple[Files, ...]) -> tuple[Files, ...]:
+    """The same without the files that are no whole images, which are named."""
+    paths = [path for part in parts for files in part.values() for path in files]
+    broken = problems(examine(paths))
+    warn_of_problems(broken, len(paths))
+    return tuple(
+        {name: [p for p in files if p not in broken] for name, files in part.items()}
+        for part in parts
     )
 
 
@@ -273,8 +303,7 @@ def _check_classes(root: Path, files: Mapping[str, Sequence[Path]]) -> None:
         )
 
 
-def _known_files(root: Path, train: Iterable[str]) -> Files:
-    files = _files_by_class(root)
+def _check_known(root: Path, files: Files, train: Iterable[str]) -> None:
     if not any(files.values()):
         raise UserError(
             f"{root} needs class folders with images, or must not be there."
@@ -285,7 +314,6 @@ def _known_files(root: Path, train: Iterable[str]) -> Files:
                 f"every class needs training images; {root} has a class {name!r} that "
                 "train/ does not."
             )
-    return files
 
 
 def _divided(files: Files, fraction: float, root: Path) -> tuple[Files, Files]:

@@ -7,19 +7,23 @@ from typing import Any
 
 import tensorflow as tf
 
+from googlenet_keras.data.decoding import (
+    TRANSPOSED,
+    decode_smaller,
+    decode_stored,
+    decode_window,
+    orientation,
+    upright,
+)
 from googlenet_keras.errors import UserError
 
 Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
+HALVED_EARLY = 1.25  # libjpeg halves a crop that is 1.6 times the input or more
+KEPT = 3.0  # what is left to shrink, at least, after libjpeg's share in evaluation
 TRIES = 10  # windows drawn before one is made to fit
-
-
-def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """The image in `encoded` bytes: [h, w, 3] uint8 RGB; the first frame of a GIF."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,27 @@ class Preprocessing:
         window = tf.maximum(tf.cast(tf.round(target * scale), tf.int32), 1)
         start = (tf.shape(image)[:2] - window) // 2
         crop = tf.slice(image, tf.concat([start, [0]], 0), tf.concat([window, [3]], 0))
-        return resize(crop, self.height, self.width)
+        return tf.ensure_shape(
+            resize(crop, (self.height, self.width)), [self.height, self.width, 3]
+        )
+
+    def read(self, encoded: tf.Tensor) -> tf.Tensor:
+        """The same from an encoded image, upright; a large JPEG is decoded smaller.
+
+        At least three times the pixels a side that the input needs are decoded, and the
+        rest of the way is antialiased.
+        """
+
+        def smaller() -> tf.Tensor:
+            shape = tf.io.extract_jpeg_shape(encoded)
+            short = tf.cast(tf.reduce_min(shape[:2]), tf.float32)
+            shrink = self.crop_fraction * short / max(self.height, self.width)
+            return decode_smaller(encoded, shrink / KEPT)
+
+        stored = tf.cond(
+            tf.io.is_jpeg(encoded), smaller, lambda: decode_stored(encoded)
+        )
+        return self(upright(stored, orientation(encoded)))
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
@@ -82,51 +106,93 @@ class Augmentation:
     color_jitter: float
     random_interpolation: bool
 
-    def __call__(self, image: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """[h, w, 3] uint8 to [height, width, 3] float32 in 0..255."""
+    def __call__(self, encoded: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """Encoded bytes to [height, width, 3] float32 in 0..255, upright.
+
+        Only the crop is decoded, where the format allows it. It is drawn and resized as
+        the image is stored, and turned upright last, when it is small.
+        """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-        aspect = self.width / self.height
-        window = random_window(
-            tf.shape(image), seeds[0], self.crop_area, self.crop_aspect, aspect
+        turn = orientation(encoded)
+        size = tf.constant([self.height, self.width])
+        size = tf.where(turn >= TRANSPOSED, size[::-1], size)
+        image = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: self._from_jpeg(encoded, size, seeds[0], seeds[1]),
+            lambda: self._from_other(encoded, size, seeds[0], seeds[1]),
         )
-        crop = tf.slice(image, *window)
-        image = self._resize(crop, seeds[1])
+        image = tf.ensure_shape(upright(image, turn), [self.height, self.width, 3])
         if self.mirror:
             image = tf.image.stateless_random_flip_left_right(image, seeds[2])
         if self.color_jitter:
             image = jitter_colors(image, seeds[3], self.color_jitter)
         return image
 
-    def _resize(self, crop: tf.Tensor, seed: Seed) -> tf.Tensor:
-        if not self.random_interpolation:
-            return resize(crop, self.height, self.width)
-        methods = ("bilinear", "area", "nearest", "bicubic")
-        choice = tf.random.stateless_uniform([], seed, 0, len(methods), tf.int32)
-        size = (self.height, self.width)
-        return tf.switch_case(
-            choice, [lambda m=m: resize(crop, *size, m) for m in methods]
-        )
+    def _from_jpeg(
+        self, encoded: tf.Tensor, size: tf.Tensor, place: Seed, way: Seed
+    ) -> tf.Tensor:
+        begin, window = self._window(tf.io.extract_jpeg_shape(encoded), size, place)
+        shrink = tf.cast(tf.reduce_min(window / size), tf.float32)
+        crop = decode_window(encoded, begin, window, shrink * HALVED_EARLY)
+        if self.random_interpolation:
+            return _resize_at_random(crop, size, way)
+        return resize_cheaply(crop, size)
+
+    def _from_other(
+        self, encoded: tf.Tensor, size: tf.Tensor, place: Seed, way: Seed
+    ) -> tf.Tensor:
+        image = decode_stored(encoded)
+        begin, window = self._window(tf.shape(image), size, place)
+        end = begin + window
+        crop = image[begin[0] : end[0], begin[1] : end[1]]
+        if self.random_interpolation:
+            return _resize_at_random(crop, size, way)
+        return resize(crop, size)
+
+    def _window(
+        self, shape: tf.Tensor, size: tf.Tensor, seed: Seed
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        aspect = tf.cast(size[1] / size[0], tf.float32)
+        return random_window(shape, seed, self.crop_area, self.crop_aspect, aspect)
+
+
+def _resize_at_random(crop: tf.Tensor, size: tf.Tensor, seed: Seed) -> tf.Tensor:
+    methods = ("bilinear", "area", "nearest", "bicubic")
+    choice = tf.random.stateless_uniform([], seed, 0, len(methods), tf.int32)
+    return tf.switch_case(choice, [lambda m=m: resize(crop, size, m) for m in methods])
 
 
 def resize(
-    image: tf.Tensor, height: int, width: int, method: str = "bilinear"
+    image: tf.Tensor, size: tf.Tensor | tuple[int, int], method: str = "bilinear"
 ) -> tf.Tensor:
-    """[h, w, 3] to [height, width, 3] float32 in 0..255; antialiased."""
-    resized = tf.image.resize(image, (height, width), method, antialias=True)
-    resized = tf.clip_by_value(tf.cast(resized, tf.float32), 0.0, 255.0)
-    return tf.ensure_shape(resized, [height, width, 3])
+    """[h, w, 3] to [*size, 3] float32 in 0..255; antialiased where it shrinks."""
+    resized = tf.image.resize(image, size, method, antialias=True)
+    return tf.clip_by_value(tf.cast(resized, tf.float32), 0.0, 255.0)
+
+
+def resize_cheaply(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Nearly the same at half the price, for the crops of training.
+
+    Averages over each output pixel's area where the image shrinks and interpolates
+    where it grows. TensorFlow's antialiased resize takes twice the time of decoding.
+    """
+    return tf.cond(
+        tf.reduce_any(tf.shape(image)[:2] > size),
+        lambda: tf.image.resize(image, size, "area"),
+        lambda: tf.image.resize(image, size, "bilinear"),
+    )
 
 
 def random_window(
     shape: tf.Tensor, seed: Seed, area: float, distortion: float, aspect: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """(begin, size) of a random crop of an image of `shape`, for tf.slice.
+    """(begin, size), [row, column] and [height, width], of a random crop.
 
-    Its area is uniform in `area`..1 of the image's, its aspect ratio `aspect` times a
-    factor uniform in 1 / `distortion`..`distortion`. The first of ten tries that fits
-    is taken; if none does, the first is shrunk until it fits. TensorFlow's own
-    stateless_sample_distorted_bounding_box draws the height, so that small areas are
-    far too frequent.
+    The area is uniform in `area`..1 of that of an image of `shape`, the aspect ratio is
+    `aspect` times a factor uniform in 1 / `distortion`..`distortion`. The first of ten
+    tries that fits is taken; if none does, the first is shrunk until it fits.
+    TensorFlow's own stateless_sample_distorted_bounding_box draws the height, so that
+    small areas are far too frequent.
     """
     shape_seed, place_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     image = tf.cast(shape[:2], tf.float32)
@@ -142,7 +208,7 @@ def random_window(
     window = tf.minimum(window, shape[:2])
     room = tf.cast(shape[:2] - window + 1, tf.float32)
     begin = tf.cast(tf.random.stateless_uniform([2], place_seed) * room, tf.int32)
-    return tf.concat([begin, [0]], 0), tf.concat([window, [3]], 0)
+    return begin, window
 
 
 def jitter_colors(image: tf.Tensor, seed: Seed, strength: float) -> tf.Tensor:

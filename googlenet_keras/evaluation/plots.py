@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.sources import Split
-from googlenet_keras.data.transforms import decode
 from googlenet_keras.evaluation.evaluate import Evaluation
 
 MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
@@ -106,6 +105,6 @@ def _images(
     chosen = tf.constant(wanted, tf.int64)
     found = split.in_order().filter(lambda i, *_: tf.reduce_any(i == chosen))
     return {
-        int(i): classifier.preprocessing(decode(split.load(reference))).numpy()
+        int(i): classifier.preprocessing.read(split.load(reference)).numpy()
         for i, _, reference in found
     }

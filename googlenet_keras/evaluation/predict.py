@@ -12,7 +12,6 @@ import tensorflow as tf
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.pipeline import EVALUATION_BATCH
 from googlenet_keras.data.sources import files_below
-from googlenet_keras.data.transforms import decode
 from googlenet_keras.errors import UserError
 
 
@@ -77,11 +76,11 @@ def _likeliest(
 
 def _read(classifier: Classifier, path: Path, named: bool) -> np.ndarray | None:
     try:
-        image = decode(tf.io.read_file(str(path)))
+        image = classifier.preprocessing.read(tf.io.read_file(str(path)))
     except (tf.errors.OpError, UnicodeError) as error:
         if not named:
             return None
         raise UserError(
             f"an image must be a whole JPEG, PNG, GIF, BMP or WebP file; {path} is not."
         ) from error
-    return classifier.preprocessing(image).numpy()
+    return image.numpy()

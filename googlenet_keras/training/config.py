@@ -81,6 +81,8 @@ class TrainConfig:
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Annotated[float, Between(0)] = 5.0
     """Largest norm of the whole gradient; 0: not limited."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: each class weighs the same in the loss, however many images it has."""
     label_smoothing: Annotated[float, Between(0, 0.99)] = 0.1
     """Part of each label spread over all classes (0..1)."""
     main_weight: Annotated[float, POSITIVE] = 1.0

@@ -16,7 +16,6 @@ from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.checks import refuse_broken
 from googlenet_keras.data.sources import Dataset, open_dataset
 from googlenet_keras.data.transforms import Augmentation, Preprocessing
 from googlenet_keras.network.build import build
@@ -79,15 +78,12 @@ def train(config: TrainConfig) -> Run:
 def _open(config: TrainConfig) -> Dataset:
     if config.run_folder:
         records.refuse_existing(config.run_folder)
-    dataset = open_dataset(
+    return open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
         data_dir=config.data_dir,
         download=config.download,
     )
-    parts = (dataset.train, dataset.validation, dataset.test)
-    refuse_broken([path for part in parts if part for path in part.files])
-    return dataset
 
 
 def _resolved(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
@@ -123,19 +119,20 @@ def _write_settings(folder: Path, config: TrainConfig, reason: str) -> None:
 
 def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
     steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
-    network = _compiled(config, len(dataset.class_names), steps)
+    network = compiled(config, len(dataset.class_names), steps)
     classifier = _classifier(network, config, dataset)
     return _Plan(
         classifier,
         steps,
-        _training_batches(config, dataset, classifier.heads),
+        training_batches(config, dataset, classifier.heads),
         pipeline.for_evaluation(
             dataset.validation, classifier.preprocessing, heads=classifier.heads
         ),
     )
 
 
-def _compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
+def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
+    """The network of `config`, its losses and optimiser; steps: in one epoch."""
     network = build(
         config.architecture(),
         classes=classes,
@@ -172,9 +169,10 @@ def _classifier(
     )
 
 
-def _training_batches(
+def training_batches(
     config: TrainConfig, dataset: Dataset, heads: Sequence[str]
 ) -> tf.data.Dataset:
+    """Batches of all epochs, cropped as `config` says."""
     augment = Augmentation(
         *sides(config.image_size),
         crop_area=config.crop_area,
@@ -190,6 +188,11 @@ def _training_batches(
         epochs=config.epochs,
         seed=config.seed,
         heads=heads,
+        class_weights=(
+            pipeline.balanced_weights(dataset.train)
+            if config.class_weights == "balanced"
+            else None
+        ),
     )
 
 

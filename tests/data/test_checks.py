@@ -1,37 +1,117 @@
+import shutil
+
+import numpy as np
 import pytest
 import tensorflow as tf
+from making import write_photos
 
-from googlenet_keras.data.checks import is_image, refuse_broken
-from googlenet_keras.data.sources import open_dataset
+from googlenet_keras import records
+from googlenet_keras.data import checks
+from googlenet_keras.data.sources import files_by_label, open_dataset
 from googlenet_keras.errors import UserError
 
 
-def test_whole_files_pass_and_half_files_do_not(tmp_path):
-    data = tf.io.encode_jpeg(tf.zeros([64, 64, 3], tf.uint8)).numpy()
-    (tmp_path / "whole.jpg").write_bytes(data)
-    (tmp_path / "half.jpg").write_bytes(data[: len(data) - 20])
-    assert is_image(tmp_path / "whole.jpg")
-    assert not is_image(tmp_path / "half.jpg")
-    assert not is_image(tmp_path / "missing.jpg")
-
-
-def test_broken_files_are_named_with_the_count_of_others(photos):
-    root = photos(a=4, b=4)
+@pytest.fixture
+def root(photos):
+    """Two classes of 6 and 5 images with a file of each kind of trouble."""
+    root = photos(a=6, b=5)
     whole = (root / "a" / "0.jpg").read_bytes()
     (root / "a" / "0.jpg").write_text("no image")
     (root / "a" / "1.jpg").write_bytes(b"")
     (root / "b" / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    shutil.copy(root / "a" / "3.jpg", root / "a" / "twin.jpg")
+    shutil.copy(root / "a" / "4.jpg", root / "b" / "liar.jpg")
+    return root
+
+
+PROBLEMS = {
+    "a/0.jpg": "no image",
+    "a/1.jpg": "empty",
+    "b/2.jpg": "broken or truncated",
+}
+
+
+def test_everything_is_found_and_nothing_else(root):
+    found = checks.summary(root, files_by_label(root))
+    assert found["problems"] == PROBLEMS
+    assert found["duplicates"] == [["a/3.jpg", "a/twin.jpg"], ["a/4.jpg", "b/liar.jpg"]]
+    assert found["contradictions"] == [["a/4.jpg", "b/liar.jpg"]]
+    assert found["classes"] == {"a": 5, "b": 5}
+    assert (found["files"], found["images"]) == (13, 10)
+    assert found["short_side_pixels"] == dict.fromkeys(
+        ("minimum", "p10", "median", "p90", "maximum"), 40
+    )
+
+
+def test_the_same_class_in_two_splits_is_no_contradiction(tmp_path):
+    write_photos(tmp_path / "train", {"a": 2, "b": 2})
+    (tmp_path / "test" / "a").mkdir(parents=True)
+    shutil.copy(tmp_path / "train" / "a" / "0.jpg", tmp_path / "test" / "a")
+    found = checks.summary(tmp_path, files_by_label(tmp_path))
+    assert found["duplicates"] == [["train/a/0.jpg", "test/a/0.jpg"]]
+    assert found["contradictions"] == []
+    assert found["classes"] == {"train/a": 2, "train/b": 2, "test/a": 1}
+
+
+def test_files_that_did_not_change_are_not_read_again(root, monkeypatch):
+    paths = [path for files in files_by_label(root).values() for path in files]
+    first = checks.examine(paths)
+    read = []
+    examine = checks._examine
+    monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
+    assert checks.examine(paths) == first
+    assert read == []
+    image = tf.io.encode_png(np.zeros((5, 7, 3), np.uint8)).numpy()
+    (root / "a" / "0.jpg").write_bytes(image)
+    again = checks.examine(paths)
+    assert read == [root / "a" / "0.jpg"]
+    assert (again[read[0]].height, again[read[0]].width) == (5, 7)
+
+
+def test_a_damaged_cache_is_made_anew(root):
+    paths = [root / "a" / "3.jpg"]
+    first = checks.examine(paths)
+    for content in ("", '{"x": 1}', '{"x": {"y": 1}}'):
+        checks._store(paths).write_text(content)
+        assert checks.examine(paths) == first
+
+
+def test_training_goes_on_without_them_and_names_them(root, capsys):
     data = open_dataset(str(root))
-    with pytest.raises(UserError) as error:
-        refuse_broken([*data.train.files, *data.validation.files])
-    message = str(error.value)
-    assert all(f"{n}.jpg" in message for n in ("a/0", "a/1", "b/2"))
-    assert "(5 others are)" in message
+    assert data.train.count + data.validation.count == 10
+    shown = capsys.readouterr().err
+    assert "leaving out 3 of 13 files" in shown
+    for name, problem in PROBLEMS.items():
+        assert f"{root / name}: {problem}" in shown
 
 
-def test_only_the_first_of_many_are_named(tmp_path):
-    paths = [tmp_path / f"{i}.jpg" for i in range(8)]
-    for path in paths:
-        path.write_bytes(b"text")
-    with pytest.raises(UserError, match=r"4\.jpg and 3 more is not \(0 others are\)"):
-        refuse_broken(paths)
+def test_a_class_of_broken_files_is_an_empty_one(photos):
+    root = photos(a=3, b=1)
+    (root / "b" / "0.jpg").write_text("x")
+    with pytest.raises(UserError, match="none in b"):
+        open_dataset(str(root))
+
+
+def test_only_the_first_of_many_are_named(capsys):
+    checks.warn_of_problems({f"{i}.jpg": "empty" for i in range(12)}, 20)
+    shown = capsys.readouterr().err
+    assert "leaving out 12 of 20 files (12 empty)" in shown
+    assert "and 2 more: see check-data" in shown
+    assert "10.jpg" not in shown
+
+
+def test_the_command_reports_and_moves(root, tmp_path, capsys):
+    from googlenet_keras.__main__ import main
+
+    away = tmp_path / "away"
+    main(["check-data", str(root), "--quarantine", str(away)])
+    shown = capsys.readouterr().out
+    assert "10 images in 13 files" in shown
+    assert "b/2.jpg: broken or truncated" in shown
+    assert "a/4.jpg = b/liar.jpg" in shown
+    report = records.read_json(tmp_path / "photos.check.json")
+    assert report["problems"] == PROBLEMS
+    assert all((away / name).is_file() for name in PROBLEMS)
+    assert not any((root / name).exists() for name in PROBLEMS)
+    with pytest.raises(UserError, match="no such folder"):
+        main(["check-data", str(tmp_path / "gone")])

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.data.sources import Split, open_dataset
 from googlenet_keras.data.transforms import Augmentation, Preprocessing
 from googlenet_keras.errors import UserError
 
@@ -84,3 +84,28 @@ def test_evaluation_counts_every_image_once_in_order(digits):
 def test_a_batch_larger_than_the_data(digits):
     with pytest.raises(UserError, match=r"at most .* 300; received 301\."):
         pipeline.steps_per_epoch(digits.test, 301)
+
+
+def test_balanced_weights_make_classes_count_alike():
+    split = Split(8, lambda: None, lambda x: x, class_counts=(6, 2, 0))
+    weights = pipeline.balanced_weights(split)
+    assert weights == [8 / 12, 8 / 4, 0.0]
+    assert 6 * weights[0] == 2 * weights[1] == 4
+    unknown = Split(8, lambda: None, lambda x: x)
+    with pytest.raises(UserError, match="TFDS does not tell"):
+        pipeline.balanced_weights(unknown)
+
+
+def test_weights_come_with_their_images(digits):
+    made = pipeline.for_training(
+        digits.test,
+        random_crops(),
+        batch_size=16,
+        epochs=1,
+        seed=0,
+        heads=("main", "aux1"),
+        class_weights=[i / 10 for i in range(10)],
+    )
+    _, labels, weights = next(iter(made))
+    for head in ("main", "aux1"):
+        np.testing.assert_allclose(weights[head], labels[head] / 10, rtol=1e-6)

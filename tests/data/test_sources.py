@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from making import write_photos
 
+from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.sources import open_dataset
-from googlenet_keras.data.transforms import decode
 from googlenet_keras.errors import UserError
 
 

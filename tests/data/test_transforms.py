@@ -1,11 +1,13 @@
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from googlenet_keras.data.decoding import decode_stored
 from googlenet_keras.data.transforms import (
     Augmentation,
     Preprocessing,
-    decode,
     jitter_colors,
     random_window,
     resize,
@@ -26,21 +28,6 @@ def both_ways(function, image):
     dataset = tf.data.Dataset.from_tensors(image).map(function)
     np.testing.assert_allclose(next(iter(dataset)).numpy(), eager, atol=1e-4)
     return eager
-
-
-@pytest.mark.parametrize(
-    "encode", [tf.io.encode_png, lambda x: tf.io.encode_jpeg(x, quality=100)]
-)
-def test_decode_gives_rgb_bytes(encode):
-    image = np.full((4, 6, 3), (200, 100, 50), np.uint8)
-    decoded = decode(encode(image))
-    assert decoded.dtype == tf.uint8
-    np.testing.assert_allclose(decoded, image, atol=3)
-
-
-def test_grey_images_become_rgb():
-    decoded = decode(tf.io.encode_png(np.full((4, 6, 1), 77, np.uint8)))
-    np.testing.assert_array_equal(decoded, np.full((4, 6, 3), 77))
 
 
 def test_whole_image_of_the_right_size_is_itself():
@@ -75,14 +62,14 @@ def test_inputs_that_are_not_square_crop_their_own_aspect():
 def test_shrinking_is_antialiased():
     board = np.indices((64, 64)).sum(0) % 2 * 255
     image = np.repeat(board[..., None], 3, -1).astype(np.uint8)
-    small = both_ways(lambda x: resize(x, 16, 16), image)
+    small = both_ways(lambda x: resize(x, (16, 16)), image)
     assert np.abs(small[2:-2, 2:-2] - 127.5).max() < 3
 
 
 def test_cubic_overshoot_stays_in_range():
     image = np.zeros((8, 8, 3), np.uint8)
     image[:, 4:] = 255
-    wide = resize(image, 32, 32, "bicubic").numpy()
+    wide = resize(image, (32, 32), "bicubic").numpy()
     assert wide.min() == 0
     assert wide.max() == 255
 
@@ -101,7 +88,7 @@ def augmentation(**changes):
 
 
 def test_the_same_seed_gives_the_same_image():
-    image, augment = ramp(60, 80), augmentation()
+    image, augment = tf.io.encode_png(ramp(60, 80)), augmentation()
     first = both_ways(lambda x: augment(x, tf.constant([1, 2])), image)
     again = augment(image, tf.constant([1, 2])).numpy()
     other = augment(image, tf.constant([1, 3])).numpy()
@@ -115,7 +102,7 @@ def test_windows_keep_area_and_aspect_of_the_paper():
     shape, areas, aspects = tf.constant([300, 400, 3]), [], []
     for i in range(200):
         begin, size = random_window(shape, tf.constant([0, i]), 0.08, 4 / 3, 1.0)
-        assert np.all(begin + size <= shape)
+        assert np.all(begin + size <= shape[:2])
         areas.append(size[0].numpy() * size[1].numpy() / (300 * 400))
         aspects.append(size[1].numpy() / size[0].numpy())
     assert 0.075 < min(areas) < 0.15
@@ -143,7 +130,7 @@ def test_mirror_turns_about_half_of_the_images():
     image = ramp(32, 32)
     mirrored = 0
     for i in range(60):
-        result = augment(image, tf.constant([0, i])).numpy()
+        result = augment(tf.io.encode_png(image), tf.constant([0, i])).numpy()
         turned = result[0, 0, 0] > result[0, -1, 0]
         np.testing.assert_array_equal(result, image[:, ::-1] if turned else image)
         mirrored += turned
@@ -155,10 +142,12 @@ def test_random_interpolation_uses_all_four_methods():
         crop_area=1.0, crop_aspect=1.0, mirror=False, color_jitter=0.0
     )
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    encoded = tf.io.encode_png(image)
     methods = ("bilinear", "area", "nearest", "bicubic")
-    known = {resize(image, 32, 32, m).numpy().tobytes(): m for m in methods}
+    known = {resize(image, (32, 32), m).numpy().tobytes(): m for m in methods}
     seen = {
-        known[augment(image, tf.constant([0, i])).numpy().tobytes()] for i in range(40)
+        known[augment(encoded, tf.constant([0, i])).numpy().tobytes()]
+        for i in range(40)
     }
     assert seen == set(methods)
 
@@ -181,7 +170,7 @@ def test_windows_that_cannot_fit_are_shrunk():
     for i in range(20):
         shape = tf.constant([8, 400, 3])
         begin, size = random_window(shape, tf.constant([0, i]), 0.9, 4 / 3, 1.0)
-        assert np.all(begin + size <= shape)
+        assert np.all(begin + size <= shape[:2])
         assert float(size[1] / size[0]) == pytest.approx(1, abs=0.4)
 
 
@@ -192,3 +181,117 @@ def test_windows_reach_every_corner():
         begin, _ = random_window(shape, tf.constant([0, i]), 0.2, 1.01, 1.0)
         corners.add(tuple(begin[:2].numpy()))
     assert {(0, 0), (0, 1), (1, 0), (1, 1)} <= corners
+
+
+def png(image):
+    return tf.io.encode_png(image.astype(np.uint8))
+
+
+def jpeg(image):
+    return tf.io.encode_jpeg(
+        image.astype(np.uint8), quality=95, chroma_downsampling=False
+    )
+
+
+def plain_crops(image, size, halved):
+    """What Augmentation must come close to: decode, crop, antialiased resize.
+
+    halved: whether the file is a JPEG, whose windows are cut to what libjpeg halves.
+    """
+    augment = augmentation(
+        height=size,
+        width=size,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+        crop_area=0.3,
+    )
+    for i in range(12):
+        seed = tf.constant([0, i])
+        first = tf.unstack(tf.random.experimental.stateless_split(seed, 4))[0]
+        begin, window = random_window(tf.shape(image), first, 0.3, 4 / 3, 1.0)
+        shrink = window.numpy().min() / size * 1.25
+        ratio = max(r for r in (1, 2, 4, 8) if r <= max(shrink, 1)) if halved else 1
+        (top, left), (height, width) = begin // ratio * ratio, window // ratio * ratio
+        crop = image[top : top + height, left : left + width]
+        yield seed, augment, resize(crop, (size, size)).numpy()
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_a_checkerboard_of_single_pixels_becomes_grey(encode):
+    board = np.repeat(np.indices((192, 256)).sum(0)[..., None] % 2 * 255, 3, -1)
+    for size in (32, 64):
+        for seed, augment, _ in plain_crops(
+            board.astype(np.uint8), size, encode is jpeg
+        ):
+            grey = augment(encode(board), seed).numpy()
+            assert np.abs(grey - 127.5).max() <= 3
+        preprocessed = Preprocessing(size, size, 0.875).read(encode(board)).numpy()
+        assert np.abs(preprocessed - 127.5).max() <= 3
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_a_zone_plate_has_no_rings_where_it_is_too_fine(encode):
+    rows, columns = np.mgrid[-128:128, -128:128]
+    # the frequency grows from 0 in the middle to half a cycle a pixel at the edge
+    wave = np.cos(np.pi * (rows**2 + columns**2) / 256)
+    image = np.repeat((127.5 + 127.5 * wave)[..., None], 3, -1)
+    augment = augmentation(
+        height=64,
+        width=64,
+        crop_area=1.0,
+        crop_aspect=1.0,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+    )
+    small = augment(encode(image), tf.constant([0, 0])).numpy()[..., 0]
+    distance = np.hypot(*np.mgrid[-31.5:32, -31.5:32])
+    # at radius r an output pixel has r / 16 * 4 / 4 cycles: rings beyond 8 are aliases
+    assert np.std(small[distance < 6]) > 60
+    exact = Preprocessing(64, 64, 1.0).read(encode(image)).numpy()[..., 0]
+    aliased = tf.image.resize(image, (64, 64)).numpy()[..., 0]
+    beyond = distance > 20
+    assert np.std(aliased[beyond]) > 25
+    assert np.std(exact[beyond]) < 2
+    # a JPEG's crop is halved by averages of squares, which leave a trace of the rings
+    assert np.std(small[beyond]) < (12 if encode is jpeg else 2)
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+@pytest.mark.parametrize("size", [32, 60, 100])
+def test_cheap_crops_are_those_of_the_plain_way(encode, size):
+    rows, columns = np.mgrid[:240, :320]
+    waves = [128 + 100 * np.sin(rows / a + columns / b) for a, b in
+             ((9, 14), (23, -11), (-6, 17))]  # fmt: skip
+    image = np.stack(waves, -1).astype(np.uint8)
+    stored = decode_stored(encode(image))
+    for seed, augment, expected in plain_crops(stored, size, encode is jpeg):
+        found = augment(encode(image), seed).numpy()
+        assert np.abs(found - expected).mean() < 6
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
+
+
+def test_turned_photographs_are_cropped_upright():
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn to the right to see it so
+    file = io.BytesIO()
+    Image.fromarray(ramp(120, 200)).save(file, "JPEG", quality=95, exif=exif)
+    augment = augmentation(
+        height=64,
+        width=32,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+        crop_area=0.5,
+    )
+    for i in range(5):
+        image = augment(file.getvalue(), tf.constant([0, i])).numpy()
+        assert image.shape == (64, 32, 3)
+        # red counted columns and now counts rows; green counted rows, now columns back
+        assert image[-1, 16, 0] - image[0, 16, 0] > 40
+        assert image[32, 0, 1] - image[32, -1, 1] > 15
+    small = Preprocessing(60, 36, 1.0).read(file.getvalue()).numpy()
+    assert small[-1, 0, 0] - small[0, 0, 0] > 150

@@ -70,10 +70,19 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     config = tiny(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
                   weight_decay=0.0)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
-    start = named_weights(fit._compiled(config.resolved({"crop_area": 1.0}), 2, 2))
+    start = named_weights(fit.compiled(config.resolved({"crop_area": 1.0}), 2, 2))
     trained = named_weights(fit.train(config).classifier.network)
     np.testing.assert_array_equal(trained["aux1/kernel"], start["aux1/kernel"])
     assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])
+
+
+def test_balanced_classes_train(tmp_path):
+    data = write_photos(tmp_path / "data", {"a": 9, "b": 3})
+    plain = fit.train(tiny(tmp_path / "plain", data))
+    balanced = fit.train(tiny(tmp_path / "b", data, class_weights="balanced"))
+    kernels = [named_weights(run.classifier.network)["main/kernel"]
+               for run in (plain, balanced)]  # fmt: skip
+    assert not np.array_equal(*kernels)
 
 
 def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):

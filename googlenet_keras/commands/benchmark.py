@@ -1,0 +1,126 @@
+"""`benchmark`: how fast this machine trains, reads, answers and multiplies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from googlenet_keras import records
+from googlenet_keras.errors import UserError
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Measures speed: warm-up, repeats, medians with their spread, CPU seconds."""
+
+    what: Annotated[
+        Literal["training-step", "input-pipeline", "inference", "roof"],
+        tyro.conf.Positional,
+    ]
+    """What to measure."""
+    run_folder: Path | None = None
+    """inference: the run, or folder of a saved classifier."""
+    dataset: str = "digits"
+    """input-pipeline: digits, a folder of class folders or a TFDS name."""
+    recipe: str = "modern"
+    """input-pipeline: the recipe whose crops are made."""
+    variant: str = "bn"
+    """training-step: bn, paper, torchvision or slim."""
+    image_size: tuple[int, ...] = (224,)
+    """training-step, input-pipeline: pixels, one number or height and width."""
+    batch_size: int = 16
+    """training-step, inference: images in a step."""
+    classes: int = 1000
+    """training-step: number of classes."""
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    """training-step, roof: arithmetic; auto: what this machine computes fastest."""
+    threads: int = 0
+    """inference: threads within an operation; 0: one for each core."""
+    repeats: int = 7
+    """Measured repeats, at least 1; an input pipeline's repeat is an epoch."""
+    json: Path | None = None
+    """Write the figures to this JSON file too."""
+
+    def run(self) -> None:
+        """Measures, prints and writes. Raises UserError."""
+        if self.repeats < 1:
+            raise UserError(f"repeats must be at least 1; received {self.repeats}.")
+        found = self._measured()
+        _print(found)
+        if self.json:
+            records.write_json(self.json, found)
+
+    def _measured(self) -> dict[str, Any]:
+        if self.what == "training-step":
+            return self._training_step()
+        if self.what == "input-pipeline":
+            return self._input_pipeline()
+        return self._inference() if self.what == "inference" else self._roof()
+
+    def _training_step(self) -> dict[str, Any]:
+        from googlenet_keras.timing.training_step import training_step
+
+        return training_step(
+            self.variant,
+            batch_size=self.batch_size,
+            image_size=self.image_size,
+            classes=self.classes,
+            precision=self.precision,
+            repeats=self.repeats,
+        )
+
+    def _input_pipeline(self) -> dict[str, Any]:
+        from googlenet_keras.timing.input_pipeline import input_pipeline
+
+        return input_pipeline(
+            self.dataset,
+            image_size=self.image_size,
+            recipe_name=self.recipe,
+            repeats=self.repeats,
+        )
+
+    def _inference(self) -> dict[str, Any]:
+        from googlenet_keras.timing.inference import inference
+
+        if self.run_folder is None:
+            raise UserError("benchmark inference needs --run-folder RUN.")
+        return inference(
+            self.run_folder,
+            batch_size=self.batch_size,
+            threads=self.threads,
+            repeats=self.repeats,
+        )
+
+    def _roof(self) -> dict[str, Any]:
+        from googlenet_keras.timing.roof import roof
+
+        precisions = ("float32", "mixed_bfloat16")
+        wanted = precisions if self.precision == "auto" else (self.precision,)
+        return {
+            "what": "roof",
+            "gigaflops_per_cpu_second": {name: roof(name) for name in wanted},
+            "environment": records.environment(),
+        }
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    if found["what"] == "roof":
+        for name, rate in found["gigaflops_per_cpu_second"].items():
+            print(f"{name}: {rate:.0f} GFLOP per CPU second")
+        return
+    cpu = found["cpu_seconds_per_image"]
+    print(
+        f"{found['what']}: "
+        + ", ".join(f"{k} {v}" for k, v in found["options"].items())
+    )
+    print(
+        f"{1 / cpu['median']:.1f} images per CPU second (10th to 90th percentile "
+        f"{1 / cpu['p90']:.1f} to {1 / cpu['p10']:.1f}), "
+        f"{found['images_per_second']:.1f} images per second"
+    )
+    if found["share_of_roof"] is not None:
+        print(f"{found['share_of_roof']:.0%} of this machine's matrix-product rate")

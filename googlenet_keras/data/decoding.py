@@ -1,0 +1,112 @@
+"""Encoded bytes become upright RGB pixels, no more of them than are needed."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
+ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
+HEAD_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
+TRANSPOSED = 5  # EXIF orientations from here on exchange rows and columns
+
+
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """The upright image in `encoded` bytes: [h, w, 3] uint8 RGB.
+
+    JPEG (grey, CMYK and progressive too), PNG, BMP, still WebP, a GIF's first frame.
+    Alpha is dropped, 16 bits become 8. EXIF orientation is applied. Raises
+    tf.errors.InvalidArgumentError for anything else.
+    """
+    return upright(decode_stored(encoded), orientation(encoded))
+
+
+def decode_stored(encoded: tf.Tensor) -> tf.Tensor:
+    """The same, but as it is stored: EXIF orientation is left alone."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def decode_smaller(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
+    """A JPEG decoded at 1 / ratio of its size, ratio 1, 2, 4 or 8 and at most `shrink`.
+
+    libjpeg averages over ratio x ratio pixels, so nothing is aliased.
+    """
+    branches = [
+        lambda ratio=ratio: tf.io.decode_jpeg(encoded, channels=3, ratio=ratio)
+        for ratio in RATIOS
+    ]
+    return tf.switch_case(ratio_index(shrink), branches)
+
+
+def decode_window(
+    encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, shrink: tf.Tensor
+) -> tf.Tensor:
+    """A window of a JPEG, decoded alone and at 1 / ratio as in `decode_smaller`.
+
+    begin, size: [row, column] and [height, width] in pixels of the whole image, cut to
+    multiples of the ratio.
+    """
+
+    def branch(ratio: int) -> tf.Tensor:
+        window = tf.concat([begin, tf.maximum(size, ratio)], 0) // ratio
+        return tf.image.decode_and_crop_jpeg(encoded, window, channels=3, ratio=ratio)
+
+    branches = [lambda ratio=ratio: branch(ratio) for ratio in RATIOS]
+    return tf.switch_case(ratio_index(shrink), branches)
+
+
+def ratio_index(shrink: tf.Tensor) -> tf.Tensor:
+    """The place in RATIOS of the largest that is at most `shrink`, a scalar."""
+    at_most = tf.cast(tf.constant(RATIOS, tf.float32) <= shrink, tf.int32)
+    return tf.maximum(tf.reduce_sum(at_most) - 1, 0)
+
+
+def orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """EXIF's orientation, 1 to 8, or 1 where the file says none."""
+    start = tf.constant(-1)
+    for place in (6, 24):  # right after the start of image, or after a JFIF block
+        found = tf.strings.substr(encoded, place, 6) == b"Exif\0\0"
+        start = tf.where(found, place + 6, start)
+    return tf.cond(
+        start >= 0,
+        lambda: _orientation_entry(tf.strings.substr(encoded, start, HEAD_BYTES)),
+        lambda: tf.constant(1),
+    )
+
+
+def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:
+    """The value of the orientation entry in the first directory of a TIFF header."""
+    data = tf.cast(tf.io.decode_raw(tiff, tf.uint8), tf.int32)
+    data = tf.pad(data, [[0, HEAD_BYTES - tf.size(data)]])
+    little = data[0] == ord("I")
+
+    def number(place, width):
+        places = tf.clip_by_value(place + tf.range(width), 0, HEAD_BYTES - 1)
+        digits = tf.gather(data, places)
+        digits = tf.where(little, digits[::-1], digits)
+        return tf.reduce_sum(digits * tf.constant([1 << 24, 1 << 16, 256, 1])[-width:])
+
+    first = number(4, 4)
+    count = tf.clip_by_value(number(first, 2), 0, HEAD_BYTES // 12)
+    places = first + 2 + 12 * tf.range(count)
+    tags = tf.map_fn(lambda place: number(place, 2), places)
+    place = tf.boolean_mask(places, tags == ORIENTATION_TAG)
+    value = tf.cond(
+        tf.size(place) > 0, lambda: number(place[0] + 8, 2), lambda: tf.constant(1)
+    )
+    return tf.where((value >= 1) & (value <= 8), value, 1)
+
+
+def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """`image` [h, w, 3] turned and mirrored as EXIF's `orientation` says it must be."""
+
+    def turned() -> tf.Tensor:
+        transpose = orientation >= TRANSPOSED
+        x = tf.cond(transpose, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+        # what is left after the transposition: rows, columns or both reversed
+        reversed_rows = tf.reduce_any(orientation == [3, 4, 7, 8])
+        reversed_columns = tf.reduce_any(orientation == [2, 3, 6, 7])
+        x = tf.cond(reversed_rows, lambda: x[::-1], lambda: x)
+        return tf.cond(reversed_columns, lambda: x[:, ::-1], lambda: x)
+
+    return tf.cond(orientation > 1, turned, lambda: image)

@@ -1,0 +1,38 @@
+"""Images per second from files to batches, as training reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from googlenet_keras.data import pipeline
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.timing.measure import measure, report
+from googlenet_keras.training import fit
+from googlenet_keras.training.recipes import recipe
+
+
+def input_pipeline(
+    dataset: str, *, image_size: tuple[int, ...], recipe_name: str, repeats: int
+) -> dict[str, Any]:
+    """Times whole epochs of the training pipeline; one repeat is one epoch."""
+    data = open_dataset(dataset)
+    config = replace(recipe(recipe_name), dataset=dataset, image_size=image_size)
+    config = config.resolved(data.defaults)
+    epochs = repeats + 1
+    batches = iter(
+        fit.training_batches(replace(config, epochs=epochs), data, ("main",))
+    )
+    steps = pipeline.steps_per_epoch(data.train, config.batch_size)
+
+    def epoch() -> None:
+        for _ in range(steps):
+            next(batches)
+
+    timings = measure(epoch, repeats, warmup=1)
+    options = {
+        "dataset": data.name,
+        "image_size": list(config.image_size),
+        "recipe": recipe_name,
+    }
+    return report("input-pipeline", options, timings, steps * config.batch_size)

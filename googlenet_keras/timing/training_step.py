@@ -1,0 +1,52 @@
+"""One step of training: forward, backward and the optimiser's update, three heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from googlenet_keras.architecture import arithmetic
+from googlenet_keras.timing.measure import measure, report
+from googlenet_keras.timing.roof import roof
+from googlenet_keras.training import device, fit
+from googlenet_keras.training.config import TrainConfig
+
+PASSES = 3  # forward, gradients of activations, gradients of weights
+
+
+def training_step(
+    variant: str,
+    *,
+    batch_size: int,
+    image_size: tuple[int, ...],
+    classes: int,
+    precision: str,
+    repeats: int,
+) -> dict[str, Any]:
+    """Times train_on_batch on random images; share_of_roof is of the convolutions'.
+
+    The operations counted are 3 x 2 x multiply-adds of the network with both heads.
+    """
+    policy, _ = device.choose_precision(precision)
+    config = TrainConfig(
+        variant=variant, image_size=image_size, batch_size=batch_size, epochs=1
+    ).resolved({})
+    size = arithmetic.sides(image_size)
+    images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)
+    labels = tf.random.stateless_uniform([batch_size], [3, 4], 0, classes, tf.int32)
+    with device.precision_policy(policy):
+        network = fit.compiled(config, classes, steps=1000)
+        truth = dict.fromkeys(network.output, labels)
+        timings = measure(lambda: network.train_on_batch(images, truth), repeats)
+    macs = arithmetic.macs(variant, classes=classes, image_size=size, auxiliary=True)
+    work = PASSES * 2 * macs * batch_size / 1e9
+    rate = work / timings.per(1)["cpu_seconds"]["median"]
+    options = {
+        "variant": variant,
+        "batch_size": batch_size,
+        "image_size": list(size),
+        "classes": classes,
+        "precision": policy,
+    }
+    return report("training-step", options, timings, batch_size, rate / roof(policy))
