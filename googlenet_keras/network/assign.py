@@ -11,8 +11,11 @@ from googlenet_keras.errors import UserError
 
 
 def named_weights(network: keras.Model) -> dict[str, np.ndarray]:
-    """Every weight of `network` by its path, such as "inception_3a_1x1/kernel"."""
-    return {v.path: np.asarray(v) for v in network.weights}
+    """Every weight of `network` by layer and name, such as "inception_3a_1x1/kernel".
+
+    The names are the same whether or not the layer is inside another.
+    """
+    return {_name(v): np.asarray(v) for v in network.weights}
 
 
 def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
@@ -21,7 +24,7 @@ def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
     Raises UserError that lists what is missing, left over or misshapen; nothing is
     assigned then.
     """
-    variables = {v.path: v for v in network.weights}
+    variables = {_name(v): v for v in network.weights}
     misshapen = [
         f"{name} is {weights[name].shape}, not {tuple(variables[name].shape)}"
         for name in variables.keys() & weights.keys()
@@ -36,6 +39,10 @@ def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
         raise UserError("these weights are another network's: " + _listed(problems))
     for name, variable in variables.items():
         variable.assign(weights[name])
+
+
+def _name(variable: keras.Variable) -> str:
+    return "/".join(variable.path.split("/")[-2:])
 
 
 def _listed(problems: Mapping[str, list[str]], most: int = 3) -> str:

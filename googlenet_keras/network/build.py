@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -20,6 +20,7 @@ from googlenet_keras.architecture.variants import Architecture, architecture
 from googlenet_keras.errors import unknown
 from googlenet_keras.network.layers import (
     FusedBatchNormalization,
+    JointConvolutions,
     LocalResponseNormalization,
 )
 
@@ -66,6 +67,7 @@ class _Plan:
     arch: Architecture
     classes: int
     start: Initialization
+    joint: bool
 
 
 def build(
@@ -77,6 +79,7 @@ def build(
     width: float = 1.0,
     widths: Mapping[str, int] | None = None,
     initialization: str = "he",
+    joint: bool = False,
 ) -> keras.Model:
     """GoogLeNet as a functional model, from `image` to logits by the head's name.
 
@@ -87,13 +90,15 @@ def build(
     variant: bn, paper, torchvision, slim, or an Architecture. image_size: pixels, one
     number or (height, width), from 32. width: multiplies every filter count, rounded to
     multiples of 8. widths: filter counts by layer name, after that. initialization:
-    "he" or "caffe". Raises UserError for an unknown name or a size out of range.
+    "he" or "caffe". joint: compute the 1x1 convolutions of a module that read the same
+    tensor as one, which is faster; they are inside JointConvolutions layers then, under
+    the same names. Raises UserError for an unknown name or a size out of range.
     """
     arch = architecture(variant).widened(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
         raise unknown("initialization", initialization, INITIALIZATIONS)
     arithmetic.check_classes(classes)
-    plan = _Plan(arch, classes, INITIALIZATIONS[initialization])
+    plan = _Plan(arch, classes, INITIALIZATIONS[initialization], joint)
     image = keras.Input((*arithmetic.sides(image_size), 3), name="image")
     outputs = _outputs(plan, image, arch.heads if auxiliary else ())
     return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
@@ -134,13 +139,23 @@ def _row(plan: _Plan, row: Row, x):
 
 
 def _inception(plan: _Plan, module: Inception, x):
+    branches = module.branches(plan.arch.wide_kernel)
+    starts = [x] * len(branches)
+    if plan.joint:
+        starts[:3] = _joint(plan, module, [branch[0] for branch in branches[:3]], x)
+        branches = (*(branch[1:] for branch in branches[:3]), branches[3])
     joined = []
-    for branch in module.branches(plan.arch.wide_kernel):
-        y = x
+    for y, branch in zip(starts, branches, strict=True):
         for step in branch:
             y = _row(plan, step, y)
         joined.append(y)
     return layers.Concatenate(name=module.name)(joined)
+
+
+def _joint(plan: _Plan, module: Inception, rows: Sequence[Conv], x) -> list:
+    norms = [_norm(plan.arch, row) for row in rows] if plan.arch.batch_norm else ()
+    convolutions = [_conv2d(plan, row, "valid") for row in rows]
+    return JointConvolutions(convolutions, norms, name=f"{module.name}_joint")(x)
 
 
 def _convolution(plan: _Plan, row: Conv, x):
@@ -149,22 +164,32 @@ def _convolution(plan: _Plan, row: Conv, x):
         geometry.convolution_padding(side, row.kernel, row.stride, arch.padding)
         for side in x.shape[1:3]
     ]
+    name = _padding_name(x, row.kernel, row.stride, padding)
+    x = _conv2d(plan, row, name)(_padded(x, row.name, row.kernel, row.stride, padding))
+    if arch.batch_norm:
+        x = _norm(arch, row)(x)
+    return layers.ReLU(name=f"{row.name}_relu")(x)
+
+
+def _conv2d(plan: _Plan, row: Conv, padding: str) -> layers.Conv2D:
+    arch = plan.arch
     first = row == arch.rows[0]
-    x = layers.Conv2D(
+    return layers.Conv2D(
         row.filters,
         row.kernel,
         row.stride,
-        padding=_padding_name(x, row.kernel, row.stride, padding),
+        padding=padding,
         use_bias=not arch.batch_norm,
         kernel_initializer=plan.start.kernel(
             PIXEL_SPREAD / arch.pixel_scale if first else 1.0
         ),
         bias_initializer=keras.initializers.Constant(plan.start.bias),
         name=row.name,
-    )(_padded(x, row.name, row.kernel, row.stride, padding))
-    if arch.batch_norm:
-        x = FusedBatchNormalization(scale=arch.gamma, name=f"{row.name}_bn")(x)
-    return layers.ReLU(name=f"{row.name}_relu")(x)
+    )
+
+
+def _norm(arch: Architecture, row: Conv) -> FusedBatchNormalization:
+    return FusedBatchNormalization(scale=arch.gamma, name=f"{row.name}_bn")
 
 
 def _max_pool(arch: Architecture, row: MaxPool, x):

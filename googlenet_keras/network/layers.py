@@ -1,6 +1,8 @@
-"""The two layers that GoogLeNet needs and Keras lacks, or computes slowly."""
+"""The layers that GoogLeNet needs and Keras lacks, or computes slowly."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -53,27 +55,15 @@ class FusedBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs, training: bool = False):
         """Normalises by the batch in training, else by the moving statistics."""
-        gamma = (
-            tf.convert_to_tensor(self.gamma) if self.scale else tf.ones_like(self.beta)
-        )
-        normalise = tf.raw_ops.FusedBatchNormV3
-        batch = training and self.trainable
-        result = normalise(
-            x=inputs,
-            scale=gamma,
-            offset=tf.convert_to_tensor(self.beta),
-            mean=[] if batch else tf.convert_to_tensor(self.moving_mean),
-            variance=[] if batch else tf.convert_to_tensor(self.moving_variance),
-            epsilon=self.epsilon,
-            is_training=batch,
-        )
-        if batch:
-            self._follow(self.moving_mean, result.batch_mean)
-            self._follow(self.moving_variance, result.batch_variance)
-        return result.y
+        return normalise_jointly([self], inputs, training and self.trainable)
 
-    def _follow(self, moving, value) -> None:
-        moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+    def follow(self, mean, variance) -> None:
+        """Moves the moving statistics towards a batch's."""
+        for moving, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
 
     def compute_output_shape(self, input_shape):
         """The input's."""
@@ -83,6 +73,100 @@ class FusedBatchNormalization(keras.layers.Layer):
         """What `from_config` needs."""
         own = {"momentum": self.momentum, "epsilon": self.epsilon, "scale": self.scale}
         return super().get_config() | own
+
+
+def normalise_jointly(norms: Sequence[FusedBatchNormalization], inputs, by_batch: bool):
+    """Batch normalisation of maps that lie side by side, in one kernel.
+
+    inputs: [batch, height, width, the channels of all `norms` in turn]. by_batch: use
+    the batch's own statistics and let the moving ones follow.
+    """
+
+    def joined(name: str):
+        return tf.concat([tf.convert_to_tensor(getattr(n, name)) for n in norms], 0)
+
+    beta = joined("beta")
+    result = tf.raw_ops.FusedBatchNormV3(
+        x=inputs,
+        scale=joined("gamma") if norms[0].scale else tf.ones_like(beta),
+        offset=beta,
+        mean=[] if by_batch else joined("moving_mean"),
+        variance=[] if by_batch else joined("moving_variance"),
+        epsilon=norms[0].epsilon,
+        is_training=by_batch,
+    )
+    if by_batch:
+        sizes = [norm.beta.shape[0] for norm in norms]
+        means = tf.split(result.batch_mean, sizes)
+        variances = tf.split(result.batch_variance, sizes)
+        for norm, mean, variance in zip(norms, means, variances, strict=True):
+            norm.follow(mean, variance)
+    return result.y
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class JointConvolutions(keras.layers.Layer):
+    """1x1 convolutions that read one tensor, each with its ReLU, computed as one.
+
+    [batch, height, width, channels] to a list of [batch, height, width, filters], one
+    for each of `convolutions`. norms: the FusedBatchNormalization of each, or none at
+    all. The weights stay theirs; one wide product is faster than several narrow ones.
+    """
+
+    def __init__(
+        self,
+        convolutions: Sequence[keras.layers.Conv2D],
+        norms: Sequence[FusedBatchNormalization] = (),
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.convolutions = list(convolutions)
+        self.norms = list(norms)
+
+    def build(self, input_shape) -> None:
+        """Makes the weights of the convolutions and norms that have none yet."""
+        shapes = [input_shape] * len(self.convolutions)
+        if self.norms:
+            shapes += self.compute_output_shape(input_shape)
+        for layer, shape in zip(self.convolutions + self.norms, shapes, strict=True):
+            if not layer.built:  # one that was read from a file has its weights
+                layer.build(shape)
+
+    def call(self, inputs, training: bool = False):
+        """One convolution over all filters, then the parts of it."""
+        kernels = [tf.convert_to_tensor(c.kernel) for c in self.convolutions]
+        x = tf.nn.conv2d(inputs, tf.concat(kernels, 3), 1, "VALID")
+        if self.norms:
+            x = normalise_jointly(self.norms, x, training and self.trainable)
+        else:
+            biases = [tf.convert_to_tensor(c.bias) for c in self.convolutions]
+            x = tf.nn.bias_add(x, tf.concat(biases, 0))
+        sizes = [convolution.filters for convolution in self.convolutions]
+        return tf.split(tf.nn.relu(x), sizes, axis=3)
+
+    def compute_output_shape(self, input_shape):
+        """The input's with each convolution's filters."""
+        return [(*input_shape[:-1], c.filters) for c in self.convolutions]
+
+    def get_config(self) -> dict:
+        """What `from_config` needs."""
+        own = {
+            name: [keras.saving.serialize_keras_object(x) for x in parts]
+            for name, parts in (
+                ("convolutions", self.convolutions),
+                ("norms", self.norms),
+            )
+        }
+        return super().get_config() | own
+
+    @classmethod
+    def from_config(cls, config: dict) -> JointConvolutions:
+        """The layer that `get_config` described."""
+        parts = {
+            name: [keras.saving.deserialize_keras_object(x) for x in config[name]]
+            for name in ("convolutions", "norms")
+        }
+        return cls(**(config | parts))
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -71,7 +71,7 @@ class TrainConfig:
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
     warmup_epochs: Annotated[float, Between(0)] = 2.0
     """Epochs of linear rise to the peak learning rate, at most a quarter of all."""
-    momentum: Annotated[float, Between(0, 0.9999)] = 0.9
+    momentum: Annotated[float, Between(0, 0.9999, open_low=True)] = 0.9
     """SGD momentum (0..1)."""
     nesterov: bool = True
     """Nesterov's momentum."""

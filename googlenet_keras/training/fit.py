@@ -138,6 +138,7 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
         classes=classes,
         image_size=config.image_size,
         initialization=config.initialization,
+        joint=True,
     )
     loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
             for head in network.output}  # fmt: skip

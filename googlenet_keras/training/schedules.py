@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras.optimizers import schedules
 
 from googlenet_keras.training.config import TrainConfig
@@ -83,7 +84,21 @@ class MomentumSGD(keras.optimizers.SGD):
             gradient = gradient + self.decay * value
         if name == "bias" and self.bias_rate != 1.0:
             learning_rate = learning_rate * self.bias_rate
-        super().update_step(gradient, variable, learning_rate)
+        self._momentum_step(gradient, variable, learning_rate)
+
+    def _momentum_step(self, gradient, variable, learning_rate) -> None:
+        """What SGD.update_step does, in one pass over memory in place of six."""
+        accumulator = self.momentums[self._get_variable_index(variable)].value
+        if isinstance(variable, keras.Variable):
+            variable = variable.value
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=accumulator.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=tf.constant(self.momentum, variable.dtype),
+            use_nesterov=self.nesterov,
+        )
 
     def get_config(self) -> dict:
         """What `from_config` needs."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.errors import UserError
+from googlenet_keras.network.assign import assign, named_weights
 from googlenet_keras.network.build import build
 
 TINY = {"classes": 3, "width": 0.125}
@@ -201,3 +202,56 @@ def test_bad_arguments():
         build(initialization="gaussian")
     with pytest.raises(UserError, match=r"at least 2.*received 1\."):
         build(classes=1)
+
+
+@pytest.mark.parametrize("variant", ["bn", "paper", "slim"])
+def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
+    keras.utils.set_random_seed(1)
+    plain = build(variant, image_size=64, **TINY)
+    joint = build(variant, image_size=64, joint=True, **TINY)
+    weights = {
+        name: value + np.random.default_rng(0).normal(0, 0.1, value.shape) ** 2
+        for name, value in named_weights(plain).items()
+    }
+    for network in (plain, joint):
+        assign(network, weights)
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    gradients = {}
+    for name, network in (("plain", plain), ("joint", joint)):
+        logits = network(images)["main"]
+        with tf.GradientTape() as tape:
+            loss = sum(
+                tf.reduce_sum(y**2) for y in network(images, training=False).values()
+            )
+        values = tape.gradient(loss, network.trainable_variables)
+        paths = ["/".join(v.path.split("/")[-2:]) for v in network.trainable_variables]
+        gradients[name] = (logits, dict(zip(paths, values, strict=True)))
+    np.testing.assert_allclose(gradients["plain"][0], gradients["joint"][0], rtol=1e-4)
+    for path, value in gradients["plain"][1].items():
+        scale = np.abs(value).max() + 1e-6
+        np.testing.assert_allclose(
+            gradients["joint"][1][path] / scale, value / scale, atol=1e-3
+        )
+
+
+def test_joint_batch_norm_moves_the_statistics_of_each_layer():
+    plain = build("bn", image_size=32, **TINY)
+    joint = build("bn", image_size=32, joint=True, **TINY)
+    assign(joint, named_weights(plain))
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    for network in (plain, joint):
+        network(images, training=True)
+    expected, found = named_weights(plain), named_weights(joint)
+    for name in ("inception_3a_1x1_bn", "inception_3a_5x5_reduce_bn"):
+        for statistic in ("moving_mean", "moving_variance"):
+            path = f"{name}/{statistic}"
+            np.testing.assert_allclose(found[path], expected[path], rtol=1e-4)
+            assert not np.array_equal(found[path], np.round(found[path]))
+
+
+def test_a_joint_network_travels_in_a_keras_file(tmp_path):
+    network = build("bn", image_size=32, joint=True, **TINY)
+    network.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    image = np.full((1, 32, 32, 3), 90, "uint8")
+    np.testing.assert_array_equal(loaded(image)["aux1"], network(image)["aux1"])

@@ -16,7 +16,7 @@ from googlenet_keras.training.recipes import RECIPES, recipe
         ("batch_size", 0, "batch_size must be at least 1; received 0."),
         ("learning_rate", 0.0, "learning_rate must be above 0; received 0.0."),
         ("learning_rate", math.nan, "learning_rate must be above 0; received nan."),
-        ("momentum", 1.5, "momentum must be at least 0 and at most 0.9999"),
+        ("momentum", 1.5, "momentum must be above 0 and at most 0.9999"),
         ("crop_area", 0.0, "crop_area must be at least 0.01 and at most 1"),
         ("validation_fraction", 1.0, "at most 0.9; received 1.0."),
         ("image_size", (16,), "at least 32 pixels; received 16."),
