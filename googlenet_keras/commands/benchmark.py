@@ -28,6 +28,8 @@ class Benchmark:
     """input-pipeline: digits, a folder of class folders or a TFDS name."""
     recipe: str = "modern"
     """input-pipeline: the recipe whose crops are made."""
+    crop_area: float | None = None
+    """input-pipeline: smallest area of a crop (0..1); none: the recipe's."""
     variant: str = "bn"
     """training-step: bn, paper, torchvision or slim."""
     image_size: tuple[int, ...] = (224,)
@@ -80,6 +82,7 @@ class Benchmark:
             self.dataset,
             image_size=self.image_size,
             recipe_name=self.recipe,
+            crop_area=self.crop_area,
             repeats=self.repeats,
         )
 

@@ -15,11 +15,15 @@ from typing import Any
 import tensorflow as tf
 
 from googlenet_keras import records
-from googlenet_keras.data.decoding import decode_stored
+from googlenet_keras.data.decoding import (
+    JPEG_SIGNATURE,
+    decode_stored,
+    is_upright_jpeg,
+)
 from googlenet_keras.errors import UserError
 
 CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
+SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
 EMPTY, NO_IMAGE, BROKEN = "empty", "no image", "broken or truncated"
 
 
@@ -30,7 +34,7 @@ class Examined:
     problem: None, "empty", "no image" or "broken or truncated". height, width: pixels
     as stored, 0 where there is a problem. digest: SHA-256 of the bytes. size, time: the
     file's bytes and the nanoseconds of its last change, by which an old result is known
-    to hold still.
+    to hold still. upright_jpeg: whether it is a JPEG that needs no turning.
     """
 
     problem: str | None
@@ -39,6 +43,7 @@ class Examined:
     digest: str
     size: int
     time: int
+    upright_jpeg: bool
 
 
 def examine(paths: Sequence[Path]) -> dict[Path, Examined]:
@@ -142,8 +147,15 @@ def _examine(path: Path) -> Examined:
             height, width, _ = decode_stored(data).shape
         except tf.errors.OpError:
             problem = BROKEN if data.startswith(SIGNATURES) else NO_IMAGE
-    digest = hashlib.sha256(data).hexdigest()
-    return Examined(problem, height, width, digest, status.st_size, status.st_mtime_ns)
+    return Examined(
+        problem,
+        height,
+        width,
+        hashlib.sha256(data).hexdigest(),
+        status.st_size,
+        status.st_mtime_ns,
+        problem is None and is_upright_jpeg(data),
+    )
 
 
 def _holds(path: Path, old: Examined | None) -> bool:

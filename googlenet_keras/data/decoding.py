@@ -7,6 +7,8 @@ import tensorflow as tf
 RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
 ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
 HEAD_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+EXIF_PLACES = (6, 24)  # of the letters "Exif" in a JPEG
 TRANSPOSED = 5  # EXIF orientations from here on exchange rows and columns
 
 
@@ -47,12 +49,19 @@ def decode_window(
     multiples of the ratio.
     """
 
-    def branch(ratio: int) -> tf.Tensor:
-        window = tf.concat([begin, tf.maximum(size, ratio)], 0) // ratio
-        return tf.image.decode_and_crop_jpeg(encoded, window, channels=3, ratio=ratio)
-
-    branches = [lambda ratio=ratio: branch(ratio) for ratio in RATIOS]
+    branches = [
+        lambda ratio=ratio: decode_ratio(encoded, begin, size, ratio)
+        for ratio in RATIOS
+    ]
     return tf.switch_case(ratio_index(shrink), branches)
+
+
+def decode_ratio(
+    encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, ratio: int
+) -> tf.Tensor:
+    """The same at 1 / `ratio`."""
+    window = tf.concat([begin, tf.maximum(size, ratio)], 0) // ratio
+    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3, ratio=ratio)
 
 
 def ratio_index(shrink: tf.Tensor) -> tf.Tensor:
@@ -63,15 +72,26 @@ def ratio_index(shrink: tf.Tensor) -> tf.Tensor:
 
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
     """EXIF's orientation, 1 to 8, or 1 where the file says none."""
-    start = tf.constant(-1)
-    for place in (6, 24):  # right after the start of image, or after a JFIF block
-        found = tf.strings.substr(encoded, place, 6) == b"Exif\0\0"
-        start = tf.where(found, place + 6, start)
+    start = exif_start(encoded)
     return tf.cond(
         start >= 0,
         lambda: _orientation_entry(tf.strings.substr(encoded, start, HEAD_BYTES)),
         lambda: tf.constant(1),
     )
+
+
+def is_upright_jpeg(data: bytes) -> bool:
+    """Whether `data` is a JPEG that needs no turning."""
+    if not data.startswith(JPEG_SIGNATURE):
+        return False
+    return b"Exif\0\0" not in data[:HEAD_BYTES] or int(orientation(data)) == 1
+
+
+def exif_start(encoded: tf.Tensor) -> tf.Tensor:
+    """Where the TIFF header in a JPEG's EXIF block begins; negative if it has none."""
+    # the block comes right after the start of image, or after a JFIF block
+    marks = tf.strings.substr(encoded, EXIF_PLACES, [6, 6])
+    return tf.reduce_max(tf.where(marks == b"Exif\0\0", EXIF_PLACES, -100)) + 6
 
 
 def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:

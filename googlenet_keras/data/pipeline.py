@@ -39,7 +39,7 @@ def balanced_weights(split: Split) -> list[float]:
 
 def for_training(
     split: Split,
-    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    augment: Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor],
     *,
     batch_size: int,
     epochs: int,
@@ -65,7 +65,7 @@ def for_training(
     def prepare(epoch, index, label, reference):
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
         key = tf.random.experimental.stateless_fold_in(key, index)
-        image = augment(split.load(reference), key)
+        image = augment(split.load(reference), key, split.upright_jpegs)
         labels = dict.fromkeys(heads, label)
         if class_weights is None:
             return image, labels

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Split:
     load: reference to encoded bytes, as a TensorFlow function. class_counts: images of
     each class where the source knows them. listed: (labels, references) where they are
     all in memory, so that any order costs nothing. files: those it reads, if any.
+    upright_jpegs: whether all images are known to be JPEGs that need no turning.
     """
 
     count: int
@@ -40,6 +41,7 @@ class Split:
     class_counts: tuple[int, ...] | None = None
     listed: tuple[tf.Tensor, tf.Tensor] | None = None
     files: tuple[Path, ...] = ()
+    upright_jpegs: bool = False
 
     def in_order(self) -> tf.data.Dataset:
         """Every image once, in reading order."""
@@ -166,7 +168,6 @@ def _listed_split(
     labels: Sequence[int],
     classes: int,
     load: Callable[[tf.Tensor], tf.Tensor],
-    files: Sequence[Path] = (),
 ) -> Split:
     """A split whose references are all in memory: paths, or small encoded images."""
     pair = (
@@ -180,7 +181,7 @@ def _listed_split(
         return index.map(lambda i: (i, pair[0][i], pair[1][i]))
 
     known = tuple(map(int, counts))
-    return Split(len(labels), stream, load, known, pair, tuple(files))
+    return Split(len(labels), stream, load, known, pair)
 
 
 def _digits() -> Dataset:
@@ -209,7 +210,8 @@ def _digits() -> Dataset:
 
 
 def _folder(root: Path, validation_fraction: float) -> Dataset:
-    train, validation, test = _parts(root)
+    parts, upright = _parts(root)
+    train, validation, test = parts
     if not validation:
         top = root / "train" if (root / "train").is_dir() else root
         train, validation = _divided(train, validation_fraction, top)
@@ -217,9 +219,9 @@ def _folder(root: Path, validation_fraction: float) -> Dataset:
     return Dataset(
         root.resolve().name,
         names,
-        _file_split(train, names),
-        _file_split(validation, names),
-        _file_split(test, names) if test else None,
+        _file_split(train, names, upright),
+        _file_split(validation, names, upright),
+        _file_split(test, names, upright) if test else None,
         PHOTOS,
     )
 
@@ -228,23 +230,26 @@ Files = dict[str, list[Path]]
 """The files of each class."""
 
 
-def _parts(root: Path) -> tuple[Files, Files, Files]:
-    """Training, validation and test files; a part that has no folder is empty."""
+def _parts(root: Path) -> tuple[tuple[Files, Files, Files], bool]:
+    """Training, validation and test files; whether all are JPEGs that are upright.
+
+    A part that has no folder is empty.
+    """
     if not (root / "train").is_dir():
         files = _files_by_class(root)
         _refuse_split_names(root, files)
-        (train,) = _whole((files,))
+        (train,), upright = _whole((files,))
         _check_classes(root, train)
-        return train, {}, {}
+        return (train, {}, {}), upright
     folders = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
     tests = [root / "test"] if (root / "test").is_dir() else []
     used = [root / "train", *folders[:1], *tests]
-    train, *others = _whole(tuple(map(_files_by_class, used)))
+    (train, *others), upright = _whole(tuple(map(_files_by_class, used)))
     _check_classes(root / "train", train)
     for folder, files in zip(used[1:], others, strict=True):
         _check_known(folder, files, train)
     validation = others.pop(0) if folders else {}
-    return train, validation, others[0] if tests else {}
+    return (train, validation, others[0] if tests else {}), upright
 
 
 def files_by_label(root: Path) -> Files:
@@ -263,15 +268,20 @@ def files_by_label(root: Path) -> Files:
     }
 
 
-def _whole(parts: tuple[Files, ...]) -> tuple[Files, ...]:
-    """The same without the files that are no whole images, which are named."""
+def _whole(parts: tuple[Files, ...]) -> tuple[tuple[Files, ...], bool]:
+    """The same without the files that are no whole images, which are named.
+
+    And whether all others are JPEGs that need no turning.
+    """
     paths = [path for part in parts for files in part.values() for path in files]
-    broken = problems(examine(paths))
+    examined = examine(paths)
+    broken = problems(examined)
     warn_of_problems(broken, len(paths))
-    return tuple(
+    whole = tuple(
         {name: [p for p in files if p not in broken] for name, files in part.items()}
         for part in parts
     )
+    return whole, all(x.upright_jpeg for p, x in examined.items() if p not in broken)
 
 
 def _files_by_class(root: Path) -> Files:
@@ -335,8 +345,9 @@ def _hash(path: Path) -> bytes:
     return hashlib.sha256(path.as_posix().encode()).digest()
 
 
-def _file_split(files: Files, names: Sequence[str]) -> Split:
+def _file_split(files: Files, names: Sequence[str], upright: bool) -> Split:
     pairs = [(path, names.index(name)) for name in files for path in files[name]]
     paths, labels = [p for p, _ in pairs], [label for _, label in pairs]
     references = list(map(str, paths))
-    return _listed_split(references, labels, len(names), tf.io.read_file, paths)
+    split = _listed_split(references, labels, len(names), tf.io.read_file)
+    return replace(split, files=tuple(paths), upright_jpegs=upright)

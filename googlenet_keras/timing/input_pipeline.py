@@ -13,11 +13,18 @@ from googlenet_keras.training.recipes import recipe
 
 
 def input_pipeline(
-    dataset: str, *, image_size: tuple[int, ...], recipe_name: str, repeats: int
+    dataset: str,
+    *,
+    image_size: tuple[int, ...],
+    recipe_name: str,
+    crop_area: float | None,
+    repeats: int,
 ) -> dict[str, Any]:
     """Times whole epochs of the training pipeline; one repeat is one epoch."""
     data = open_dataset(dataset)
     config = replace(recipe(recipe_name), dataset=dataset, image_size=image_size)
+    if crop_area is not None:
+        config = replace(config, crop_area=crop_area)
     config = config.resolved(data.defaults)
     epochs = repeats + 1
     batches = iter(
@@ -34,5 +41,6 @@ def input_pipeline(
         "dataset": data.name,
         "image_size": list(config.image_size),
         "recipe": recipe_name,
+        "crop_area": config.crop_area,
     }
     return report("input-pipeline", options, timings, steps * config.batch_size)

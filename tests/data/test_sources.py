@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from making import write_photos
+from PIL import Image
 
 from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.sources import open_dataset
@@ -45,6 +46,22 @@ def test_a_flat_folder_is_split_class_by_class(photos):
     assert data.test is None
     assert set(paths(data.train)).isdisjoint(paths(data.validation))
     assert open_dataset(str(root), validation_fraction=0.5).validation.count == 7
+
+
+def test_a_folder_of_upright_jpegs_is_known_as_one(photos):
+    root = photos(a=3, b=3)
+    assert open_dataset(str(root)).train.upright_jpegs
+    image = Image.open(root / "a" / "0.jpg")
+    image.load()
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    image.save(root / "a" / "0.jpg", exif=exif)
+    assert open_dataset(str(root)).train.upright_jpegs
+    exif[0x0112] = 6
+    image.save(root / "a" / "0.jpg", exif=exif)
+    assert not open_dataset(str(root)).train.upright_jpegs
+    image.save(root / "a" / "0.jpg", "PNG")
+    assert not open_dataset(str(root)).train.upright_jpegs
 
 
 def test_the_split_does_not_depend_on_the_place(photos, tmp_path):
