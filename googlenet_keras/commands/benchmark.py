@@ -30,6 +30,8 @@ class Benchmark:
     """input-pipeline: the recipe whose crops are made."""
     crop_area: float | None = None
     """input-pipeline: smallest area of a crop (0..1); none: the recipe's."""
+    cache: Literal["none", "memory", "disk"] = "none"
+    """input-pipeline: what is kept between epochs."""
     variant: str = "bn"
     """training-step: bn, paper, torchvision or slim."""
     image_size: tuple[int, ...] = (224,)
@@ -83,6 +85,7 @@ class Benchmark:
             image_size=self.image_size,
             recipe_name=self.recipe,
             crop_area=self.crop_area,
+            cache=self.cache,
             repeats=self.repeats,
         )
 

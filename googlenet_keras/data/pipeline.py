@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from googlenet_keras.data.sources import Split
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.transforms import Augmentation, Preprocessing
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64
@@ -39,7 +39,7 @@ def balanced_weights(split: Split) -> list[float]:
 
 def for_training(
     split: Split,
-    augment: Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor],
+    augment: Augmentation,
     *,
     batch_size: int,
     epochs: int,
@@ -49,13 +49,12 @@ def for_training(
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
 
-    class_weights: with them, each pair has a third member, the weight of each image in
-    the loss of each head.
-
-    Each epoch has its own order and `steps_per_epoch` batches; it leaves out
-    fewer than `batch_size` images, other ones each time. Order and augmentation depend
-    on (seed, epoch, index) alone.
+    Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer than
+    `batch_size` images, other ones each time. Order and augmentation depend on (seed,
+    epoch, index) alone. class_weights: with them, each pair has a third member, the
+    weight of each image in the loss of each head.
     """
+    crop = augment.reader(split.content)
     used = steps_per_epoch(split, batch_size) * batch_size
 
     def one_epoch(epoch):
@@ -65,7 +64,7 @@ def for_training(
     def prepare(epoch, index, label, reference):
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
         key = tf.random.experimental.stateless_fold_in(key, index)
-        image = augment(split.load(reference), key, split.upright_jpegs)
+        image = crop(split.load(reference), key)
         labels = dict.fromkeys(heads, label)
         if class_weights is None:
             return image, labels

@@ -18,6 +18,7 @@ import tensorflow as tf
 from googlenet_keras.data.checks import examine, problems, warn_of_problems
 from googlenet_keras.errors import UserError, unknown
 
+ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
 VALIDATION_NAMES = ("validation", "val", "valid")
 SPLIT_NAMES = (*VALIDATION_NAMES, "training", "test", "testing")
@@ -32,7 +33,8 @@ class Split:
     load: reference to encoded bytes, as a TensorFlow function. class_counts: images of
     each class where the source knows them. listed: (labels, references) where they are
     all in memory, so that any order costs nothing. files: those it reads, if any.
-    upright_jpegs: whether all images are known to be JPEGs that need no turning.
+    content: what `load` gives: "encoded" bytes, "upright jpeg" where all are known to
+    be JPEGs that need no turning, or "pixels", [h, w, 3] uint8.
     """
 
     count: int
@@ -41,7 +43,7 @@ class Split:
     class_counts: tuple[int, ...] | None = None
     listed: tuple[tf.Tensor, tf.Tensor] | None = None
     files: tuple[Path, ...] = ()
-    upright_jpegs: bool = False
+    content: str = ENCODED
 
     def in_order(self) -> tf.data.Dataset:
         """Every image once, in reading order."""
@@ -163,10 +165,9 @@ def _shuffled(
     return tf.data.experimental.from_variant(variant, spec)
 
 
-def _listed_split(
+def listed_split(
     references: Sequence[str] | Sequence[bytes],
     labels: Sequence[int],
-    classes: int,
     load: Callable[[tf.Tensor], tf.Tensor],
 ) -> Split:
     """A split whose references are all in memory: paths, or small encoded images."""
@@ -174,14 +175,12 @@ def _listed_split(
         tf.constant(np.asarray(labels, np.int64)),
         tf.constant(list(references), tf.string),
     )
-    counts = np.bincount(np.asarray(labels, np.int64), minlength=classes)
 
     def stream() -> tf.data.Dataset:
         index = tf.data.Dataset.range(len(labels))
         return index.map(lambda i: (i, pair[0][i], pair[1][i]))
 
-    known = tuple(map(int, counts))
-    return Split(len(labels), stream, load, known, pair)
+    return Split(len(labels), stream, load, listed=pair)
 
 
 def _digits() -> Dataset:
@@ -195,7 +194,9 @@ def _digits() -> Dataset:
 
     def part(indices) -> Split:
         chosen = [encoded[i] for i in indices]
-        return _listed_split(chosen, digits.target[indices], len(names), tf.identity)
+        labels = digits.target[indices]
+        counts = tuple(map(int, np.bincount(labels, minlength=len(names))))
+        return replace(listed_split(chosen, labels, tf.identity), class_counts=counts)
 
     everything = np.arange(len(encoded))
     rest, test = train_test_split(
@@ -349,5 +350,12 @@ def _file_split(files: Files, names: Sequence[str], upright: bool) -> Split:
     pairs = [(path, names.index(name)) for name in files for path in files[name]]
     paths, labels = [p for p, _ in pairs], [label for _, label in pairs]
     references = list(map(str, paths))
-    split = _listed_split(references, labels, len(names), tf.io.read_file)
-    return replace(split, files=tuple(paths), upright_jpegs=upright)
+    split = listed_split(references, labels, tf.io.read_file)
+    content = UPRIGHT_JPEG if upright else ENCODED
+    counts = np.bincount(labels, minlength=len(names))
+    return replace(
+        split,
+        files=tuple(paths),
+        content=content,
+        class_counts=tuple(map(int, counts)),
+    )

@@ -18,11 +18,14 @@ def input_pipeline(
     image_size: tuple[int, ...],
     recipe_name: str,
     crop_area: float | None,
+    cache: str,
     repeats: int,
 ) -> dict[str, Any]:
     """Times whole epochs of the training pipeline; one repeat is one epoch."""
     data = open_dataset(dataset)
-    config = replace(recipe(recipe_name), dataset=dataset, image_size=image_size)
+    config = replace(
+        recipe(recipe_name), dataset=dataset, image_size=image_size, cache=cache
+    )
     if crop_area is not None:
         config = replace(config, crop_area=crop_area)
     config = config.resolved(data.defaults)
@@ -42,5 +45,6 @@ def input_pipeline(
         "image_size": list(config.image_size),
         "recipe": recipe_name,
         "crop_area": config.crop_area,
+        "cache": cache,
     }
     return report("input-pipeline", options, timings, steps * config.batch_size)

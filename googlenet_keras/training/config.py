@@ -50,6 +50,8 @@ class TrainConfig:
     """Let TFDS download and prepare the data set, for a TFDS name."""
     validation_fraction: Annotated[float, Between(0.01, 0.9)] = 0.2
     """Part kept for validation where a folder or TFDS has no such split (0..1)."""
+    cache: Literal["none", "memory", "disk"] = "none"
+    """Keep encoded images in memory, or smaller copies of a folder's on disk."""
     recipe: str = "modern"
     """Where the other defaults come from: modern, paper, caffe_quick, smoke."""
     variant: str = "bn"

@@ -16,6 +16,7 @@ from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
+from googlenet_keras.data.cache import cached
 from googlenet_keras.data.sources import Dataset, open_dataset
 from googlenet_keras.data.transforms import Augmentation, Preprocessing
 from googlenet_keras.network.build import build
@@ -183,7 +184,7 @@ def training_batches(
         random_interpolation=config.random_interpolation,
     )
     return pipeline.for_training(
-        dataset.train,
+        cached(dataset.train, config.cache, *sides(config.image_size)),
         augment,
         batch_size=config.batch_size,
         epochs=config.epochs,

@@ -50,18 +50,18 @@ def test_a_flat_folder_is_split_class_by_class(photos):
 
 def test_a_folder_of_upright_jpegs_is_known_as_one(photos):
     root = photos(a=3, b=3)
-    assert open_dataset(str(root)).train.upright_jpegs
+    assert open_dataset(str(root)).train.content == "upright jpeg"
     image = Image.open(root / "a" / "0.jpg")
     image.load()
     exif = Image.Exif()
     exif[0x0112] = 1
     image.save(root / "a" / "0.jpg", exif=exif)
-    assert open_dataset(str(root)).train.upright_jpegs
+    assert open_dataset(str(root)).train.content == "upright jpeg"
     exif[0x0112] = 6
     image.save(root / "a" / "0.jpg", exif=exif)
-    assert not open_dataset(str(root)).train.upright_jpegs
+    assert open_dataset(str(root)).train.content == "encoded"
     image.save(root / "a" / "0.jpg", "PNG")
-    assert not open_dataset(str(root)).train.upright_jpegs
+    assert open_dataset(str(root)).train.content == "encoded"
 
 
 def test_the_split_does_not_depend_on_the_place(photos, tmp_path):

@@ -1,0 +1,121 @@
+"""Images kept between epochs: as they are stored, in memory, or made smaller, on disk.
+
+What is kept is never augmented: every epoch crops and mirrors anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import tensorflow as tf
+
+from googlenet_keras.data.checks import cache_folder
+from googlenet_keras.data.decoding import decode_smaller, orientation, upright
+from googlenet_keras.data.sources import PIXELS, Split, listed_split
+from googlenet_keras.data.transforms import KEPT, resize
+from googlenet_keras.errors import UserError
+
+MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
+COMPLETE = "complete"  # the file that says that all images are there
+
+
+def cached(split: Split, mode: str, height: int, width: int) -> Split:
+    """`split` read from memory or disk after its first reading, or `split` itself.
+
+    mode: "none"; "memory", the encoded bytes; "disk", a folder's files made upright and
+    smaller, shorter side 8 / 7 of the larger of `height` and `width`, in the user's
+    cache folder until a file changes. Raises UserError for "disk" without files.
+    """
+    if mode == "memory":
+        return _in_memory(split)
+    return _on_disk(split, max(height, width)) if mode == "disk" else split
+
+
+def _in_memory(split: Split) -> Split:
+    loaded = split.in_order().map(
+        lambda _, label, reference: (label, split.load(reference)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    pairs = list(loaded.as_numpy_iterator())
+    kept = listed_split([e for _, e in pairs], [n for n, _ in pairs], tf.identity)
+    return replace(
+        split, stream=kept.stream, listed=kept.listed, load=tf.identity, files=()
+    )
+
+
+def _on_disk(split: Split, input_side: int) -> Split:
+    if not split.files:
+        raise UserError(
+            "--cache disk keeps the files of a folder, and this data set has none; use "
+            "--cache memory."
+        )
+    side = round(input_side * MARGIN)
+    folder = cache_folder() / "images" / _key(split.files, side)
+    if not (folder / COMPLETE).exists():
+        _make(split, side, folder)
+    labels = [int(label) for _, label, _ in split.in_order()]
+    paths = [str(folder / str(i)) for i in range(split.count)]
+    kept = listed_split(paths, labels, _read)
+    return replace(
+        split, stream=kept.stream, listed=kept.listed, load=_read, content=PIXELS
+    )
+
+
+def _key(files: tuple[Path, ...], side: int) -> str:
+    """Changes when a file does."""
+    digest = hashlib.sha256(str(side).encode())
+    for path in files:
+        status = path.stat()
+        line = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}\n"
+        digest.update(os.fsencode(line))
+    return digest.hexdigest()[:32]
+
+
+def _make(split: Split, side: int, folder: Path) -> None:
+    """Writes every image, numbered in reading order, then the mark of completion."""
+    from rich.console import Console
+    from rich.progress import track
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+    def write(index, _, reference):
+        data = tf.io.serialize_tensor(_smaller(split.load(reference), side))
+        tf.io.write_file(tf.strings.join([str(folder), "/", tf.as_string(index)]), data)
+        return index
+
+    written = split.in_order().map(write, num_parallel_calls=tf.data.AUTOTUNE)
+    console = Console(file=sys.stderr)
+    for _ in track(written, "caching images", split.count, console=console):
+        pass
+    (folder / COMPLETE).touch()
+    print(f"smaller copies of the images are in {folder}", file=sys.stderr)
+
+
+def _smaller(encoded: tf.Tensor, side: int) -> tf.Tensor:
+    """The upright image, its shorter side at most `side` pixels, uint8."""
+
+    def from_jpeg() -> tf.Tensor:
+        short = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
+        return decode_smaller(encoded, tf.cast(short, tf.float32) / (side * KEPT))
+
+    def from_other() -> tf.Tensor:
+        return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+    image = tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)
+    image = upright(tf.ensure_shape(image, [None, None, 3]), orientation(encoded))
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    factor = tf.minimum(side / tf.reduce_min(size), 1.0)
+    size = tf.cast(tf.round(size * factor), tf.int32)
+    return tf.cast(tf.round(resize(image, size)), tf.uint8)
+
+
+def _read(path: tf.Tensor) -> tf.Tensor:
+    """The pixels of one cached image, [h, w, 3] uint8."""
+    image = tf.io.parse_tensor(tf.io.read_file(path), tf.uint8)
+    return tf.ensure_shape(image, [None, None, 3])

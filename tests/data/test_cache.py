@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from googlenet_keras.data import cache, pipeline
+from googlenet_keras.data.cache import cached
+from googlenet_keras.data.decoding import decode
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.data.transforms import Augmentation
+from googlenet_keras.errors import UserError
+
+
+def batches(split):
+    augment = Augmentation(32, 32, 0.5, 1.3, True, 0.0, False)
+    made = pipeline.for_training(
+        split, augment, batch_size=4, epochs=2, seed=0, heads=("main",)
+    )
+    return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
+
+
+def test_memory_gives_the_very_same_batches(photos):
+    root = photos(a=5, b=5)
+    split = open_dataset(str(root)).train
+    kept = cached(split, "memory", 32, 32)
+    expected = batches(split)
+    for path in split.files:
+        path.unlink()
+    for (images, labels), (same, same_labels) in zip(
+        expected, batches(kept), strict=True
+    ):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, same_labels)
+
+
+def test_disk_keeps_small_upright_copies_in_the_same_order(photos):
+    root = photos(a=5, b=5)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(root / "a" / "0.jpg") as image:
+        image.resize((90, 60)).save(root / "a" / "0.jpg", exif=exif)
+    split = open_dataset(str(root)).train
+    kept = cached(split, "disk", 28, 28)
+    for (_, label, reference), (_, same, small) in zip(
+        split.in_order(), kept.in_order(), strict=True
+    ):
+        assert int(label) == int(same)
+        whole, copy = decode(split.load(reference)), kept.load(small)
+        assert min(copy.shape[:2]) == 32
+        assert (copy.shape[0] > copy.shape[1]) == (whole.shape[0] > whole.shape[1])
+        expected = tf.image.resize(whole, copy.shape[:2], antialias=True)
+        assert np.abs(expected - tf.cast(copy, tf.float32)).mean() < 4
+    assert [n.tolist() for _, n in batches(kept)] == [
+        n.tolist() for _, n in batches(split)
+    ]
+    assert batches(kept)[0][0].shape == (4, 32, 32, 3)
+
+
+def test_images_are_never_enlarged(photos):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    kept = cached(split, "disk", 224, 224)
+    assert {kept.load(r).shape for _, _, r in kept.in_order()} == {(40, 56, 3)}
+
+
+def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch):
+    root = photos(a=3, b=3)
+    made = []
+    make = cache._make
+    monkeypatch.setattr(cache, "_make", lambda *a: made.append(a) or make(*a))
+    for _ in range(2):
+        cached(open_dataset(str(root)).train, "disk", 32, 32)
+    assert len(made) == 1
+    path = open_dataset(str(root)).train.files[0]
+    with Image.open(path) as image:
+        image.resize((44, 44)).save(path)
+    cached(open_dataset(str(root)).train, "disk", 32, 32)
+    assert len(made) == 2
+
+
+def test_copies_that_were_interrupted_are_made_anew(photos):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    kept = cached(split, "disk", 32, 32)
+    first = next(iter(kept.in_order()))[2].numpy().decode()
+    folder = first.rpartition("/")[0]
+    tf.io.gfile.remove(f"{folder}/complete")
+    tf.io.gfile.remove(first)
+    again = cached(split, "disk", 32, 32)
+    assert again.load(next(iter(again.in_order()))[2]).shape == (37, 52, 3)
+
+
+def test_disk_needs_files():
+    with pytest.raises(UserError, match="use --cache memory"):
+        cached(open_dataset("digits").train, "disk", 32, 32)
