@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 
 def write_photos(root: Path, counts: dict[str, int], size=(40, 56)) -> Path:
     """`counts` noisy JPEGs in each class folder of `root`; classes differ in colour."""
-    import tensorflow as tf
-
     random = np.random.default_rng(0)
     for number, (name, count) in enumerate(counts.items()):
         folder = root / name
@@ -31,3 +30,19 @@ def call_main(main: Callable[[], None], *arguments: str) -> None:
         main()
     finally:
         sys.argv = before
+
+
+def ramp(height, width):
+    """Red counts columns, green counts rows."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width)
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+def both_ways(function, image):
+    """The same result eagerly and inside tf.data, checked to be equal."""
+    eager = function(tf.constant(image)).numpy()
+    dataset = tf.data.Dataset.from_tensors(image).map(function)
+    np.testing.assert_allclose(next(iter(dataset)).numpy(), eager, atol=1e-4)
+    return eager

@@ -224,12 +224,7 @@ def _head(arch: Architecture, head: AuxiliaryHead, inputs: Map, classes: int) ->
 
 def _convolution(arch: Architecture, row: Conv, inputs: Map) -> Layer:
     height, width = (
-        geometry.outputs(
-            side,
-            row.kernel,
-            row.stride,
-            geometry.convolution_padding(side, row.kernel, row.stride, arch.padding),
-        )
+        geometry.convolved(side, row.kernel, row.stride, arch.padding)
         for side in inputs[:2]
     )
     norm_vectors = 1 + arch.gamma if arch.batch_norm else 0
@@ -245,12 +240,7 @@ def _dense(name: str, inputs: int, outputs: int) -> Layer:
 
 def _pooled(arch: Architecture, row: MaxPool, inputs: Map) -> Map:
     height, width = (
-        geometry.outputs(
-            side,
-            row.window,
-            row.stride,
-            geometry.pool_padding(side, row.window, row.stride, arch.padding),
-        )
+        geometry.pooled(side, row.window, row.stride, arch.padding)
         for side in inputs[:2]
     )
     return height, width, inputs[2]

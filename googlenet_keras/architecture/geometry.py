@@ -24,6 +24,17 @@ def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, i
     return 0, max((outputs - 1) * stride + window - size, 0)
 
 
+def convolved(size: int, kernel: int, stride: int, rule: str) -> int:
+    """Outputs of a convolution along an axis of `size` values."""
+    padding = convolution_padding(size, kernel, stride, rule)
+    return outputs(size, kernel, stride, padding)
+
+
+def pooled(size: int, window: int, stride: int, rule: str) -> int:
+    """Outputs of max pooling along an axis of `size` values."""
+    return outputs(size, window, stride, pool_padding(size, window, stride, rule))
+
+
 def outputs(size: int, window: int, stride: int, padding: tuple[int, int]) -> int:
     """How many windows fit on a padded axis."""
     return (size + sum(padding) - window) // stride + 1

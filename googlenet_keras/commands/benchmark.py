@@ -34,6 +34,8 @@ class Benchmark:
     """input-pipeline: what is kept between epochs."""
     variant: str = "bn"
     """training-step: bn, paper, torchvision or slim."""
+    width: float = 1.0
+    """training-step: factor on every filter count."""
     image_size: tuple[int, ...] = (224,)
     """training-step, input-pipeline: pixels, one number or height and width."""
     batch_size: int = 16
@@ -51,8 +53,12 @@ class Benchmark:
 
     def run(self) -> None:
         """Measures, prints and writes. Raises UserError."""
-        if self.repeats < 1:
-            raise UserError(f"repeats must be at least 1; received {self.repeats}.")
+        rules = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
+        for name, least in rules.items():
+            if getattr(self, name) < least:
+                raise UserError(
+                    f"{name} must be at least {least}; received {getattr(self, name)}."
+                )
         found = self._measured()
         _print(found)
         if self.json:
@@ -70,6 +76,7 @@ class Benchmark:
 
         return training_step(
             self.variant,
+            width=self.width,
             batch_size=self.batch_size,
             image_size=self.image_size,
             classes=self.classes,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +29,7 @@ class CheckData:
     def run(self) -> None:
         """Prints the report and writes it. Raises UserError."""
         from googlenet_keras.data.checks import summary
-        from googlenet_keras.data.sources import files_by_label
+        from googlenet_keras.data.folder_source import files_by_label
 
         root = self.folder.resolve()
         if not root.is_dir():
@@ -36,6 +38,8 @@ class CheckData:
         if not found["files"]:
             raise UserError(f"a data set needs class folders with images; {root} has "
                             "none.")  # fmt: skip
+        if self.quarantine:
+            _refuse_conflicts(root, found["problems"], self.quarantine)
         _print(found)
         path = self.json or root.with_name(f"{root.name}.check.json")
         records.write_json(path, found)
@@ -44,13 +48,20 @@ class CheckData:
             _move(root, found["problems"], self.quarantine)
 
 
-def _move(root: Path, names: dict[str, str], quarantine: Path) -> None:
+def _refuse_conflicts(root: Path, names: Iterable[str], quarantine: Path) -> None:
+    if quarantine.resolve().is_relative_to(root):
+        raise UserError(f"the quarantine must be outside the data; {quarantine} is in "
+                        f"{root}.")  # fmt: skip
+    for name in names:
+        if os.path.lexists(quarantine / name):
+            raise UserError(f"nothing is overwritten, and {quarantine / name} exists.")
+
+
+def _move(root: Path, names: Collection[str], quarantine: Path) -> None:
     for name in names:
         target = quarantine / name
-        if target.exists():
-            raise UserError(f"nothing is overwritten, and {target} exists.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(root / name, target)
+        shutil.move(root / name, target)
     print(f"{len(names)} files moved to {quarantine}")
 
 

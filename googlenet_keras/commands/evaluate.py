@@ -12,7 +12,7 @@ from googlenet_keras import records
 from googlenet_keras.errors import UserError
 
 if TYPE_CHECKING:
-    from googlenet_keras.data.sources import Dataset
+    from googlenet_keras.data.splits import Dataset
 
 
 @dataclass(frozen=True)

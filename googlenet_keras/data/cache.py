@@ -15,13 +15,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from googlenet_keras.data.checks import cache_folder
-from googlenet_keras.data.decoding import decode_smaller, orientation, upright
-from googlenet_keras.data.sources import PIXELS, Split, listed_split
+from googlenet_keras.data.decoding import decode
+from googlenet_keras.data.splits import PIXELS, Split, listed_split
 from googlenet_keras.data.transforms import KEPT, resize
 from googlenet_keras.errors import UserError
 
 MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
-COMPLETE = "complete"  # the file that says that all images are there
 
 
 def cached(split: Split, mode: str, height: int, width: int) -> Split:
@@ -56,11 +55,11 @@ def _on_disk(split: Split, input_side: int) -> Split:
         )
     side = round(input_side * MARGIN)
     folder = cache_folder() / "images" / _key(split.files, side)
-    if not (folder / COMPLETE).exists():
+    if not folder.exists():
         _make(split, side, folder)
-    labels = [int(label) for _, label, _ in split.in_order()]
-    paths = [str(folder / str(i)) for i in range(split.count)]
-    kept = listed_split(paths, labels, _read)
+    labels, _ = split.listed
+    paths = [os.fsencode(folder / str(i)) for i in range(split.count)]
+    kept = listed_split(paths, labels.numpy(), _read)
     return replace(
         split, stream=kept.stream, listed=kept.listed, load=_read, content=PIXELS
     )
@@ -71,18 +70,29 @@ def _key(files: tuple[Path, ...], side: int) -> str:
     digest = hashlib.sha256(str(side).encode())
     for path in files:
         status = path.stat()
-        line = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}\n"
-        digest.update(os.fsencode(line))
+        digest.update(os.fsencode(path.absolute()))
+        digest.update(f"\n{status.st_size}\n{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 
 def _make(split: Split, side: int, folder: Path) -> None:
-    """Writes every image, numbered in reading order, then the mark of completion."""
+    """Writes every image, numbered in reading order, into a folder that appears whole."""
+    print(f"smaller, uncompressed copies of the images go to {folder}", file=sys.stderr)
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        _write(split, side, temporary)
+        temporary.rename(folder)
+    except (tf.errors.OpError, OSError) as error:
+        if not folder.exists():  # else another process was faster, with the same images
+            raise UserError(f"the images cannot be cached: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(split: Split, side: int, folder: Path) -> None:
     from rich.console import Console
     from rich.progress import track
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
 
     def write(index, _, reference):
         data = tf.io.serialize_tensor(_smaller(split.load(reference), side))
@@ -93,22 +103,11 @@ def _make(split: Split, side: int, folder: Path) -> None:
     console = Console(file=sys.stderr)
     for _ in track(written, "caching images", split.count, console=console):
         pass
-    (folder / COMPLETE).touch()
-    print(f"smaller copies of the images are in {folder}", file=sys.stderr)
 
 
 def _smaller(encoded: tf.Tensor, side: int) -> tf.Tensor:
     """The upright image, its shorter side at most `side` pixels, uint8."""
-
-    def from_jpeg() -> tf.Tensor:
-        short = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
-        return decode_smaller(encoded, tf.cast(short, tf.float32) / (side * KEPT))
-
-    def from_other() -> tf.Tensor:
-        return tf.io.decode_image(encoded, channels=3, expand_animations=False)
-
-    image = tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_other)
-    image = upright(tf.ensure_shape(image, [None, None, 3]), orientation(encoded))
+    image = decode(encoded, at_least=KEPT * side)
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     factor = tf.minimum(side / tf.reduce_min(size), 1.0)
     size = tf.cast(tf.round(size * factor), tf.int32)

@@ -46,20 +46,28 @@ class Examined:
     upright_jpeg: bool
 
 
-def examine(paths: Sequence[Path]) -> dict[Path, Examined]:
-    """Examines every file in parallel, with a progress bar on stderr.
+def examine(root: Path, paths: Sequence[Path]) -> dict[Path, Examined]:
+    """Examines every file below `root` in parallel, with a progress bar on stderr.
 
     Files that were examined before and have not changed since are not read again; the
-    results are kept in the user's cache folder.
+    results are kept in the user's cache folder, also of a check that is interrupted.
     """
-    store = _store(paths)
+    store = _store(root)
     known = _known(store)
-    found = {path: known.get(str(path)) for path in paths}
+    found = {path: known.get(_name(root, path)) for path in paths}
     stale = [path for path, old in found.items() if not _holds(path, old)]
-    if stale:
-        found |= dict(_examined(stale))
-        _remember(store, found)
-    return found
+    fresh: dict[Path, Examined] = {}
+    try:
+        for path, result in _examined(stale):
+            fresh[path] = result
+    finally:
+        if fresh:
+            _remember(store, known | {_name(root, p): x for p, x in fresh.items()})
+    return found | fresh
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
 def problems(examined: Mapping[Path, Examined]) -> dict[Path, str]:
@@ -74,7 +82,7 @@ def summary(root: Path, classes: Mapping[str, Sequence[Path]]) -> dict[str, Any]
     relative to `root`.
     """
     label = {path: name for name, paths in classes.items() for path in paths}
-    examined = examine(list(label))
+    examined = examine(root, list(label))
     whole = {path: x for path, x in examined.items() if not x.problem}
     twins = [paths for paths in _same_content(whole) if len(paths) > 1]
     short = sorted(min(x.height, x.width) for x in whole.values())
@@ -137,8 +145,8 @@ def _progress():
 
 
 def _examine(path: Path) -> Examined:
+    status = path.stat()  # before reading: what changes in between is read again
     data = path.read_bytes()
-    status = path.stat()
     height, width, problem = 0, 0, None
     if not data:
         problem = EMPTY
@@ -166,10 +174,9 @@ def _holds(path: Path, old: Examined | None) -> bool:
     )
 
 
-def _store(paths: Sequence[Path]) -> Path:
-    """The cache file for these files: one for each folder that holds them all."""
-    root = os.path.commonpath([path.resolve() for path in paths]) if paths else ""
-    name = hashlib.sha256(root.encode()).hexdigest()[:16]
+def _store(root: Path) -> Path:
+    """The cache file of the folder `root`."""
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return cache_folder() / "checks" / f"{name}.json"
 
 
@@ -189,10 +196,10 @@ def _known(store: Path) -> dict[str, Examined]:
         return {}
 
 
-def _remember(store: Path, examined: Mapping[Path, Examined]) -> None:
+def _remember(store: Path, examined: Mapping[str, Examined]) -> None:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        records.write_json(store, {str(p): asdict(x) for p, x in examined.items()})
+        records.write_json(store, {name: asdict(x) for name, x in examined.items()})
     except (OSError, UserError) as error:
         print(f"the check is not remembered: {error}", file=sys.stderr)
 

@@ -12,14 +12,29 @@ EXIF_PLACES = (6, 24)  # of the letters "Exif" in a JPEG
 TRANSPOSED = 5  # EXIF orientations from here on exchange rows and columns
 
 
-def decode(encoded: tf.Tensor) -> tf.Tensor:
+def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:
     """The upright image in `encoded` bytes: [h, w, 3] uint8 RGB.
 
     JPEG (grey, CMYK and progressive too), PNG, BMP, still WebP, a GIF's first frame.
-    Alpha is dropped, 16 bits become 8. EXIF orientation is applied. Raises
+    Alpha is dropped, 16 bits become 8. A JPEG is turned as its EXIF block says, if that
+    comes first or right after the JFIF block. at_least: a JPEG may come out smaller, as
+    long as its shorter side keeps so many pixels. Raises
     tf.errors.InvalidArgumentError for anything else.
     """
-    return upright(decode_stored(encoded), orientation(encoded))
+    if at_least is None:
+        stored = decode_stored(encoded)
+    else:
+        stored = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: decode_smaller(encoded, _short_side(encoded) / at_least),
+            lambda: decode_stored(encoded),
+        )
+    return upright(stored, orientation(encoded))
+
+
+def _short_side(encoded: tf.Tensor) -> tf.Tensor:
+    shape = tf.io.extract_jpeg_shape(encoded)
+    return tf.cast(tf.reduce_min(shape[:2]), tf.float32)
 
 
 def decode_stored(encoded: tf.Tensor) -> tf.Tensor:

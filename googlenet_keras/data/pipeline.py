@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from googlenet_keras.data.sources import Split
-from googlenet_keras.data.transforms import Augmentation, Preprocessing
+from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.splits import Split
+from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64

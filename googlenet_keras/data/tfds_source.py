@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from googlenet_keras.data.sources import PHOTOS, Dataset, Split
+from googlenet_keras.data.splits import PHOTOS, Dataset, Split
 from googlenet_keras.errors import UserError
 
 
@@ -53,8 +53,8 @@ def _class_names(builder, name: str) -> tuple[str, ...]:
 
 def _labelled(split: Split) -> Split | None:
     """The split, or None where its labels are withheld, which TFDS writes as -1."""
-    _, label, _ = next(iter(split.in_order().take(1)))
-    return split if int(label) >= 0 else None
+    labels = [int(label) for _, label, _ in split.in_order().take(1)]
+    return split if labels and labels[0] >= 0 else None
 
 
 def _builder(name: str, data_dir: Path | None):
@@ -65,7 +65,8 @@ def _builder(name: str, data_dir: Path | None):
     except Exception as error:  # TFDS raises a kind of its own for each mistake
         raise UserError(
             "dataset must be digits, an existing folder of class folders or the name "
-            f"of a TFDS data set; received {name!r}, which is none of them."
+            f"of a TFDS data set; received {name!r}, which is none of them. TFDS says: "
+            f"{str(error)[:200]}"
         ) from error
 
 

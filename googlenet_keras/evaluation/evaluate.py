@@ -9,7 +9,7 @@ import numpy as np
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.sources import Dataset
+from googlenet_keras.data.splits import Dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.data.pipeline import EVALUATION_BATCH
-from googlenet_keras.data.sources import files_below
 from googlenet_keras.errors import UserError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from googlenet_keras import records
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.sources import Dataset
+from googlenet_keras.data.splits import Dataset
 from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.evaluate import evaluate
 

@@ -122,6 +122,11 @@ class JointConvolutions(keras.layers.Layer):
         super().__init__(**kwargs)
         self.convolutions = list(convolutions)
         self.norms = list(norms)
+        kinds = {(c.kernel_size, c.strides, c.use_bias) for c in self.convolutions}
+        if kinds != {((1, 1), (1, 1), not self.norms)}:
+            raise ValueError("all must be 1x1, of stride 1, with a bias or a norm.")
+        if len({(n.scale, n.epsilon) for n in self.norms}) > 1:
+            raise ValueError("all norms must have the same scale and epsilon.")
 
     def build(self, input_shape) -> None:
         """Makes the weights of the convolutions and norms that have none yet."""
@@ -137,7 +142,8 @@ class JointConvolutions(keras.layers.Layer):
         kernels = [tf.convert_to_tensor(c.kernel) for c in self.convolutions]
         x = tf.nn.conv2d(inputs, tf.concat(kernels, 3), 1, "VALID")
         if self.norms:
-            x = normalise_jointly(self.norms, x, training and self.trainable)
+            trainable = all(norm.trainable for norm in self.norms)
+            x = normalise_jointly(self.norms, x, training and trainable)
         else:
             biases = [tf.convert_to_tensor(c.bias) for c in self.convolutions]
             x = tf.nn.bias_add(x, tf.concat(biases, 0))

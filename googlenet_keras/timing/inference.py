@@ -22,7 +22,8 @@ def inference(
     threads: of TensorFlow within one operation; 0: as many as there are cores. It can
     be set before TensorFlow's first operation only.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     classifier = Classifier.load(folder)
     size = (classifier.preprocessing.height, classifier.preprocessing.width)
     random = np.random.default_rng(0)

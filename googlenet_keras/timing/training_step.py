@@ -18,6 +18,7 @@ PASSES = 3  # forward, gradients of activations, gradients of weights
 def training_step(
     variant: str,
     *,
+    width: float,
     batch_size: int,
     image_size: tuple[int, ...],
     classes: int,
@@ -30,7 +31,11 @@ def training_step(
     """
     policy, _ = device.choose_precision(precision)
     config = TrainConfig(
-        variant=variant, image_size=image_size, batch_size=batch_size, epochs=1
+        variant=variant,
+        width=width,
+        image_size=image_size,
+        batch_size=batch_size,
+        epochs=1,
     ).resolved({})
     size = arithmetic.sides(image_size)
     images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)
@@ -39,11 +44,13 @@ def training_step(
         network = fit.compiled(config, classes, steps=1000)
         truth = dict.fromkeys(network.output, labels)
         timings = measure(lambda: network.train_on_batch(images, truth), repeats)
-    macs = arithmetic.macs(variant, classes=classes, image_size=size, auxiliary=True)
+    arch = config.architecture()
+    macs = arithmetic.macs(arch, classes=classes, image_size=size, auxiliary=True)
     work = PASSES * 2 * macs * batch_size / 1e9
     rate = work / timings.per(1)["cpu_seconds"]["median"]
     options = {
         "variant": variant,
+        "width": width,
         "batch_size": batch_size,
         "image_size": list(size),
         "classes": classes,

@@ -16,9 +16,11 @@ from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
+from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cached
-from googlenet_keras.data.sources import Dataset, open_dataset
-from googlenet_keras.data.transforms import Augmentation, Preprocessing
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.data.splits import Dataset
+from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.network.build import build
 from googlenet_keras.training import callbacks as watch
 from googlenet_keras.training import device, losses, schedules
@@ -206,9 +208,9 @@ def _callbacks(
     best: watch.SaveBest,
 ) -> list[keras.callbacks.Callback]:
     heads, steps = plan.classifier.heads, plan.steps
-    chance = _chance(
-        dataset.train.class_counts, len(dataset.class_names), config.label_smoothing
-    )
+    even = config.class_weights == "balanced"  # then every class counts alike
+    counts = None if even else dataset.train.class_counts
+    chance = _chance(counts, len(dataset.class_names), config.label_smoothing)
     metrics = folder / records.METRICS
     averaging = [watch.AverageWeights(config.average_epochs * steps)]
     return [

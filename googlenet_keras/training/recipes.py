@@ -11,6 +11,7 @@ decay, label smoothing, averaged weights. Source: this project's own runs (READM
 
 PAPER = TrainConfig(
     recipe="paper",
+    variant="paper",
     learning_rate=0.01,
     schedule="step",
     nesterov=False,
@@ -25,10 +26,12 @@ PAPER = TrainConfig(
 """Section 6 of arXiv 1409.4842: crops of 8 to 100 % of the area, aspect 3/4 to 4/3,
 random interpolation, photometric distortion, momentum 0.9, rate 4 % lower every 8
 epochs, Polyak averaging. The paper states neither rate, batch size nor decay: those
-are Caffe's solver.prototxt, batch 32."""
+are Caffe's solver.prototxt, batch 32. Warm-up, the limit on the gradient's norm and the
+initialisation are this project's, since Caffe's users report dead heads without."""
 
 CAFFE_QUICK = TrainConfig(
     recipe="caffe_quick",
+    variant="paper",
     learning_rate=0.01,
     schedule="poly",
     warmup_epochs=0.0,

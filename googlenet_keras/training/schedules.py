@@ -88,6 +88,8 @@ class MomentumSGD(keras.optimizers.SGD):
 
     def _momentum_step(self, gradient, variable, learning_rate) -> None:
         """What SGD.update_step does, in one pass over memory in place of six."""
+        if not self.momentum:
+            return super().update_step(gradient, variable, learning_rate)
         accumulator = self.momentums[self._get_variable_index(variable)].value
         if isinstance(variable, keras.Variable):
             variable = variable.value
@@ -99,6 +101,7 @@ class MomentumSGD(keras.optimizers.SGD):
             momentum=tf.constant(self.momentum, variable.dtype),
             use_nesterov=self.nesterov,
         )
+        return None
 
     def get_config(self) -> dict:
         """What `from_config` needs."""

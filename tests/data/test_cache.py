@@ -4,10 +4,10 @@ import tensorflow as tf
 from PIL import Image
 
 from googlenet_keras.data import cache, pipeline
+from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cached
 from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.sources import open_dataset
-from googlenet_keras.data.transforms import Augmentation
 from googlenet_keras.errors import UserError
 
 
@@ -77,15 +77,36 @@ def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch)
     assert len(made) == 2
 
 
-def test_copies_that_were_interrupted_are_made_anew(photos):
+def test_copies_appear_whole_or_not_at_all(photos, monkeypatch):
     split = open_dataset(str(photos(a=3, b=3))).train
+
+    def fail(split, side, folder):
+        (folder / "0").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "_write", fail)
+        with pytest.raises(UserError, match=r"cannot be cached: .*No space left"):
+            cached(split, "disk", 32, 32)
     kept = cached(split, "disk", 32, 32)
-    first = next(iter(kept.in_order()))[2].numpy().decode()
-    folder = first.rpartition("/")[0]
-    tf.io.gfile.remove(f"{folder}/complete")
-    tf.io.gfile.remove(first)
-    again = cached(split, "disk", 32, 32)
-    assert again.load(next(iter(again.in_order()))[2]).shape == (37, 52, 3)
+    assert kept.load(next(iter(kept.in_order()))[2]).shape == (37, 52, 3)
+
+
+def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    write = cache._write
+
+    def twice(split, side, folder):
+        write(split, side, folder)
+        final = folder.with_name(folder.name.partition(".")[0])
+        final.mkdir()
+        write(split, side, final)
+
+    monkeypatch.setattr(cache, "_write", twice)
+    kept = cached(split, "disk", 32, 32)
+    assert len(batches(kept)) == 2 * (split.count // 4)
+    folder = next(iter(kept.in_order()))[2].numpy().decode().rpartition("/")[0]
+    assert not [p for p in tf.io.gfile.listdir(folder + "/..") if p.endswith(".tmp/")]
 
 
 def test_disk_needs_files():

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +8,8 @@ from making import write_photos
 
 from googlenet_keras import records
 from googlenet_keras.data import checks
-from googlenet_keras.data.sources import files_by_label, open_dataset
+from googlenet_keras.data.folder_source import files_by_label
+from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 
 
@@ -55,25 +57,61 @@ def test_the_same_class_in_two_splits_is_no_contradiction(tmp_path):
 
 def test_files_that_did_not_change_are_not_read_again(root, monkeypatch):
     paths = [path for files in files_by_label(root).values() for path in files]
-    first = checks.examine(paths)
+    first = checks.examine(root, paths)
     read = []
     examine = checks._examine
     monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
-    assert checks.examine(paths) == first
+    assert checks.examine(root, paths) == first
     assert read == []
     image = tf.io.encode_png(np.zeros((5, 7, 3), np.uint8)).numpy()
     (root / "a" / "0.jpg").write_bytes(image)
-    again = checks.examine(paths)
+    again = checks.examine(root, paths)
     assert read == [root / "a" / "0.jpg"]
     assert (again[read[0]].height, again[read[0]].width) == (5, 7)
 
 
+def test_relative_and_absolute_names_share_what_is_known(root, monkeypatch):
+    open_dataset(str(root))
+    monkeypatch.chdir(root.parent)
+    monkeypatch.setattr(checks, "_examine", None)
+    assert open_dataset(root.name).train.count > 0
+
+
+def test_an_interrupted_check_goes_on_where_it_was(root, monkeypatch):
+    paths = sorted(path for files in files_by_label(root).values() for path in files)
+    examine, read = checks._examine, []
+
+    def interrupt(path):
+        if path == paths[-1]:
+            raise KeyboardInterrupt
+        return examine(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checks, "_examine", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            checks.examine(root, paths)
+    monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
+    checks.examine(root, paths)
+    assert read == paths[-1:]
+
+
+def test_names_that_are_not_utf_8(photos):
+    root = photos(a=3, b=3)
+    odd = os.fsencode(root / "a" / "0.jpg")
+    os.rename(odd, odd.replace(b"0.jpg", b"caf\xe9.jpg"))
+    data = open_dataset(str(root))
+    assert data.train.count + data.validation.count == 6
+    for split in (data.train, data.validation):
+        for _, _, reference in split.in_order():
+            assert split.load(reference).numpy()
+
+
 def test_a_damaged_cache_is_made_anew(root):
     paths = [root / "a" / "3.jpg"]
-    first = checks.examine(paths)
+    first = checks.examine(root, paths)
     for content in ("", '{"x": 1}', '{"x": {"y": 1}}'):
-        checks._store(paths).write_text(content)
-        assert checks.examine(paths) == first
+        checks._store(root).write_text(content)
+        assert checks.examine(root, paths) == first
 
 
 def test_training_goes_on_without_them_and_names_them(root, capsys):
@@ -115,3 +153,15 @@ def test_the_command_reports_and_moves(root, tmp_path, capsys):
     assert not any((root / name).exists() for name in PROBLEMS)
     with pytest.raises(UserError, match="no such folder"):
         main(["check-data", str(tmp_path / "gone")])
+
+
+def test_a_quarantine_never_overwrites_nor_becomes_a_class(root, tmp_path):
+    from googlenet_keras.__main__ import main
+
+    with pytest.raises(UserError, match="must be outside the data"):
+        main(["check-data", str(root), "--quarantine", str(root / "broken")])
+    (tmp_path / "away" / "b").mkdir(parents=True)
+    (tmp_path / "away" / "b" / "2.jpg").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"2\.jpg exists"):
+        main(["check-data", str(root), "--quarantine", str(tmp_path / "away")])
+    assert all((root / name).is_file() for name in PROBLEMS)

@@ -3,8 +3,10 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.sources import Split, open_dataset
-from googlenet_keras.data.transforms import Augmentation, Preprocessing
+from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.data.splits import Split
+from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 
 

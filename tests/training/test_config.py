@@ -47,7 +47,8 @@ def test_open_options_take_the_data_sets_values_and_given_ones_stay():
 
 
 def test_every_data_set_resolves_every_open_option():
-    from googlenet_keras.data.sources import DIGITS, PHOTOS
+    from googlenet_keras.data.sources import DIGITS
+    from googlenet_keras.data.splits import PHOTOS
 
     for defaults in (DIGITS, PHOTOS):
         resolved = TrainConfig().resolved(defaults)

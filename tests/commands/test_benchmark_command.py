@@ -1,0 +1,65 @@
+import pytest
+from making import write_photos
+
+from googlenet_keras import records
+from googlenet_keras.__main__ import main
+from googlenet_keras.errors import UserError
+
+
+def measured(tmp_path, *arguments):
+    path = tmp_path / "figures.json"
+    main(["benchmark", *arguments, "--repeats", "2", "--json", str(path)])
+    return records.read_json(path)
+
+
+def check_shape(found, what):
+    assert found["what"] == what
+    assert found["repeats"] == 2
+    spread = found["cpu_seconds_per_image"]
+    assert 0 < spread["p10"] <= spread["median"] <= spread["p90"]
+    assert found["images_per_second"] > 0
+    assert found["peak_megabytes"] > 100
+    assert found["environment"]["packages"]["tensorflow"]
+
+
+def test_a_training_step(tmp_path, capsys):
+    found = measured(
+        tmp_path, "training-step", "--width", "0.125", "--image-size", "32",
+        "--classes", "3", "--batch-size", "2", "--precision", "float32",
+    )  # fmt: skip
+    check_shape(found, "training-step")
+    assert found["options"]["precision"] == "float32"
+    assert 0 < found["share_of_roof"] < 1.5
+    assert "images per CPU second" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cache", ["none", "disk"])
+def test_an_input_pipeline(tmp_path, cache):
+    root = write_photos(tmp_path / "data", {"a": 40, "b": 40})
+    found = measured(
+        tmp_path, "input-pipeline", "--dataset", str(root), "--image-size", "32",
+        "--crop-area", "0.08", "--cache", cache,
+    )  # fmt: skip
+    check_shape(found, "input-pipeline")
+    assert found["options"]["crop_area"] == 0.08
+    assert found["options"]["cache"] == cache
+    assert found["share_of_roof"] is None
+
+
+def test_inference(tmp_path, run_folder):
+    found = measured(tmp_path, "inference", "--run-folder", str(run_folder))
+    check_shape(found, "inference")
+    assert found["options"]["image_size"] == [32, 32]
+
+
+def test_the_roof(tmp_path, capsys):
+    found = measured(tmp_path, "roof", "--precision", "float32")
+    assert 1 < found["gigaflops_per_cpu_second"]["float32"] < 10_000
+    assert "GFLOP per CPU second" in capsys.readouterr().out
+
+
+def test_bad_values(run_folder):
+    with pytest.raises(UserError, match=r"repeats must be at least 1; received 0\."):
+        main(["benchmark", "roof", "--repeats", "0"])
+    with pytest.raises(UserError, match="needs --run-folder"):
+        main(["benchmark", "inference"])

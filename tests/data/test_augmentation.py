@@ -1,0 +1,236 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from making import both_ways, ramp
+
+from googlenet_keras.data.augmentation import Augmentation, jitter_colors, random_window
+from googlenet_keras.data.decoding import decode_stored
+from googlenet_keras.data.transforms import Preprocessing, resize
+
+
+def augmentation(**changes):
+    options = {
+        "height": 32,
+        "width": 32,
+        "crop_area": 0.08,
+        "crop_aspect": 4 / 3,
+        "mirror": True,
+        "color_jitter": 0.4,
+        "random_interpolation": True,
+    }
+    return Augmentation(**(options | changes))
+
+
+def test_the_same_seed_gives_the_same_image():
+    image, augment = tf.io.encode_png(ramp(60, 80)), augmentation()
+    first = both_ways(lambda x: augment(x, tf.constant([1, 2])), image)
+    again = augment(image, tf.constant([1, 2])).numpy()
+    other = augment(image, tf.constant([1, 3])).numpy()
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 10
+    assert first.min() >= 0
+    assert first.max() <= 255
+
+
+def test_windows_keep_area_and_aspect_of_the_paper():
+    shape, areas, aspects = tf.constant([300, 400, 3]), [], []
+    for i in range(200):
+        begin, size = random_window(shape, tf.constant([0, i]), 0.08, 4 / 3, 1.0)
+        assert np.all(begin + size <= shape[:2])
+        areas.append(size[0].numpy() * size[1].numpy() / (300 * 400))
+        aspects.append(size[1].numpy() / size[0].numpy())
+    assert 0.075 < min(areas) < 0.15
+    assert 0.75 < max(areas) <= 1
+    assert 0.73 < min(aspects) < 0.8
+    assert 1.25 < max(aspects) < 1.36
+
+
+def test_areas_are_uniform():
+    shape, areas = tf.constant([400, 400, 3]), []
+    for i in range(300):
+        _, size = random_window(shape, tf.constant([0, i]), 0.08, 1.001, 1.0)
+        areas.append(size[0].numpy() * size[1].numpy() / 400**2)
+    quartiles = np.quantile(areas, [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(quartiles, [0.31, 0.54, 0.77], atol=0.06)
+
+
+def test_mirror_turns_about_half_of_the_images():
+    augment = augmentation(
+        crop_area=1.0,
+        crop_aspect=1.0,
+        color_jitter=0.0,
+        random_interpolation=False,
+    )
+    image = ramp(32, 32)
+    mirrored = 0
+    for i in range(60):
+        result = augment(tf.io.encode_png(image), tf.constant([0, i])).numpy()
+        turned = result[0, 0, 0] > result[0, -1, 0]
+        np.testing.assert_array_equal(result, image[:, ::-1] if turned else image)
+        mirrored += turned
+    assert 15 < mirrored < 45
+
+
+def test_random_interpolation_uses_all_four_methods():
+    augment = augmentation(
+        crop_area=1.0, crop_aspect=1.0, mirror=False, color_jitter=0.0
+    )
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    encoded = tf.io.encode_png(image)
+    methods = ("bilinear", "area", "nearest", "bicubic")
+    known = {resize(image, (32, 32), m).numpy().tobytes(): m for m in methods}
+    seen = {
+        known[augment(encoded, tf.constant([0, i])).numpy().tobytes()]
+        for i in range(40)
+    }
+    assert seen == set(methods)
+
+
+def test_jitter_changes_brightness_contrast_and_colour_within_bounds():
+    image = tf.constant(np.full((4, 4, 3), (50, 60, 70), np.float32))
+    greys, chromas = [], []
+    for i in range(100):
+        result = jitter_colors(image, tf.constant([0, i]), 0.4).numpy()
+        greys.append(result.mean())
+        chromas.append(result[0, 0, 2] - result[0, 0, 0])
+    # a flat image: contrast leaves its mean, brightness is a factor 0.6..1.4
+    assert 34 < min(greys) < 42
+    assert 78 < max(greys) < 86
+    assert 20 * 0.6**3 < min(chromas) < 12
+    assert 28 < max(chromas) < 20 * 1.4**3
+
+
+def test_windows_that_cannot_fit_are_shrunk():
+    for i in range(20):
+        shape = tf.constant([8, 400, 3])
+        begin, size = random_window(shape, tf.constant([0, i]), 0.9, 4 / 3, 1.0)
+        assert np.all(begin + size <= shape[:2])
+        assert float(size[1] / size[0]) == pytest.approx(1, abs=0.4)
+
+
+def test_windows_reach_every_corner():
+    corners = set()
+    for i in range(100):
+        shape = tf.constant([3, 3, 3])
+        begin, _ = random_window(shape, tf.constant([0, i]), 0.2, 1.01, 1.0)
+        corners.add(tuple(begin[:2].numpy()))
+    assert {(0, 0), (0, 1), (1, 0), (1, 1)} <= corners
+
+
+def png(image):
+    return tf.io.encode_png(image.astype(np.uint8))
+
+
+def jpeg(image):
+    return tf.io.encode_jpeg(
+        image.astype(np.uint8), quality=95, chroma_downsampling=False
+    )
+
+
+def plain_crops(image, size, halved):
+    """What Augmentation must come close to: decode, crop, antialiased resize.
+
+    halved: whether the file is a JPEG, whose windows are cut to what libjpeg halves.
+    """
+    augment = augmentation(
+        height=size,
+        width=size,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+        crop_area=0.3,
+    )
+    for i in range(12):
+        seed = tf.constant([0, i])
+        first = tf.unstack(tf.random.experimental.stateless_split(seed, 4))[0]
+        begin, window = random_window(tf.shape(image), first, 0.3, 4 / 3, 1.0)
+        shrink = window.numpy().min() / size * 1.25
+        ratio = max(r for r in (1, 2, 4, 8) if r <= max(shrink, 1)) if halved else 1
+        (top, left), (height, width) = begin // ratio * ratio, window // ratio * ratio
+        crop = image[top : top + height, left : left + width]
+        yield seed, augment, resize(crop, (size, size)).numpy()
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_a_checkerboard_of_single_pixels_becomes_grey(encode):
+    board = np.repeat(np.indices((192, 256)).sum(0)[..., None] % 2 * 255, 3, -1)
+    for size in (32, 64):
+        for seed, augment, _ in plain_crops(
+            board.astype(np.uint8), size, encode is jpeg
+        ):
+            grey = augment(encode(board), seed).numpy()
+            assert np.abs(grey - 127.5).max() <= 3
+        preprocessed = Preprocessing(size, size, 0.875).read(encode(board)).numpy()
+        assert np.abs(preprocessed - 127.5).max() <= 3
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_a_zone_plate_has_no_rings_where_it_is_too_fine(encode):
+    rows, columns = np.mgrid[-128:128, -128:128]
+    # the frequency grows from 0 in the middle to half a cycle a pixel at the edge
+    wave = np.cos(np.pi * (rows**2 + columns**2) / 256)
+    image = np.repeat((127.5 + 127.5 * wave)[..., None], 3, -1)
+    augment = augmentation(
+        height=64,
+        width=64,
+        crop_area=1.0,
+        crop_aspect=1.0,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+    )
+    small = augment(encode(image), tf.constant([0, 0])).numpy()[..., 0]
+    distance = np.hypot(*np.mgrid[-31.5:32, -31.5:32])
+    # at radius r an output pixel has r / 16 * 4 / 4 cycles: rings beyond 8 are aliases
+    assert np.std(small[distance < 6]) > 60
+    exact = Preprocessing(64, 64, 1.0).read(encode(image)).numpy()[..., 0]
+    aliased = tf.image.resize(image, (64, 64)).numpy()[..., 0]
+    beyond = distance > 20
+    assert np.std(aliased[beyond]) > 25
+    assert np.std(exact[beyond]) < 2
+    # a JPEG's crop is halved by averages of squares, which leave a trace of the rings
+    assert np.std(small[beyond]) < (12 if encode is jpeg else 2)
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+@pytest.mark.parametrize("size", [32, 60, 100])
+def test_cheap_crops_are_those_of_the_plain_way(encode, size):
+    rows, columns = np.mgrid[:240, :320]
+    waves = [128 + 100 * np.sin(rows / a + columns / b) for a, b in
+             ((9, 14), (23, -11), (-6, 17))]  # fmt: skip
+    image = np.stack(waves, -1).astype(np.uint8)
+    stored = decode_stored(encode(image))
+    for seed, augment, expected in plain_crops(stored, size, encode is jpeg):
+        found = augment(encode(image), seed).numpy()
+        if encode is jpeg:
+            known = augment(encode(image), seed, upright_jpeg=True)
+            np.testing.assert_array_equal(known, found)
+        assert np.abs(found - expected).mean() < 6
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
+
+
+def test_turned_photographs_are_cropped_upright():
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn to the right to see it so
+    file = io.BytesIO()
+    Image.fromarray(ramp(120, 200)).save(file, "JPEG", quality=95, exif=exif)
+    augment = augmentation(
+        height=64,
+        width=32,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+        crop_area=0.5,
+    )
+    for i in range(5):
+        image = augment(file.getvalue(), tf.constant([0, i])).numpy()
+        assert image.shape == (64, 32, 3)
+        # red counted columns and now counts rows; green counted rows, now columns back
+        assert image[-1, 16, 0] - image[0, 16, 0] > 40
+        assert image[32, 0, 1] - image[32, -1, 1] > 15
+    small = Preprocessing(60, 36, 1.0).read(file.getvalue()).numpy()
+    assert small[-1, 0, 0] - small[0, 0, 0] > 150
