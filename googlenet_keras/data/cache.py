@@ -76,7 +76,7 @@ def _key(files: tuple[Path, ...], side: int) -> str:
 
 
 def _make(split: Split, side: int, folder: Path) -> None:
-    """Writes every image, numbered in reading order, into a folder that appears whole."""
+    """Writes every image, numbered as it is read, into a folder that appears whole."""
     print(f"smaller, uncompressed copies of the images go to {folder}", file=sys.stderr)
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
