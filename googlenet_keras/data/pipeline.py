@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Split
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64
+NONE = Regularization()
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -46,16 +48,19 @@ def for_training(
     epochs: int,
     seed: int,
     heads: Sequence[str],
+    regularization: Regularization = NONE,
     class_weights: Sequence[float] | None = None,
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
 
     Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer than
     `batch_size` images, other ones each time. Order and augmentation depend on (seed,
-    epoch, index) alone. class_weights: with them, each pair has a third member, the
-    weight of each image in the loss of each head.
+    epoch, index) alone. Labels are class numbers, or each class's part of the image
+    where `regularization` mixes images. class_weights: with them, each pair has a third
+    member, the weight of each image in the loss of each head.
     """
     crop = augment.reader(split.content)
+    harder, mixed = regularization.of_image(), regularization.of_batch()
     used = steps_per_epoch(split, batch_size) * batch_size
 
     def one_epoch(epoch):
@@ -65,20 +70,32 @@ def for_training(
     def prepare(epoch, index, label, reference):
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
         key = tf.random.experimental.stateless_fold_in(key, index)
-        image = crop(split.load(reference), key)
-        labels = dict.fromkeys(heads, label)
+        return harder(crop(split.load(reference), key), key), label, key
+
+    def finish(images, labels, keys):
+        if regularization.mixes:
+            images, labels = mixed(images, labels, keys[0])
+        by_head = dict.fromkeys(heads, labels)
         if class_weights is None:
-            return image, labels
-        weight = tf.gather(tf.constant(class_weights, tf.float32), label)
-        return image, labels, dict.fromkeys(heads, weight)
+            return images, by_head
+        weights = _image_weights(labels, class_weights)
+        return images, by_head, dict.fromkeys(heads, weights)
 
     return (
         tf.data.Dataset.range(epochs)
         .flat_map(one_epoch)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch_size, drop_remainder=True)
+        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
+    weights = tf.constant(class_weights, tf.float32)
+    if labels.dtype.is_floating:
+        return tf.linalg.matvec(labels, weights)
+    return tf.gather(weights, labels)
 
 
 def for_evaluation(

@@ -18,6 +18,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cached
+from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
@@ -185,6 +186,13 @@ def training_batches(
         color_jitter=config.color_jitter,
         random_interpolation=config.random_interpolation,
     )
+    regularization = Regularization(
+        rand_augment=config.rand_augment,
+        random_erasing=config.random_erasing,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        classes=len(dataset.class_names),
+    )
     return pipeline.for_training(
         cached(dataset.train, config.cache, *sides(config.image_size)),
         augment,
@@ -192,6 +200,7 @@ def training_batches(
         epochs=config.epochs,
         seed=config.seed,
         heads=heads,
+        regularization=regularization,
         class_weights=(
             pipeline.balanced_weights(dataset.train)
             if config.class_weights == "balanced"

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Split
 from googlenet_keras.data.transforms import Preprocessing
@@ -111,3 +112,20 @@ def test_weights_come_with_their_images(digits):
     _, labels, weights = next(iter(made))
     for head in ("main", "aux1"):
         np.testing.assert_allclose(weights[head], labels[head] / 10, rtol=1e-6)
+
+
+def test_a_mixed_image_weighs_as_its_parts(digits):
+    made = pipeline.for_training(
+        digits.test,
+        random_crops(),
+        batch_size=16,
+        epochs=1,
+        seed=0,
+        heads=("main",),
+        regularization=Regularization(cutmix=1.0, classes=10),
+        class_weights=[i / 10 for i in range(10)],
+    )
+    _, labels, weights = next(iter(made))
+    parts = labels["main"].numpy()
+    assert 0 < np.median(parts.max(axis=1)) < 1
+    np.testing.assert_allclose(weights["main"], parts @ (np.arange(10) / 10), rtol=1e-5)

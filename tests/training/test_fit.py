@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import keras
@@ -74,6 +75,22 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     trained = named_weights(fit.train(config).classifier.network)
     np.testing.assert_array_equal(trained["aux1/kernel"], start["aux1/kernel"])
     assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])
+
+
+def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
+    run = fit.train(
+        tiny(
+            tmp_path / "run",
+            data,
+            rand_augment=0.2,
+            random_erasing=0.5,
+            mixup=0.2,
+            cutmix=1.0,
+        )
+    )
+    assert run.config.cutmix == 1.0
+    (line, *_) = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert 0 <= json.loads(line)["train"]["main"]["top1"] <= 1
 
 
 def test_balanced_classes_train(tmp_path):

@@ -39,3 +39,21 @@ def test_it_survives_a_round_trip():
 def test_top5_only_where_it_means_something(classes, names):
     metrics = head_metrics(("main", "aux1"), classes)
     assert [m.name for m in metrics["aux1"]] == names
+
+
+def test_a_mixed_image_costs_its_parts():
+    parts = np.array([[0.7, 0.0, 0.3], [0.0, 0.0, 1.0]], "float32")
+    mixed = SmoothedCrossEntropy(0.1)(parts, LOGITS)
+    keras_loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=0.1
+    )
+    assert float(mixed) == pytest.approx(float(keras_loss(parts, LOGITS)))
+
+
+def test_metrics_count_a_mixed_image_as_of_its_largest_part():
+    top1 = head_metrics(("main",), 3)["main"][0]
+    top1.update_state(np.array([[0.7, 0.0, 0.3], [0.2, 0.8, 0.0]], "float32"), LOGITS)
+    assert float(top1.result()) == 0.5
+    top1.reset_state()
+    top1.update_state(np.array([0, 1]), np.array([[2, 0, -1], [1, 0, 0]], "float32"))
+    assert float(top1.result()) == 0.5
