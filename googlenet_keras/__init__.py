@@ -12,11 +12,15 @@ _HOME = {  # public name: the module it lives in; imported when first used
     "macs": "architecture.arithmetic",
     "build": "network.build",
     "Classifier": "classifier",
+    "Exported": "exported",
+    "open_classifier": "exported",
     "open_dataset": "data.sources",
     "TrainConfig": "training.config",
     "train": "training.fit",
     "evaluate": "evaluation.evaluate",
     "predict": "evaluation.predict",
+    "ExportConfig": "exporting.config",
+    "export": "exporting.bundle",
 }
 __all__ = list(_HOME)
 

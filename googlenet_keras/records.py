@@ -22,6 +22,7 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 CLASSIFIER = "classifier"
 PLOTS = "plots"
+EXPORT = "export"
 TENSORBOARD = "tensorboard"
 TOP_K = 5  # what "top5" counts in every file
 PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn")
@@ -44,6 +45,9 @@ class Stopwatch:
 
 def _peak_megabytes() -> float | None:
     """The process's largest resident memory; None where the system does not tell."""
+    if kilobytes := _proc_field("self/status", "VmHWM"):
+        # unlike getrusage's, this does not begin with the parent process's
+        return round(float(kilobytes.split()[0]) * 1024 / 1e6, 1)
     try:
         import resource
     except ImportError:  # Windows
@@ -143,16 +147,22 @@ def environment() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.release()}",
-        "processor": _cpu_field("model name") or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processor": _proc_field("cpuinfo", "model name") or platform.machine(),
+        "cores": cores(),
         "commit": commit(),
-    }  # fmt: skip
+    }
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of the processor, as Linux names them; empty elsewhere."""
-    return frozenset((_cpu_field("flags") or "").split())
+    return frozenset((_proc_field("cpuinfo", "flags") or "").split())
 
 
 def commit() -> str | None:
@@ -180,9 +190,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_field(name: str) -> str | None:
+def _proc_field(file: str, name: str) -> str | None:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc", file).read_text().splitlines()
     except OSError:
         return None
     values = (line.partition(":") for line in lines)

@@ -27,3 +27,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "smoke"
     call_main(train.main, "--recipe", "smoke", "--run-folder", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(run_folder: Path) -> Path:
+    """What export.py makes of `run_folder`: every format."""
+    import export
+
+    call_main(export.main, "--run-folder", str(run_folder))
+    return run_folder / "export"

@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.architecture.variants import VARIANTS
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.network.build import build
+
 
 def write_photos(root: Path, counts: dict[str, int], size=(40, 56)) -> Path:
     """`counts` noisy JPEGs in each class folder of `root`; classes differ in colour."""
@@ -46,3 +51,18 @@ def both_ways(function, image):
     dataset = tf.data.Dataset.from_tensors(image).map(function)
     np.testing.assert_allclose(next(iter(dataset)).numpy(), eager, atol=1e-4)
     return eager
+
+
+def classifier(variant, classes=7, size=64, seed=0):
+    """A narrow network that looks trained: no weight is as it was initialised."""
+    arch = VARIANTS[variant].widened(0.125)
+    network = build(arch, classes=classes, image_size=size)
+    random = np.random.default_rng(seed)
+    for weight in network.weights:
+        value = np.asarray(weight)
+        if "variance" in weight.path or "gamma" in weight.path:
+            weight.assign(random.uniform(0.5, 2, value.shape))
+        else:
+            weight.assign(value + random.normal(0, 0.05, value.shape))
+    labels = tuple(f"class {i}" for i in range(classes))
+    return Classifier(network, arch, Preprocessing(size, size, 0.875), labels)

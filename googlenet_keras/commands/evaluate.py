@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from googlenet_keras import records
-from googlenet_keras.errors import UserError
-
-if TYPE_CHECKING:
-    from googlenet_keras.data.splits import Dataset
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Top-1, top-5, macro-F1 and loss of each head, every image counted once."""
 
-    run_folder: Annotated[Path, tyro.conf.Positional]
-    """A run, or a folder with a saved classifier."""
+    model: Annotated[Path, tyro.conf.Positional]
+    """A run, a folder with a saved classifier, or an exported file."""
     dataset: str | None = None
     """digits, a folder of class folders or a TFDS name; none: the run's own."""
     split: str = "validation"
@@ -34,32 +30,19 @@ class Evaluate:
 
     def run(self) -> None:
         """Prints the table. Raises UserError."""
-        from googlenet_keras.classifier import Classifier
+        from googlenet_keras.data.sources import open_run_dataset
         from googlenet_keras.evaluation.evaluate import evaluate
         from googlenet_keras.evaluation.tables import print_figures
+        from googlenet_keras.exported import open_classifier, run_of
 
-        classifier = Classifier.load(self.run_folder)
-        data = self._data()
+        classifier = open_classifier(self.model)
+        data = open_run_dataset(
+            run_of(self.model),
+            self.dataset,
+            data_dir=self.data_dir,
+            download=self.download,
+        )
         figures = evaluate(classifier, data, self.split).figures()
         print_figures({self.split: figures})
         if self.json:
             records.write_json(self.json, {self.split: figures})
-
-    def _data(self) -> Dataset:
-        from googlenet_keras.data.sources import open_dataset
-
-        own = self.run_folder / records.CONFIG
-        config = records.read_json(own) if own.is_file() else {}
-        name = self.dataset or config.get("dataset")
-        if name is None:
-            raise UserError(
-                f"{self.run_folder} does not say what it was trained on; name the data "
-                "with --dataset."
-            )
-        kept = config.get("data_dir") if self.dataset is None else None
-        return open_dataset(
-            name,
-            validation_fraction=config.get("validation_fraction", 0.2),
-            data_dir=self.data_dir or (Path(kept) if kept else None),
-            download=self.download,
-        )

@@ -13,8 +13,8 @@ import tyro
 class Predict:
     """The likeliest labels of image files, with probabilities."""
 
-    run_folder: Annotated[Path, tyro.conf.Positional]
-    """A run, or a folder with a saved classifier."""
+    model: Annotated[Path, tyro.conf.Positional]
+    """A run, a folder with a saved classifier, or an exported file."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Image files, or folders of them: JPEG, PNG, GIF, BMP, WebP."""
     top: int = 5
@@ -22,9 +22,9 @@ class Predict:
 
     def run(self) -> None:
         """Prints the table. Raises UserError."""
-        from googlenet_keras.classifier import Classifier
         from googlenet_keras.evaluation.predict import predict
         from googlenet_keras.evaluation.tables import print_predictions
+        from googlenet_keras.exported import open_classifier
 
-        classifier = Classifier.load(self.run_folder)
+        classifier = open_classifier(self.model)
         print_predictions(predict(classifier, self.images, self.top))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras import records
 from googlenet_keras.data.folder_source import open_folder
 from googlenet_keras.data.splits import Dataset, Split, listed_split
 from googlenet_keras.errors import UserError
@@ -80,3 +81,31 @@ def _digits() -> Dataset:
     return Dataset(
         "digits", names, part(train), part(validation), part(test), DIGITS
     )  # fmt: skip
+
+
+def open_run_dataset(
+    run_folder: Path,
+    source: str | None = None,
+    *,
+    data_dir: Path | None = None,
+    download: bool = False,
+) -> Dataset:
+    """The data that a run was trained on, split as it was; or `source`, where given.
+
+    Raises UserError where neither is known.
+    """
+    own = run_folder / records.CONFIG
+    config = records.read_json(own) if own.is_file() else {}
+    name = source or config.get("dataset")
+    if name is None:
+        raise UserError(
+            f"{run_folder} does not say what it was trained on; name the data "
+            "with --dataset."
+        )
+    kept = config.get("data_dir") if source is None else None
+    return open_dataset(
+        name,
+        validation_fraction=config.get("validation_fraction", 0.2),
+        data_dir=data_dir or (Path(kept) if kept else None),
+        download=download,
+    )

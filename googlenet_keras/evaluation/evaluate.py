@@ -12,6 +12,7 @@ from googlenet_keras.data import pipeline
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
+from googlenet_keras.exported import Exported
 
 
 @dataclass(frozen=True)
@@ -36,29 +37,32 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier, dataset: Dataset, split: str = "validation"
+    classifier: Classifier | Exported, dataset: Dataset, split: str = "validation"
 ) -> Evaluation:
     """Runs `classifier` over the split "train", "validation" or "test" of `dataset`.
 
     Classes are matched by name. Raises UserError for a split that is not there and for
     a class that the classifier does not know.
     """
-    translation = _translation(classifier.labels, dataset.class_names)
+    numbers = class_numbers(classifier.labels, dataset.class_names)
     batches = pipeline.for_evaluation(
         dataset.split(split), classifier.preprocessing, heads=("main",)
     )
     labels: list[np.ndarray] = []
     heads: dict[str, list[metrics.Answers]] = {h: [] for h in classifier.heads}
     for images, truth in batches:
-        labels.append(translation[truth["main"].numpy()])
+        labels.append(numbers[truth["main"].numpy()])
         for head, logits in classifier.logits(images).items():
             heads[head].append(metrics.answers(logits, labels[-1]))
     answered = {head: metrics.joined(parts) for head, parts in heads.items()}
     return Evaluation(np.concatenate(labels), answered, len(classifier.labels))
 
 
-def _translation(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
-    """The classifier's class number for each of the data set's."""
+def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    """The classifier's class number for each of the data set's, matched by name.
+
+    Raises UserError for a class that the classifier does not know.
+    """
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(

@@ -13,6 +13,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.data.pipeline import EVALUATION_BATCH
 from googlenet_keras.errors import UserError
+from googlenet_keras.exported import Exported
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Prediction:
 
 
 def predict(
-    classifier: Classifier, paths: Sequence[Path | str], top: int = 5
+    classifier: Classifier | Exported, paths: Sequence[Path | str], top: int = 5
 ) -> Iterator[Prediction]:
     """The `top` labels of each image file; a folder stands for the files in it.
 
@@ -57,7 +58,7 @@ def _files(paths: Sequence[Path]) -> list[tuple[Path, bool]]:
 
 
 def _predict(
-    classifier: Classifier, files: Sequence[tuple[Path, bool]], top: int
+    classifier: Classifier | Exported, files: Sequence[tuple[Path, bool]], top: int
 ) -> Iterator[Prediction]:
     images = [_read(classifier, path, named) for path, named in files]
     read = [image for image in images if image is not None]
@@ -68,13 +69,15 @@ def _predict(
 
 
 def _likeliest(
-    classifier: Classifier, row: np.ndarray, top: int
+    classifier: Classifier | Exported, row: np.ndarray, top: int
 ) -> tuple[tuple[str, float], ...]:
     order = np.argsort(-row, kind="stable")[:top]
     return tuple((classifier.labels[i], float(row[i])) for i in order)
 
 
-def _read(classifier: Classifier, path: Path, named: bool) -> np.ndarray | None:
+def _read(
+    classifier: Classifier | Exported, path: Path, named: bool
+) -> np.ndarray | None:
     try:
         image = classifier.preprocessing.read(tf.io.read_file(str(path)))
     except (tf.errors.OpError, UnicodeError) as error:

@@ -22,6 +22,7 @@ from googlenet_keras.network.layers import (
     FusedBatchNormalization,
     JointConvolutions,
     LocalResponseNormalization,
+    PortableResponseNormalization,
 )
 
 PIXEL_SPREAD = 60.0  # typical standard deviation of photographs' pixels in 0..255
@@ -68,6 +69,7 @@ class _Plan:
     classes: int
     start: Initialization
     joint: bool
+    portable: bool
 
 
 def build(
@@ -80,6 +82,7 @@ def build(
     widths: Mapping[str, int] | None = None,
     initialization: str = "he",
     joint: bool = False,
+    portable: bool = False,
 ) -> keras.Model:
     """GoogLeNet as a functional model, from `image` to logits by the head's name.
 
@@ -92,13 +95,15 @@ def build(
     multiples of 8. widths: filter counts by layer name, after that. initialization:
     "he" or "caffe". joint: compute the 1x1 convolutions of a module that read the same
     tensor as one, which is faster; they are inside JointConvolutions layers then, under
-    the same names. Raises UserError for an unknown name or a size out of range.
+    the same names. portable: compute local response normalisation from operations that
+    phones' accelerators have. Raises UserError for an unknown name or a size out of
+    range.
     """
     arch = architecture(variant).widened(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
         raise unknown("initialization", initialization, INITIALIZATIONS)
     arithmetic.check_classes(classes)
-    plan = _Plan(arch, classes, INITIALIZATIONS[initialization], joint)
+    plan = _Plan(arch, classes, INITIALIZATIONS[initialization], joint, portable)
     image = keras.Input((*arithmetic.sides(image_size), 3), name="image")
     outputs = _outputs(plan, image, arch.heads if auxiliary else ())
     return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
@@ -135,7 +140,10 @@ def _row(plan: _Plan, row: Row, x):
         return _max_pool(plan.arch, row, x)
     if isinstance(row, Inception):
         return _inception(plan, row, x)
-    return LocalResponseNormalization(name=row.name)(x)
+    norm = (
+        PortableResponseNormalization if plan.portable else LocalResponseNormalization
+    )
+    return norm(name=row.name)(x)
 
 
 def _inception(plan: _Plan, module: Inception, x):

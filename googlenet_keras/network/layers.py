@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 PACKAGE = "googlenet_keras"
@@ -218,3 +219,27 @@ class LocalResponseNormalization(keras.layers.Layer):
         """What `from_config` needs."""
         own = {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
         return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PortableResponseNormalization(LocalResponseNormalization):
+    """The same from operations that XNNPACK and phones' GPU delegates take.
+
+    The sum over neighbours is a 1x1 convolution of the squares with a banded kernel,
+    and s^-0.75 is 1 / sqrt(s * sqrt(s)). Raises ValueError for any other beta.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if self.beta != 0.75:
+            raise ValueError(f"beta must be 0.75; received {self.beta}.")
+
+    def call(self, inputs):
+        """Divides each value by its neighbourhood across channels."""
+        x = tf.cast(inputs, "float32")
+        places = np.arange(inputs.shape[-1])
+        near = np.abs(places[:, None] - places) <= self.size // 2
+        band = near[None, None] * np.float32(self.alpha / self.size)
+        s = tf.nn.conv2d(tf.square(x), tf.constant(band), 1, "VALID")
+        s = tf.nn.bias_add(s, tf.fill([inputs.shape[-1]], self.k))
+        return tf.cast(x * tf.math.rsqrt(s * tf.sqrt(s)), self.compute_dtype)

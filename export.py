@@ -1,0 +1,29 @@
+"""Exports a trained GoogLeNet. `python export.py --help` lists the options."""
+
+import sys
+
+import tyro
+
+from googlenet_keras.errors import run_script
+from googlenet_keras.exporting.config import ExportConfig
+
+
+def main() -> None:
+    """Exports, prints what came out, and exits with 1 where a format fails."""
+    config = tyro.cli(
+        ExportConfig,
+        prog="export.py",
+        description="Turns a run into files for phones and servers, proven equal.",
+    )
+    from googlenet_keras.exporting.bundle import export
+    from googlenet_keras.exporting.chart import print_report
+
+    folder, report = export(config)
+    print_report(report)
+    print(f"everything is in {folder}")
+    if not all(row["passed"] for row in report["formats"].values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_script(main)

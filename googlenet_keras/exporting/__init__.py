@@ -1,0 +1,1 @@
+"""What users do: a Classifier becomes files that other programs and phones run."""

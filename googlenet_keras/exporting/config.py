@@ -1,0 +1,69 @@
+"""Every option of an export: value, unit, help and check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from googlenet_keras import records
+from googlenet_keras.errors import UserError, unknown
+from googlenet_keras.exporting.formats import FORMATS
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Options of one export. Raises UserError where a value breaks its rule."""
+
+    run_folder: Path | None = None
+    """A run, or a folder with a saved classifier; none: the newest run in runs/."""
+    formats: tuple[str, ...] = ()
+    """Of saved_model float32 float16 dynamic int8 int16x8 onnx; none: all it can be."""
+    calibration_images: int | None = None
+    """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
+    onnx_layout: Literal["nhwc", "nchw"] = "nhwc"
+    """Order of the ONNX file's input: channels last or first."""
+    licence: str = "not stated"
+    """What the files say of their licence, such as CC-BY-4.0."""
+    dataset: str | None = None
+    """digits, a folder of class folders or a TFDS name; none: the run's own."""
+    data_dir: Path | None = None
+    """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
+    download: bool = False
+    """Let TFDS download and prepare the data set."""
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            if name not in FORMATS:
+                raise unknown("a format", name, FORMATS)
+        if self.calibration_images is not None and self.calibration_images < 1:
+            raise UserError(
+                "calibration_images must be at least 1; "
+                f"received {self.calibration_images}."
+            )
+
+
+def finished_run(folder: Path | None) -> Path:
+    """The run to export, or folder of a saved classifier. Raises UserError."""
+    folder = folder or _newest()
+    is_run = (folder / records.CONFIG).is_file()
+    if is_run and not (folder / records.RESULT).is_file():
+        raise UserError(
+            f"only a finished run can be exported, and {folder} has no "
+            f"{records.RESULT}. Let its training end, or export what it has saved so "
+            f"far: --run-folder {folder / records.CLASSIFIER} --dataset DATA."
+        )
+    return folder
+
+
+def _newest() -> Path:
+    results = RUNS.glob(f"*/{records.RESULT}")
+    found = sorted(results, key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(
+            f"there is no finished run in {RUNS}/ to export; train one with "
+            "python train.py, or name one with --run-folder."
+        )
+    return found[-1].parent

@@ -1,0 +1,155 @@
+"""A network's answers, speed and memory in a process of its own, which may crash."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from googlenet_keras.exporting.conversion import redirect
+from googlenet_keras.records import Stopwatch, cores
+from googlenet_keras.runtimes import (
+    LiteRT,
+    Runtime,
+    is_exported,
+    limit_threads,
+    open_runtime,
+)
+
+LEAST_RUNS, MOST_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
+
+
+class ArtifactError(Exception):
+    """A file that its runtime cannot open or run, or that ends the process."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Answers [images, classes] and what they cost.
+
+    milliseconds: by number of threads, {"median", "p90"} of one image. of_bytes: the
+    answers to encoded photographs, where there were any. partitions: of a TFLite file,
+    the pieces of the graph that XNNPACK computes.
+    """
+
+    probabilities: np.ndarray
+    milliseconds: dict[str, dict[str, float]]
+    peak_megabytes: float | None
+    of_bytes: np.ndarray | None = None
+    partitions: int | None = None
+
+
+def measured(
+    path: Path, batches: Iterable[np.ndarray], log: Path, encoded: Sequence[bytes] = ()
+) -> Measured:
+    """Runs the exported file, or the saved Classifier, at `path` over `batches`.
+
+    log: the file that takes what the runtimes print. encoded: photographs for a
+    SavedModel's serve_bytes. Raises ArtifactError.
+    """
+    batches = iter(batches)
+    first = next(batches)
+    milliseconds = {}
+    for threads in sorted({1, cores()}):
+        with _worker(path, threads, log) as ask:
+            cost = ask(first[:1])
+            milliseconds[str(threads)] = cost["milliseconds"]
+            if threads == cores():
+                answers = [ask(first), *(ask(batch) for batch in batches)]
+                of_bytes = ask(list(encoded)) if encoded else None
+    return Measured(
+        np.concatenate(answers),
+        milliseconds,
+        cost["peak_megabytes"],
+        of_bytes,
+        cost["partitions"],
+    )
+
+
+@contextmanager
+def _worker(path: Path, threads: int, log: Path) -> Iterator[Any]:
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, path, threads, log))
+    process.start()
+    theirs.close()
+
+    def ask(images: np.ndarray) -> Any:
+        try:
+            ours.send(images)
+            answer = ours.recv()
+        except (EOFError, OSError) as error:
+            process.join()
+            raise ArtifactError(
+                f"its runtime ended with status {process.exitcode}"
+            ) from error
+        if isinstance(answer, Exception):
+            raise ArtifactError(str(answer))
+        return answer
+
+    try:
+        yield ask
+    finally:
+        ours.close()
+        process.join(timeout=10)
+        process.kill()
+
+
+def _work(connection: Connection, path: Path, threads: int, log: Path) -> None:
+    """Answers the first images with figures, all later ones with probabilities."""
+    redirect(log)
+    try:
+        image = connection.recv()
+        runtime = _opened(path, threads)
+        connection.send(_cost(runtime, image))
+        while True:
+            asked = connection.recv()
+            run = runtime.of_bytes if isinstance(asked, list) else runtime
+            connection.send(run(asked))
+    except EOFError:
+        return
+    except Exception as error:
+        connection.send(ArtifactError(str(error)))
+
+
+def _cost(runtime: Runtime, image: np.ndarray) -> dict[str, Any]:
+    return {
+        "milliseconds": _timed(runtime, image),
+        "peak_megabytes": Stopwatch().figures()["peak_megabytes"],
+        "partitions": runtime.partitions() if isinstance(runtime, LiteRT) else None,
+    }
+
+
+def _opened(path: Path, threads: int) -> Runtime:
+    if is_exported(path):
+        return open_runtime(path, threads)
+    import tensorflow as tf
+
+    from googlenet_keras.classifier import Classifier
+
+    limit_threads(threads)
+    network = Classifier.load(path).network
+    forward = tf.function(
+        lambda x: tf.nn.softmax(network(x, training=False)["main"]), jit_compile=False
+    )
+    return lambda images: forward(tf.constant(images, tf.float32)).numpy()
+
+
+def _timed(runtime: Runtime, image: np.ndarray) -> dict[str, float]:
+    runtime(image)
+    seconds: list[float] = []
+    while len(seconds) < LEAST_RUNS or (
+        len(seconds) < MOST_RUNS and sum(seconds) < SECONDS
+    ):
+        began = time.perf_counter()
+        runtime(image)
+        seconds.append(time.perf_counter() - began)
+    median, p90 = np.quantile(seconds, [0.5, 0.9]) * 1e3
+    return {"median": round(float(median), 3), "p90": round(float(p90), 3)}

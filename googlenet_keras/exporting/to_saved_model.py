@@ -1,0 +1,90 @@
+"""The SavedModel for TensorFlow and TF Serving; for photographs as well as tensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.exported import DESCRIPTION, EXTRA, LABELS, description
+from googlenet_keras.records import TOP_K
+from googlenet_keras.runtimes import IMAGE, PROBABILITIES
+
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")  # how files begin
+
+
+def to_saved_model(network: keras.Model, classifier: Classifier, path: Path) -> None:
+    """Writes a folder with the signatures `serve` and `serve_bytes`.
+
+    serve: `image`, [batch, height, width, 3] float32 in 0..255, to `probabilities`.
+    serve_bytes: `image_bytes`, [batch] encoded photographs of any size, through the
+    classifier's own preprocessing, to `probabilities`, `top_labels`, `top_scores`.
+    """
+    image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
+    serve = tf.function(network.call, [_image(network, batch=None)])
+    serve_bytes = tf.function(_of_bytes(network, classifier), [image_bytes])
+    signatures = {"serve": serve, "serving_default": serve, "serve_bytes": serve_bytes}
+    _save(network, path, signatures)
+    extra = path / EXTRA
+    extra.mkdir()
+    (extra / LABELS).write_text("\n".join(classifier.labels) + "\n")
+    (extra / DESCRIPTION).write_text(json.dumps(description(classifier)))
+
+
+def to_static(network: keras.Model, path: Path) -> None:
+    """Writes what the TFLite converter reads: one signature, batch 1."""
+    call = tf.function(network.call, [_image(network, batch=1)])
+    _save(network, path, {"serving_default": call})
+
+
+def _image(network: keras.Model, batch: int | None) -> tf.TensorSpec:
+    shape = (batch, *network.inputs[0].shape[1:])
+    return tf.TensorSpec(shape, tf.float32, name=IMAGE)
+
+
+def _save(network: keras.Model, path: Path, signatures: dict) -> None:
+    # Keras's own ExportArchive writes every weight twice
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    tf.saved_model.save(module, str(path), signatures)
+
+
+def _of_bytes(network: keras.Model, classifier: Classifier):
+    geometry = classifier.preprocessing
+    labels = tf.constant(classifier.labels)
+    shown = min(TOP_K, len(classifier.labels))
+
+    def serve_bytes(image_bytes):
+        with tf.control_dependencies([_recognised(image_bytes)]):
+            image_bytes = tf.identity(image_bytes)
+        spec = tf.TensorSpec((geometry.height, geometry.width, 3), tf.float32)
+        images = tf.map_fn(geometry.read, image_bytes, fn_output_signature=spec)
+        probabilities = network(images)[PROBABILITIES]
+        scores, places = tf.math.top_k(probabilities, shown)
+        return {
+            PROBABILITIES: probabilities,
+            "top_labels": tf.gather(labels, places),
+            "top_scores": scores,
+        }
+
+    return serve_bytes
+
+
+def _recognised(image_bytes: tf.Tensor) -> tf.Operation:
+    """Names the first image that begins like none of the formats that are read."""
+    known = [
+        tf.strings.substr(
+            tf.strings.join([image_bytes, "\0" * len(start)]), 0, len(start)
+        )
+        == start
+        for start in SIGNATURES
+    ]
+    ok = tf.reduce_any(tf.stack(known), axis=0)
+    first = tf.argmin(tf.cast(ok, tf.int32))
+    message = (
+        "image_bytes must be whole JPEG, PNG, GIF, BMP or WebP files; not so number"
+    )
+    return tf.debugging.Assert(tf.reduce_all(ok), [message, first])

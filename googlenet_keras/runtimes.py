@@ -1,0 +1,180 @@
+"""Exported files answer through their own runtimes; none needs TensorFlow but its own.
+
+Every runtime is a function of images, [batch, height, width, 3] float32 in 0..255, to
+probabilities, [batch, classes] float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.records import cores
+
+Runtime = Callable[[np.ndarray], np.ndarray]
+
+IMAGE, PROBABILITIES = "image", "probabilities"  # the input and output of every file
+TFLITE, ONNX, SAVED_MODEL = ".tflite", ".onnx", "saved_model.pb"
+
+
+def is_exported(path: Path) -> bool:
+    """Whether `path` has the name of a file, or folder, that export.py makes."""
+    return path.suffix in (TFLITE, ONNX) or (path / SAVED_MODEL).is_file()
+
+
+def open_runtime(path: Path, threads: int = 0) -> Runtime:
+    """The runtime of an exported file; threads: 0 for one on each core.
+
+    Raises UserError for a file that its runtime refuses.
+    """
+    if path.suffix == TFLITE:
+        kind: Callable[[Path, int], Runtime] = LiteRT
+    else:
+        kind = OnnxRuntime if path.suffix == ONNX else SavedModel
+    with _refusals(path):
+        return kind(path, threads or cores())
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Turns what a runtime raises within the block into a UserError."""
+    try:
+        yield
+    except Exception as error:  # each runtime raises what it likes
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} cannot be run: {reason}") from error
+
+
+class LiteRT:
+    """A .tflite file of static batch 1 in LiteRT, on the CPU with XNNPACK."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        # a damaged buffer must not reach the interpreter, which may crash on it
+        data = path.read_bytes()
+        _verify(data)
+        self._interpreter = Interpreter(model_content=data, num_threads=threads)
+        self._interpreter.allocate_tensors()
+        (self._input,) = self._interpreter.get_input_details()
+        (self._output,) = self._interpreter.get_output_details()
+
+    @property
+    def step(self) -> float:
+        """The distance between two probabilities that the file can tell apart."""
+        return self._output["quantization"][0]
+
+    def partitions(self) -> int:
+        """How many pieces of the graph XNNPACK computes; what is between, it cannot."""
+        operators = self._interpreter._get_ops_details()  # no public list of them
+        return sum(op["op_name"] == "DELEGATE" for op in operators)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities, image by image."""
+        return np.concatenate([self._answer(image[None]) for image in images])
+
+    def _answer(self, image: np.ndarray) -> np.ndarray:
+        self._interpreter.set_tensor(
+            self._input["index"], _quantised(image, self._input)
+        )
+        self._interpreter.invoke()
+        answer = self._interpreter.get_tensor(self._output["index"])
+        scale, zero = self._output["quantization"]
+        if scale:
+            answer = (answer.astype(np.float32) - zero) * np.float32(scale)
+        return answer.astype(np.float32)
+
+
+def _verify(data: bytes) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    if len(data) < 8 or data[4:8] != b"TFL3":
+        raise ValueError("it is no TFLite file.")
+    model = schema.Model.GetRootAsModel(data, 0)
+    if model.SubgraphsLength() < 1:
+        raise ValueError("it holds no graph.")
+
+
+def _quantised(image: np.ndarray, details: dict) -> np.ndarray:
+    scale, zero = details["quantization"]
+    if not scale:
+        return image.astype(details["dtype"])
+    limits = np.iinfo(details["dtype"])
+    steps = np.round(image / scale + zero)
+    return np.clip(steps, limits.min, limits.max).astype(details["dtype"])
+
+
+class OnnxRuntime:
+    """A .onnx file in ONNX Runtime on the CPU, whichever its layout."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._session = _onnx_session(path, threads)
+        self._channels_first = self._session.get_inputs()[0].shape[1] == 3
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of the whole batch at once."""
+        x = images.astype(np.float32)
+        if self._channels_first:
+            x = x.transpose(0, 3, 1, 2)
+        return self._session.run([PROBABILITIES], {IMAGE: x})[0]
+
+
+def onnx_texts(path: Path) -> Mapping[str, str]:
+    """What the metadata of a .onnx file says. Raises UserError for a damaged one."""
+    with _refusals(path):
+        return _onnx_session(path, threads=1).get_modelmeta().custom_metadata_map
+
+
+def _onnx_session(path: Path, threads: int):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors alone
+    return onnxruntime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
+
+
+class SavedModel:
+    """A SavedModel folder in TensorFlow, through its signature `serve`.
+
+    threads: can be set before TensorFlow's first operation only; later it is ignored.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import tensorflow as tf
+
+        limit_threads(threads)
+        self._model = tf.saved_model.load(str(path))
+        self._serve = self._model.signatures["serve"]
+        self._serve_bytes = self._model.signatures["serve_bytes"]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of the whole batch at once."""
+        import tensorflow as tf
+
+        image = tf.constant(images, tf.float32)
+        return self._serve(image=image)[PROBABILITIES].numpy()
+
+    def of_bytes(self, encoded: list[bytes]) -> np.ndarray:
+        """Probabilities of encoded photographs."""
+        import tensorflow as tf
+
+        answers = self._serve_bytes(image_bytes=tf.constant(encoded, tf.string))
+        return answers[PROBABILITIES].numpy()
+
+
+def limit_threads(threads: int) -> None:
+    """Has TensorFlow use so many threads, if it has not started yet."""
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # it has
+        return

@@ -1,0 +1,43 @@
+import os
+
+import pytest
+
+from googlenet_keras.architecture.variants import VARIANTS
+from googlenet_keras.errors import UserError
+from googlenet_keras.exporting.config import ExportConfig, finished_run
+from googlenet_keras.exporting.formats import FORMATS, chosen
+
+
+def test_the_newest_finished_run_is_exported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="there is no finished run in runs/"):
+        finished_run(None)
+    for name in ("old", "new", "unfinished"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    for age, name in enumerate(("new", "old")):
+        result = tmp_path / "runs" / name / "result.json"
+        result.write_text("{}")
+        os.utime(result, (1000 - age, 1000 - age))
+    assert finished_run(None).name == "new"
+
+
+def test_an_unfinished_run_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"only a finished run .* no result\.json"):
+        finished_run(tmp_path)
+
+
+def test_a_variant_says_what_it_cannot_be():
+    assert [f.name for f in chosen((), VARIANTS["bn"])] == list(FORMATS)
+    assert "int16x8" not in [f.name for f in chosen((), VARIANTS["paper"])]
+    with pytest.raises(UserError, match="paper cannot be exported as int16x8: its"):
+        chosen(("int16x8",), VARIANTS["paper"])
+    with pytest.raises(UserError, match="Did you mean 'float32'"):
+        ExportConfig(formats=("float23",))
+    assert [f.name for f in chosen(("int8", "int8"), VARIANTS["bn"])] == ["int8"]
+
+
+def test_calibration_needs_an_image():
+    with pytest.raises(UserError, match="at least 1; received 0"):
+        ExportConfig(calibration_images=0)

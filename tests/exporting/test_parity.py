@@ -1,0 +1,154 @@
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from making import classifier, write_photos
+
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.errors import UserError
+from googlenet_keras.exported import DESCRIPTION, LABELS
+from googlenet_keras.exporting import parity
+from googlenet_keras.exporting.deployable import deployable
+from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
+from googlenet_keras.exporting.metadata import card, with_metadata
+from googlenet_keras.exporting.to_saved_model import to_static
+from googlenet_keras.exporting.to_tflite import to_tflite
+
+FLOAT32 = FORMATS["float32"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return classifier("bn", classes=3)
+
+
+@pytest.fixture(scope="module")
+def reference(made, tmp_path_factory):
+    counts = dict.fromkeys(made.labels, 5)
+    root = tmp_path_factory.mktemp("data")
+    split = open_dataset(str(write_photos(root / "d", counts))).validation
+    images = np.concatenate(list(parity.batches(split, made.preprocessing)))
+    answers = made.probabilities(images)
+    return parity.Reference(split, answers.argmax(1), Measured(answers, {}, None))
+
+
+@pytest.fixture(scope="module")
+def artifact(made, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifact")
+    to_static(deployable(made), folder / "static")
+    data = to_tflite(folder / "static", "float32", np.empty(0), [])
+    path = folder / "float32.tflite"
+    path.write_bytes(with_metadata(data, made, card(made, "CC0-1.0")))
+    return path
+
+
+def compared(path, made, reference, kind=FLOAT32):
+    return parity.compared(path, kind, made, reference, path.with_suffix(".log"))
+
+
+def repacked(artifact, path, name, change):
+    """A copy whose packed file `name` is changed."""
+    with zipfile.ZipFile(artifact) as archive:
+        texts = {n: archive.read(n) for n in archive.namelist()}
+        start = min(info.header_offset for info in archive.infolist())
+    path.write_bytes(artifact.read_bytes()[:start])
+    with zipfile.ZipFile(path, "a") as archive:
+        for n, text in texts.items():
+            archive.writestr(n, change(text) if n == name else text)
+    return path
+
+
+def test_a_good_file_passes(artifact, made, reference):
+    row = compared(artifact, made, reference)
+    assert row["passed"], row["reason"]
+    assert row["images"] == 3
+    assert row["agreement"] == row["top1"] == 1.0
+    assert 0 < row["max_difference"] < 1e-4
+    assert row["xnnpack_partitions"] == 1
+    assert row["milliseconds"]["1"]["median"] > 0
+    assert 20 < row["peak_megabytes"] < 300  # TensorFlow alone would be more
+
+
+def test_a_truncated_file_is_caught(artifact, made, reference, tmp_path):
+    path = tmp_path / "float32.tflite"
+    path.write_bytes(artifact.read_bytes()[: artifact.stat().st_size // 2])
+    with pytest.raises(UserError, match="cannot be read"):
+        compared(path, made, reference)
+
+
+def test_damaged_weights_are_caught(artifact, made, reference, tmp_path):
+    data = bytearray(artifact.read_bytes())
+    kernel = np.asarray(made.network.get_layer("main").kernel)[:, 0]
+    start = data.index(np.float32(kernel[:8]).tobytes())
+    data[start : start + 32] = np.full(8, 5, np.float32).tobytes()
+    path = tmp_path / "float32.tflite"
+    path.write_bytes(data)
+    row = compared(path, made, reference)
+    assert not row["passed"]
+    assert "probabilities differ by up to" in row["reason"]
+
+
+def test_swapped_labels_are_caught(artifact, made, reference, tmp_path):
+    def swap(text):
+        first, second, *rest = text.splitlines()
+        return b"\n".join([second, first, *rest]) + b"\n"
+
+    path = repacked(artifact, tmp_path / "float32.tflite", LABELS, swap)
+    with pytest.raises(ArtifactError, match="labels are not the classifier's"):
+        compared(path, made, reference)
+
+
+def test_another_crop_is_caught(artifact, made, reference, tmp_path):
+    path = repacked(
+        artifact,
+        tmp_path / "float32.tflite",
+        DESCRIPTION,
+        lambda text: text.replace(b"0.875", b"0.5"),
+    )
+    with pytest.raises(ArtifactError, match="preprocessing is not the classifier's"):
+        compared(path, made, reference)
+
+
+def test_shifted_pixels_are_caught(made, reference, tmp_path):
+    shifted = classifier("bn", classes=3)
+    object.__setattr__(shifted.architecture, "pixel_mean", (120.0, 127.5, 127.5))
+    to_static(deployable(shifted), tmp_path / "static")
+    data = to_tflite(tmp_path / "static", "float32", np.empty(0), [])
+    path = tmp_path / "float32.tflite"
+    path.write_bytes(with_metadata(data, made, card(made, "CC0-1.0")))
+    row = compared(path, made, reference)
+    assert not row["passed"]
+    assert row["max_difference"] > 1e-3
+
+
+def test_a_file_that_is_none_is_caught(made, reference, tmp_path):
+    path = tmp_path / "int8.tflite"
+    path.write_bytes(b"no model")
+    with pytest.raises(ArtifactError, match="cannot be run: it is no TFLite file"):
+        measured(path, iter([np.zeros((1, 64, 64, 3))]), tmp_path / "log")
+
+
+@pytest.mark.parametrize(("kind", "figures", "reason"), [
+    ("float32", {"max_difference": 2e-4}, "differ by up to 0.0002, allowed 0.0001"),
+    ("float32", {"max_difference": float("nan")}, "differ by up to nan"),
+    ("onnx", {"agreement": 0.999}, "agrees on 0.9990 of the images, needed 1"),
+    ("float16", {"agreement": 0.99}, "agrees on 0.9900 of the images, needed 0.995"),
+    ("int8", {"top1": 0.894}, "top-1 drops by 0.0060, allowed 0.0050"),
+    ("int8", {"top1": 0.896}, None),
+    ("int8", {"top1": 0.87, "images": 100}, None),
+    ("int8", {"top1": 0.86, "images": 100}, "top-1 drops by 0.0400, allowed 0.0300"),
+])  # fmt: skip
+def test_the_limits(kind, figures, reason):
+    good = {"max_difference": 1e-5, "agreement": 1.0, "top1": 0.9, "images": 1000}
+    found = parity.failures(FORMATS[kind], good | figures, top1=0.9)
+    assert found == [] if reason is None else reason in found[0]
+
+
+def test_a_process_that_dies_is_named(tmp_path, monkeypatch, artifact, made):
+    path = tmp_path / "classifier"
+    shutil.copytree(artifact.parent / "static", path)
+    (path / "saved_model.pb").write_bytes(b"\x00" * 40)
+    with pytest.raises(ArtifactError, match="cannot be run"):
+        measured(path, iter([np.zeros((1, 64, 64, 3))]), tmp_path / "log")

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from making import classifier
+
+from googlenet_keras.exporting.deployable import deployable
+from googlenet_keras.exporting.inspection import inspected, operators
+from googlenet_keras.exporting.to_saved_model import to_static
+from googlenet_keras.exporting.to_tflite import to_tflite
+from googlenet_keras.runtimes import LiteRT
+
+NORMS = ["pool1_norm1", "conv2_norm2"]
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """Makes a format of a narrow network, and its own answers."""
+    folder = tmp_path_factory.mktemp("tflite")
+    networks = {}
+
+    def convert(variant, name):
+        if variant not in networks:
+            networks[variant] = deployable(classifier(variant))
+            to_static(networks[variant], folder / variant)
+        norms = NORMS if variant == "paper" else []
+        data = to_tflite(folder / variant, name, IMAGES, norms)
+        path = folder / f"{variant}_{name}.tflite"
+        path.write_bytes(data)
+        images = IMAGES.astype("float32")
+        answers = networks[variant].predict_on_batch(images)["probabilities"]
+        return path, answers
+
+    return convert
+
+
+@pytest.mark.parametrize(("variant", "name", "tolerance"), [
+    ("bn", "float32", 1e-5),
+    ("paper", "float32", 1e-5),
+    ("bn", "int8", 0.05),
+    ("paper", "int8", 0.05),
+])  # fmt: skip
+def test_the_file_answers_as_the_network(converted, variant, name, tolerance):
+    path, expected = converted(variant, name)
+    found = LiteRT(path, threads=1)(IMAGES.astype("float32"))
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    assert np.ptp(expected) > 4 * tolerance
+
+
+def test_every_file_is_one_partition_and_needs_nothing_special(converted):
+    for variant in ("bn", "paper"):
+        path, _ = converted(variant, "float32")
+        assert LiteRT(path, threads=1).partitions() == 1
+        found = inspected(path.read_bytes(), (), quantised=False)
+        assert found["gpu_refuses"] == []
+        assert "LOCAL_RESPONSE_NORMALIZATION" not in found["operators"]
+        assert found["operators"]["CONV_2D"] == 57 + 2 * (variant == "paper")
+
+
+def test_int8_is_int8_but_for_the_response_norms(converted):
+    path, _ = converted("bn", "int8")
+    found = inspected(path.read_bytes(), (), quantised=True)
+    assert found["not_quantised"] == []
+    assert found["npu_refuses"] == []
+    path, _ = converted("paper", "int8")
+    found = inspected(path.read_bytes(), NORMS, quantised=True)
+    assert len(found["not_quantised"]) == 2 * 6
+    assert all(any(n in name for n in NORMS) for name in found["not_quantised"])
+    assert found["operators"]["DEQUANTIZE"] == 2
+    assert {"SQRT", "RSQRT"} <= set(found["npu_refuses"])
+
+
+def test_int8_takes_and_gives_bytes(converted):
+    runtime = LiteRT(converted("paper", "int8")[0], threads=1)
+    assert runtime._input["dtype"] is np.uint8
+    assert runtime._input["quantization"] == (1.0, 0)
+    assert runtime._output["dtype"] is np.uint8
+    assert runtime.step == 1 / 256
+
+
+def test_a_full_int8_that_is_none_is_refused(converted):
+    data = converted("paper", "int8")[0].read_bytes()
+    with pytest.raises(ValueError, match=r"not full int8: .*SQRT"):
+        inspected(data, (), quantised=True)
+
+
+def test_operators_come_in_order(converted):
+    kinds = [o.kind for o in operators(converted("bn", "float32")[0].read_bytes())]
+    assert kinds[:4] == ["ADD", "PAD", "CONV_2D", "MAX_POOL_2D"]
+    assert kinds[-3:] == ["MEAN", "FULLY_CONNECTED", "SOFTMAX"]
