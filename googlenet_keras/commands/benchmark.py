@@ -22,8 +22,8 @@ class Benchmark:
         tyro.conf.Positional,
     ]
     """What to measure."""
-    run_folder: Path | None = None
-    """inference: the run, or folder of a saved classifier."""
+    model: Path | None = None
+    """inference: a run, a folder of a saved classifier, or an exported file."""
     dataset: str = "digits"
     """input-pipeline: digits, a folder of class folders or a TFDS name."""
     recipe: str = "modern"
@@ -99,10 +99,12 @@ class Benchmark:
     def _inference(self) -> dict[str, Any]:
         from googlenet_keras.timing.inference import inference
 
-        if self.run_folder is None:
-            raise UserError("benchmark inference needs --run-folder RUN.")
+        if self.model is None:
+            raise UserError(
+                "benchmark inference needs --model RUN or an exported file."
+            )
         return inference(
-            self.run_folder,
+            self.model,
             batch_size=self.batch_size,
             threads=self.threads,
             repeats=self.repeats,

@@ -47,9 +47,19 @@ def test_an_input_pipeline(tmp_path, cache):
 
 
 def test_inference(tmp_path, run_folder):
-    found = measured(tmp_path, "inference", "--run-folder", str(run_folder))
+    found = measured(tmp_path, "inference", "--model", str(run_folder))
     check_shape(found, "inference")
     assert found["options"]["image_size"] == [32, 32]
+
+
+def test_inference_of_an_exported_file(tmp_path, bundle):
+    found = measured(
+        tmp_path, "inference", "--model", str(bundle / "int8.tflite"),
+        "--batch-size", "2", "--threads", "1",
+    )  # fmt: skip
+    check_shape(found, "inference")
+    assert found["options"]["file"] == "int8.tflite"
+    assert found["share_of_roof"] is None
 
 
 def test_the_roof(tmp_path, capsys):
@@ -61,5 +71,5 @@ def test_the_roof(tmp_path, capsys):
 def test_bad_values(run_folder):
     with pytest.raises(UserError, match=r"repeats must be at least 1; received 0\."):
         main(["benchmark", "roof", "--repeats", "0"])
-    with pytest.raises(UserError, match="needs --run-folder"):
+    with pytest.raises(UserError, match="needs --model"):
         main(["benchmark", "inference"])

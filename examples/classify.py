@@ -1,0 +1,35 @@
+"""Classifies a photograph: python classify.py int8.tflite photo.jpg
+
+Needs ai-edge-litert, numpy and pillow; neither TensorFlow nor this project.
+"""
+
+import json
+import sys
+import zipfile
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
+
+model, photo = sys.argv[1:]
+with zipfile.ZipFile(model) as packed:
+    labels = packed.read("labels.txt").decode().splitlines()
+    geometry = json.loads(packed.read("classifier.json"))["preprocessing"]
+height, width = geometry["height"], geometry["width"]
+
+image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+scale = geometry["crop_fraction"] * min(image.height / height, image.width / width)
+crop = (round(width * scale), round(height * scale))
+left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
+box = (left, top, left + crop[0], top + crop[1])
+pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
+
+interpreter = Interpreter(model)
+interpreter.allocate_tensors()
+(wants,), (gives,) = interpreter.get_input_details(), interpreter.get_output_details()
+interpreter.set_tensor(wants["index"], pixels[None].astype(wants["dtype"]))  # 0..255
+interpreter.invoke()
+scores = interpreter.get_tensor(gives["index"])[0]
+scores = scores / (256 if scores.dtype == np.uint8 else 1)
+for number in np.argsort(-scores)[:5]:
+    print(f"{scores[number]:6.1%}  {labels[number]}")
