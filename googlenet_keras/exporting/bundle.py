@@ -24,6 +24,7 @@ from googlenet_keras.exporting.chart import chart
 from googlenet_keras.exporting.config import ExportConfig, finished_run
 from googlenet_keras.exporting.conversion import (
     CALIBRATION,
+    ROUNDED,
     ConversionError,
     Converter,
     Job,
@@ -33,6 +34,8 @@ from googlenet_keras.exporting.formats import Format, chosen
 from googlenet_keras.exporting.inspection import inspected
 from googlenet_keras.exporting.measuring import ArtifactError, measured
 from googlenet_keras.exporting.metadata import WITHOUT_MEDIAPIPE, has_writer
+from googlenet_keras.exporting.quantization_aware import fine_tuned
+from googlenet_keras.exporting.to_saved_model import to_static
 from googlenet_keras.runtimes import TFLITE
 
 REPORT, CHART, LOG, FAILED = "report.json", "formats.png", "export.log", ".failed"
@@ -55,6 +58,8 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
     with _new_folder(run / records.EXPORT) as (folder, work):
         if any(kind.calibrated for kind in formats):
             _write_calibration(work, config, classifier, dataset)
+        if config.qat_epochs and any(kind.name == "int8" for kind in formats):
+            _write_rounded(work, config, classifier, dataset)
         layout = config.onnx_layout == "nchw"
         job = Job(saved.resolve(), work, layout, config.licence)
         reference = _reference(saved, classifier, dataset, numbers, folder)
@@ -63,7 +68,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         with converter(job, folder / LOG) as make:
             for kind in formats:
                 rows[kind.name] = _row(kind, make, classifier, reference, folder)
-        report |= _circumstances(classifier)
+        report |= _circumstances(classifier) | {"qat_epochs": config.qat_epochs}
         (folder / LABELS).write_text("\n".join(classifier.labels) + "\n")
         records.write_json(folder / REPORT, report)
         chart(report, folder / CHART)
@@ -101,6 +106,14 @@ def _write_calibration(
         classes,
     )
     np.save(work / CALIBRATION, images)
+
+
+def _write_rounded(
+    work: Path, config: ExportConfig, classifier: Classifier, dataset: Dataset
+) -> None:
+    print(f"training for int8, {config.qat_epochs} epochs", flush=True)
+    network = fine_tuned(classifier, dataset, config.qat_epochs)
+    to_static(network, work / ROUNDED)
 
 
 def _reference(

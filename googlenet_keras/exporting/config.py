@@ -23,6 +23,8 @@ class ExportConfig:
     """Of saved_model float32 float16 dynamic int8 int16x8 onnx; none: all it can be."""
     calibration_images: int | None = None
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
+    qat_epochs: int = 0
+    """Epochs of fine-tuning with int8's rounding, if int8 loses too much; 0: none."""
     onnx_layout: Literal["nhwc", "nchw"] = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
     licence: str = "not stated"
@@ -38,11 +40,10 @@ class ExportConfig:
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown("a format", name, FORMATS)
-        if self.calibration_images is not None and self.calibration_images < 1:
-            raise UserError(
-                "calibration_images must be at least 1; "
-                f"received {self.calibration_images}."
-            )
+        for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"{name} must be at least {least}; received {value}.")
 
 
 def finished_run(folder: Path | None) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-CALIBRATION = "calibration.npy"
+CALIBRATION, ROUNDED = "calibration.npy", "rounded"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Job:
     """What every conversion of one export shares.
 
     classifier: a folder that one was saved to. work: a folder for what is made on the
-    way, with calibration.npy if a format needs it.
+    way, with calibration.npy if a format needs it, and with a SavedModel, "rounded", if
+    int8 was trained for.
     """
 
     classifier: Path
@@ -110,7 +111,7 @@ def _tflite(job: Job, name: str) -> bytes:
     from googlenet_keras.exporting.inspection import inspected
     from googlenet_keras.exporting.metadata import card, with_metadata
     from googlenet_keras.exporting.to_saved_model import to_static
-    from googlenet_keras.exporting.to_tflite import to_tflite
+    from googlenet_keras.exporting.to_tflite import rounded_to_int8, to_tflite
 
     classifier, network = _loaded(job.classifier)
     static = job.work / "static"
@@ -119,8 +120,11 @@ def _tflite(job: Job, name: str) -> bytes:
     images = job.work / CALIBRATION
     rows = classifier.architecture.rows
     norms = [row.name for row in rows if isinstance(row, ResponseNorm)]
-    data = to_tflite(
-        static, name, np.load(images) if images.exists() else np.empty(0), norms
-    )
+    rounded = job.work / ROUNDED
+    if name == "int8" and rounded.exists():
+        data = rounded_to_int8(rounded)
+    else:
+        calibration = np.load(images) if images.exists() else np.empty(0)
+        data = to_tflite(static, name, calibration, norms)
     inspected(data, norms, quantised=name == "int8")
     return with_metadata(data, classifier, card(classifier, job.licence))
