@@ -30,6 +30,8 @@ class Benchmark:
     """input-pipeline: the recipe whose crops are made."""
     crop_area: float | None = None
     """input-pipeline: smallest area of a crop (0..1); none: the recipe's."""
+    color_jitter: float | None = None
+    """input-pipeline: change of brightness and so on (0..1); none: the recipe's."""
     cache: Literal["none", "memory", "disk"] = "none"
     """input-pipeline: what is kept between epochs."""
     variant: str = "bn"
@@ -92,6 +94,7 @@ class Benchmark:
             image_size=self.image_size,
             recipe_name=self.recipe,
             crop_area=self.crop_area,
+            color_jitter=self.color_jitter,
             cache=self.cache,
             repeats=self.repeats,
         )

@@ -17,7 +17,9 @@ DIGITS_PART = 300  # digits kept for validation, and as many for the test
 DIGITS = {
     "image_size": (64,),
     "epochs": 12,
+    "weight_decay": 5e-4,
     "crop_area": 0.7,
+    "color_jitter": 0.0,
     "mirror": "off",
     "crop_fraction": 1.0,
 }

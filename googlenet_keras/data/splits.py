@@ -20,8 +20,10 @@ ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
 PHOTOS = {
     "image_size": (224,),
-    "epochs": 25,
+    "epochs": 35,
+    "weight_decay": 2e-3,
     "crop_area": 0.25,
+    "color_jitter": 0.2,
     "mirror": "on",
     "crop_fraction": 0.875,
 }

@@ -14,6 +14,7 @@ import tensorflow as tf
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.exporting.deployable import deployable
+from googlenet_keras.network.layers import LocalResponseNormalization
 from googlenet_keras.training import losses
 from googlenet_keras.training.fit import training_batches
 from googlenet_keras.training.recipes import MODERN
@@ -152,14 +153,15 @@ def _rounded_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
-    """The range that a layer's result is rounded to; None where it keeps its input's."""
+    """The range that a layer's result is rounded to; None if it keeps its input's."""
     if layer.name.startswith("inception") and layer.name.endswith(JOINED):
         return layer.name.removesuffix("_relu").split("_")[1] + "_range"
-    ends = (
+    kinds = (
         keras.layers.ReLU,
         keras.layers.Rescaling,
         keras.layers.GlobalAveragePooling2D,
+        LocalResponseNormalization,
     )
-    if isinstance(layer, ends) or layer.name == "main" or "norm" in layer.name:
+    if isinstance(layer, kinds) or layer.name == "main":
         return f"{layer.name}_range"
     return None

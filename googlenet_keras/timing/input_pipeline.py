@@ -18,6 +18,7 @@ def input_pipeline(
     image_size: tuple[int, ...],
     recipe_name: str,
     crop_area: float | None,
+    color_jitter: float | None,
     cache: str,
     repeats: int,
 ) -> dict[str, Any]:
@@ -26,9 +27,9 @@ def input_pipeline(
     config = replace(
         recipe(recipe_name), dataset=dataset, image_size=image_size, cache=cache
     )
-    if crop_area is not None:
-        config = replace(config, crop_area=crop_area)
-    config = config.resolved(data.defaults)
+    asked = {"crop_area": crop_area, "color_jitter": color_jitter}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    config = replace(config, **asked).resolved(data.defaults)
     epochs = repeats + 1
     batches = iter(
         fit.training_batches(replace(config, epochs=epochs), data, ("main",))
@@ -45,6 +46,7 @@ def input_pipeline(
         "image_size": list(config.image_size),
         "recipe": recipe_name,
         "crop_area": config.crop_area,
+        "color_jitter": config.color_jitter,
         "cache": cache,
     }
     return report("input-pipeline", options, timings, steps * config.batch_size)

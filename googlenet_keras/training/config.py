@@ -36,6 +36,7 @@ class Between:
 
 POSITIVE = Between(0, open_low=True)
 FRACTION = Between(0, 1)
+OTHERWISE = {"weight_decay": 5e-4, "color_jitter": 0.0}  # where data has no default
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class TrainConfig:
     """Where everything goes; none: runs/<dataset>-<variant>-<time>."""
 
     epochs: Annotated[int | None, Between(1)] = None
-    """Passes over the training images; none: 12 for digits, else 25."""
+    """Passes over the training images; none: 12 for digits, else 35."""
     batch_size: Annotated[int, Between(1)] = 32
     """Images per step."""
     learning_rate: Annotated[float | None, POSITIVE] = None
@@ -77,8 +78,8 @@ class TrainConfig:
     """SGD momentum (0..1)."""
     nesterov: bool = True
     """Nesterov's momentum."""
-    weight_decay: Annotated[float, Between(0)] = 5e-4
-    """L2 decay of kernels, added to the gradient."""
+    weight_decay: Annotated[float | None, Between(0)] = None
+    """L2 decay of kernels, added to the gradient; none: 5e-4 for digits, else 2e-3."""
     bias_learning_rate: Annotated[float, POSITIVE] = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Annotated[float, Between(0)] = 5.0
@@ -104,8 +105,8 @@ class TrainConfig:
     """Largest distortion of a training crop's aspect ratio."""
     mirror: Switch = "auto"
     """Mirror half of the training images; auto: not digits."""
-    color_jitter: Annotated[float, FRACTION] = 0.0
-    """Largest change of brightness, contrast and saturation (0..1)."""
+    color_jitter: Annotated[float | None, FRACTION] = None
+    """Change of brightness, contrast, saturation (0..1); none: 0 for digits, or 0.2."""
     rand_augment: Annotated[float, FRACTION] = 0.0
     """Strength of RandAugment's two operations on each image (0..1); 0: off."""
     random_erasing: Annotated[float, FRACTION] = 0.0
@@ -150,7 +151,7 @@ class TrainConfig:
         """Every option left to the data set takes its value from `defaults`."""
         open_values = (None, (), "auto")
         rate = 0.05 if self.architecture().batch_norm else 0.01
-        chosen = {"learning_rate": rate} | dict(defaults)
+        chosen = OTHERWISE | {"learning_rate": rate} | dict(defaults)
         filled = {k: v for k, v in chosen.items() if getattr(self, k) in open_values}
         return replace(self, **filled)
 

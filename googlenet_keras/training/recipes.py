@@ -42,6 +42,7 @@ CAFFE_QUICK = TrainConfig(
     label_smoothing=0.0,
     average_epochs=0.0,
     initialization="caffe",
+    color_jitter=0.0,
     crop_area=0.57,  # 224/256 of the shorter side of a 4:3 photograph
     crop_aspect=1.0,
     epochs=60,

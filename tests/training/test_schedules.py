@@ -40,7 +40,8 @@ def test_caffes_poly_rate():
 
 
 def test_the_schedule_travels_with_the_optimiser():
-    made = optimizer(TrainConfig(epochs=3, learning_rate=0.1), steps=10)
+    config = TrainConfig(epochs=3, learning_rate=0.1, weight_decay=5e-4)
+    made = optimizer(config, steps=10)
     copy = MomentumSGD.from_config(made.get_config())
     for step in (0, 5, 25):
         assert float(copy._learning_rate(step)) == float(made._learning_rate(step))
