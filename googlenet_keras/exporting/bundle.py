@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from googlenet_keras import records
 from googlenet_keras.architecture.rows import ResponseNorm
@@ -126,7 +127,7 @@ def _reference(
     split = dataset.validation
     print(f"running the network on {split.count} validation images", flush=True)
     labels = numbers[[int(label) for _, label, _ in split.in_order()]]
-    images = parity.batches(split, classifier.preprocessing)
+    images = parity.batches(split, classifier.preprocessing, "network: running")
     return parity.Reference(split, labels, measured(saved, images, folder / LOG))
 
 
@@ -137,14 +138,13 @@ def _row(
     reference: parity.Reference,
     folder: Path,
 ) -> dict[str, Any]:
-    """One format's row; prints a line when it begins and one when it is judged."""
-    print(f"{kind.name:<12}", end="", flush=True)
+    """One format's row; prints a line when it is judged."""
     began, path = time.perf_counter(), folder / kind.file
     row: dict[str, Any] = {"file": kind.file}
     try:
-        make.convert(kind.name, path)
+        with Console().status(f"{kind.name}: converting"):
+            make.convert(kind.name, path)
         row |= {"megabytes": _megabytes(path), **_contents(path, kind, classifier)}
-        print(f"{row['megabytes']:7.2f} MB, ", end="", flush=True)
         row |= parity.compared(path, kind, classifier, reference, folder / LOG)
     except (ConversionError, ArtifactError, ValueError) as error:
         row |= {"passed": False, "reason": str(error)}
@@ -152,7 +152,8 @@ def _row(
         row["file"] += FAILED
         path.rename(folder / row["file"])
     outcome = "passed" if row["passed"] else f"FAILED: {row['reason']}"
-    print(f"{outcome} ({time.perf_counter() - began:.0f} s)", flush=True)
+    seconds = time.perf_counter() - began
+    print(f"{kind.name:<12} {outcome} in {seconds:.0f} s", flush=True)
     return row
 
 

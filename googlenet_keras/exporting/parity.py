@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress
 from sklearn.metrics import f1_score
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.splits import Split
+from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.exported import described
 from googlenet_keras.exporting.formats import Format
 from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
@@ -31,12 +34,23 @@ class Reference:
     answers: Measured
 
 
-def batches(split: Split, preprocessing) -> Iterator[np.ndarray]:
-    """Preprocessed images of `split` in reading order."""
+def batches(
+    split: Split, preprocessing: Preprocessing, what: str
+) -> Iterator[np.ndarray]:
+    """Preprocessed images of `split` in reading order.
+
+    On a terminal a bar says how many have been taken; what: by whom.
+    """
     made = pipeline.for_evaluation(
         split, preprocessing, heads=("main",), batch_size=BATCH
     )
-    return (images.numpy() for images, _ in made)
+    console = Console()
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with bar:
+        task = bar.add_task(what, total=split.count)
+        for images, _ in made:
+            yield images.numpy()
+            bar.advance(task, len(images))
 
 
 def row(measurement: Measured, labels: np.ndarray) -> dict[str, Any]:
@@ -71,7 +85,7 @@ def compared(
         raise ArtifactError("its labels are not the classifier's, in their order")
     if preprocessing != classifier.preprocessing:
         raise ArtifactError("its preprocessing is not the classifier's")
-    images = batches(reference.split, preprocessing)
+    images = batches(reference.split, preprocessing, f"{kind.name}: running")
     encoded = _encoded(reference.split) if kind.takes_bytes else []
     found = measured(path, images, log, encoded)
     expected = reference.answers.probabilities

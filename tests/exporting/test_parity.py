@@ -29,7 +29,7 @@ def reference(made, tmp_path_factory):
     counts = dict.fromkeys(made.labels, 5)
     root = tmp_path_factory.mktemp("data")
     split = open_dataset(str(write_photos(root / "d", counts))).validation
-    images = np.concatenate(list(parity.batches(split, made.preprocessing)))
+    images = np.concatenate(list(parity.batches(split, made.preprocessing, "test")))
     answers = made.probabilities(images)
     return parity.Reference(split, answers.argmax(1), Measured(answers, {}, None))
 
