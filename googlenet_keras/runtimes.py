@@ -1,7 +1,7 @@
 """Exported files answer through their own runtimes; none needs TensorFlow but its own.
 
-Every runtime is a function of images, [batch, height, width, 3] float32 in 0..255, to
-probabilities, [batch, classes] float32.
+Every runtime is a function of images, [batch, height, width, 3] float32 or uint8 in
+0..255, to probabilities, [batch, classes] float32.
 """
 
 from __future__ import annotations
@@ -101,8 +101,10 @@ def _verify(data: bytes) -> None:
 
 def _quantised(image: np.ndarray, details: dict) -> np.ndarray:
     scale, zero = details["quantization"]
-    if not scale:
-        return image.astype(details["dtype"])
+    if not scale or (image.dtype == details["dtype"] and (scale, zero) == (1.0, 0)):
+        return image.astype(
+            details["dtype"], copy=False
+        )  # a camera's bytes as they are
     limits = np.iinfo(details["dtype"])
     steps = np.round(image / scale + zero)
     return np.clip(steps, limits.min, limits.max).astype(details["dtype"])
