@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -48,16 +47,24 @@ class Exported:
     def logits(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Logarithms of the probabilities, [batch, classes].
 
-        A probability of 0 counts as half the smallest that the file can tell.
+        A probability of 0 counts as half the smallest that the file can tell, spread
+        over the classes, so that they sum to little.
         """
-        least = getattr(self.runtime, "step", 0) / 2 or FLOAT_STEP
+        step = getattr(self.runtime, "step", 0) or FLOAT_STEP
+        least = step / 2 / len(self.labels)
         return {"main": np.log(np.maximum(self.probabilities(images), least))}
 
 
 def open_exported(path: Path, threads: int = 0) -> Exported:
     """Opens what export.py made. Raises UserError for anything else and for damage."""
     labels, preprocessing = described(path)
-    return Exported(open_runtime(path, threads), labels, preprocessing)
+    runtime = open_runtime(path, threads)
+    if runtime.classes != len(labels):
+        raise UserError(
+            f"{path} has {runtime.classes} outputs and {len(labels)} labels; export it "
+            "again."
+        )
+    return Exported(runtime, labels, preprocessing)
 
 
 def described(path: Path) -> tuple[tuple[str, ...], Preprocessing]:
@@ -68,10 +75,12 @@ def described(path: Path) -> tuple[tuple[str, ...], Preprocessing]:
     if not path.exists():
         raise UserError(f"no such exported file: {path}.")
     try:
-        texts = _texts(path)
-        preprocessing = json.loads(texts[DESCRIPTION])["preprocessing"]
-        return tuple(texts[LABELS].splitlines()), Preprocessing(**preprocessing)
-    except (KeyError, TypeError, OSError, ValueError, zipfile.BadZipFile) as error:
+        found = _texts(path)
+        preprocessing = json.loads(found[DESCRIPTION])["preprocessing"]
+        return tuple(found[LABELS].splitlines()), Preprocessing(**preprocessing)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive raises what it likes
         raise UserError(
             "an exported file has its labels and its preprocessing inside; in "
             f"{path} they cannot be read ({error}). Export it with export.py."
@@ -87,20 +96,42 @@ def open_classifier(path: Path, threads: int = 0) -> Classifier | Exported:
 
 def run_of(path: Path) -> Path:
     """The run that an exported file lies in, or else `path` itself."""
-    inside = is_exported(path) and path.parent.name == records.EXPORT
-    return path.parent.parent if inside else path
+    folder = path.resolve().parent
+    inside = is_exported(path) and folder.name == records.EXPORT
+    return folder.parent if inside else path
 
 
-def description(classifier: Classifier | Exported) -> dict[str, Any]:
-    """What travels in every exported file beside the labels."""
-    return {"preprocessing": classifier.preprocessing.to_json()}
+def texts(classifier: Classifier) -> dict[str, str]:
+    """What travels in every exported file, by name: its labels and its preprocessing.
+
+    Raises UserError for a label that does not fit on a line of a text file.
+    """
+    for label in classifier.labels:
+        if label.splitlines() != [label] or not _is_text(label):
+            raise UserError(
+                f"a label must be one line of UTF-8 text; received {label!r}. Rename "
+                "its class folder and train again."
+            )
+    preprocessing = classifier.preprocessing.to_json()
+    return {
+        LABELS: "\n".join(classifier.labels) + "\n",
+        DESCRIPTION: json.dumps({"preprocessing": preprocessing}),
+    }
+
+
+def _is_text(label: str) -> bool:
+    try:
+        label.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: no UTF-8 file name
+        return False
+    return True
 
 
 def _texts(path: Path) -> Mapping[str, str]:
+    names = (LABELS, DESCRIPTION)
     if path.suffix == ONNX:
         return onnx_texts(path)
     if path.suffix != TFLITE:
-        folder = path / EXTRA
-        return {name: (folder / name).read_text() for name in (LABELS, DESCRIPTION)}
+        return {name: (path / EXTRA / name).read_text("utf-8") for name in names}
     with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name).decode() for name in archive.namelist()}
+        return {name: archive.read(name).decode() for name in names}

@@ -25,7 +25,10 @@ PLOTS = "plots"
 EXPORT = "export"
 TENSORBOARD = "tensorboard"
 TOP_K = 5  # what "top5" counts in every file
-PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn")
+PACKAGES = (
+    *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
+    *("ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "mediapipe"),
+)
 
 
 class Stopwatch:

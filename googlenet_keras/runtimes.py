@@ -7,15 +7,24 @@ Every runtime is a function of images, [batch, height, width, 3] float32 or uint
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.records import cores
 
-Runtime = Callable[[np.ndarray], np.ndarray]
+
+class Runtime(Protocol):
+    """A function of images that knows how many classes it tells apart."""
+
+    classes: int
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities."""
+
 
 IMAGE, PROBABILITIES = "image", "probabilities"  # the input and output of every file
 TFLITE, ONNX, SAVED_MODEL = ".tflite", ".onnx", "saved_model.pb"
@@ -62,6 +71,11 @@ class LiteRT:
         self._interpreter.allocate_tensors()
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
+
+    @property
+    def classes(self) -> int:
+        """How many probabilities it gives."""
+        return int(self._output["shape"][-1])
 
     @property
     def step(self) -> float:
@@ -115,6 +129,7 @@ class OnnxRuntime:
 
     def __init__(self, path: Path, threads: int) -> None:
         self._session = _onnx_session(path, threads)
+        self.classes = self._session.get_outputs()[0].shape[-1]
         self._channels_first = self._session.get_inputs()[0].shape[1] == 3
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -154,6 +169,7 @@ class SavedModel:
         limit_threads(threads)
         self._model = tf.saved_model.load(str(path))
         self._serve = self._model.signatures["serve"]
+        self.classes = self._serve.structured_outputs[PROBABILITIES].shape[-1]
         self._serve_bytes = self._model.signatures["serve_bytes"]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -163,20 +179,31 @@ class SavedModel:
         image = tf.constant(images, tf.float32)
         return self._serve(image=image)[PROBABILITIES].numpy()
 
-    def of_bytes(self, encoded: list[bytes]) -> np.ndarray:
-        """Probabilities of encoded photographs."""
+    def of_bytes(self, encoded: list[bytes]) -> tuple[np.ndarray, list[str]]:
+        """Probabilities of encoded photographs, and the likeliest label of each."""
         import tensorflow as tf
 
         answers = self._serve_bytes(image_bytes=tf.constant(encoded, tf.string))
-        return answers[PROBABILITIES].numpy()
+        first = answers["top_labels"][:, 0].numpy()
+        return answers[PROBABILITIES].numpy(), [label.decode() for label in first]
+
+
+def processor_alone() -> None:
+    """Hides GPUs from TensorFlow, if it has not started yet.
+
+    What is compared with a phone's file must run on the CPU too: a GPU rounds float32
+    products to TF32, and its memory goes to the first process that asks.
+    """
+    import tensorflow as tf
+
+    with suppress(RuntimeError):  # it has
+        tf.config.set_visible_devices([], "GPU")
 
 
 def limit_threads(threads: int) -> None:
     """Has TensorFlow use so many threads, if it has not started yet."""
     import tensorflow as tf
 
-    try:
+    with suppress(RuntimeError):  # it has
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:  # it has
-        return

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,11 @@ import numpy as np
 from rich.console import Console
 
 from googlenet_keras import records
-from googlenet_keras.architecture.rows import ResponseNorm
-from googlenet_keras.classifier import DESCRIPTION, Classifier
+from googlenet_keras.classifier import DESCRIPTION, WEIGHTS, Classifier
 from googlenet_keras.data.sources import open_run_dataset
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.evaluation.evaluate import class_numbers
-from googlenet_keras.exported import LABELS
+from googlenet_keras.exported import LABELS, texts
 from googlenet_keras.exporting import calibration, parity
 from googlenet_keras.exporting.chart import chart
 from googlenet_keras.exporting.config import ExportConfig, finished_run
@@ -31,7 +31,7 @@ from googlenet_keras.exporting.conversion import (
     Job,
     converter,
 )
-from googlenet_keras.exporting.formats import Format, chosen
+from googlenet_keras.exporting.formats import Format, chosen, response_norms
 from googlenet_keras.exporting.inspection import inspected
 from googlenet_keras.exporting.measuring import ArtifactError, measured
 from googlenet_keras.exporting.metadata import WITHOUT_MEDIAPIPE, has_writer
@@ -51,6 +51,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
     run = finished_run(config.run_folder)
     saved = run if (run / DESCRIPTION).is_file() else run / records.CLASSIFIER
     classifier = Classifier.load(run)
+    texts(classifier)  # raises for labels that no file can hold, before any work
     formats = chosen(config.formats, classifier.architecture)
     dataset = open_run_dataset(
         run, config.dataset, data_dir=config.data_dir, download=config.download
@@ -60,17 +61,21 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         if any(kind.calibrated for kind in formats):
             _write_calibration(work, config, classifier, dataset)
         if config.qat_epochs and any(kind.name == "int8" for kind in formats):
-            _write_rounded(work, config, classifier, dataset)
+            print(f"training for int8, {config.qat_epochs} epochs", flush=True)
+            rounded = fine_tuned(classifier, dataset, numbers, config.qat_epochs)
+            to_static(rounded, work / ROUNDED)
         layout = config.onnx_layout == "nchw"
         job = Job(saved.resolve(), work, layout, config.licence)
         reference = _reference(saved, classifier, dataset, numbers, folder)
-        report = {"keras": parity.row(reference.answers, reference.labels)}
+        keras = parity.row(reference.answers, reference.labels)
+        report = {"keras": {"megabytes": _megabytes(saved / WEIGHTS), **keras}}
         report["formats"] = rows = {}
         with converter(job, folder / LOG) as make:
             for kind in formats:
                 rows[kind.name] = _row(kind, make, classifier, reference, folder)
-        report |= _circumstances(classifier) | {"qat_epochs": config.qat_epochs}
-        (folder / LABELS).write_text("\n".join(classifier.labels) + "\n")
+        _add_ratios(rows)
+        report |= _circumstances(config, classifier, dataset)
+        (folder / LABELS).write_text(texts(classifier)[LABELS], "utf-8")
         records.write_json(folder / REPORT, report)
         chart(report, folder / CHART)
     return run / records.EXPORT, report
@@ -92,6 +97,8 @@ def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
             path.rename(old)
         new.rename(path)
     finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
         for folder in (new, work, old):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,14 +116,6 @@ def _write_calibration(
     np.save(work / CALIBRATION, images)
 
 
-def _write_rounded(
-    work: Path, config: ExportConfig, classifier: Classifier, dataset: Dataset
-) -> None:
-    print(f"training for int8, {config.qat_epochs} epochs", flush=True)
-    network = fine_tuned(classifier, dataset, config.qat_epochs)
-    to_static(network, work / ROUNDED)
-
-
 def _reference(
     saved: Path,
     classifier: Classifier,
@@ -124,11 +123,12 @@ def _reference(
     numbers: np.ndarray,
     folder: Path,
 ) -> parity.Reference:
-    split = dataset.validation
+    split, geometry = dataset.validation, classifier.preprocessing
     print(f"running the network on {split.count} validation images", flush=True)
     labels = numbers[[int(label) for _, label, _ in split.in_order()]]
     images = parity.batches(split, classifier.preprocessing, "network: running")
-    return parity.Reference(split, labels, measured(saved, images, folder / LOG))
+    size = (geometry.height, geometry.width)
+    return parity.Reference(split, labels, measured(saved, size, images, folder / LOG))
 
 
 def _row(
@@ -166,13 +166,31 @@ def _contents(path: Path, kind: Format, classifier: Classifier) -> dict[str, Any
     """What is inside a TFLite file; nothing of the others."""
     if path.suffix != TFLITE:
         return {}
-    rows = classifier.architecture.rows
-    norms = [row.name for row in rows if isinstance(row, ResponseNorm)]
+    norms = response_norms(classifier.architecture)
     return inspected(path.read_bytes(), norms, quantised=kind.name == "int8")
 
 
-def _circumstances(classifier: Classifier) -> dict[str, Any]:
+def _add_ratios(rows: dict[str, Any]) -> None:
+    """Each row's size and time on one thread as parts of the float32 file's."""
+    base = rows.get("float32", {})
+    for row in rows.values() if "milliseconds" in base else ():
+        if "milliseconds" in row:
+            own, exact = (r["milliseconds"]["1"]["median"] for r in (row, base))
+            row["ratio_to_float32"] = {
+                "megabytes": round(row["megabytes"] / base["megabytes"], 4),
+                "milliseconds": round(own / exact, 4),
+            }
+
+
+def _circumstances(
+    config: ExportConfig, classifier: Classifier, dataset: Dataset
+) -> dict[str, Any]:
+    options = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(config).items()
+    }
     return {
+        "options": options | {"dataset": dataset.name},
         "missing": [] if has_writer() else [WITHOUT_MEDIAPIPE],
         "provenance": dict(classifier.provenance),
         "environment": records.environment(),

@@ -40,16 +40,16 @@ def calibration_images(
 
 def _spread(split: Split, count: int, classes: int) -> list:
     """References of up to `count` images, as many of each class as can be."""
-    quota = -(-count // classes)
+    quota = count // classes
     taken: Counter[int] = Counter()
     first, rest = [], []
     for _, label, reference in split.shuffled(seed=0, epoch=0):
         if taken[int(label)] < quota:
             taken[int(label)] += 1
             first.append(reference)
-        elif len(first) + len(rest) < count:
+        elif len(rest) < count:
             rest.append(reference)
-        if len(first) == count:
+        if len(first) == quota * classes and len(first) + len(rest) >= count:
             break
     return (first + rest)[:count]
 

@@ -43,14 +43,13 @@ def chart(report: Mapping[str, Any], path: Path) -> None:
 def print_report(report: Mapping[str, Any]) -> None:
     """A row for the network and each format; ms are of one thread, report.json has all.
 
-    The ratio is to the float32 file's.
+    The ratio is of ms to the float32 file's.
     """
     table = Table(
-        "format", "MB", "ms", "of float32", "peak MB", "top-1", "agreement", "gate"
+        "format", "MB", "ms", "ratio", "peak MB", "top-1", "agreement", "gate"
     )  # fmt: skip
-    base = report["formats"].get("float32", {}).get("milliseconds")
     for name, row in _rows(report).items():
-        table.add_row(name, *_cells(row, base))
+        table.add_row(name, *_cells(row))
     Console().print(table)
     for missing in report["missing"]:
         print(f"missing: {missing}")
@@ -60,12 +59,12 @@ def _rows(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {"keras": report["keras"], **report["formats"]}
 
 
-def _cells(row: Mapping[str, Any], base: Mapping[str, Any] | None) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> list[str]:
     gate = {None: "", True: "passed", False: "FAILED"}[row.get("passed")]
     if "milliseconds" not in row:
         return [_shown(row.get("megabytes"), ".2f"), *["-"] * 5, gate]
     time = row["milliseconds"]["1"]["median"]
-    ratio = time / base["1"]["median"] if base else None
+    ratio = row.get("ratio_to_float32", {}).get("milliseconds")
     return [
         _shown(row.get("megabytes"), ".2f"),
         f"{time:.1f}",

@@ -40,6 +40,8 @@ class ExportConfig:
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown("a format", name, FORMATS)
+        if self.qat_epochs and self.formats and "int8" not in self.formats:
+            raise UserError("qat_epochs trains for int8, which formats leaves out.")
         for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -79,7 +79,7 @@ def converter(job: Job, log: Path) -> Iterator[Converter]:
 
 def redirect(log: Path) -> None:
     """Sends this process's output and errors to `log`."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)
 
@@ -101,14 +101,15 @@ def _convert(job: Job, name: str, path: Path) -> None:
 def _loaded(folder: Path):
     from googlenet_keras.classifier import Classifier
     from googlenet_keras.exporting.deployable import deployable
+    from googlenet_keras.runtimes import processor_alone
 
+    processor_alone()
     classifier = Classifier.load(folder)
     return classifier, deployable(classifier)
 
 
 def _tflite(job: Job, name: str) -> bytes:
-    from googlenet_keras.architecture.rows import ResponseNorm
-    from googlenet_keras.exporting.inspection import inspected
+    from googlenet_keras.exporting.formats import response_norms
     from googlenet_keras.exporting.metadata import card, with_metadata
     from googlenet_keras.exporting.to_saved_model import to_static
     from googlenet_keras.exporting.to_tflite import rounded_to_int8, to_tflite
@@ -116,15 +117,14 @@ def _tflite(job: Job, name: str) -> bytes:
     classifier, network = _loaded(job.classifier)
     static = job.work / "static"
     if not static.exists():
-        to_static(network, static)
+        to_static(network, job.work / "unfinished")
+        (job.work / "unfinished").rename(static)
     images = job.work / CALIBRATION
-    rows = classifier.architecture.rows
-    norms = [row.name for row in rows if isinstance(row, ResponseNorm)]
+    norms = response_norms(classifier.architecture)
     rounded = job.work / ROUNDED
     if name == "int8" and rounded.exists():
         data = rounded_to_int8(rounded)
     else:
         calibration = np.load(images) if images.exists() else np.empty(0)
         data = to_tflite(static, name, calibration, norms)
-    inspected(data, norms, quantised=name == "int8")
     return with_metadata(data, classifier, card(classifier, job.licence))

@@ -49,9 +49,9 @@ FORMATS = {
 }  # fmt: skip
 
 
-def has_response_norm(arch: Architecture) -> bool:
-    """Whether the network normalises local responses."""
-    return any(isinstance(row, ResponseNorm) for row in arch.rows)
+def response_norms(arch: Architecture) -> list[str]:
+    """The names of the layers that normalise local responses."""
+    return [row.name for row in arch.rows if isinstance(row, ResponseNorm)]
 
 
 def chosen(names: tuple[str, ...], arch: Architecture) -> list[Format]:
@@ -60,7 +60,7 @@ def chosen(names: tuple[str, ...], arch: Architecture) -> list[Format]:
     Raises UserError for one that the network cannot have.
     """
     refused = {}
-    if has_response_norm(arch):
+    if response_norms(arch):
         refused["int16x8"] = (
             "its local response normalisation needs square roots, which TFLite does "
             "not have in int16"

@@ -35,11 +35,15 @@ CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 @dataclass(frozen=True)
 class Operator:
-    """One step of the graph: its kind, the tensors it makes, whether they are float."""
+    """One step of the graph: its kind, the tensors it makes and whether any is float.
+
+    wide: whether any is int16, which GPU delegates do not take.
+    """
 
     kind: str
     outputs: tuple[str, ...]
     floating: bool
+    wide: bool
 
 
 def operators(data: bytes) -> list[Operator]:
@@ -59,7 +63,8 @@ def operators(data: bytes) -> list[Operator]:
             kind = code.CustomCode().decode()
         names = tuple(tensor.Name().decode() for tensor in made)
         floating = any(t.Type() == schema.TensorType.FLOAT32 for t in made)
-        return Operator(kind, names, floating)
+        wide = any(t.Type() == schema.TensorType.INT16 for t in made)
+        return Operator(kind, names, floating, wide)
 
     return [operator(number) for number in range(graph.OperatorsLength())]
 
@@ -97,7 +102,9 @@ def inspected(data: bytes, norms: Iterable[str], quantised: bool) -> dict[str, A
     return {
         "operators": dict(Counter(kinds)),
         "not_quantised": [o.outputs[0] for o in floating],
-        "gpu_refuses": sorted(set(kinds) - GPU_TAKES),
+        "gpu_refuses": sorted(
+            {o.kind for o in found if o.wide} | set(kinds) - GPU_TAKES
+        ),
         "npu_refuses": sorted(npu),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -21,6 +21,7 @@ from googlenet_keras.runtimes import (
     is_exported,
     limit_threads,
     open_runtime,
+    processor_alone,
 )
 
 LEAST_RUNS, MOST_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
@@ -35,34 +36,38 @@ class Measured:
     """Answers [images, classes] and what they cost.
 
     milliseconds: by number of threads, {"median", "p90"} of one image. of_bytes: the
-    answers to encoded photographs, where there were any. partitions: of a TFLite file,
-    the pieces of the graph that XNNPACK computes.
+    answers to encoded photographs and their first labels, where there were any.
+    partitions: of a TFLite file, the pieces of the graph that XNNPACK computes.
     """
 
     probabilities: np.ndarray
     milliseconds: dict[str, dict[str, float]]
     peak_megabytes: float | None
-    of_bytes: np.ndarray | None = None
+    of_bytes: tuple[np.ndarray, list[str]] | None = None
     partitions: int | None = None
 
 
 def measured(
-    path: Path, batches: Iterable[np.ndarray], log: Path, encoded: Sequence[bytes] = ()
+    path: Path,
+    size: tuple[int, int],
+    batches: Iterable[np.ndarray],
+    log: Path,
+    encoded: Sequence[bytes] = (),
 ) -> Measured:
     """Runs the exported file, or the saved Classifier, at `path` over `batches`.
 
-    log: the file that takes what the runtimes print. encoded: photographs for a
-    SavedModel's serve_bytes. Raises ArtifactError.
+    size: height and width of its images; one of them is timed before `batches` is
+    asked for any, so that nothing else is busy. log: the file that takes what the
+    runtimes print. encoded: photographs for a SavedModel's serve_bytes. Raises
+    ArtifactError.
     """
-    batches = iter(batches)
-    first = next(batches)
     milliseconds = {}
     for threads in sorted({1, cores()}):
         with _worker(path, threads, log) as ask:
-            cost = ask(first[:1])
+            cost = ask(size)
             milliseconds[str(threads)] = cost["milliseconds"]
             if threads == cores():
-                answers = [ask(first), *(ask(batch) for batch in batches)]
+                answers = [ask(batch) for batch in batches]
                 of_bytes = ask(list(encoded)) if encoded else None
     return Measured(
         np.concatenate(answers),
@@ -81,9 +86,9 @@ def _worker(path: Path, threads: int, log: Path) -> Iterator[Any]:
     process.start()
     theirs.close()
 
-    def ask(images: np.ndarray) -> Any:
+    def ask(what: Any) -> Any:
         try:
-            ours.send(images)
+            ours.send(what)
             answer = ours.recv()
         except (EOFError, OSError) as error:
             process.join()
@@ -103,37 +108,39 @@ def _worker(path: Path, threads: int, log: Path) -> Iterator[Any]:
 
 
 def _work(connection: Connection, path: Path, threads: int, log: Path) -> None:
-    """Answers the first images with figures, all later ones with probabilities."""
+    """Answers a size with figures, images and encoded photographs with answers."""
     redirect(log)
     try:
-        image = connection.recv()
         runtime = _opened(path, threads)
-        connection.send(_cost(runtime, image))
         while True:
             asked = connection.recv()
-            run = runtime.of_bytes if isinstance(asked, list) else runtime
-            connection.send(run(asked))
+            if isinstance(asked, tuple):
+                connection.send(_cost(runtime, asked))
+            else:
+                run = runtime.of_bytes if isinstance(asked, list) else runtime
+                connection.send(run(asked))
     except EOFError:
         return
     except Exception as error:
         connection.send(ArtifactError(str(error)))
 
 
-def _cost(runtime: Runtime, image: np.ndarray) -> dict[str, Any]:
+def _cost(runtime: Runtime, size: tuple[int, int]) -> dict[str, Any]:
     return {
-        "milliseconds": _timed(runtime, image),
+        "milliseconds": _timed(runtime, size),
         "peak_megabytes": Stopwatch().figures()["peak_megabytes"],
         "partitions": runtime.partitions() if isinstance(runtime, LiteRT) else None,
     }
 
 
-def _opened(path: Path, threads: int) -> Runtime:
+def _opened(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     if is_exported(path):
         return open_runtime(path, threads)
     import tensorflow as tf
 
     from googlenet_keras.classifier import Classifier
 
+    processor_alone()
     limit_threads(threads)
     network = Classifier.load(path).network
     forward = tf.function(
@@ -142,9 +149,9 @@ def _opened(path: Path, threads: int) -> Runtime:
     return lambda images: forward(tf.constant(images, tf.float32)).numpy()
 
 
-def _timed(runtime: Runtime, image: np.ndarray) -> dict[str, float]:
-    """Milliseconds of one image, raw pixels as a camera gives them."""
-    image = np.round(image).astype(np.uint8)
+def _timed(runtime: Runtime, size: tuple[int, int]) -> dict[str, float]:
+    """Milliseconds of one image, bytes as a camera gives them."""
+    image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
     runtime(image)
     seconds: list[float] = []
     while len(seconds) < LEAST_RUNS or (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exported import DESCRIPTION, LABELS, description
+from googlenet_keras.exported import LABELS, texts
 
 WITHOUT_MEDIAPIPE = (
     "no TFLITE_METADATA, which MediaPipe Tasks and ML Kit need: "
@@ -55,12 +54,13 @@ def with_metadata(data: bytes, classifier: Classifier, shown: Card) -> bytes:
         data = _with_buffer(data, b"TFLITE_METADATA", _metadata(shown))
     file = io.BytesIO(data)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(LABELS, "\n".join(classifier.labels) + "\n")
-        archive.writestr(DESCRIPTION, json.dumps(description(classifier)))
+        for name, text in texts(classifier).items():
+            archive.writestr(name, text)
     return file.getvalue()
 
 
 def _metadata(shown: Card) -> bytes:
+    # mediapipe 1.2's own writer imports a module that its wheel does not have
     import flatbuffers
     from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 

@@ -76,9 +76,9 @@ def compared(
 ) -> dict[str, Any]:
     """The report's row of the file at `path`, with "passed" and, if not, "reason".
 
-    It is judged as its user will run it: in its own runtime, with the labels and the
-    preprocessing that it carries itself. Raises ArtifactError or UserError for one
-    that cannot be judged.
+    The labels and the preprocessing that it carries must be the classifier's, and its
+    answers in its own runtime near the network's. Raises ArtifactError or UserError for
+    one that cannot be judged.
     """
     labels, preprocessing = described(path)
     if labels != classifier.labels:
@@ -87,13 +87,14 @@ def compared(
         raise ArtifactError("its preprocessing is not the classifier's")
     images = batches(reference.split, preprocessing, f"{kind.name}: running")
     encoded = _encoded(reference.split) if kind.takes_bytes else []
-    found = measured(path, images, log, encoded)
+    size = (preprocessing.height, preprocessing.width)
+    found = measured(path, size, images, log, encoded)
     expected = reference.answers.probabilities
     figures = row(found, reference.labels)
     figures |= differences(found.probabilities, expected)
     reasons = failures(kind, figures, _top1(reference))
     if found.of_bytes is not None:
-        reasons += _bytes_failures(kind, found.of_bytes, expected)
+        reasons += _bytes_failures(kind, *found.of_bytes, expected, labels)
     return figures | {"passed": not reasons, "reason": "; ".join(reasons) or None}
 
 
@@ -102,11 +103,21 @@ def _encoded(split: Split) -> list[bytes]:
     return [split.load(reference).numpy() for _, _, reference in references]
 
 
-def _bytes_failures(kind: Format, found: np.ndarray, expected: np.ndarray) -> list[str]:
+def _bytes_failures(
+    kind: Format,
+    found: np.ndarray,
+    first_labels: list[str],
+    expected: np.ndarray,
+    labels: tuple[str, ...],
+) -> list[str]:
     apart = float(np.abs(found - expected[: len(found)]).max())
-    if apart <= kind.most_difference:
-        return []
-    return [f"serve_bytes differs by up to {apart:.2g}, allowed {kind.most_difference}"]
+    reasons = []
+    if not apart <= kind.most_difference:
+        allowed = kind.most_difference
+        reasons.append(f"serve_bytes differs by up to {apart:.2g}, allowed {allowed}")
+    if first_labels != [labels[i] for i in found.argmax(axis=1)]:
+        reasons.append("serve_bytes gives labels that are not its probabilities'")
+    return reasons
 
 
 def _top1(reference: Reference) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
@@ -82,19 +83,28 @@ class _RoundedDense(keras.layers.Dense):
         )
 
 
-def fine_tuned(classifier: Classifier, dataset: Dataset, epochs: int) -> keras.Model:
+def fine_tuned(
+    classifier: Classifier, dataset: Dataset, numbers: np.ndarray, epochs: int
+) -> keras.Model:
     """The deployable network of `classifier` with int8's rounding, trained with it.
 
     From `image` to {"probabilities"}; the converter takes every range from the graph.
+    numbers: the classifier's class number for each of the data set's. Crops and colours
+    are the data's defaults.
     """
     network = rounding(deployable(classifier))
     # with the pixels' scale in them, its weights are so small that a step breaks them
     network.get_layer(classifier.architecture.rows[0].name).trainable = False
     geometry = classifier.preprocessing
     config = replace(
-        MODERN, epochs=epochs, image_size=(geometry.height, geometry.width)
+        MODERN,
+        epochs=epochs,
+        image_size=(geometry.height, geometry.width),
+        batch_size=min(MODERN.batch_size, dataset.train.count),
     ).resolved(dataset.defaults)
-    batches = training_batches(config, dataset, heads=("main",))
+    batches = training_batches(config, dataset, heads=("main",)).map(
+        lambda images, labels: (images, {"main": tf.gather(numbers, labels["main"])})
+    )
     steps = dataset.train.count // config.batch_size
     logits = keras.Model(
         network.inputs, {"main": network.get_layer("main_range").output}

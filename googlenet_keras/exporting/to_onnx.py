@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exported import DESCRIPTION, LABELS, description
+from googlenet_keras.exported import texts
 from googlenet_keras.runtimes import IMAGE
 
 OPSET = 17  # 18 turns the global average pool into two operators; tf2onnx ends there
@@ -37,10 +36,6 @@ def to_onnx(
     )
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    texts = {
-        LABELS: "\n".join(classifier.labels) + "\n",
-        DESCRIPTION: json.dumps(description(classifier)),
-    }
-    onnx.helper.set_model_props(model, texts)
+    onnx.helper.set_model_props(model, texts(classifier))
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())

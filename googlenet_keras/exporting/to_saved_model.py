@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exported import DESCRIPTION, EXTRA, LABELS, description
+from googlenet_keras.exported import EXTRA, texts
 from googlenet_keras.records import TOP_K
 from googlenet_keras.runtimes import IMAGE, PROBABILITIES
 
@@ -30,8 +29,8 @@ def to_saved_model(network: keras.Model, classifier: Classifier, path: Path) -> 
     _save(network, path, signatures)
     extra = path / EXTRA
     extra.mkdir()
-    (extra / LABELS).write_text("\n".join(classifier.labels) + "\n")
-    (extra / DESCRIPTION).write_text(json.dumps(description(classifier)))
+    for name, text in texts(classifier).items():
+        (extra / name).write_text(text, "utf-8")
 
 
 def to_static(network: keras.Model, path: Path) -> None:

@@ -113,8 +113,8 @@ class TrainConfig:
     """Part of the training images in which a rectangle becomes noise (0..1)."""
     mixup: Annotated[float, Between(0)] = 0.0
     """Alpha of MixUp, which blends two images and their labels; 0: off."""
-    cutmix: Annotated[float, Between(0)] = 0.0
-    """Alpha of CutMix, which pastes a rectangle and its label's part; 0: off."""
+    cutmix: Annotated[float, FRACTION] = 0.0
+    """Alpha of CutMix (0..1), which pastes a rectangle and its label's part; 0: off."""
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
     crop_fraction: Annotated[float | None, Between(0.1, 1)] = None

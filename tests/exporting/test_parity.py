@@ -1,5 +1,7 @@
-import shutil
+import os
 import zipfile
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from making import classifier, write_photos
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.exported import DESCRIPTION, LABELS
-from googlenet_keras.exporting import parity
+from googlenet_keras.exporting import measuring, parity
 from googlenet_keras.exporting.deployable import deployable
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
@@ -112,8 +114,8 @@ def test_another_crop_is_caught(artifact, made, reference, tmp_path):
 
 
 def test_shifted_pixels_are_caught(made, reference, tmp_path):
-    shifted = classifier("bn", classes=3)
-    object.__setattr__(shifted.architecture, "pixel_mean", (120.0, 127.5, 127.5))
+    arch = replace(made.architecture, pixel_mean=(120.0, 127.5, 127.5))
+    shifted = replace(made, architecture=arch)
     to_static(deployable(shifted), tmp_path / "static")
     data = to_tflite(tmp_path / "static", "float32", np.empty(0), [])
     path = tmp_path / "float32.tflite"
@@ -127,7 +129,7 @@ def test_a_file_that_is_none_is_caught(made, reference, tmp_path):
     path = tmp_path / "int8.tflite"
     path.write_bytes(b"no model")
     with pytest.raises(ArtifactError, match="cannot be run: it is no TFLite file"):
-        measured(path, iter([np.zeros((1, 64, 64, 3))]), tmp_path / "log")
+        measured(path, (64, 64), [], tmp_path / "log")
 
 
 @pytest.mark.parametrize(("kind", "figures", "reason"), [
@@ -146,9 +148,23 @@ def test_the_limits(kind, figures, reason):
     assert found == [] if reason is None else reason in found[0]
 
 
-def test_a_process_that_dies_is_named(tmp_path, monkeypatch, artifact, made):
-    path = tmp_path / "classifier"
-    shutil.copytree(artifact.parent / "static", path)
-    (path / "saved_model.pb").write_bytes(b"\x00" * 40)
-    with pytest.raises(ArtifactError, match="cannot be run"):
-        measured(path, iter([np.zeros((1, 64, 64, 3))]), tmp_path / "log")
+def dies(connection, path, threads, log):
+    """Stands for a runtime that crashes."""
+    connection.recv()
+    os._exit(3)
+
+
+def test_a_process_that_dies_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "_work", dies)
+    with pytest.raises(ArtifactError, match="its runtime ended with status 3"):
+        measured(tmp_path / "x.tflite", (64, 64), [], tmp_path / "log")
+
+
+def test_serve_bytes_must_give_its_own_labels(made):
+    answers = np.eye(3, dtype="float32")
+    check = partial(parity._bytes_failures, FORMATS["saved_model"], answers)
+    right = list(made.labels)
+    assert check(right, answers, made.labels) == []
+    swapped = [right[1], right[0], right[2]]
+    assert "labels that are not" in check(swapped, answers, made.labels)[0]
+    assert "differs by up to" in check(right, answers + 0.1, made.labels)[0]

@@ -115,11 +115,12 @@ def test_both_travel_in_a_keras_file(tmp_path, images):
     assert loaded.get_layer("norm").epsilon == 0.1
 
 
-def test_the_portable_response_norm_is_the_same():
-    x = np.random.default_rng(0).normal(0, 90, (2, 3, 3, 9)).astype("float32")
+@pytest.mark.parametrize("channels", [1, 3, 9, 64, 192, 197])
+def test_the_portable_response_norm_is_the_same(channels):
+    x = np.random.default_rng(0).normal(0, 90, (2, 3, 3, channels)).astype("float32")
     expected = LocalResponseNormalization(size=5, alpha=0.01, k=2.0)(x)
     found = PortableResponseNormalization(size=5, alpha=0.01, k=2.0)(x)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert np.abs(expected / x).max() < 0.6  # it does normalise
+    assert np.abs(expected / x).max() < 0.7  # it does normalise
     with pytest.raises(ValueError, match=r"0\.75; received 0\.5"):
         PortableResponseNormalization(beta=0.5)
