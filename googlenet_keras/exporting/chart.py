@@ -67,7 +67,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     ratio = row.get("ratio_to_float32", {}).get("milliseconds")
     return [
         _shown(row.get("megabytes"), ".2f"),
-        f"{time:.1f}",
+        f"{time:.3g}",
         _shown(ratio, ".2f"),
         _shown(row["peak_megabytes"], ".0f"),
         f"{row['top1']:.4f}",
