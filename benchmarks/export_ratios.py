@@ -2,10 +2,10 @@
 
     python benchmarks/export_ratios.py bn.int8=RUN/export/int8.tflite ...
 
-Names are free. Every file is timed beside the first one named, on one thread; a round is
-the median of 15 images. Prints each file's milliseconds of CPU time and its ratio to the
-first file's: medians over the rounds, and quartiles. A folder with a classifier whose
-name ends in onnx_lrn is made into ONNX with the LRN operator.
+Names are free. Every file is timed beside the first one named, on one thread; a round
+is the median of 15 images. Prints each file's milliseconds of CPU time and its ratio to
+the first file's: medians over the rounds, and quartiles. A folder with a classifier
+whose name ends in onnx_lrn is made into ONNX with the LRN operator.
 """
 
 import argparse
