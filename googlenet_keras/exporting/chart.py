@@ -35,6 +35,7 @@ def chart(report: Mapping[str, Any], path: Path) -> None:
         axis.set_title(title)
         axis.margins(x=0.2)
     axes[0].invert_yaxis()
+    axes[1].set_xscale("log")  # int16x8 takes tens of times the others' time on a CPU
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
