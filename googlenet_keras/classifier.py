@@ -78,6 +78,11 @@ class Classifier:
         folder = Path(folder)
         if not (folder / DESCRIPTION).is_file():
             folder = records.open_run(folder) / records.CLASSIFIER
+        if not (folder / DESCRIPTION).is_file():
+            raise UserError(
+                f"a run keeps its best epoch in {records.CLASSIFIER}/, and {folder} "
+                f"has no {DESCRIPTION}; train again, or name a folder that has one."
+            )
         description = records.read_json(folder / DESCRIPTION)
         try:
             classifier = _unweighted(description)

@@ -87,10 +87,10 @@ def described(path: Path) -> tuple[tuple[str, ...], Preprocessing]:
         ) from error
 
 
-def open_classifier(path: Path, threads: int = 0) -> Classifier | Exported:
+def open_classifier(path: Path) -> Classifier | Exported:
     """A run's classifier, a saved one, or an exported file. Raises UserError."""
     if is_exported(path):
-        return open_exported(path, threads)
+        return open_exported(path)
     return Classifier.load(path)
 
 

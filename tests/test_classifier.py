@@ -117,3 +117,9 @@ def test_a_run_that_has_no_classifier_yet(run_folder, tmp_path):
     shutil.rmtree(copy / "classifier")
     with pytest.raises(UserError, match="classifier"):
         Classifier.load(copy)
+
+
+def test_a_run_without_a_classifier_says_so(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"has no classifier\.json; train again"):
+        Classifier.load(tmp_path)

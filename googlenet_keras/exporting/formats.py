@@ -20,7 +20,6 @@ class Format:
 
     name: str
     file: str
-    what: str
     calibrated: bool = False
     takes_bytes: bool = False
     most_difference: float | None = None
@@ -33,20 +32,15 @@ _QUANTISED = {"most_drop": 0.005}
 FORMATS = {
     f.name: f
     for f in (
-        Format("saved_model", "saved_model", "TensorFlow and TF Serving",
-               takes_bytes=True, **_EQUAL),
-        Format("float32", "float32.tflite", "exact", **_EQUAL),
-        Format("float16", "float16.tflite", "half the size, for GPUs",
-               least_agreement=0.995),
-        Format("dynamic", "dynamic.tflite", "int8 weights, float activations",
-               **_QUANTISED),
-        Format("int8", "int8.tflite", "uint8 in and out, for CPUs and NPUs",
-               calibrated=True, **_QUANTISED),
-        Format("int16x8", "int16x8.tflite", "int8 weights, int16 activations",
-               calibrated=True, **_QUANTISED),
-        Format("onnx", "model.onnx", "ONNX Runtime and what reads ONNX", **_EQUAL),
+        Format("saved_model", "saved_model", takes_bytes=True, **_EQUAL),
+        Format("float32", "float32.tflite", **_EQUAL),
+        Format("float16", "float16.tflite", least_agreement=0.995),
+        Format("dynamic", "dynamic.tflite", **_QUANTISED),
+        Format("int8", "int8.tflite", calibrated=True, **_QUANTISED),
+        Format("int16x8", "int16x8.tflite", calibrated=True, **_QUANTISED),
+        Format("onnx", "model.onnx", **_EQUAL),
     )
-}  # fmt: skip
+}
 
 
 def response_norms(arch: Architecture) -> list[str]:
