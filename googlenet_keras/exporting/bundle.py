@@ -88,6 +88,7 @@ def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
         path.with_name(f"{path.name}.{os.getpid()}.{kind}.tmp")
         for kind in ("new", "work", "old")
     )
+    _sweep(path)
     try:
         with records.disk_errors(path):
             new.mkdir()
@@ -101,6 +102,22 @@ def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
             old.rename(path)
         for folder in (new, work, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Puts right what exports that were killed have left beside `path`.
+
+    Where the system does not tell which processes live, nothing is touched.
+    """
+    processes = Path("/proc")
+    for left in path.parent.glob(f"{path.name}.*.tmp"):
+        _, process, kind, _ = left.name.split(".")
+        if not (processes / "self").exists() or (processes / process).exists():
+            continue
+        if kind == "old" and not path.exists():
+            left.rename(path)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_calibration(

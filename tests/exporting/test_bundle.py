@@ -12,6 +12,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.predict import predict
 from googlenet_keras.exported import open_classifier
+from googlenet_keras.exporting import bundle as bundle_module
 from googlenet_keras.exporting.formats import FORMATS
 
 
@@ -153,6 +154,27 @@ def test_the_classifiers_folder_gets_the_bundle_alone(partly_failed):
     assert sorted(path.name for path in partly_failed.parent.iterdir()) == [
         "classifier.json", "export", "weights.safetensors",
     ]  # fmt: skip
+
+
+def test_an_export_that_fails_or_is_killed_keeps_the_old_bundle(tmp_path):
+    path = tmp_path / "export"
+    for kind in ("new", "work", "old"):
+        (tmp_path / f"export.999999999.{kind}.tmp").mkdir()
+    (tmp_path / "export.999999999.old.tmp" / "int8.tflite").write_text("old")
+
+    def interrupted():
+        with bundle_module._new_folder(path) as made:
+            assert [folder.is_dir() for folder in made] == [True, True]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [p.name for p in tmp_path.iterdir()] == ["export"]
+    assert (path / "int8.tflite").read_text() == "old"
+    with bundle_module._new_folder(path) as (new, _):
+        (new / "int8.tflite").write_text("new")
+    assert [p.name for p in tmp_path.iterdir()] == ["export"]
+    assert (path / "int8.tflite").read_text() == "new"
 
 
 def test_nothing_is_left_of_an_export_that_cannot_be(run_folder):
