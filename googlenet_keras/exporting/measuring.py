@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.conversion import redirect
 from googlenet_keras.records import Stopwatch, cores
 from googlenet_keras.runtimes import (
@@ -27,7 +28,7 @@ from googlenet_keras.runtimes import (
 LEAST_RUNS, MOST_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
 
 
-class ArtifactError(Exception):
+class ArtifactError(UserError):
     """A file that its runtime cannot open or run, or that ends the process."""
 
 
