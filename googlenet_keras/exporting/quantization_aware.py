@@ -13,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.pipeline import steps_per_epoch
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.exporting.deployable import deployable
-from googlenet_keras.network.layers import LocalResponseNormalization
+from googlenet_keras.network.assign import assign, named_weights
+from googlenet_keras.network.response_norm import LocalResponseNormalization
 from googlenet_keras.training import losses
 from googlenet_keras.training.fit import training_batches
 from googlenet_keras.training.recipes import MODERN
@@ -105,7 +107,7 @@ def fine_tuned(
     batches = training_batches(config, dataset, heads=("main",)).map(
         lambda images, labels: (images, {"main": tf.gather(numbers, labels["main"])})
     )
-    steps = dataset.train.count // config.batch_size
+    steps = steps_per_epoch(dataset.train, config.batch_size)
     logits = keras.Model(
         network.inputs, {"main": network.get_layer("main_range").output}
     )
@@ -130,21 +132,18 @@ def rounding(network: keras.Model) -> keras.Model:
     def rounded_after(layer, *inputs, **options):
         if layer.name == "pixels":  # raw pixels are whole numbers up to 255
             (image,) = inputs
-            inputs = (tf_pixels(image),)
+            inputs = (raw_pixels(image),)
         result = layer(*inputs, **options)
         name = _range_name(layer)
         if name is None:
             return result
         return ranges.setdefault(name, FakeQuantize(name=name))(result)
 
-    tf_pixels = _RawPixels(name="raw_pixels")
+    raw_pixels = _RawPixels(name="raw_pixels")
     copy = keras.models.clone_model(
         network, clone_function=_rounded_layer, call_function=rounded_after
     )
-    for weight in network.weights:
-        layer, name = weight.path.split("/")[-2:]
-        target = copy.get_layer(layer)
-        next(w for w in target.weights if w.name == name).assign(weight)
+    assign(copy, named_weights(copy) | named_weights(network))  # ranges stay empty
     return copy
 
 

@@ -21,6 +21,8 @@ from googlenet_keras.errors import unknown
 from googlenet_keras.network.layers import (
     FusedBatchNormalization,
     JointConvolutions,
+)
+from googlenet_keras.network.response_norm import (
     LocalResponseNormalization,
     PortableResponseNormalization,
 )

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from googlenet_keras.network.layers import (
     FusedBatchNormalization,
+)
+from googlenet_keras.network.response_norm import (
     LocalResponseNormalization,
     PortableResponseNormalization,
 )
