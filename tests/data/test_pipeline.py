@@ -57,16 +57,22 @@ def test_an_epoch_leaves_out_less_than_a_batch(digits):
     assert [len(x) for x, _ in batches(digits.validation, batch_size=80)] == [80] * 3
 
 
-def test_labels_come_under_every_heads_key(digits):
+def first_batch(split, batch_size, heads, **options):
+    """The first batch of the first epoch."""
     made = pipeline.for_training(
-        digits.test,
+        split,
         random_crops(),
-        batch_size=4,
+        batch_size=batch_size,
         epochs=1,
         seed=0,
-        heads=("main", "aux1", "aux2"),
+        heads=heads,
+        **options,
     )
-    images, labels = next(iter(made))
+    return next(iter(made))
+
+
+def test_labels_come_under_every_heads_key(digits):
+    images, labels = first_batch(digits.test, 4, ("main", "aux1", "aux2"))
     assert images.shape == (4, 32, 32, 3)
     assert images.dtype == tf.float32
     assert list(labels) == ["main", "aux1", "aux2"]
@@ -100,32 +106,22 @@ def test_balanced_weights_make_classes_count_alike():
 
 
 def test_weights_come_with_their_images(digits):
-    made = pipeline.for_training(
-        digits.test,
-        random_crops(),
-        batch_size=16,
-        epochs=1,
-        seed=0,
-        heads=("main", "aux1"),
-        class_weights=[i / 10 for i in range(10)],
+    tenths = [i / 10 for i in range(10)]
+    _, labels, weights = first_batch(
+        digits.test, 16, ("main", "aux1"), class_weights=tenths
     )
-    _, labels, weights = next(iter(made))
     for head in ("main", "aux1"):
         np.testing.assert_allclose(weights[head], labels[head] / 10, rtol=1e-6)
 
 
 def test_a_mixed_image_weighs_as_its_parts(digits):
-    made = pipeline.for_training(
+    _, labels, weights = first_batch(
         digits.test,
-        random_crops(),
-        batch_size=16,
-        epochs=1,
-        seed=0,
-        heads=("main",),
+        16,
+        ("main",),
         regularization=Regularization(cutmix=1.0, classes=10),
         class_weights=[i / 10 for i in range(10)],
     )
-    _, labels, weights = next(iter(made))
     parts = labels["main"].numpy()
     assert 0 < np.median(parts.max(axis=1)) < 1
     np.testing.assert_allclose(weights["main"], parts @ (np.arange(10) / 10), rtol=1e-5)
