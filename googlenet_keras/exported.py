@@ -102,7 +102,7 @@ def run_of(path: Path) -> Path:
 
 
 def texts(classifier: Classifier) -> dict[str, str]:
-    """What travels in every exported file, by name: its labels and its preprocessing.
+    """What travels in every exported file, by name: its labels; how it is made and fed.
 
     Raises UserError for a label that does not fit on a line of a text file.
     """
@@ -115,7 +115,12 @@ def texts(classifier: Classifier) -> dict[str, str]:
     preprocessing = classifier.preprocessing.to_json()
     return {
         LABELS: "\n".join(classifier.labels) + "\n",
-        DESCRIPTION: json.dumps({"preprocessing": preprocessing}),
+        DESCRIPTION: json.dumps(
+            {
+                "architecture": classifier.architecture.to_json(),
+                "preprocessing": preprocessing,
+            }
+        ),
     }
 
 

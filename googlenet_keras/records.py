@@ -27,7 +27,7 @@ TENSORBOARD = "tensorboard"
 TOP_K = 5  # what "top5" counts in every file
 PACKAGES = (
     *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
-    *("ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "mediapipe"),
+    *("ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "mediapipe", "keras-tuner"),
 )
 
 

@@ -30,6 +30,7 @@ def call(*arguments, **options):
         ["-m", "googlenet_keras", "describe"],
         ["-m", "googlenet_keras", "evaluate", "--help"],
         ["-m", "googlenet_keras", "predict", "--help"],
+        ["-m", "tuning.search", "--help"],
     ],
 )
 def test_help_and_describe_do_without_tensorflow(command):

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from googlenet_keras.errors import UserError
 
 
 @dataclass(frozen=True)
-class Conv:
-    """A square convolution, then normalisation where the variant has it, then ReLU."""
+class _Counted:
+    """Something whose numbers are counts. Raises UserError for one that is none."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int" and (type(value) is not int or value < 1):
+                raise UserError(
+                    f"{field.name} of {self.name} must be a whole number from 1; "
+                    f"received {value!r}."
+                )
+
+
+@dataclass(frozen=True)
+class Conv(_Counted):
+    """A square convolution, then normalisation where the variant has it, then ReLU."""
+
     filters: int
     kernel: int
     stride: int = 1
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(_Counted):
     """The largest value of each square window."""
 
-    name: str
     window: int
     stride: int
 
@@ -32,10 +48,9 @@ class ResponseNorm:
 
 
 @dataclass(frozen=True)
-class Inception:
+class Inception(_Counted):
     """One module; the fields are Table 1's columns, each a number of filters."""
 
-    name: str
     conv1x1: int
     reduce3x3: int
     conv3x3: int
@@ -72,14 +87,13 @@ class Inception:
 
 
 @dataclass(frozen=True)
-class AuxiliaryHead:
+class AuxiliaryHead(_Counted):
     """A classifier on the output of module `after`, used in training only.
 
     Average pooling, a 1x1 convolution of `filters`, a dense layer of `units`, dropout
     and the logits (section 5 of the paper).
     """
 
-    name: str
     after: str
     filters: int
     units: int

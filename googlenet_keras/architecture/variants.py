@@ -61,13 +61,14 @@ class Architecture:
 
         Raises UserError for a name that is no layer and for a count below 1.
         """
+        known = self.widths()
         for name, filters in widths.items():
-            if name not in self.widths():
-                raise unknown("a width's layer", name, self.widths())
+            if name not in known:
+                raise unknown("a width's layer", name, known)
             if filters < 1:
                 raise UserError(f"the width of {name} must be at least 1; "
                                 f"received {filters}.")  # fmt: skip
-        merged = self.widths() | dict(widths)
+        merged = known | dict(widths)
         return replace(
             self,
             rows=tuple(_row_with_widths(row, merged) for row in self.rows),
@@ -105,7 +106,15 @@ class Architecture:
         for field, known in _CHOICES.items():
             if getattr(self, field) not in known:
                 raise unknown(field, str(getattr(self, field)), known)
-        return self.with_widths(self.widths())
+        for field in ("dropout", "auxiliary_dropout"):
+            if not 0 <= getattr(self, field) < 1:
+                raise UserError(f"{field} must be at least 0 and below 1; "
+                                f"received {getattr(self, field)}.")  # fmt: skip
+        modules = [row.name for row in self.rows if isinstance(row, Inception)]
+        for head in self.heads:
+            if head.after not in modules:
+                raise unknown(f"the place of {head.name}", str(head.after), modules)
+        return self
 
 
 _CHOICES = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from googlenet_keras import records
 from googlenet_keras.architecture.description import describe
-from googlenet_keras.architecture.variants import architecture
+from googlenet_keras.architecture.variants import Architecture, architecture
 
 BARE = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 columns
 
@@ -18,6 +20,8 @@ class Describe:
 
     variant: str = "bn"
     """Network: bn, paper, torchvision or slim."""
+    architecture: Path | None = None
+    """A file with the network in place of --variant, as tuning.search writes it."""
     image_size: tuple[int, ...] = (224,)
     """Input size in pixels, one number or height and width, from 32."""
     classes: int = 1000
@@ -29,8 +33,13 @@ class Describe:
 
     def run(self) -> None:
         """Prints it. Raises UserError for an unknown variant or a size out of range."""
+        chosen = (
+            Architecture.from_json(records.read_json(self.architecture))
+            if self.architecture
+            else architecture(self.variant)
+        )
         found = describe(
-            architecture(self.variant).widened(self.width),
+            chosen.widened(self.width),
             classes=self.classes,
             image_size=self.image_size,
         )

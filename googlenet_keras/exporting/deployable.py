@@ -31,14 +31,23 @@ def deployable(classifier: Classifier, portable: bool = True) -> keras.Model:
         for name, value in named_weights(classifier.network).items()
         if not name.startswith(heads)
     }
+    size = (geometry.height, geometry.width)
+    network = untrained(arch, len(classifier.labels), size, portable)
+    assign(network, folded(arch, weights))
+    return network
+
+
+def untrained(
+    arch: Architecture, classes: int, image_size: tuple[int, ...], portable: bool = True
+) -> keras.Model:
+    """The same with its first weights: as large and as fast as a trained one."""
     network = build(
         replace(arch, batch_norm=False, pixel_scale=1.0),
-        classes=len(classifier.labels),
-        image_size=(geometry.height, geometry.width),
+        classes=classes,
+        image_size=image_size,
         auxiliary=False,
         portable=portable,
     )
-    assign(network, folded(arch, weights))
     (image,) = network.inputs
     softmax = keras.layers.Softmax(name=PROBABILITIES, dtype="float32")
     return keras.Model(image, {PROBABILITIES: softmax(network.output["main"])})

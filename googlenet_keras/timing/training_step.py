@@ -44,7 +44,7 @@ def training_step(
         network = fit.compiled(config, classes, steps=1000)
         truth = dict.fromkeys(network.output, labels)
         timings = measure(lambda: network.train_on_batch(images, truth), repeats)
-    arch = config.architecture()
+    arch = config.to_architecture()
     macs = arithmetic.macs(arch, classes=classes, image_size=size, auxiliary=True)
     work = PASSES * 2 * macs * batch_size / 1e9
     rate = work / timings.per(1)["cpu_seconds"]["median"]

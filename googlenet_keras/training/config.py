@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.architecture.variants import Architecture, architecture
 from googlenet_keras.errors import UserError
@@ -57,6 +58,8 @@ class TrainConfig:
     """Where the other defaults come from: modern, paper, caffe_quick, smoke."""
     variant: str = "bn"
     """Network: bn, paper, torchvision or slim."""
+    architecture: Path | None = None
+    """A file with the network in place of --variant, as tuning.search writes it."""
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: tuple[int, ...] = ()
@@ -131,12 +134,15 @@ class TrainConfig:
         hints = typing.get_type_hints(type(self), include_extras=True)
         for field in dataclasses.fields(self):
             _check(field.name, getattr(self, field.name), hints[field.name])
-        architecture(self.variant)
+        self.to_architecture()
         if self.image_size:
             sides(self.image_size)
 
-    def architecture(self) -> Architecture:
-        """The network these options ask for."""
+    def to_architecture(self) -> Architecture:
+        """The network these options ask for. Raises UserError."""
+        if self.architecture:
+            data = records.read_json(self.architecture)
+            return Architecture.from_json(data).widened(self.width)
         return architecture(self.variant).widened(self.width)
 
     def loss_weights(self) -> dict[str, float]:
@@ -150,7 +156,7 @@ class TrainConfig:
     def resolved(self, defaults: typing.Mapping[str, Any]) -> TrainConfig:
         """Every option left to the data set takes its value from `defaults`."""
         open_values = (None, (), "auto")
-        rate = 0.05 if self.architecture().batch_norm else 0.01
+        rate = 0.05 if self.to_architecture().batch_norm else 0.01
         chosen = OTHERWISE | {"learning_rate": rate} | dict(defaults)
         filled = {k: v for k, v in chosen.items() if getattr(self, k) in open_values}
         return replace(self, **filled)
@@ -159,6 +165,24 @@ class TrainConfig:
         """Plain values by option name."""
         data = dataclasses.asdict(self)
         return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+
+    @classmethod
+    def from_json(cls, data: typing.Mapping[str, Any]) -> typing.Self:
+        """Reads what `to_json` gave; names that are no options are left out.
+
+        Raises UserError for a value that no option can have.
+        """
+        hints = typing.get_type_hints(cls)
+        try:
+            return cls(**{n: _read(v, hints[n]) for n, v in data.items() if n in hints})
+        except TypeError as error:
+            raise UserError(f"these are no options of a run: {error}.") from error
+
+
+def _read(value: Any, hint: Any) -> Any:
+    if isinstance(value, str) and Path in typing.get_args(hint):
+        return Path(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check(name: str, value: Any, hint: Any) -> None:

@@ -99,6 +99,8 @@ def _resolved(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         config.resolved(dataset.defaults),
         dataset=str(data.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
+        variant=config.to_architecture().name,
+        architecture=config.architecture.resolve() if config.architecture else None,
         run_folder=folder,
         precision=policy,
         xla="on" if device.choose_xla(config.xla) else "off",
@@ -112,7 +114,8 @@ def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
 
 
 def _write_settings(folder: Path, config: TrainConfig, reason: str) -> None:
-    records.write_json(folder / records.CONFIG, config.to_json())
+    widths = config.to_architecture().widths()
+    records.write_json(folder / records.CONFIG, config.to_json() | {"widths": widths})
     environment = records.environment() | {
         "devices": device.names(),
         "precision": config.precision,
@@ -138,7 +141,7 @@ def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
 def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
     """The network of `config`, its losses and optimiser; steps: in one epoch."""
     network = build(
-        config.architecture(),
+        config.to_architecture(),
         classes=classes,
         image_size=config.image_size,
         initialization=config.initialization,
@@ -149,7 +152,7 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
     network.compile(
         optimizer=schedules.optimizer(config, steps),
         loss=loss,
-        loss_weights=config.loss_weights(),
+        loss_weights={h: w for h, w in config.loss_weights().items() if h in loss},
         metrics=losses.head_metrics(network.output, classes),
         jit_compile=config.xla == "on",
     )
@@ -161,7 +164,7 @@ def _classifier(
 ) -> Classifier:
     return Classifier(
         network,
-        config.architecture(),
+        config.to_architecture(),
         Preprocessing(*sides(config.image_size), config.crop_fraction),
         dataset.class_names,
         {

@@ -22,14 +22,19 @@ def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
 
     Raises UserError for a value out of range; exits with 2 for a flag that is unknown.
     """
+    return tyro.cli(
+        TrainConfig,
+        args=arguments,
+        default=chosen_recipe(arguments),
+        prog="train.py",
+        description="Trains GoogLeNet and leaves a run folder behind.",
+    )
+
+
+def chosen_recipe(arguments: Sequence[str] | None) -> TrainConfig:
+    """The recipe that `arguments`, or sys.argv, name. Raises UserError."""
     quiet = Annotated[_RecipeFlag, tyro.conf.arg(help="")]
     chosen, _ = tyro.cli(
         quiet, args=arguments, return_unknown_args=True, add_help=False
     )
-    return tyro.cli(
-        TrainConfig,
-        args=arguments,
-        default=recipe(chosen.recipe),
-        prog="train.py",
-        description="Trains GoogLeNet and leaves a run folder behind.",
-    )
+    return recipe(chosen.recipe)

@@ -54,7 +54,7 @@ def test_every_data_set_resolves_every_open_option():
         resolved = TrainConfig().resolved(defaults)
         open_options = [f.name for f in fields(resolved)
                         if getattr(resolved, f.name) in (None, ())]  # fmt: skip
-        assert open_options == ["data_dir", "run_folder"]
+        assert open_options == ["data_dir", "architecture", "run_folder"]
 
 
 def test_every_option_is_written_down():

@@ -1,0 +1,73 @@
+import pytest
+from tuning_parts import budget, model, space
+
+from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.errors import UserError
+from tuning.budget import Costs
+from tuning.probing import convert
+from tuning.space import Space
+
+
+def values(searched, seed):
+    hps = searched.hyperparameters().space
+    return {hp.name: hp.random_sample(99 * seed + n) for n, hp in enumerate(hps)}
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+@pytest.mark.parametrize(
+    "limits",
+    [{"macs": 100e6}, {"megabytes": 1.0}, {"macs": 60e6, "parameters": 9e5},
+     {"milliseconds": 0.5}],
+)  # fmt: skip
+def test_candidates_fill_the_budget_and_keep_it(level, limits):
+    allowed = budget(**limits)
+    searched = Space(allowed.uniform(BATCH_NORM), level)
+    for seed in range(3):
+        fitted = allowed.fitted(values(searched, seed), searched)
+        found = allowed.costs.all_of(searched.to_architecture(fitted))
+        assert all(found[name] <= limit for name, limit in limits.items())
+        assert any(found[name] > 0.9 * limit for name, limit in limits.items())
+        assert allowed.fitted(fitted, searched) == fitted
+
+
+def test_proportions_are_kept():
+    allowed = budget(macs=100e6)
+    searched = Space(allowed.uniform(BATCH_NORM), "coarse")
+    wide_end = {"stem": 0.5, "inception_3": 0.5, "inception_4": 1.0, "inception_5": 2.0}
+    fitted = allowed.fitted(wide_end, searched)
+    assert fitted["stem"] < fitted["inception_4"] < fitted["inception_5"]
+
+
+def test_the_uniform_network_is_the_widest_that_fits():
+    allowed = budget(macs=100e6)
+    widths = [BATCH_NORM.widened(percent / 200) for percent in range(40, 200)]
+    sizes = [allowed.costs.of(arch, "macs") for arch in widths]
+    largest = max(size for size in sizes if size <= 100e6)
+    assert allowed.costs.of(allowed.uniform(BATCH_NORM), "macs") == largest
+    assert budget(macs=1e12).uniform(BATCH_NORM) is BATCH_NORM
+
+
+def test_without_limits_candidates_stay_as_they_are():
+    searched = space("coarse")
+    proposed = values(searched, 1)
+    assert budget().fitted(proposed, searched) == proposed
+
+
+def test_an_impossible_budget_says_what_the_smallest_network_needs():
+    smallest = BATCH_NORM.widened(1e-9)
+    macs = arithmetic.macs(smallest, classes=10, image_size=96)
+    with pytest.raises(UserError, match="8 filters everywhere") as error:
+        budget(macs=1000, megabytes=100).uniform(BATCH_NORM)
+    assert f"--max-macs 1,000, where the smallest needs {macs:,}" in str(error.value)
+    assert "megabytes" not in str(error.value)
+    budget(macs=macs).uniform(BATCH_NORM)
+
+
+@pytest.mark.parametrize("width", [0.125, 0.5])
+def test_megabytes_are_those_of_the_file(width, tmp_path):
+    arch = BATCH_NORM.widened(width)
+    file = convert(arch, 10, (32,), tmp_path / "network")
+    costs = Costs(10, (32,), model())
+    exact = file.stat().st_size / 1e6
+    assert costs.of(arch, "megabytes") == pytest.approx(exact + 0.008, abs=0.004)

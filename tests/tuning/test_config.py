@@ -1,0 +1,61 @@
+import pytest
+
+from googlenet_keras import records
+from googlenet_keras.errors import UserError
+from tuning.config import SearchConfig, read_search_flags
+
+
+def test_limits_are_read_with_their_suffixes():
+    config = read_search_flags(["--max-macs", "1.5G", "--max-parameters", "200k"])
+    assert config.limits() == {"macs": 1.5e9, "parameters": 2e5}
+    more = read_search_flags(["--max-megabytes", "4", "--max-milliseconds", "0.5"])
+    assert more.limits() == {"megabytes": 4, "milliseconds": 0.5}
+
+
+@pytest.mark.parametrize("text", ["3x", "-3M", "0", "M", "1e6", "nan"])
+def test_a_limit_that_is_no_number_is_an_error(text):
+    with pytest.raises(UserError, match="max_macs is a number above 0"):
+        SearchConfig(max_macs=text)
+
+
+def test_an_unknown_tuner_is_named(capsys):
+    with pytest.raises(SystemExit) as stop:
+        read_search_flags(["--tuner", "grid"])
+    assert stop.value.code == 2
+    assert "grid" in capsys.readouterr().err
+
+
+def test_a_training_has_the_searchs_options():
+    config = SearchConfig(batch_size=16, max_macs="3M")
+    training = config.training(epochs=3)
+    assert (training.batch_size, training.epochs) == (16, 3)
+    assert not hasattr(training, "max_macs")
+
+
+@pytest.fixture
+def begun(tmp_path):
+    config = SearchConfig(epochs=2, max_macs="3M", baselines=(), image_size=(32,))
+    records.write_json(tmp_path / records.CONFIG, config.to_json())
+    return tmp_path
+
+
+def test_a_resumed_search_has_its_options(begun):
+    config = read_search_flags(["--resume", "--run-folder", str(begun)])
+    assert (config.epochs, config.max_macs, config.image_size) == (2, "3M", (32,))
+    assert config.resume
+    more = ["--workers", "2", "--retrain", "--epochs", "2"]
+    assert read_search_flags(["--resume", "--run-folder", str(begun), *more]).retrain
+
+
+def test_a_resumed_search_refuses_other_options(begun):
+    with pytest.raises(UserError, match="--epochs was 2 and is 5, --max-macs was '3M'"):
+        read_search_flags(
+            ["--resume", "--run-folder", str(begun), "--epochs=5", "--max-macs=4M"]
+        )
+
+
+def test_resuming_needs_the_folder_of_a_search(tmp_path):
+    with pytest.raises(UserError, match="needs its --run-folder"):
+        read_search_flags(["--resume"])
+    with pytest.raises(UserError, match=r"has no config.json. Leave --resume out"):
+        read_search_flags(["--resume", "--run-folder", str(tmp_path)])

@@ -1,0 +1,137 @@
+import json
+
+import pytest
+from keras_tuner import errors
+from tuning_parts import budget
+
+from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from tuning.config import SearchConfig
+from tuning.ledger import Ledger
+from tuning.oracle import Tuner, oracle
+from tuning.search import report
+from tuning.space import Space
+
+FIGURES = {"epochs": 2, "seconds": 1.0, "cpu_seconds": 1.0}
+
+
+class Killed(BaseException):
+    """What is no Exception, as a signal is none: nothing may catch it."""
+
+
+class Search:
+    """keras-tuner's own search, with trainings that cost nothing."""
+
+    def __init__(self, folder, outcomes, tuner="random", **options):
+        self.config = SearchConfig(tuner=tuner, epochs=4, run_folder=folder, **options)
+        self.budget = budget(macs=30e6, size=64)
+        self.space = Space(self.budget.uniform(BATCH_NORM), "coarse")
+        self.ledger = Ledger(folder, self.budget.costs, self.config.trials)
+        self.outcomes, self.ran = outcomes, []
+
+    def run(self):
+        made = oracle(
+            self.config, self.space, self.budget,
+            lambda trial: report(trial, self.space, self.ledger),
+        )  # fmt: skip
+        Tuner(made, self.config.run_folder, self._train).search()
+
+    def _train(self, trial, values):
+        self.ran.append((trial, values))
+        outcome = self.outcomes(len(self.ran), values)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        heads = ("main", "aux1", "aux2")
+        return FIGURES | {f"val_{head}_top1": outcome for head in heads}
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_every_trial_is_within_the_budget_and_written_down(tuner, tmp_path):
+    search = Search(tmp_path, lambda n, _: n / 100, tuner, trials=12)
+    search.run()
+    assert len(search.ledger.rows) == len(search.ran) == 12
+    assert all(27e6 < row["macs"] <= 30e6 for row in search.ledger.rows)
+    written = [json.loads(x) for x in (tmp_path / "trials.jsonl").open()]
+    for row, kept in zip(written, search.ledger.rows, strict=True):
+        assert Architecture.from_json(row["architecture"]) == Architecture.from_json(
+            kept["architecture"]
+        )
+        assert row["macs"] == kept["macs"]
+    assert written[0]["top1"] == {"main": 0.01, "aux1": 0.01, "aux2": 0.01}
+    assert search.ledger.best()[0]["trial"] == written[-1]["trial"]
+
+
+def test_hyperband_promotes_the_better_half_to_all_epochs(tmp_path):
+    search = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=12)
+    search.run()
+    epochs = [values["tuner/epochs"] for _, values in search.ran]
+    assert epochs[:7] == [1, 1, 1, 1, 2, 2, 4]
+    promoted = search.ran[4][1]
+    assert promoted["stem"] == search.ran[3][1]["stem"]  # the best of the first four
+
+
+def test_with_few_trials_hyperband_halves_less_and_still_ends_a_training(tmp_path):
+    search = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=5)
+    search.run()
+    assert 4 in [values["tuner/epochs"] for _, values in search.ran]
+
+
+def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
+    def outcomes(number, _):
+        if number == 1:
+            return 0.5
+        if number == 2:
+            return float("nan")
+        return errors.FailedTrialError("the loss must stay finite")
+
+    search = Search(tmp_path, outcomes, trials=8)
+    search.run()
+    assert [row["status"] for row in search.ledger.rows] == ["completed"] + 7 * [
+        "failed"
+    ]
+    assert search.ledger.rows[2]["reason"] == "the loss must stay finite"
+    assert search.ledger.rows[1]["reason"] == "no figures"
+    assert [row["trial"] for row in search.ledger.best()] == ["0"]
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_a_search_that_is_killed_goes_on_and_repeats_nothing(tuner, tmp_path):
+    first = Search(tmp_path, lambda n, _: Killed() if n == 4 else 0.1, tuner, trials=8)
+    with pytest.raises(Killed):
+        first.run()
+    assert len(first.ledger.rows) == 3
+    second = Search(tmp_path, lambda n, _: 0.2, tuner, trials=8)
+    second.run()
+    assert second.ran[0] == first.ran[3]
+    assert len(second.ran) == 5
+    rows = second.ledger.rows
+    assert [row["trial"] for row in rows] == [str(n) for n in range(8)]
+
+
+def test_a_kill_between_a_trials_end_and_its_last_writing_loses_nothing(tmp_path):
+    search = Search(tmp_path, lambda n, _: 0.1, trials=3)
+    search.run()
+    state = tmp_path / "tuner" / "oracle.json"
+    data = json.loads(state.read_text())
+    data["ongoing_trials"] = {"tuner0": "2"}  # as it is before the trial is let go
+    state.write_text(json.dumps(data))
+    lines = (tmp_path / "trials.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "trials.jsonl").write_text("".join(lines[:2]) + lines[2][:40])
+    again = Search(tmp_path, lambda n, _: 0.3, trials=3)
+    again.run()
+    assert again.ran == []
+    assert [row["top1"]["main"] for row in again.ledger.rows] == [0.1] * 3
+
+
+def test_a_trial_that_the_list_does_not_know_yet_is_made_again(tmp_path):
+    search = Search(tmp_path, lambda n, _: 0.1, trials=3)
+    search.run()
+    state = tmp_path / "tuner" / "oracle.json"
+    data = json.loads(state.read_text())
+    data["start_order"] = data["start_order"][:2]
+    state.write_text(json.dumps(data))
+    (tmp_path / "trials.jsonl").write_text(
+        "".join((tmp_path / "trials.jsonl").open().readlines()[:2])
+    )
+    again = Search(tmp_path, lambda n, _: 0.3, trials=3)
+    again.run()
+    assert [row["top1"]["main"] for row in again.ledger.rows] == [0.1, 0.1, 0.3]

@@ -1,0 +1,80 @@
+import random
+
+import pytest
+from tuning_parts import space
+
+from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.errors import UserError
+from tuning.space import DIFFERENCE
+
+
+def drawn(hyperparameters, seed):
+    return {
+        hp.name: hp.random_sample(seed * 100 + number)
+        for number, hp in enumerate(hyperparameters.space)
+    }
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fine_values_become_a_network_and_the_same_values_again(seed):
+    searched = space("fine", ("dropout", "heads"))
+    values = drawn(searched.hyperparameters(), seed)
+    arch = Architecture.from_json(searched.to_architecture(values).to_json())
+    assert searched.to_values(arch) == pytest.approx(values)
+    assert arch.widths()["inception_4c_5x5"] == values["inception_4c_5x5"]
+    assert all(width % 8 == 0 for width in arch.widths().values())
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_becomes_values_and_the_same_network_again(level, seed):
+    searched = space(level, ("dropout", "variant", "heads"))
+    arch = searched.to_architecture(drawn(searched.hyperparameters(), seed))
+    assert searched.to_architecture(searched.to_values(arch)) == arch
+
+
+def test_a_factor_of_one_is_the_uniform_network_but_for_the_words():
+    searched = space("coarse")
+    arch = searched.to_architecture(dict.fromkeys(searched.ladders, 1.0))
+    assert arch.widths() == BATCH_NORM.widened(0.5).widths()
+    assert arch.differences == (*BATCH_NORM.differences, DIFFERENCE)
+
+
+def test_each_stage_has_a_factor_and_each_convolution_a_width():
+    assert list(space("coarse").ladders) == [
+        *("stem", "inception_3", "inception_4", "inception_5")
+    ]
+    assert len(space("fine").ladders) == 57
+    assert space("fine").ladders["inception_5b_1x1"] == tuple(range(48, 385, 8))
+    assert space("fine", width=0.01).ladders["conv1_7x7_s2"] == (8, 16)
+
+
+def test_heads_left_out_are_not_in_the_network():
+    searched = space("coarse", ("heads",))
+    values = dict.fromkeys(searched.ladders, 1.0)
+    arch = searched.to_architecture(values | {"heads": "aux2"})
+    assert [head.name for head in arch.heads] == ["aux2"]
+    assert not searched.to_architecture(values | {"heads": "none"}).heads
+
+
+def test_a_variant_brings_its_own_rows():
+    searched = space("coarse", ("variant",))
+    values = dict.fromkeys(searched.ladders, 1.0)
+    arch = searched.to_architecture(values | {"variant": "torchvision"})
+    assert (arch.name, arch.wide_kernel) == ("torchvision", 3)
+
+
+def test_a_network_outside_the_space_is_an_error():
+    with pytest.raises(UserError, match="widths of stem are not in the space"):
+        space("coarse").to_values(BATCH_NORM.widened(3))
+
+
+def test_scaling_stays_on_the_ladder():
+    searched = space("fine")
+    values = searched.to_values(BATCH_NORM.widened(0.5))
+    ladders = searched.ladders
+    for factor in (0, 0.3, 0.77, 5, random.Random(0).random()):
+        scaled = searched.scaled(values, factor)
+        assert all(value in ladders[name] for name, value in scaled.items())
+    assert searched.scaled(values, 0)["conv2_3x3"] == ladders["conv2_3x3"][0]
+    assert searched.scaled(values, 9)["conv2_3x3"] == ladders["conv2_3x3"][-1]

@@ -1,0 +1,1 @@
+"""Filter widths for a budget: python -m tuning.search."""

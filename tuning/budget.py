@@ -1,0 +1,118 @@
+"""What a network costs, and candidates brought to the size that a budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.errors import UserError
+from tuning.latency import LatencyModel
+from tuning.space import Space, Values
+
+FILE_BYTES, CHANNEL_BYTES = 40_000, 26  # of int8.tflite, beside a byte for each weight
+HALVINGS = 16  # of the range in which a factor on all widths is sought
+COSTS = ("macs", "parameters", "megabytes", "milliseconds")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What networks for some data cost, without building them.
+
+    latency: milliseconds of int8.tflite on one thread of this machine.
+    """
+
+    classes: int
+    image_size: tuple[int, ...]
+    latency: LatencyModel
+
+    def of(self, arch: Architecture, name: str) -> float:
+        """macs, parameters, megabytes or milliseconds; the heads are not counted."""
+        if name == "milliseconds":
+            return round(self.latency.milliseconds(arch), 4)
+        found = arithmetic.layers(arch, self.classes, self.image_size, auxiliary=False)
+        if name == "megabytes":
+            return round(_int8_bytes(found) / 1e6, 4)
+        return sum(getattr(layer, name) for layer in found)
+
+    def all_of(self, arch: Architecture) -> dict[str, float]:
+        """Each of them by name."""
+        return {name: self.of(arch, name) for name in COSTS}
+
+
+def _int8_bytes(found: list[arithmetic.Layer]) -> int:
+    """Of int8.tflite: a byte for each weight; bias, scale and zero for each channel."""
+    weights = sum(layer.weights for layer in found)
+    return weights + FILE_BYTES + CHANNEL_BYTES * sum(x.outputs for x in found)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The largest value of each figure that is limited."""
+
+    limits: Mapping[str, float]
+    costs: Costs
+
+    def holds(self, arch: Architecture) -> bool:
+        """Whether `arch` keeps every limit."""
+        return all(self.costs.of(arch, n) <= most for n, most in self.limits.items())
+
+    def uniform(self, arch: Architecture) -> Architecture:
+        """`arch` with all its widths narrowed alike until it keeps every limit.
+
+        Without limits, `arch` itself. Raises UserError where even 8 filters everywhere
+        are too many, and says what they need.
+        """
+        if self.holds(arch):
+            return arch
+        smallest = arch.widened(1e-9)
+        if not self.holds(smallest):
+            raise UserError(self._impossible(smallest))
+        return arch.widened(_largest(lambda x: self.holds(arch.widened(x)), 1e-9, 1.0))
+
+    def fitted(self, values: Values, space: Space) -> dict[str, Any]:
+        """`values` with their proportions and the budget's size, narrower or wider.
+
+        No width can then be a step higher; fitting again changes nothing. Without
+        limits they stay as they are.
+        """
+
+        def holds(values: Values | None) -> bool:
+            return values is not None and self.holds(space.to_architecture(values))
+
+        def full(values: Values) -> bool:
+            return not any(holds(space.raised(values, name)) for name in space.ladders)
+
+        if not self.limits or (holds(values) and full(values)):
+            return dict(values)
+        factor = _largest(lambda x: holds(space.scaled(values, x)), 0.0, 8.0)
+        best = space.scaled(values, factor)
+        while not full(best):
+            for name in space.ladders:
+                higher = space.raised(best, name)
+                best = higher if higher and holds(higher) else best
+        return best
+
+    def _impossible(self, smallest: Architecture) -> str:
+        found = self.costs.all_of(smallest)
+        missed = ", ".join(
+            f"--max-{name} {limit:,.10g}, where the smallest needs {found[name]:,.10g}"
+            for name, limit in self.limits.items()
+            if found[name] > limit
+        )
+        return (
+            "the budget must have room for a network with 8 filters everywhere; "
+            f"received {missed}. Raise it, or lower --image-size."
+        )
+
+
+def _largest(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """The largest number between `low`, which holds, and `high` that holds as well."""
+    if holds(high):
+        return high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

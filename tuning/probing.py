@@ -1,0 +1,125 @@
+"""int8.tflite of networks that nobody trained, made and timed on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from rich.progress import track
+
+from googlenet_keras import records
+from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.data.checks import cache_folder
+from googlenet_keras.exporting.conversion import redirect
+from googlenet_keras.runtimes import LiteRT
+from tuning import latency
+from tuning.latency import LatencyModel
+
+FITTED, HELD_OUT = 20, 10  # networks that the model learns from, and is checked on
+ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the same noise
+
+
+def latency_model(
+    base: Architecture, classes: int, image_size: tuple[int, ...]
+) -> LatencyModel:
+    """The model of this machine, measured once and then kept in the cache folder."""
+    path = _cached(base, classes, image_size)
+    if path.is_file():
+        return LatencyModel.from_json(records.read_json(path))
+    print("measuring int8 files on this machine, once; about two minutes", flush=True)
+    architectures = latency.probes(base, FITTED + HELD_OUT)
+    milliseconds = measured(architectures, classes, image_size)
+    model = latency.fitted(architectures, milliseconds, classes, image_size, HELD_OUT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records.write_json(path, model.to_json())
+    print(
+        f"milliseconds are predicted within {model.median_error:.1%} in the median of "
+        f"{HELD_OUT} networks that were not fitted; kept in {path}"
+    )
+    return model
+
+
+def measured(
+    architectures: Sequence[Architecture], classes: int, image_size: tuple[int, ...]
+) -> list[float]:
+    """Median milliseconds of each network's int8 file for an image, on one thread."""
+    with TemporaryDirectory() as folder:
+        files = _converted(architectures, classes, image_size, Path(folder))
+        runtimes = [LiteRT(file, threads=1) for file in files]
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (1, image_size[0], image_size[-1], 3), np.uint8)
+    seconds = np.empty((len(runtimes), ROUNDS))
+    for turn in track(range(ROUNDS), "timing"):
+        for number, runtime in enumerate(runtimes):
+            seconds[number, turn] = _seconds(runtime, image)
+    return [round(float(x), 5) for x in np.median(seconds, axis=1) * 1e3]
+
+
+def _seconds(runtime: LiteRT, image: np.ndarray) -> float:
+    """The least of a few runs after one that fills the processor's caches."""
+    runtime(image)
+    found = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        runtime(image)
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def _cached(base: Architecture, classes: int, image_size: tuple[int, ...]) -> Path:
+    """Where the model for this machine, runtime and kind of network is kept."""
+    environment = records.environment()
+    runtime = environment["packages"]["ai-edge-litert"]
+    what = [
+        base.to_json(),
+        classes,
+        list(image_size),
+        environment["processor"],
+        runtime,
+    ]
+    digest = hashlib.sha256(json.dumps([what, FITTED]).encode()).hexdigest()[:16]
+    return cache_folder() / "latency" / f"{digest}.json"
+
+
+def _converted(
+    architectures: Sequence[Architecture],
+    classes: int,
+    image_size: tuple[int, ...],
+    folder: Path,
+) -> list[Path]:
+    """Their files, made in a process of its own: converters print and leak."""
+    context = multiprocessing.get_context("spawn")
+    log = (folder / "log.txt",)
+    with ProcessPoolExecutor(1, context, redirect, log) as pool:
+        jobs = [
+            pool.submit(convert, arch, classes, image_size, folder / f"{number}")
+            for number, arch in enumerate(architectures)
+        ]
+        return [job.result() for job in track(jobs, "converting")]
+
+
+def convert(
+    arch: Architecture, classes: int, image_size: tuple[int, ...], path: Path
+) -> Path:
+    """path.tflite: the int8 file of a network with its first weights."""
+    import keras
+
+    from googlenet_keras.exporting.deployable import untrained
+    from googlenet_keras.exporting.to_saved_model import to_static
+    from googlenet_keras.exporting.to_tflite import to_tflite
+
+    network = untrained(arch, classes, image_size)
+    to_static(network, path)
+    keras.utils.clear_session()
+    size = network.inputs[0].shape[1:]
+    images = np.random.default_rng(0).integers(0, 256, (2, *size), np.uint8)
+    file = path.with_suffix(".tflite")
+    file.write_bytes(to_tflite(path, "int8", images, []))
+    return file
