@@ -21,12 +21,12 @@ COSTS = ("macs", "parameters", "megabytes", "milliseconds")
 class Costs:
     """What networks for some data cost, without building them.
 
-    latency: milliseconds of int8.tflite on one thread of this machine.
+    latency: milliseconds of int8.tflite on one thread of this machine; none: unknown.
     """
 
     classes: int
     image_size: tuple[int, ...]
-    latency: LatencyModel
+    latency: LatencyModel | None = None
 
     def of(self, arch: Architecture, name: str) -> float:
         """macs, parameters, megabytes or milliseconds; the heads are not counted."""
@@ -96,7 +96,7 @@ class Budget:
         return best
 
     def _impossible(self, smallest: Architecture) -> str:
-        found = self.costs.all_of(smallest)
+        found = {name: self.costs.of(smallest, name) for name in self.limits}
         missed = ", ".join(
             f"--max-{name} {limit:,.10g}, where the smallest needs {found[name]:,.10g}"
             for name, limit in self.limits.items()

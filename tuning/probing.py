@@ -30,7 +30,7 @@ def latency_model(
     base: Architecture, classes: int, image_size: tuple[int, ...]
 ) -> LatencyModel:
     """The model of this machine, measured once and then kept in the cache folder."""
-    path = _cached(base, classes, image_size)
+    path = cached(base, classes, image_size)
     if path.is_file():
         return LatencyModel.from_json(records.read_json(path))
     print("measuring int8 files on this machine, once; about two minutes", flush=True)
@@ -73,7 +73,7 @@ def _seconds(runtime: LiteRT, image: np.ndarray) -> float:
     return min(found)
 
 
-def _cached(base: Architecture, classes: int, image_size: tuple[int, ...]) -> Path:
+def cached(base: Architecture, classes: int, image_size: tuple[int, ...]) -> Path:
     """Where the model for this machine, runtime and kind of network is kept."""
     environment = records.environment()
     runtime = environment["packages"]["ai-edge-litert"]

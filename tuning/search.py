@@ -15,6 +15,7 @@ from tuning.config import SearchConfig, read_search_flags
 if TYPE_CHECKING:
     from googlenet_keras.data.splits import Dataset
     from tuning.budget import Budget
+    from tuning.latency import LatencyModel
     from tuning.ledger import Ledger
     from tuning.oracle import Trial
     from tuning.space import Space
@@ -46,12 +47,16 @@ def search(config: SearchConfig, stopwatch: records.Stopwatch) -> dict[str, Any]
     """Runs the search that `config` asks for to its end; gives its result.json.
 
     The run folder has trials.jsonl, best_architecture.json and pareto.png. Raises
-    UserError.
+    UserError, before the folder is made where that can be known.
     """
     from tuning.outcome import conclude, retrain
 
-    config, dataset = _begun(config)
+    if not config.resume and config.run_folder:
+        records.refuse_existing(config.run_folder)
+    dataset = _data(config)
+    config = config if config.resume else _resolved(config, dataset)
     plan = _plan(config, len(dataset.class_names))
+    print(f"run folder {config.run_folder}", flush=True)
     tuner = _tuner(config, plan)
     if config.workers:
         with workers.local_workers(config.workers, config.run_folder):
@@ -74,57 +79,61 @@ class _Plan:
     ledger: Ledger
 
 
-def _begun(config: SearchConfig) -> tuple[SearchConfig, Dataset]:
-    """Every option as it will be used, in the search's folder, and the data."""
+def _data(config: SearchConfig) -> Dataset:
     from googlenet_keras.data.sources import open_dataset
 
-    if not config.resume and config.run_folder:
-        records.refuse_existing(config.run_folder)
-    dataset = open_dataset(
+    return open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
         data_dir=config.data_dir,
         download=config.download,
     )
-    if config.resume:
-        print(f"going on with {config.run_folder}")
-        return config, dataset
+
+
+def _resolved(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+    """Every option as it will be used."""
     defaults = dataset.defaults
     epochs = config.epochs or max(2, round(defaults.get("epochs", 35) / EPOCHS_SHARE))
     when = time.strftime("%Y%m%d-%H%M%S")
     data = Path(config.dataset).expanduser()
-    config = replace(
+    return replace(
         replace(config, epochs=epochs).resolved(defaults),
         dataset=str(data.resolve()) if dataset.train.files else config.dataset,
         run_folder=config.run_folder or Path("runs", f"search-{dataset.name}-{when}"),
     )
-    folder = records.create_run(config.run_folder)
-    records.write_json(folder / records.CONFIG, config.to_json())
-    records.write_json(folder / records.ENVIRONMENT, records.environment())
-    print(f"run folder {folder}")
-    return config, dataset
 
 
 def _plan(config: SearchConfig, classes: int) -> _Plan:
     from tuning.budget import Budget, Costs
-    from tuning.latency import LatencyModel
     from tuning.ledger import Ledger
-    from tuning.probing import latency_model
     from tuning.space import Space
 
-    whole = config.to_architecture()
-    path = config.run_folder / LATENCY
-    if not path.is_file():
-        model = latency_model(whole, classes, config.image_size)
-        records.write_json(path, model.to_json())
-    model = LatencyModel.from_json(records.read_json(path))
-    costs = Costs(classes, config.image_size, model)
-    limits = config.limits()
+    whole, limits, folder = config.to_architecture(), config.limits(), config.run_folder
+    timeless = {name: most for name, most in limits.items() if name != "milliseconds"}
+    # raises for a budget that nothing can keep, before minutes of measuring
+    Budget(timeless, Costs(classes, config.image_size)).uniform(whole)
+    model = _latency(config, classes)
     if "milliseconds" in limits:
         limits["milliseconds"] *= 1 - MARGIN * model.median_error
+    costs = Costs(classes, config.image_size, model)
     budget = Budget(limits, costs)
     space = Space(budget.uniform(whole), config.level, config.tune)
-    return _Plan(space, budget, Ledger(config.run_folder, costs, config.trials))
+    if not config.resume:
+        records.create_run(folder)
+        records.write_json(folder / records.ENVIRONMENT, records.environment())
+        records.write_json(folder / LATENCY, model.to_json())
+        records.write_json(folder / records.CONFIG, config.to_json())
+    return _Plan(space, budget, Ledger(folder, costs, config.trials))
+
+
+def _latency(config: SearchConfig, classes: int) -> LatencyModel:
+    """The search's own model where it has begun, for workers elsewhere have others."""
+    from tuning.latency import LatencyModel
+    from tuning.probing import latency_model
+
+    if config.resume:
+        return LatencyModel.from_json(records.read_json(config.run_folder / LATENCY))
+    return latency_model(config.to_architecture(), classes, config.image_size)
 
 
 def _tuner(config: SearchConfig, plan: _Plan):
@@ -196,15 +205,8 @@ def _train_baselines(config: SearchConfig, plan: _Plan) -> None:
 
 def _work(config: SearchConfig) -> None:
     """Trains what the chief gives out, until it has no more."""
-    from googlenet_keras.data.sources import open_dataset
-
     workers.end_with_chief()
-    dataset = open_dataset(
-        config.dataset,
-        validation_fraction=config.validation_fraction,
-        data_dir=config.data_dir,
-    )
-    plan = _plan(config, len(dataset.class_names))
+    plan = _plan(config, len(_data(config).class_names))
     with workers.chief_errors():
         _tuner(config, plan).search()
 
