@@ -26,7 +26,7 @@ class SearchConfig(TrainConfig):
     """Options of one search, beside those of the trainings that it makes."""
 
     epochs: Annotated[int | None, Between(1)] = None
-    """Epochs of the longest trial; none: 4 for digits, else 12."""
+    """Epochs of the longest trial; none: half of a training's."""
     run_folder: Path | None = None
     """Where everything goes; none: runs/search-<dataset>-<time>."""
 

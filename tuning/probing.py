@@ -22,7 +22,7 @@ from googlenet_keras.runtimes import LiteRT
 from tuning import latency
 from tuning.latency import LatencyModel
 
-FITTED, HELD_OUT = 20, 10  # networks that the model learns from, and is checked on
+FITTED, HELD_OUT = 12, 10  # networks that the model learns from, and is checked on
 ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the same noise
 
 
@@ -33,7 +33,7 @@ def latency_model(
     path = cached(base, classes, image_size)
     if path.is_file():
         return LatencyModel.from_json(records.read_json(path))
-    print("measuring int8 files on this machine, once; about two minutes", flush=True)
+    print("measuring int8 files on this machine, once; one to two minutes", flush=True)
     architectures = latency.probes(base, FITTED + HELD_OUT)
     milliseconds = measured(architectures, classes, image_size)
     model = latency.fitted(architectures, milliseconds, classes, image_size, HELD_OUT)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tuning.space import Space
 
 LATENCY = "latency.json"
-EPOCHS_SHARE = 3  # the longest trial has a third of a training's epochs
+EPOCHS_SHARE = 2  # the longest trial has half of a training's epochs
 MARGIN = 3  # median errors of the predicted time that a limit keeps free
 
 
