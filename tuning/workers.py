@@ -82,7 +82,6 @@ def local_workers(count: int, folder: Path) -> Iterator[None]:
     """
     os.environ |= {ID: "chief", IP: LOOPBACK, PORT: str(_free_port())}
     crew = _Crew(count, folder)
-    crew.start()
     try:
         yield
     except KeyboardInterrupt:
@@ -95,20 +94,21 @@ def local_workers(count: int, folder: Path) -> Iterator[None]:
             del os.environ[name]
 
 
-class _Crew(threading.Thread):
+class _Crew:
     """Starts workers, and starts again those that end before their work does."""
 
     def __init__(self, count: int, folder: Path) -> None:
-        super().__init__(daemon=True)
         self._folder = folder
         self._threads = max(1, cores() // count)
         self._starts = dict.fromkeys((f"tuner{n}" for n in range(count)), 0)
         self._workers = {name: self._started(name) for name in self._starts}
         self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._restart_the_dead, daemon=True)
+        self._watch.start()
         self.given_up = ""
 
-    def run(self) -> None:
-        """Watches until `stop`."""
+    def _restart_the_dead(self) -> None:
+        """Until `stop`."""
         while not self._ended.wait(1.0):
             for name, worker in self._workers.items():
                 if worker.poll() not in (None, 0):
@@ -117,7 +117,7 @@ class _Crew(threading.Thread):
     def stop(self) -> None:
         """Ends the watch and every worker."""
         self._ended.set()
-        self.join()
+        self._watch.join()
         for worker in self._workers.values():
             worker.stdin.close()  # it ends when it sees that
             worker.wait()
