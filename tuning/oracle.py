@@ -82,6 +82,15 @@ class _Random(_Budgeted, keras_tuner.oracles.RandomSearchOracle):
 class _Bayesian(_Budgeted, keras_tuner.oracles.BayesianOptimizationOracle):
     """Proportions that a Gaussian process expects to be good."""
 
+    def populate_space(self, trial_id):
+        """Random ones where the process proposes what was tried."""
+        response = super().populate_space(trial_id)
+        if response.get("values") and self._duplicate(response["values"]):
+            response = self._random_populate_space()
+            if response["values"]:
+                response["values"] = self.budget.fitted(response["values"], self.space)
+        return response
+
 
 class _Hyperband(_Budgeted, keras_tuner.oracles.HyperbandOracle):
     """Many short trials, of which the better half goes on."""

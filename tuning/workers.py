@@ -23,7 +23,8 @@ ID, IP, PORT = (
 )
 LOCAL = "GOOGLENET_KERAS_LOCAL_WORKER"  # set where the chief holds a worker's input
 LOOPBACK = "127.0.0.1"
-PATIENCE = 45  # seconds for a chief's answer
+PATIENCE = 45  # seconds for a chief to be there
+ANSWER = 600  # seconds for its answer; a Gaussian process may think for a minute
 RESTARTS = 5  # of a worker, before the search is given up
 
 
@@ -50,8 +51,8 @@ def reach_chief() -> None:
         try:
             grpc.channel_ready_future(channel).result(timeout=PATIENCE)
         except grpc.FutureTimeoutError as error:
-            raise _lost(address) from error
-    oracle_client.TIMEOUT = PATIENCE  # keras-tuner would wait for an hour
+            raise _lost(address, PATIENCE) from error
+    oracle_client.TIMEOUT = ANSWER  # keras-tuner would wait for an hour
 
 
 @contextmanager
@@ -62,12 +63,12 @@ def chief_errors() -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise _lost(f"{os.environ[IP]}:{os.environ[PORT]}") from error
+        raise _lost(f"{os.environ[IP]}:{os.environ[PORT]}", ANSWER) from error
 
 
-def _lost(address: str) -> UserError:
+def _lost(address: str, seconds: int) -> UserError:
     return UserError(
-        f"a worker needs its chief, and none answers at {address} for {PATIENCE} s. "
+        f"a worker needs its chief, and none answers at {address} for {seconds} s. "
         f"Start the chief first ({ID}=chief), and see that {IP} and {PORT} are those "
         "it listens on."
     )
@@ -81,6 +82,7 @@ def local_workers(count: int, folder: Path) -> Iterator[None]:
     this process. Raises UserError when one keeps dying.
     """
     os.environ |= {ID: "chief", IP: LOOPBACK, PORT: str(_free_port())}
+    os.environ["no_grpc_proxy"] = LOOPBACK  # or a cluster's proxy is asked for it
     crew = _Crew(count, folder)
     try:
         yield
@@ -103,9 +105,9 @@ class _Crew:
         self._starts = dict.fromkeys((f"tuner{n}" for n in range(count)), 0)
         self._workers = {name: self._started(name) for name in self._starts}
         self._ended = threading.Event()
+        self.given_up = ""
         self._watch = threading.Thread(target=self._restart_the_dead, daemon=True)
         self._watch.start()
-        self.given_up = ""
 
     def _restart_the_dead(self) -> None:
         """Until `stop`."""
@@ -162,7 +164,9 @@ def end_with_chief() -> None:
 
 
 def _read_and_end() -> None:
-    sys.stdin.buffer.read()  # until the chief, however it ends, lets go of it
+    # not sys.stdin, whose lock would abort the interpreter's own end
+    while os.read(0, 1024):
+        pass
     os._exit(1)
 
 
