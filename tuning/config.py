@@ -12,11 +12,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from googlenet_keras import records
+from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.config import POSITIVE, Between, TrainConfig
 from googlenet_keras.training.flags import chosen_recipe
 
-FREE = ("resume", "workers", "retrain", "retrain_epochs")  # may change on the way
+# what may change on the way
+FREE = ("resume", "workers", "trials", "baselines", "retrain", "retrain_epochs")
+PATHS = ("dataset", "data_dir", "architecture")
 SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
 
@@ -57,14 +60,26 @@ class SearchConfig(TrainConfig):
     retrain: bool = False
     """When the search is done, train the best as train.py does and export it."""
     retrain_epochs: Annotated[int | None, Between(1)] = None
-    """Epochs of that training; none: 12 for digits, else 35."""
+    """Epochs of that training; none: the recipe's, or those of the longest trial."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("max_macs", "max_parameters"):
             _count(name, getattr(self, name))
+        arch = self.to_architecture()
         for width in self.baselines:
-            self.to_architecture().widened(width)
+            arch.widened(width)
+        if "variant" in self.tune and (self.architecture or not arch.batch_norm):
+            base = self.architecture or arch.name
+            raise UserError(
+                "--tune variant chooses among the variants with batch normalisation, "
+                f"beginning with one of them; received {base}. Leave one of them out."
+            )
+        if "heads" in self.tune and len(arch.heads) < len(HEADS):
+            raise UserError(
+                "--tune heads needs a network with both auxiliary heads; received "
+                f"{len(arch.heads)}. Leave it out."
+            )
 
     def limits(self) -> dict[str, float]:
         """The budget by figure: macs, parameters, megabytes, milliseconds."""
@@ -130,7 +145,7 @@ class _ResumeFlags:
 def _refuse_changes(stored: SearchConfig, config: SearchConfig) -> None:
     before, now = stored.to_json(), config.to_json()
     before["run_folder"] = now["run_folder"]
-    changed = [n for n in now if n not in FREE and now[n] != before[n]]
+    changed = [n for n in now if n not in FREE and not _same(n, before[n], now[n])]
     if changed:
         listed = ", ".join(
             f"--{name.replace('_', '-')} was {before[name]!r} and is {now[name]!r}"
@@ -140,6 +155,13 @@ def _refuse_changes(stored: SearchConfig, config: SearchConfig) -> None:
             f"a search is resumed with the options it began with; {listed}. Leave them "
             "out, or begin another in a new --run-folder."
         )
+
+
+def _same(name: str, before: Any, now: Any) -> bool:
+    """Whether an option is as it was; a path may be written in another way."""
+    if name in PATHS and isinstance(now, str) and isinstance(before, str):
+        return now == before or Path(now).expanduser().resolve() == Path(before)
+    return now == before
 
 
 def _count(name: str, text: str) -> float | None:

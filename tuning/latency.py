@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.rows import Inception, MaxPool
+from googlenet_keras.architecture.rows import Inception, MaxPool, ResponseNorm
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 
@@ -24,7 +24,7 @@ BLOCK = 16  # channels that XNNPACK computes at once with AVX512
 PROBED = (0.15, 1.1)  # factors on each layer's width in the networks that are measured
 WORK = (
     *("network", "pointwise_macs", "spatial_macs", "first_macs"),
-    *("outputs", "pixels_gathered", "pooled", "joined"),
+    *("outputs", "pixels_gathered", "pooled", "joined", "normalised"),
 )
 
 
@@ -83,7 +83,7 @@ def fitted(
     measured = np.asarray(milliseconds)
     known = slice(len(measured) - held_out)
     # every network counts alike, however fast: its equation is divided by its time
-    scale = done[known].max(axis=0)
+    scale = np.maximum(done[known].max(axis=0), 1)
     rows = done[known] / scale / measured[known, None]
     solved, _ = nnls(rows, np.ones(len(rows)))
     costs = solved / scale
@@ -125,6 +125,8 @@ def work(arch: Architecture, classes: int, image_size: tuple[int, ...]) -> np.nd
         height, width, channels = stage.output
         if isinstance(row, MaxPool):
             done["pooled"] += height * width * channels * row.window**2
+        if isinstance(row, ResponseNorm):
+            done["normalised"] += height * width * channels**2
         if isinstance(row, Inception):
             done["pooled"] += height * width * stage.layers[0].inputs * 9
             done["joined"] += height * width * channels

@@ -52,28 +52,31 @@ class Ledger:
         self.rows.append(row)
         print(self._line(row), flush=True)
 
+    def reasons(self) -> list[str]:
+        """Why trials failed, the last reason last."""
+        return [row["reason"] for row in self.rows if row["status"] == FAILED]
+
     def best(self) -> list[Row]:
         """The trials that ended well by main top-1, the best and cheapest first."""
         rows = [row for row in self.rows if row["status"] == COMPLETED]
         return sorted(rows, key=lambda row: (-row["top1"]["main"], row["macs"]))
 
     def baselines(self) -> list[Row]:
-        """The uniform networks, narrow ones first."""
-        rows = [row for row in self.rows if row["status"] == BASELINE]
+        """The uniform networks that could be trained, narrow ones first."""
+        rows = [r for r in self.rows if r["status"] == BASELINE and not r["reason"]]
         return sorted(rows, key=lambda row: row["macs"])
 
     def _searched(self) -> list[Row]:
         return [row for row in self.rows if row["status"] != BASELINE]
 
     def _line(self, row: Row) -> str:
+        outcome = f"failed: {row['reason']}" if row["reason"] else _figures(row)
         if row["status"] == BASELINE:
-            return f"{row['trial']}: {_figures(row)}"
-        searched = self._searched()
-        line = f"trial {row['trial']}, {len(searched)} of {self._trials}: "
-        if row["status"] == FAILED:
-            line += f"failed: {row['reason']}"
-        else:
-            line += f"{_figures(row)}; best {self.best()[0]['top1']['main']:.4f}"
+            return f"{row['trial']}: {outcome}"
+        searched, best = self._searched(), self.best()
+        line = f"trial {row['trial']}, {len(searched)} of {self._trials}: {outcome}"
+        if best:
+            line += f"; best {best[0]['top1']['main']:.4f}"
         left = self._trials - len(searched)
         each = (time.monotonic() - self._began) / (len(searched) - self._done_before)
         return line + (f"; about {each * left / 60:.0f} min left" if left else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,12 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from googlenet_keras import records
 from tuning.budget import Budget
 from tuning.config import SearchConfig
+from tuning.process import ProcessError
 from tuning.space import Space
 
 OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
 STATE, FOLDER = "tuner.json", "tuner"  # keras-tuner's own, in the search's folder
+REASON = "reason.txt"  # in a trial's folder there
 FACTOR = 2  # Hyperband: half of the trials go on, for twice the epochs
 ENDED = (trials.TrialStatus.COMPLETED, trials.TrialStatus.FAILED)
 PAUSE = 0.2  # seconds between two questions for work, which keras-tuner does not wait
@@ -33,7 +36,37 @@ class _Budgeted(keras_tuner.Oracle):
 
     space: Space
     budget: Budget
-    report: Callable[[Trial], None]
+    report: Callable[[Trial, str], None]
+
+    def create_trial(self, tuner_id):
+        """The next trial."""
+        return self._or_end(super().create_trial, tuner_id)
+
+    def update_trial(self, trial_id, metrics, step=0):
+        """Takes a trial's figures."""
+        return self._or_end(super().update_trial, trial_id, metrics, step)
+
+    def end_trial(self, trial):
+        """Keeps the outcome and reports it."""
+        self._or_end(super().end_trial, trial)
+        self._or_end(self._report, trial.trial_id)
+
+    def _or_end(self, act: Callable, *arguments):
+        """What `act` gives; a chief that cannot go on ends, and its workers with it.
+
+        keras-tuner's chief would keep its lock for ever and its workers waiting.
+        """
+        try:
+            return act(*arguments)
+        except Exception as error:
+            if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", ""):
+                raise
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            os._exit(2)
+
+    def _report(self, name: str) -> None:
+        file = Path(self._get_trial_dir(name), REASON)
+        self.report(self.trials[name], file.read_text() if file.exists() else "")
 
     def populate_space(self, trial_id):
         """Proposes values that keep the budget."""
@@ -45,11 +78,6 @@ class _Budgeted(keras_tuner.Oracle):
     def _duplicate(self, values):
         """Whether `values`, once fitted, were proposed before."""
         return super()._duplicate(self.budget.fitted(values, self.space))
-
-    def end_trial(self, trial):
-        """Keeps the outcome and reports it."""
-        super().end_trial(trial)
-        self.report(self.trials[trial.trial_id])
 
     def save(self):
         """Writes the state whole or not at all; keras-tuner's own may be cut."""
@@ -70,9 +98,9 @@ class _Budgeted(keras_tuner.Oracle):
         self._retry_queue = [
             n for n in self._retry_queue if self.trials[n].status not in ENDED
         ]
-        for trial in self.trials.values():
+        for name, trial in self.trials.items():
             if trial.status in ENDED:
-                self.report(trial)
+                self._report(name)
 
 
 class _Random(_Budgeted, keras_tuner.oracles.RandomSearchOracle):
@@ -113,9 +141,12 @@ def oracle(
     config: SearchConfig,
     space: Space,
     budget: Budget,
-    report: Callable[[Trial], None],
+    report: Callable[[Trial, str], None],
 ) -> _Budgeted:
-    """keras-tuner's method that `config` names; `report` gets each trial that ends."""
+    """keras-tuner's method that `config` names.
+
+    `report` gets each trial that ends and, of one that failed, the reason.
+    """
     shared: dict[str, Any] = {
         "objective": OBJECTIVE,
         "hyperparameters": space.hyperparameters(),
@@ -145,7 +176,7 @@ class Tuner(BaseTuner):
     """Asks an oracle, which may be another process's, for trials and runs them.
 
     run: trains what the values of a trial stand for; gives its results or raises
-    keras_tuner.errors.FailedTrialError.
+    ProcessError. The reason is left in a file: keras-tuner sends the chief none.
     """
 
     def __init__(
@@ -165,7 +196,12 @@ class Tuner(BaseTuner):
 
     def run_trial(self, trial, *_, **__):
         """The figures of one trial."""
-        return self._run(trial.trial_id, trial.hyperparameters.values)
+        try:
+            return self._run(trial.trial_id, trial.hyperparameters.values)
+        except ProcessError as error:
+            file = Path(self.get_trial_dir(trial.trial_id), REASON)
+            records.write_bytes(file, str(error).encode())
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
 
     def save(self):
         """Writes the state whole or not at all."""

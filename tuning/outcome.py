@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -13,50 +14,69 @@ from googlenet_keras.errors import UserError
 from tuning import probing
 from tuning.budget import Budget
 from tuning.config import SearchConfig
-from tuning.ledger import FAILED, Ledger, Row
+from tuning.ledger import Ledger, Row
 from tuning.pareto import pareto, print_rows
+from tuning.process import ProcessError, own_process
 
 BEST, PARETO, RETRAINED = "best_architecture.json", "pareto.png", "retrained"
 MEASURED = 5  # of the best trials, whose time is measured where it is limited
 
 
-def conclude(
-    config: SearchConfig, ledger: Ledger, budget: Budget, stopwatch: records.Stopwatch
-) -> dict[str, Any]:
+def refuse_failure(ledger: Ledger) -> None:
+    """Raises UserError where no trial ended well."""
+    if not ledger.best():
+        raise UserError(
+            "a search needs one trial that ends well, and none did; the last failed "
+            f"since {ledger.reasons()[-1]} The logs are in trials/ of the run folder."
+        )
+
+
+def conclude(config: SearchConfig, ledger: Ledger, budget: Budget) -> dict[str, Any]:
     """Writes best_architecture.json, pareto.png and result.json, and prints them.
 
-    Raises UserError where no trial ended well.
+    seconds and cpu_seconds in the result are those of all trainings together.
     """
     folder, trials = config.run_folder, ledger.best()
-    if not trials:
-        raise UserError(
-            f"a search needs one trial that ends well; none did, for the reasons in "
-            f"{folder / 'trials.jsonl'}. The last: {ledger.rows[-1]['reason']}"
-        )
     best, milliseconds = _proven(config, trials, budget)
     records.write_json(folder / BEST, best["architecture"])
     pareto(trials, ledger.baselines(), config.limits(), folder / PARETO)
-    shown = [best, *ledger.baselines()]
-    print_rows(shown)
+    print_rows([best, *ledger.baselines()])
+    trained = [*trials, *ledger.baselines()]
     result = {
         "best": best,
         "measured_milliseconds": milliseconds,
         "baselines": ledger.baselines(),
         "trials": len(trials),
-        "failed": sum(row["status"] == FAILED for row in ledger.rows),
-        **stopwatch.figures(),
+        "failed": len(ledger.reasons()),
+        "seconds": round(sum(row["seconds"] for row in trained), 1),
+        "cpu_seconds": round(sum(row["cpu_seconds"] for row in trained), 1),
     }
     records.write_json(folder / records.RESULT, result)
-    command = f"python train.py --architecture {folder / BEST}"
     print(
-        f"everything is in {folder}; train the best, trial {best['trial']}, with\n"
-        f"  {command} {_data_flags(config, best)}"
+        f"everything is in {folder}; train and export the best, trial {best['trial']}, "
+        "with\n  python -m tuning.search --resume --retrain --run-folder "
+        f"{shlex.quote(str(folder))}"
     )
     return result
 
 
-def retrain(config: SearchConfig) -> Path:
-    """Trains the best network as train.py does and exports it; gives its folder."""
+def retrain(config: SearchConfig) -> None:
+    """Trains the best network as train.py does, and exports it.
+
+    Both are done in a process of their own, after which a GPU is free again. Exits with
+    1 where a format fails its gate.
+    """
+    with own_process(log=None) as call:
+        try:
+            passed = call(_retrained, config)
+        except ProcessError as error:
+            raise UserError(str(error)) from error
+    if not passed:
+        sys.exit(1)
+
+
+def _retrained(config: SearchConfig) -> bool:
+    """Whether every format of the bundle passed."""
     from googlenet_keras.evaluation.result import conclude as conclude_run
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.exporting.bundle import export
@@ -64,11 +84,11 @@ def retrain(config: SearchConfig) -> Path:
     from googlenet_keras.exporting.config import ExportConfig
     from googlenet_keras.training.fit import train
 
+    best = records.read_json(config.run_folder / records.RESULT)["best"]
     folder = config.run_folder / RETRAINED
-    if not (folder / records.RESULT).is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # what a killed one has left
+    if not _is_trained(folder, best):
+        shutil.rmtree(folder, ignore_errors=True)  # another's, or cut off
         stopwatch = records.Stopwatch()
-        best = records.read_json(config.run_folder / records.RESULT)["best"]
         run = train(
             config.training(
                 architecture=config.run_folder / BEST,
@@ -85,9 +105,15 @@ def retrain(config: SearchConfig) -> Path:
     bundle, report = export(ExportConfig(run_folder=folder))
     print_report(report)
     print(f"everything is in {bundle}")
-    if not all(row["passed"] for row in report["formats"].values()):
-        sys.exit(1)
-    return folder
+    return all(row["passed"] for row in report["formats"].values())
+
+
+def _is_trained(folder: Path, best: Row) -> bool:
+    """Whether `folder` has a finished training of the network of `best`."""
+    if not (folder / records.RESULT).is_file():
+        return False
+    widths = Architecture.from_json(best["architecture"]).widths()
+    return records.read_json(folder / records.CONFIG)["widths"] == widths
 
 
 def _proven(
@@ -115,12 +141,3 @@ def _proven(
         )
     chosen = kept[0] if kept else found.index(min(found))
     return best[chosen], found[chosen]
-
-
-def _data_flags(config: SearchConfig, best: Row) -> str:
-    flags = [f"--dataset {config.dataset}"]
-    flags += ["--image-size", *map(str, config.image_size)]
-    if best["learning_rate_factor"] != 1:
-        rate = config.learning_rate * best["learning_rate_factor"]
-        flags.append(f"--learning-rate {rate:g}")
-    return " ".join(flags)

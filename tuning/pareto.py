@@ -26,7 +26,7 @@ def pareto(
     """Validation top-1 of the main head against each cost; limits: dashed.
 
     trials: those that ended well, the best first; paler for fewer epochs. baselines:
-    uniform multiples of GoogLeNet, the line to beat.
+    even multiples of GoogLeNet, the line to beat.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
@@ -56,7 +56,7 @@ def _draw(axes, trials: Rows, baselines: Rows, points: Callable) -> None:
         rows = [row for row in trials if row["epochs"] == epochs]
         strength, label = 0.25 + 0.75 * epochs / most, f"found, {epochs} epochs"
         axes.plot(*points(rows), "o", color="tab:blue", alpha=strength, label=label)
-    label = "GoogLeNet and its --width multiples"
+    label = "even --width multiples of GoogLeNet"
     axes.plot(*points(baselines), "s--", color="black", label=label)
     axes.plot(*points(trials[:1]), "*", ms=14, color="tab:orange", label="best")
 

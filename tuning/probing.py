@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,10 +16,11 @@ from rich.progress import track
 from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.data.checks import cache_folder
-from googlenet_keras.exporting.conversion import redirect
-from googlenet_keras.runtimes import LiteRT
+from googlenet_keras.errors import UserError
+from googlenet_keras.runtimes import LiteRT, processor_alone
 from tuning import latency
 from tuning.latency import LatencyModel
+from tuning.process import ProcessError, own_process
 
 FITTED, HELD_OUT = 12, 10  # networks that the model learns from, and is checked on
 ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the same noise
@@ -32,7 +32,8 @@ def latency_model(
     """The model of this machine, measured once and then kept in the cache folder."""
     path = cached(base, classes, image_size)
     if path.is_file():
-        return LatencyModel.from_json(records.read_json(path))
+        with suppress(UserError):  # another version's is measured again
+            return LatencyModel.from_json(records.read_json(path))
     print("measuring int8 files on this machine, once; one to two minutes", flush=True)
     architectures = latency.probes(base, FITTED + HELD_OUT)
     milliseconds = measured(architectures, classes, image_size)
@@ -95,14 +96,18 @@ def _converted(
     folder: Path,
 ) -> list[Path]:
     """Their files, made in a process of its own: converters print and leak."""
-    context = multiprocessing.get_context("spawn")
-    log = (folder / "log.txt",)
-    with ProcessPoolExecutor(1, context, redirect, log) as pool:
-        jobs = [
-            pool.submit(convert, arch, classes, image_size, folder / f"{number}")
-            for number, arch in enumerate(architectures)
-        ]
-        return [job.result() for job in track(jobs, "converting")]
+    log = cache_folder() / "latency" / "conversion.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with own_process(log) as call:
+            return [
+                call(convert, arch, classes, image_size, folder / str(number))
+                for number, arch in enumerate(track(architectures, "converting"))
+            ]
+    except ProcessError as error:
+        raise UserError(
+            f"milliseconds need int8 files, and none could be made: {error}."
+        ) from error
 
 
 def convert(
@@ -112,14 +117,16 @@ def convert(
     import keras
 
     from googlenet_keras.exporting.deployable import untrained
+    from googlenet_keras.exporting.formats import response_norms
     from googlenet_keras.exporting.to_saved_model import to_static
     from googlenet_keras.exporting.to_tflite import to_tflite
 
+    processor_alone()
     network = untrained(arch, classes, image_size)
     to_static(network, path)
     keras.utils.clear_session()
     size = network.inputs[0].shape[1:]
     images = np.random.default_rng(0).integers(0, 256, (2, *size), np.uint8)
     file = path.with_suffix(".tflite")
-    file.write_bytes(to_tflite(path, "int8", images, []))
+    file.write_bytes(to_tflite(path, "int8", images, response_norms(arch)))
     return file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,17 @@ from tuning import workers
 from tuning.config import SearchConfig, read_search_flags
 
 if TYPE_CHECKING:
+    from googlenet_keras.architecture.variants import Architecture
     from googlenet_keras.data.splits import Dataset
     from tuning.budget import Budget
     from tuning.latency import LatencyModel
     from tuning.ledger import Ledger
-    from tuning.oracle import Trial
+    from tuning.oracle import Trial, Tuner
     from tuning.space import Space
 
 LATENCY = "latency.json"
 EPOCHS_SHARE = 2  # the longest trial has half of a training's epochs
-MARGIN = 3  # median errors of the predicted time that a limit keeps free
+MARGIN, MOST_MARGIN = 3, 0.3  # median errors of predicted time that a limit keeps free
 
 
 def main() -> None:
@@ -32,56 +33,53 @@ def main() -> None:
         workers.reach_chief()
     config = read_search_flags()
     if part == "worker":
-        if not config.resume:
-            raise UserError(
-                "a worker takes its options from the chief's run folder; give it "
-                "--resume --run-folder FOLDER and nothing else."
-            )
         _work(config)
         return
-    stopwatch = records.Stopwatch()
-    search(config, stopwatch)
+    if part == "chief":
+        if config.workers:
+            raise UserError(
+                "--workers starts a chief and its workers on this machine; with "
+                f"{workers.ID} set they are started by hand. Leave one of them out."
+            )
+        workers.check_address()
+    search(config)
 
 
-def search(config: SearchConfig, stopwatch: records.Stopwatch) -> dict[str, Any]:
+def search(config: SearchConfig) -> dict[str, Any]:
     """Runs the search that `config` asks for to its end; gives its result.json.
 
     The run folder has trials.jsonl, best_architecture.json and pareto.png. Raises
     UserError, before the folder is made where that can be known.
     """
-    from tuning.outcome import conclude, retrain
+    from tuning.ledger import Ledger
+    from tuning.outcome import conclude, refuse_failure, retrain
 
     if not config.resume and config.run_folder:
         records.refuse_existing(config.run_folder)
     dataset = _data(config)
     config = config if config.resume else _resolved(config, dataset)
-    plan = _plan(config, len(dataset.class_names))
+    space, budget = _space(config, dataset)
     print(f"run folder {config.run_folder}", flush=True)
-    tuner = _tuner(config, plan)
+    ledger = Ledger(config.run_folder, budget.costs, config.trials)
+    tuner = _tuner(config, space, budget, ledger)
     if config.workers:
         with workers.local_workers(config.workers, config.run_folder):
             tuner.search()
     else:
         tuner.search()
-    _train_baselines(config, plan)
-    result = conclude(config, plan.ledger, plan.budget, stopwatch)
+    refuse_failure(ledger)
+    _train_baselines(config, space.base, ledger)
+    result = conclude(config, ledger, budget)
     if config.retrain:
         retrain(config)
     return result
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is searched, within what, and where it is written down."""
-
-    space: Space
-    budget: Budget
-    ledger: Ledger
-
-
 def _data(config: SearchConfig) -> Dataset:
     from googlenet_keras.data.sources import open_dataset
+    from googlenet_keras.runtimes import processor_alone
 
+    processor_alone()  # the trials, which are other processes, need a GPU's memory
     return open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
@@ -92,38 +90,47 @@ def _data(config: SearchConfig) -> Dataset:
 
 def _resolved(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     """Every option as it will be used."""
-    defaults = dataset.defaults
-    epochs = config.epochs or max(2, round(defaults.get("epochs", 35) / EPOCHS_SHARE))
+    from googlenet_keras.training.fit import resolved
+    from googlenet_keras.training.recipes import recipe
+
+    usual = recipe(config.recipe).epochs
+    given = config.epochs if config.epochs != usual else None
+    config = resolved(replace(config, epochs=usual), dataset)
+    epochs = given or max(1, round(config.epochs / EPOCHS_SHARE))
     when = time.strftime("%Y%m%d-%H%M%S")
-    data = Path(config.dataset).expanduser()
     return replace(
-        replace(config, epochs=epochs).resolved(defaults),
-        dataset=str(data.resolve()) if dataset.train.files else config.dataset,
+        config,
+        epochs=epochs,
+        retrain_epochs=config.retrain_epochs or max(config.epochs, epochs),
         run_folder=config.run_folder or Path("runs", f"search-{dataset.name}-{when}"),
     )
 
 
-def _plan(config: SearchConfig, classes: int) -> _Plan:
+def _space(config: SearchConfig, dataset: Dataset) -> tuple[Space, Budget]:
+    """What is searched, and within what; a new search's folder is made here."""
     from tuning.budget import Budget, Costs
-    from tuning.ledger import Ledger
     from tuning.space import Space
 
     whole, limits, folder = config.to_architecture(), config.limits(), config.run_folder
+    labels = dataset.class_names
+    costs = Costs(
+        len(labels),
+        config.image_size,
+        label_bytes=sum(len(label.encode()) + 1 for label in labels),
+    )
     timeless = {name: most for name, most in limits.items() if name != "milliseconds"}
     # raises for a budget that nothing can keep, before minutes of measuring
-    Budget(timeless, Costs(classes, config.image_size)).uniform(whole)
-    model = _latency(config, classes)
-    if "milliseconds" in limits:
-        limits["milliseconds"] *= 1 - MARGIN * model.median_error
-    costs = Costs(classes, config.image_size, model)
-    budget = Budget(limits, costs)
+    Budget(timeless, costs).uniform(whole)
+    model = _latency(config, len(labels))
+    margin = min(MARGIN * model.median_error, MOST_MARGIN)
+    budget = Budget(limits, replace(costs, latency=model), margin)
     space = Space(budget.uniform(whole), config.level, config.tune)
     if not config.resume:
         records.create_run(folder)
         records.write_json(folder / records.ENVIRONMENT, records.environment())
         records.write_json(folder / LATENCY, model.to_json())
         records.write_json(folder / records.CONFIG, config.to_json())
-    return _Plan(space, budget, Ledger(folder, costs, config.trials))
+    return space, budget
 
 
 def _latency(config: SearchConfig, classes: int) -> LatencyModel:
@@ -136,43 +143,39 @@ def _latency(config: SearchConfig, classes: int) -> LatencyModel:
     return latency_model(config.to_architecture(), classes, config.image_size)
 
 
-def _tuner(config: SearchConfig, plan: _Plan):
-    from keras_tuner import errors
-
+def _tuner(
+    config: SearchConfig, space: Space, budget: Budget, ledger: Ledger | None
+) -> Tuner:
+    """keras-tuner's part; a worker has no ledger, for its chief writes."""
     from tuning.oracle import Tuner, oracle
-    from tuning.trial import TrialError, trained
+    from tuning.trial import trained
 
     def run(trial: str, values: dict[str, Any]) -> dict[str, float]:
+        arch = space.to_architecture(values)
         changes: dict[str, Any] = {"epochs": values.get("tuner/epochs", config.epochs)}
         if "learning_rate" in values:
             changes["learning_rate"] = config.learning_rate * values["learning_rate"]
-        try:
-            found = trained(
-                config, trial, plan.space.to_architecture(values), **changes
-            )
-        except TrialError as error:
-            raise errors.FailedTrialError(str(error)) from error
+        found = trained(config, trial, arch, **changes)
         top1 = {f"val_{head}_top1": value for head, value in found.pop("top1").items()}
         return top1 | {key: value for key, value in found.items() if value is not None}
 
-    def ended(trial: Trial) -> None:
-        report(trial, plan.space, plan.ledger)
+    def ended(trial: Trial, reason: str) -> None:
+        report(trial, reason, space, ledger)
 
-    return Tuner(oracle(config, plan.space, plan.budget, ended), config.run_folder, run)
+    return Tuner(oracle(config, space, budget, ended), config.run_folder, run)
 
 
-def report(trial: Trial, space: Space, ledger: Ledger) -> None:
+def report(trial: Trial, reason: str, space: Space, ledger: Ledger | None) -> None:
     """Writes down how a trial ended, once."""
     from tuning.ledger import COMPLETED, FAILED
 
-    if trial.trial_id in ledger:
+    if ledger is None or trial.trial_id in ledger:
         return
     values = trial.hyperparameters.values
     arch = space.to_architecture(values)
     tried = {"learning_rate_factor": values.get("learning_rate", 1.0)}
     if trial.status != "COMPLETED":
-        reason = (trial.message or "no figures").strip().splitlines()[-1]
-        reason = reason.removeprefix("keras_tuner.src.errors.FailedTrialError: ")
+        reason = reason or "its figures are not finite"
         ledger.add(trial.trial_id, FAILED, arch, reason=reason, **tried)
         return
     found = {n: trial.metrics.get_last_value(n) for n in trial.metrics.metrics}
@@ -187,28 +190,38 @@ def report(trial: Trial, space: Space, ledger: Ledger) -> None:
     ledger.add(trial.trial_id, COMPLETED, arch, results, **tried)
 
 
-def _train_baselines(config: SearchConfig, plan: _Plan) -> None:
-    """Trains the uniform networks as long as the longest trial."""
-    from tuning.ledger import BASELINE, FAILED
-    from tuning.trial import TrialError, trained
+def _train_baselines(
+    config: SearchConfig, uniform: Architecture, ledger: Ledger
+) -> None:
+    """Trains even multiples of the network as long as the longest trial, each once."""
+    from tuning.ledger import BASELINE
+    from tuning.process import ProcessError
+    from tuning.trial import trained
 
-    whole = config.to_architecture()
+    whole = replace(config, width=1.0).to_architecture()
     networks = {f"width-{width:g}": whole.widened(width) for width in config.baselines}
-    for name, arch in {"uniform": plan.space.base, **networks}.items():
-        if name in plan.ledger:
+    if uniform not in networks.values():
+        networks["uniform"] = uniform
+    for name, arch in networks.items():
+        if name in ledger:
             continue
         try:
-            plan.ledger.add(name, BASELINE, arch, trained(config, name, arch))
-        except TrialError as error:
-            plan.ledger.add(name, FAILED, arch, reason=str(error))
+            ledger.add(name, BASELINE, arch, trained(config, name, arch))
+        except ProcessError as error:
+            ledger.add(name, BASELINE, arch, reason=str(error))
 
 
 def _work(config: SearchConfig) -> None:
-    """Trains what the chief gives out, until it has no more."""
+    """Trains what the chief gives out, until it has no more. Raises UserError."""
+    if not config.resume:
+        raise UserError(
+            "a worker takes its options from the chief's run folder; give it "
+            "--resume --run-folder FOLDER and nothing else."
+        )
     workers.end_with_chief()
-    plan = _plan(config, len(_data(config).class_names))
+    space, budget = _space(config, _data(config))
     with workers.chief_errors():
-        _tuner(config, plan).search()
+        _tuner(config, space, budget, ledger=None).search()
 
 
 if __name__ == "__main__":

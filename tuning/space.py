@@ -14,6 +14,7 @@ from googlenet_keras.errors import UserError
 
 STAGES = ("inception_3", "inception_4", "inception_5")  # what is before them: "stem"
 LEAST, MOST, STEP = 0.25, 2.0, 0.0625  # of a width of the uniform network
+DROPOUT = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # factors on the learning rate
 HEADS = {"both": ("aux1", "aux2"), "aux1": ("aux1",), "aux2": ("aux2",), "none": ()}
 DIFFERENCE = "Filter counts come from a search, not from Table 1."
@@ -49,7 +50,7 @@ class Space:
             kind = hp.Float if self.level == "coarse" else hp.Int
             kind(name, ladder[0], ladder[-1], step=step)
         if "dropout" in self.tune:
-            hp.Float("dropout", 0.0, 0.6, step=0.1, default=self.base.dropout)
+            hp.Choice("dropout", DROPOUT, default=DROPOUT[2])
         if "learning_rate" in self.tune:
             hp.Choice("learning_rate", RATES, default=1.0)
         if "variant" in self.tune:
@@ -74,7 +75,7 @@ class Space:
         return replace(
             arch,
             heads=tuple(head for head in arch.heads if head.name in kept),
-            dropout=round(values.get("dropout", arch.dropout), 6),
+            dropout=values.get("dropout", arch.dropout),
         )
 
     def to_values(self, arch: Architecture) -> dict[str, Any]:

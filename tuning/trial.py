@@ -1,27 +1,17 @@
-"""One training in a process of its own: its memory, or its crash, goes with it."""
+"""One training of a search."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any
 
 from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
-from googlenet_keras.exporting.conversion import redirect
+from googlenet_keras.training.config import TrainConfig
 from tuning.config import SearchConfig
+from tuning.process import own_process
 
 TRIALS = "trials"  # the folder with a run for each
-
-
-class TrialError(Exception):
-    """A training that could not end."""
 
 
 def trained(
@@ -29,8 +19,8 @@ def trained(
 ) -> dict[str, Any]:
     """Trains `arch` as `config` with `changes` says, in trials/<name>.
 
-    Gives {"top1": by head, "epochs", "seconds", "peak_megabytes"} of the best epoch.
-    What an earlier attempt left is removed first. Raises TrialError.
+    Gives {"top1": by head, "epochs", "seconds", "cpu_seconds", "peak_megabytes"} of the
+    best epoch. What an earlier attempt left is removed first. Raises ProcessError.
     """
     folder = config.run_folder / TRIALS
     folder.mkdir(exist_ok=True)
@@ -40,29 +30,11 @@ def trained(
     training = config.training(
         architecture=description, width=1.0, run_folder=folder / name, **changes
     )
-    context = multiprocessing.get_context("spawn")
-    log = folder / f"{name}.log"
-    with ProcessPoolExecutor(1, context, _begin, (log,)) as pool:
-        try:
-            return pool.submit(_train, training).result()
-        except BrokenProcessPool as error:
-            raise TrialError(f"its process died; {log} may say why") from error
-        except Exception as error:  # whatever a training can raise
-            raise TrialError(" ".join(str(error).split())) from error
+    with own_process(folder / f"{name}.log") as call:
+        return call(_train, training)
 
 
-def _begin(log: Path) -> None:
-    redirect(log)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    """Ends this process with the one that began it, however that one ends."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
-def _train(config) -> dict[str, Any]:
+def _train(config: TrainConfig) -> dict[str, Any]:
     from googlenet_keras.training.fit import train
 
     stopwatch = records.Stopwatch()

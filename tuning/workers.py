@@ -41,6 +41,20 @@ def role() -> str:
     return "chief" if "chief" in os.environ[ID] else "worker"
 
 
+def check_address() -> None:
+    """Raises UserError where a chief cannot listen on the address that is given."""
+    address = f"{os.environ[IP]}:{os.environ[PORT]}"
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((os.environ[IP], int(os.environ[PORT])))
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            "a chief listens on an address of its machine, on a port that is free; "
+            f"received {address}: {error}. Set {IP} and {PORT} to one."
+        ) from error
+
+
 def reach_chief() -> None:
     """Waits for the chief to answer. Raises UserError if it does not within 45 s."""
     import grpc
@@ -82,7 +96,8 @@ def local_workers(count: int, folder: Path) -> Iterator[None]:
     this process. Raises UserError when one keeps dying.
     """
     os.environ |= {ID: "chief", IP: LOOPBACK, PORT: str(_free_port())}
-    os.environ["no_grpc_proxy"] = LOOPBACK  # or a cluster's proxy is asked for it
+    # or a cluster's proxy is asked for it; gRPC knows the name in small letters only
+    os.environ["no_grpc_proxy"] = LOOPBACK  # noqa: SIM112
     crew = _Crew(count, folder)
     try:
         yield

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from googlenet_keras.architecture.checks import check
 from googlenet_keras.architecture.rows import (
     AuxiliaryHead,
     Conv,
@@ -98,31 +99,13 @@ class Architecture:
             fields = {key: _tuples(value) for key, value in data.items()}
             fields["rows"] = tuple(_row_from_json(row) for row in data["rows"])
             fields["heads"] = tuple(AuxiliaryHead(**head) for head in data["heads"])
-            return cls(**fields)._checked()
+            arch = cls(**fields)
+            check(arch)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"this is no architecture: {error}.") from error
-
-    def _checked(self) -> Architecture:
-        for field, known in _CHOICES.items():
-            if getattr(self, field) not in known:
-                raise unknown(field, str(getattr(self, field)), known)
-        for field in ("dropout", "auxiliary_dropout"):
-            if not 0 <= getattr(self, field) < 1:
-                raise UserError(f"{field} must be at least 0 and below 1; "
-                                f"received {getattr(self, field)}.")  # fmt: skip
-        modules = [row.name for row in self.rows if isinstance(row, Inception)]
-        for head in self.heads:
-            if head.after not in modules:
-                raise unknown(f"the place of {head.name}", str(head.after), modules)
-        return self
+        return arch
 
 
-_CHOICES = {
-    "padding": ("symmetric", "same"),
-    "auxiliary_pool": ("5x5/3", "adaptive 4x4"),
-    "batch_norm": (True, False),
-    "gamma": (True, False),
-}
 _KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, ResponseNorm, Inception)}
 
 

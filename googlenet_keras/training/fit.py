@@ -59,7 +59,7 @@ def train(config: TrainConfig) -> Run:
     """
     keras.utils.set_random_seed(config.seed)
     dataset = _open(config)
-    config, reason = _resolved(config, dataset)
+    config, reason = _settled(config, dataset)
     print(f"precision {config.precision}: {reason}")
     with device.precision_policy(config.precision):
         plan = _plan(config, dataset)
@@ -90,18 +90,25 @@ def _open(config: TrainConfig) -> Dataset:
     )
 
 
-def _resolved(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
-    """Every option as it will be used, and why the precision is what it is."""
-    policy, reason = device.choose_precision(config.precision)
-    folder = config.run_folder or _default_folder(config, dataset)
+def resolved(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """Every option that the data decide as it will be used, wherever from."""
     data = Path(config.dataset).expanduser()
-    config = replace(
+    return replace(
         config.resolved(dataset.defaults),
         dataset=str(data.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
         variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
-        run_folder=folder,
+    )
+
+
+def _settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
+    """Every option as it will be used, and why the precision is what it is."""
+    policy, reason = device.choose_precision(config.precision)
+    config = resolved(config, dataset)
+    config = replace(
+        config,
+        run_folder=config.run_folder or _default_folder(config, dataset),
         precision=policy,
         xla="on" if device.choose_xla(config.xla) else "off",
     )

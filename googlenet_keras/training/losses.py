@@ -56,15 +56,18 @@ def head_metrics(heads: Iterable[str], classes: int) -> dict[str, list]:
     Keras's own per-output loss is a mean of batch means; cross_entropy is the mean over
     images, without smoothing. A mixed image counts as of its largest part's class.
     """
-    return {head: _metrics(classes) for head in heads}
+    heads = list(heads)
+    # Keras puts an output's name before its metrics' only where there are several
+    prefix = f"{heads[0]}_" if len(heads) == 1 else ""
+    return {head: _metrics(classes, prefix) for head in heads}
 
 
-def _metrics(classes: int) -> list[keras.metrics.Metric]:
+def _metrics(classes: int, prefix: str) -> list[keras.metrics.Metric]:
     per_image = {"top1": _top1, "cross_entropy": SmoothedCrossEntropy(0.0).call}
     if classes > TOP_K:
         per_image["top5"] = _top5
     mean = keras.metrics.MeanMetricWrapper
-    return [mean(call, name=name) for name, call in per_image.items()]
+    return [mean(call, name=prefix + name) for name, call in per_image.items()]
 
 
 def _top1(y_true, y_pred):

@@ -51,6 +51,24 @@ def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
     )
 
 
+def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path):
+    from googlenet_keras import records
+    from googlenet_keras.architecture.variants import BATCH_NORM
+
+    arch = replace(BATCH_NORM.widened(0.125), heads=(), dropout=0.1)
+    file = tmp_path / "architecture.json"
+    records.write_json(file, arch.to_json())
+    config = tiny(tmp_path / "run", data, architecture=file, width=1.0)
+    run = fit.train(config)
+    assert run.classifier.architecture == arch
+    assert run.classifier.heads == ("main",)
+    (line,) = records.read_lines(run.folder / records.METRICS)
+    assert set(line["validation"]) == {"loss", "main"}
+    written = records.read_json(run.folder / records.CONFIG)
+    assert written["widths"] == arch.widths()
+    assert written["architecture"] == str(file)
+
+
 def test_the_options_and_the_environment_are_written_down(data, tmp_path):
     from googlenet_keras import records
 

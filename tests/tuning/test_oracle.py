@@ -1,13 +1,13 @@
 import json
 
 import pytest
-from keras_tuner import errors
 from tuning_parts import budget
 
 from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
 from tuning.config import SearchConfig
 from tuning.ledger import Ledger
 from tuning.oracle import Tuner, oracle
+from tuning.process import ProcessError
 from tuning.search import report
 from tuning.space import Space
 
@@ -31,7 +31,7 @@ class Search:
     def run(self):
         made = oracle(
             self.config, self.space, self.budget,
-            lambda trial: report(trial, self.space, self.ledger),
+            lambda trial, why: report(trial, why, self.space, self.ledger),
         )  # fmt: skip
         Tuner(made, self.config.run_folder, self._train).search()
 
@@ -39,7 +39,7 @@ class Search:
         self.ran.append((trial, values))
         outcome = self.outcomes(len(self.ran), values)
         if isinstance(outcome, BaseException):
-            raise outcome
+            raise outcome  # as a training does
         heads = ("main", "aux1", "aux2")
         return FIGURES | {f"val_{head}_top1": outcome for head in heads}
 
@@ -81,7 +81,7 @@ def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
             return 0.5
         if number == 2:
             return float("nan")
-        return errors.FailedTrialError("the loss must stay finite")
+        return ProcessError("the loss must stay finite")
 
     search = Search(tmp_path, outcomes, trials=8)
     search.run()
@@ -89,7 +89,7 @@ def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
         "failed"
     ]
     assert search.ledger.rows[2]["reason"] == "the loss must stay finite"
-    assert search.ledger.rows[1]["reason"] == "no figures"
+    assert search.ledger.rows[1]["reason"] == "its figures are not finite"
     assert [row["trial"] for row in search.ledger.best()] == ["0"]
 
 

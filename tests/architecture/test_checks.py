@@ -1,0 +1,39 @@
+import pytest
+
+from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.errors import UserError
+
+ROWS = BATCH_NORM.to_json()["rows"]
+HEADS = BATCH_NORM.to_json()["heads"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dropout": 1.0}, "dropout of an architecture must be at least 0 and below 1"),
+        ({"pixel_scale": 0}, "pixel_scale .* above 0; received 0"),
+        ({"pixel_mean": [1, 2]}, "three numbers"),
+        ({"rows": []}, "one row or more"),
+        ({"rows": [*ROWS, ROWS[0]]}, "names of their own"),
+        ({"name": ["bn"]}, "names of their own"),
+        ({"wide_kernel": 0}, "wide_kernel must be one of 1, 3, 5, 7; received '0'"),
+        ({"padding": "sme"}, "Did you mean 'same'"),
+        ({"heads": [HEADS[0] | {"name": "aux3"}]}, "must be one of aux1, aux2"),
+        ({"heads": [HEADS[0] | {"after": "inception_4f"}]}, "place of aux1"),
+        ({"rows": [ROWS[0] | {"filters": 64.5}]}, "filters of conv1_7x7_s2 .* 64.5"),
+        ({"rows": [ROWS[0] | {"stride": 0}]}, "stride of conv1_7x7_s2 .* received 0"),
+        ({"rows": [ROWS[0] | {"filters": "64"}]}, "whole number from 1; received '64'"),
+        ({"pixel_scale": "1"}, "no architecture"),
+        ({"rows": 5}, "no architecture"),
+        ({"speed": 5}, "no architecture"),
+    ],
+)
+def test_a_file_that_no_network_can_be_built_from_is_named(changes, message):
+    with pytest.raises(UserError, match=message):
+        Architecture.from_json(BATCH_NORM.to_json() | changes)
+
+
+def test_a_network_may_have_one_head_or_none():
+    for heads in ([], HEADS[1:]):
+        read = Architecture.from_json(BATCH_NORM.to_json() | {"heads": heads})
+        assert len(read.heads) == len(heads)

@@ -1,0 +1,52 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tuning.process import ProcessError, own_process
+
+ROOT = Path(__file__).parents[2]
+
+
+def refuse(reason):
+    raise ValueError(reason)
+
+
+def test_it_gives_what_the_function_gives_elsewhere(tmp_path):
+    with own_process(tmp_path / "log.txt") as call:
+        assert call(os.getpid) != os.getpid()
+        call(print, "heard")
+    assert (tmp_path / "log.txt").read_text() == "heard\n"
+
+
+def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
+    with own_process(tmp_path / "log.txt") as call:
+        with pytest.raises(ProcessError, match=r"^the loss must stay finite$"):
+            call(refuse, "the loss\nmust stay finite")
+        with pytest.raises(ProcessError, match=r"its process died; .*log.txt may say"):
+            call(os._exit, 3)
+
+
+SUICIDE = """
+import os, sys
+from pathlib import Path
+from tuning.process import own_process
+with own_process(None) as call:
+    print(call(os.getpid), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_it_ends_with_its_parent():
+    done = subprocess.run(
+        [sys.executable, "-c", SUICIDE], stdout=subprocess.PIPE, check=False, cwd=ROOT
+    )
+    child = Path("/proc", done.stdout.decode().strip())
+    end = time.monotonic() + 20
+    while child.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert done.returncode == -9
+    assert not child.exists()

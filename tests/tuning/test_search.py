@@ -1,0 +1,148 @@
+"""Whole searches, as processes that are killed with real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tuning_parts import model
+
+from googlenet_keras import records
+from googlenet_keras.architecture.variants import BATCH_NORM
+from tuning import probing, search, workers
+from tuning.config import SearchConfig
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = (
+    *("--recipe", "smoke", "--width", "1", "--epochs", "1", "--max-macs", "1M"),
+    *("--trials", "4", "--tuner", "random", "--baselines", "0.1"),
+)
+PATIENCE = 240  # seconds
+
+
+def start(*arguments, log):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tuning.search", *arguments],
+        cwd=ROOT,
+        stdout=log.open("a"),
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def wait_for(condition, process):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, "the search ended"
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.2)
+
+
+def rows(folder):
+    path = folder / "trials.jsonl"
+    return [json.loads(line) for line in path.open()] if path.exists() else []
+
+
+def commands(folder):
+    """Processes whose command line names `folder`."""
+    return [pid for pid, line, _ in processes() if str(folder) in line]
+
+
+def trainings(folder):
+    """Processes that print into a log in `folder`."""
+    return [pid for pid, _, output in processes() if output.startswith(str(folder))]
+
+
+def processes():
+    """Number, command line and standard output of each process that lives."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            found.append((int(path.name), line, str((path / "fd" / "1").readlink())))
+    return found
+
+
+@pytest.fixture
+def known_machine():
+    """The model of latency of a machine that was measured before."""
+    path = probing.cached(BATCH_NORM, 10, (32,))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records.write_json(path, model().to_json())
+
+
+@pytest.mark.usefixtures("known_machine")
+def test_workers_and_the_whole_search_may_be_killed(tmp_path):
+    folder, log = tmp_path / "found", tmp_path / "log.txt"
+    process = start(*OPTIONS, "--run-folder", str(folder), "--workers", "2", log=log)
+    trials = folder / "trials"
+    wait_for(lambda: (trials / "0").exists() and (trials / "1").exists(), process)
+    victim = next(pid for pid in sorted(commands(folder)) if pid != process.pid)
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: len(rows(folder)) >= 2, process)
+    assert log.read_text().count("started again") == 1
+    process.kill()
+    process.wait()
+    before = rows(folder)
+    end = time.monotonic() + 20
+    while (commands(folder) or trainings(folder)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert commands(folder) == trainings(folder) == []  # no orphan goes on
+
+    again = start("--resume", "--run-folder", str(folder), log=log)
+    assert again.wait(timeout=PATIENCE) == 0, log.read_text()
+    assert log.read_text().count("started again") == 1  # who is done ends in peace
+    after = rows(folder)
+    assert after[: len(before)] == before
+    done = [row["trial"] for row in after if row["status"] == "completed"]
+    assert sorted(done) == ["0", "1", "2", "3"]
+    assert all(row["macs"] <= 1e6 for row in after if row["status"] == "completed")
+    check_result(folder)
+
+
+def check_result(folder):
+    result = records.read_json(folder / records.RESULT)
+    names = [row["trial"] for row in result["baselines"]]
+    assert sorted(names) == ["uniform", "width-0.1"]
+    best = max(
+        (row for row in rows(folder) if row["status"] == "completed"),
+        key=lambda row: row["top1"]["main"],
+    )
+    assert result["best"]["top1"]["main"] == best["top1"]["main"]
+    found = records.read_json(folder / "best_architecture.json")
+    assert found == result["best"]["architecture"]
+    assert (folder / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_worker_without_a_chief_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 2)
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner7")
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
+    assert workers.role() == "worker"
+    with pytest.raises(ValueError, match=r"none answers at 127.0.0.1:1 for 2 s"):
+        workers.reach_chief()
+
+
+def test_a_worker_begins_nothing_of_its_own(monkeypatch):
+    with pytest.raises(ValueError, match=r"give it --resume --run-folder FOLDER"):
+        search._work(SearchConfig())
+
+
+@pytest.mark.parametrize(("address", "port"), [("203.0.113.9", "80"), ("::x", "x")])
+def test_a_chief_needs_an_address_of_its_own(address, port, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", address)
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", port)
+    with pytest.raises(ValueError, match=f"received {address}:{port}: "):
+        workers.check_address()
+
+
+def test_half_an_environment_is_an_error(monkeypatch):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(ValueError, match="received KERASTUNER_ORACLE_IP only"):
+        workers.role()
