@@ -77,7 +77,7 @@ class Ledger:
         line = f"trial {row['trial']}, {len(searched)} of {self._trials}: {outcome}"
         if best:
             line += f"; best {best[0]['top1']['main']:.4f}"
-        left = self._trials - len(searched)
+        left = max(self._trials - len(searched), 0)  # a resumed search may have fewer
         each = (time.monotonic() - self._began) / (len(searched) - self._done_before)
         return line + (f"; about {each * left / 60:.0f} min left" if left else "")
 

@@ -163,7 +163,18 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
         metrics=losses.head_metrics(network.output, classes),
         jit_compile=config.xla == "on",
     )
+    _make_variables(network)
     return network
+
+
+def _make_variables(network: keras.Model) -> None:
+    """Makes what Keras would make in a step's first trace, and then trace it again."""
+    network.optimizer.build(network.trainable_variables)
+    logits = {head: tf.zeros((1, out.shape[1])) for head, out in network.output.items()}
+    labels = {head: tf.zeros((1,), tf.int32) for head in logits}
+    network.compute_loss(y=labels, y_pred=logits)
+    network.compute_metrics(None, labels, logits)
+    network.reset_metrics()
 
 
 def _classifier(

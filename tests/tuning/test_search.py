@@ -20,7 +20,7 @@ from tuning.config import SearchConfig
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
     *("--recipe", "smoke", "--width", "1", "--epochs", "1", "--max-macs", "1M"),
-    *("--trials", "4", "--tuner", "random", "--baselines", "0.1"),
+    *("--trials", "3", "--tuner", "random", "--baselines"),
 )
 PATIENCE = 240  # seconds
 
@@ -100,7 +100,7 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     after = rows(folder)
     assert after[: len(before)] == before
     done = [row["trial"] for row in after if row["status"] == "completed"]
-    assert sorted(done) == ["0", "1", "2", "3"]
+    assert sorted(done) == ["0", "1", "2"]
     assert all(row["macs"] <= 1e6 for row in after if row["status"] == "completed")
     check_result(folder)
 
@@ -108,7 +108,7 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
 def check_result(folder):
     result = records.read_json(folder / records.RESULT)
     names = [row["trial"] for row in result["baselines"]]
-    assert sorted(names) == ["uniform", "width-0.1"]
+    assert names == ["uniform"]
     best = max(
         (row for row in rows(folder) if row["status"] == "completed"),
         key=lambda row: row["top1"]["main"],
