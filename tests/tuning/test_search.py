@@ -13,7 +13,7 @@ import pytest
 from tuning_parts import model
 
 from googlenet_keras import records
-from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
 from tuning import probing, search, workers
 from tuning.config import SearchConfig
 
@@ -94,8 +94,10 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
         time.sleep(0.2)
     assert commands(folder) == trainings(folder) == []  # no orphan goes on
 
-    again = start("--resume", "--run-folder", str(folder), log=log)
-    assert again.wait(timeout=PATIENCE) == 0, log.read_text()
+    more = ("--retrain", "--retrain-epochs", "1")
+    again = start("--resume", "--run-folder", str(folder), *more, log=log)
+    status = again.wait(timeout=2 * PATIENCE)
+    assert status in (0, 1), log.read_text()
     assert log.read_text().count("started again") == 1  # who is done ends in peace
     after = rows(folder)
     assert after[: len(before)] == before
@@ -103,6 +105,13 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     assert sorted(done) == ["0", "1", "2"]
     assert all(row["macs"] <= 1e6 for row in after if row["status"] == "completed")
     check_result(folder)
+    report = records.read_json(folder / "retrained" / "export" / "report.json")
+    passed = [row["passed"] for row in report["formats"].values()]
+    assert report["formats"]["float32"]["passed"]
+    assert status == (0 if all(passed) else 1)
+    config = records.read_json(folder / "retrained" / records.CONFIG)
+    found = records.read_json(folder / "best_architecture.json")
+    assert config["widths"] == Architecture.from_json(found).widths()
 
 
 def check_result(folder):
