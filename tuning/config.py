@@ -19,7 +19,7 @@ from googlenet_keras.training.flags import chosen_recipe
 
 # what may change on the way
 FREE = ("resume", "workers", "trials", "baselines", "retrain", "retrain_epochs")
-PATHS = ("dataset", "data_dir", "architecture")
+PATHS = ("dataset", "data_dir")
 SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
 
@@ -107,13 +107,18 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     config = tyro.cli(
         SearchConfig,
         args=arguments,
-        default=stored or SearchConfig(**vars(chosen_recipe(arguments))),
+        default=stored or _begun(chosen_recipe(arguments)),
         prog="python -m tuning.search",
         description="Searches filter widths for a budget, and keeps what it finds.",
     )
     if stored:
         _refuse_changes(stored, config)
     return config
+
+
+def _begun(recipe: TrainConfig) -> SearchConfig:
+    """The recipe's options but its epochs, of which a trial has half."""
+    return SearchConfig(**vars(recipe) | {"epochs": None})
 
 
 def _stored(arguments: Sequence[str] | None) -> SearchConfig | None:
@@ -159,9 +164,11 @@ def _refuse_changes(stored: SearchConfig, config: SearchConfig) -> None:
 
 def _same(name: str, before: Any, now: Any) -> bool:
     """Whether an option is as it was; a path may be written in another way."""
-    if name in PATHS and isinstance(now, str) and isinstance(before, str):
-        return now == before or Path(now).expanduser().resolve() == Path(before)
-    return now == before
+    if now == before or not (isinstance(now, str) and isinstance(before, str)):
+        return now == before
+    if name == "architecture":  # the search has a copy
+        return records.read_json(Path(now)) == records.read_json(Path(before))
+    return name in PATHS and Path(now).expanduser().resolve() == Path(before)
 
 
 def _count(name: str, text: str) -> float | None:

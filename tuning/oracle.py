@@ -131,6 +131,11 @@ class _Hyperband(_Budgeted, keras_tuner.oracles.HyperbandOracle):
         self._brackets = []
         self._start_new_bracket()
 
+    def set_state(self, state):
+        """Goes on from `state`; there may be more trials now than it began with."""
+        super().set_state(state)
+        self.hyperband_iterations = self.max_trials
+
     def _first_bracket(self) -> int:
         """Trials until one of the first bracket has had all epochs."""
         first = self._get_num_brackets() - 1
@@ -189,6 +194,11 @@ class Tuner(BaseTuner):
         super().__init__(made, directory=str(folder), project_name=FOLDER)
         if not self._is_worker():
             self.save()  # or a search killed in its first trials would begin again
+
+    def is_done(self) -> bool:
+        """Whether every trial has ended."""
+        waiting = self.oracle.ongoing_trials or self.oracle._retry_queue
+        return self.remaining_trials <= 0 and not waiting
 
     def pre_create_trial(self):
         """Leaves the chief in peace while there is nothing to do."""

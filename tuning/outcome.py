@@ -12,7 +12,7 @@ from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 from tuning import probing
-from tuning.budget import Budget
+from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
 from tuning.ledger import Ledger, Row
 from tuning.pareto import pareto, print_rows
@@ -20,6 +20,7 @@ from tuning.process import ProcessError, own_process
 
 BEST, PARETO, RETRAINED = "best_architecture.json", "pareto.png", "retrained"
 MEASURED = 5  # of the best trials, whose time is measured where it is limited
+MEASUREMENTS = "measured.json"  # each once, or noise would choose another network
 
 
 def refuse_failure(ledger: Ledger) -> None:
@@ -85,9 +86,10 @@ def _retrained(config: SearchConfig) -> bool:
     from googlenet_keras.training.fit import train
 
     best = records.read_json(config.run_folder / records.RESULT)["best"]
-    folder = config.run_folder / RETRAINED
-    if not _is_trained(folder, best):
-        shutil.rmtree(folder, ignore_errors=True)  # another's, or cut off
+    name = f"{RETRAINED}-{best['trial']}-{config.retrain_epochs}-epochs"
+    folder = config.run_folder / name
+    if not (folder / records.RESULT).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # it was cut off
         stopwatch = records.Stopwatch()
         run = train(
             config.training(
@@ -108,14 +110,6 @@ def _retrained(config: SearchConfig) -> bool:
     return all(row["passed"] for row in report["formats"].values())
 
 
-def _is_trained(folder: Path, best: Row) -> bool:
-    """Whether `folder` has a finished training of the network of `best`."""
-    if not (folder / records.RESULT).is_file():
-        return False
-    widths = Architecture.from_json(best["architecture"]).widths()
-    return records.read_json(folder / records.CONFIG)["widths"] == widths
-
-
 def _proven(
     config: SearchConfig, trials: list[Row], budget: Budget
 ) -> tuple[Row, float | None]:
@@ -124,9 +118,7 @@ def _proven(
     if not limit:
         return trials[0], None
     best = trials[:MEASURED]
-    architectures = [Architecture.from_json(row["architecture"]) for row in best]
-    costs = budget.costs
-    found = probing.measured(architectures, costs.classes, costs.image_size)
+    found = _measured(config.run_folder / MEASUREMENTS, best, budget.costs)
     for row, milliseconds in zip(best, found, strict=True):
         print(
             f"trial {row['trial']}: {milliseconds:.3f} ms measured, "
@@ -141,3 +133,15 @@ def _proven(
         )
     chosen = kept[0] if kept else found.index(min(found))
     return best[chosen], found[chosen]
+
+
+def _measured(path: Path, rows: list[Row], costs: Costs) -> list[float]:
+    """Milliseconds of the rows' int8 files; `path` keeps those of every trial."""
+    known = records.read_json(path) if path.is_file() else {}
+    new = [row for row in rows if row["trial"] not in known]
+    if new:
+        networks = [Architecture.from_json(row["architecture"]) for row in new]
+        found = probing.measured(networks, costs.classes, costs.image_size)
+        known |= dict(zip((row["trial"] for row in new), found, strict=True))
+        records.write_json(path, known)
+    return [known[row["trial"]] for row in rows]

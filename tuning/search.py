@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tuning.oracle import Trial, Tuner
     from tuning.space import Space
 
-LATENCY = "latency.json"
+LATENCY, BASE = "latency.json", "base_architecture.json"
 EPOCHS_SHARE = 2  # the longest trial has half of a training's epochs
 MARGIN, MOST_MARGIN = 3, 0.3  # median errors of predicted time that a limit keeps free
 
@@ -30,6 +30,7 @@ def main() -> None:
     """Searches, and says what came out and where it is."""
     part = workers.role()
     if part == "worker":
+        workers.end_with_chief()
         workers.reach_chief()
     config = read_search_flags()
     if part == "worker":
@@ -39,7 +40,7 @@ def main() -> None:
         if config.workers:
             raise UserError(
                 "--workers starts a chief and its workers on this machine; with "
-                f"{workers.ID} set they are started by hand. Leave one of them out."
+                f"{workers.ID} set they are started by hand: --workers 0."
             )
         workers.check_address()
     search(config)
@@ -59,14 +60,18 @@ def search(config: SearchConfig) -> dict[str, Any]:
     dataset = _data(config)
     config = config if config.resume else _resolved(config, dataset)
     space, budget = _space(config, dataset)
+    if config.resume:
+        _keep_options(config)  # some may change on the way
     print(f"run folder {config.run_folder}", flush=True)
     ledger = Ledger(config.run_folder, budget.costs, config.trials)
     tuner = _tuner(config, space, budget, ledger)
-    if config.workers:
+    if config.workers and not tuner.is_done():
         with workers.local_workers(config.workers, config.run_folder):
             tuner.search()
-    else:
+    elif not tuner.is_done():
         tuner.search()
+    if not tuner.is_done():
+        print(f"ended before {config.trials} trials: no new network fits the budget")
     refuse_failure(ledger)
     _train_baselines(config, space.base, ledger)
     result = conclude(config, ledger, budget)
@@ -93,9 +98,8 @@ def _resolved(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     from googlenet_keras.training.fit import resolved
     from googlenet_keras.training.recipes import recipe
 
-    usual = recipe(config.recipe).epochs
-    given = config.epochs if config.epochs != usual else None
-    config = resolved(replace(config, epochs=usual), dataset)
+    given = config.epochs
+    config = resolved(replace(config, epochs=recipe(config.recipe).epochs), dataset)
     epochs = given or max(1, round(config.epochs / EPOCHS_SHARE))
     when = time.strftime("%Y%m%d-%H%M%S")
     return replace(
@@ -129,8 +133,18 @@ def _space(config: SearchConfig, dataset: Dataset) -> tuple[Space, Budget]:
         records.create_run(folder)
         records.write_json(folder / records.ENVIRONMENT, records.environment())
         records.write_json(folder / LATENCY, model.to_json())
-        records.write_json(folder / records.CONFIG, config.to_json())
+        _keep_options(config)
     return space, budget
+
+
+def _keep_options(config: SearchConfig) -> None:
+    """Writes the options for --resume, with a copy of the network begun with."""
+    options = replace(config, resume=False)
+    if config.architecture:
+        copy = config.run_folder.resolve() / BASE
+        records.write_json(copy, records.read_json(config.architecture))
+        options = replace(options, architecture=copy)
+    records.write_json(config.run_folder / records.CONFIG, options.to_json())
 
 
 def _latency(config: SearchConfig, classes: int) -> LatencyModel:
@@ -218,7 +232,6 @@ def _work(config: SearchConfig) -> None:
             "a worker takes its options from the chief's run folder; give it "
             "--resume --run-folder FOLDER and nothing else."
         )
-    workers.end_with_chief()
     space, budget = _space(config, _data(config))
     with workers.chief_errors():
         _tuner(config, space, budget, ledger=None).search()

@@ -83,8 +83,8 @@ def chief_errors() -> Iterator[None]:
 def _lost(address: str, seconds: int) -> UserError:
     return UserError(
         f"a worker needs its chief, and none answers at {address} for {seconds} s. "
-        f"Start the chief first ({ID}=chief), and see that {IP} and {PORT} are those "
-        "it listens on."
+        f"Start the chief first ({ID}=chief), wait until it prints its run folder, and "
+        f"see that {IP} and {PORT} are those it listens on."
     )
 
 

@@ -63,7 +63,8 @@ def finished_run(folder: Path | None) -> Path:
 
 def _newest() -> Path:
     results = RUNS.glob(f"*/{records.RESULT}")
-    found = sorted(results, key=lambda path: path.stat().st_mtime)
+    runs = (path for path in results if (path.parent / records.CLASSIFIER).is_dir())
+    found = sorted(runs, key=lambda path: path.stat().st_mtime)
     if not found:
         raise UserError(
             f"there is no finished run in {RUNS}/ to export; train one with "

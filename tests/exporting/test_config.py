@@ -12,8 +12,10 @@ def test_the_newest_finished_run_is_exported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="there is no finished run in runs/"):
         finished_run(None)
+    (tmp_path / "runs" / "search").mkdir(parents=True)
+    (tmp_path / "runs" / "search" / "result.json").write_text("{}")
     for name in ("old", "new", "unfinished"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "classifier").mkdir(parents=True)
         (tmp_path / "runs" / name / "config.json").write_text("{}")
     for age, name in enumerate(("new", "old")):
         result = tmp_path / "runs" / name / "result.json"

@@ -47,6 +47,22 @@ def test_a_resumed_search_has_its_options(begun):
     assert read_search_flags(["--resume", "--run-folder", str(begun), *more]).retrain
 
 
+def test_a_recipes_epochs_are_a_trainings_not_a_trials():
+    assert read_search_flags(["--recipe", "paper"]).epochs is None
+    assert read_search_flags(["--recipe", "paper", "--epochs", "60"]).epochs == 60
+
+
+def test_a_path_may_be_written_in_another_way(begun, monkeypatch):
+    stored = records.read_json(begun / records.CONFIG)
+    stored["dataset"] = str(begun.resolve() / "photos")
+    records.write_json(begun / records.CONFIG, stored)
+    monkeypatch.chdir(begun)
+    again = ["--resume", "--run-folder", str(begun), "--dataset"]
+    assert read_search_flags([*again, "photos"]).resume
+    with pytest.raises(UserError, match="and is 'others'"):
+        read_search_flags([*again, "others"])
+
+
 def test_a_resumed_search_refuses_other_options(begun):
     with pytest.raises(UserError, match="--epochs was 2 and is 5, --max-macs was '3M'"):
         read_search_flags(

@@ -71,6 +71,13 @@ def test_hyperband_promotes_the_better_half_to_all_epochs(tmp_path):
     assert promoted["stem"] == search.ran[3][1]["stem"]  # the best of the first four
 
 
+def test_a_hyperband_begun_small_goes_on_with_more_trials(tmp_path):
+    Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=1).run()
+    more = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=12)
+    more.run()
+    assert len(more.ledger.rows) == 12
+
+
 def test_with_few_trials_hyperband_halves_less_and_still_ends_a_training(tmp_path):
     search = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=5)
     search.run()

@@ -18,8 +18,8 @@ from tuning import probing, search, workers
 from tuning.config import SearchConfig
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = (
-    *("--recipe", "smoke", "--width", "1", "--epochs", "1", "--max-macs", "1M"),
+OPTIONS = (  # a trial has half of the recipe's two epochs
+    *("--recipe", "smoke", "--width", "1", "--max-macs", "1M"),
     *("--trials", "3", "--tuner", "random", "--baselines"),
 )
 PATIENCE = 240  # seconds
@@ -105,11 +105,13 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     assert sorted(done) == ["0", "1", "2"]
     assert all(row["macs"] <= 1e6 for row in after if row["status"] == "completed")
     check_result(folder)
-    report = records.read_json(folder / "retrained" / "export" / "report.json")
+    best = records.read_json(folder / records.RESULT)["best"]
+    retrained = folder / f"retrained-{best['trial']}-1-epochs"
+    report = records.read_json(retrained / "export" / "report.json")
     passed = [row["passed"] for row in report["formats"].values()]
     assert report["formats"]["float32"]["passed"]
     assert status == (0 if all(passed) else 1)
-    config = records.read_json(folder / "retrained" / records.CONFIG)
+    config = records.read_json(retrained / records.CONFIG)
     found = records.read_json(folder / "best_architecture.json")
     assert config["widths"] == Architecture.from_json(found).widths()
 
