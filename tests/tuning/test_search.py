@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from making import call_main
 from tuning_parts import model
 
 from googlenet_keras import records
@@ -20,7 +21,7 @@ from tuning.config import SearchConfig
 ROOT = Path(__file__).parents[2]
 OPTIONS = (  # a trial has half of the recipe's two epochs
     *("--recipe", "smoke", "--width", "1", "--max-macs", "1M"),
-    *("--trials", "3", "--tuner", "random", "--baselines"),
+    *("--tuner", "random", "--baselines"),
 )
 PATIENCE = 240  # seconds
 
@@ -79,7 +80,8 @@ def known_machine():
 @pytest.mark.usefixtures("known_machine")
 def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"
-    process = start(*OPTIONS, "--run-folder", str(folder), "--workers", "2", log=log)
+    options = (*OPTIONS, "--trials", "3", "--workers", "2")
+    process = start(*options, "--run-folder", str(folder), log=log)
     trials = folder / "trials"
     wait_for(lambda: (trials / "0").exists() and (trials / "1").exists(), process)
     victim = next(pid for pid in sorted(commands(folder)) if pid != process.pid)
@@ -114,6 +116,21 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     config = records.read_json(retrained / records.CONFIG)
     found = records.read_json(folder / "best_architecture.json")
     assert config["widths"] == Architecture.from_json(found).widths()
+
+
+@pytest.mark.usefixtures("known_machine")
+def test_a_finished_search_is_not_repeated(tmp_path, capsys):
+    folder = tmp_path / "found"
+    options = (*OPTIONS, "--trials", "1", "--run-folder", str(folder))
+    call_main(search.main, *options)
+    check_result(folder)
+    before = rows(folder)
+    assert len(before) == 2
+    call_main(search.main, "--resume", *options)
+    assert rows(folder) == before
+    assert "trial 0, 1 of 1: top-1" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="never overwritten"):
+        call_main(search.main, *options)
 
 
 def check_result(folder):
