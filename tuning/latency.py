@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.rows import Inception, MaxPool, ResponseNorm
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.variants import WIDTH_STEP, Architecture
 from googlenet_keras.errors import UserError
 
 BLOCK = 16  # channels that XNNPACK computes at once with AVX512
@@ -107,7 +107,8 @@ def probes(base: Architecture, count: int, seed: int = 0) -> list[Architecture]:
     found = []
     for whole in np.geomspace(*PROBED, count)[random.permutation(count)]:
         widths = {
-            name: 8 * max(1, round(width * whole * random.uniform(0.5, 1.5) / 8))
+            name: max(1, round(width * whole * random.uniform(0.5, 1.5) / WIDTH_STEP))
+            * WIDTH_STEP
             for name, width in base.widths().items()
         }
         found.append(base.with_widths(widths))

@@ -15,9 +15,9 @@ from keras_tuner.engine import trial as trials
 from keras_tuner.engine.base_tuner import BaseTuner
 
 from googlenet_keras import records
+from googlenet_keras.processes import ProcessError
 from tuning.budget import Budget
 from tuning.config import SearchConfig
-from tuning.process import ProcessError
 from tuning.space import Space
 
 OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")

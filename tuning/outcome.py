@@ -11,12 +11,12 @@ from typing import Any
 from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
+from googlenet_keras.processes import ProcessError, own_process
 from tuning import probing
 from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
 from tuning.ledger import Ledger, Row
 from tuning.pareto import pareto, print_rows
-from tuning.process import ProcessError, own_process
 
 BEST, PARETO, RETRAINED = "best_architecture.json", "pareto.png", "retrained"
 MEASURED = 5  # of the best trials, whose time is measured where it is limited

@@ -17,10 +17,10 @@ from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
+from googlenet_keras.processes import ProcessError, own_process
 from googlenet_keras.runtimes import LiteRT, processor_alone
 from tuning import latency
 from tuning.latency import LatencyModel
-from tuning.process import ProcessError, own_process
 
 FITTED, HELD_OUT = 12, 10  # networks that the model learns from, and is checked on
 ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the same noise

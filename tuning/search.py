@@ -81,22 +81,17 @@ def search(config: SearchConfig) -> dict[str, Any]:
 
 
 def _data(config: SearchConfig) -> Dataset:
-    from googlenet_keras.data.sources import open_dataset
     from googlenet_keras.runtimes import processor_alone
+    from googlenet_keras.training.settings import opened
 
     processor_alone()  # the trials, which are other processes, need a GPU's memory
-    return open_dataset(
-        config.dataset,
-        validation_fraction=config.validation_fraction,
-        data_dir=config.data_dir,
-        download=config.download,
-    )
+    return opened(config)
 
 
 def _resolved(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     """Every option as it will be used."""
-    from googlenet_keras.training.fit import resolved
     from googlenet_keras.training.recipes import recipe
+    from googlenet_keras.training.settings import resolved
 
     given = config.epochs
     config = resolved(replace(config, epochs=recipe(config.recipe).epochs), dataset)
@@ -208,8 +203,8 @@ def _train_baselines(
     config: SearchConfig, uniform: Architecture, ledger: Ledger
 ) -> None:
     """Trains even multiples of the network as long as the longest trial, each once."""
+    from googlenet_keras.processes import ProcessError
     from tuning.ledger import BASELINE
-    from tuning.process import ProcessError
     from tuning.trial import trained
 
     whole = replace(config, width=1.0).to_architecture()

@@ -7,9 +7,9 @@ from typing import Any
 
 from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.processes import own_process
 from googlenet_keras.training.config import TrainConfig
 from tuning.config import SearchConfig
-from tuning.process import own_process
 
 TRIALS = "trials"  # the folder with a run for each
 

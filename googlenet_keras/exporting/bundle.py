@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,8 @@ from googlenet_keras.exporting.config import ExportConfig, finished_run
 from googlenet_keras.exporting.conversion import (
     CALIBRATION,
     ROUNDED,
-    ConversionError,
-    Converter,
     Job,
-    converter,
+    convert,
 )
 from googlenet_keras.exporting.formats import Format, chosen, response_norms
 from googlenet_keras.exporting.inspection import inspected
@@ -37,6 +36,7 @@ from googlenet_keras.exporting.measuring import ArtifactError, measured
 from googlenet_keras.exporting.metadata import WITHOUT_MEDIAPIPE, has_writer
 from googlenet_keras.exporting.quantization_aware import fine_tuned
 from googlenet_keras.exporting.to_saved_model import to_static
+from googlenet_keras.processes import ProcessError, own_process
 from googlenet_keras.runtimes import TFLITE
 
 REPORT, CHART, LOG, FAILED = "report.json", "formats.png", "export.log", ".failed"
@@ -70,8 +70,9 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         keras = parity.row(reference.answers, reference.labels)
         report = {"keras": {"megabytes": _megabytes(saved / WEIGHTS), **keras}}
         report["formats"] = rows = {}
-        with converter(job, folder / LOG) as make:
+        with own_process(folder / LOG) as call:
             for kind in formats:
+                make = partial(call, convert, job, kind.name)
                 rows[kind.name] = _row(kind, make, classifier, reference, folder)
         _add_ratios(rows)
         report |= _circumstances(config, classifier, dataset)
@@ -150,7 +151,7 @@ def _reference(
 
 def _row(
     kind: Format,
-    make: Converter,
+    make: Callable[[Path], None],
     classifier: Classifier,
     reference: parity.Reference,
     folder: Path,
@@ -160,10 +161,10 @@ def _row(
     row: dict[str, Any] = {"file": kind.file}
     try:
         with Console().status(f"{kind.name}: converting"):
-            make.convert(kind.name, path)
+            make(path)
         row |= {"megabytes": _megabytes(path), **_contents(path, kind, classifier)}
         row |= parity.compared(path, kind, classifier, reference, folder / LOG)
-    except (ConversionError, ArtifactError, ValueError) as error:
+    except (ProcessError, ArtifactError, ValueError) as error:
         row |= {"passed": False, "reason": str(error)}
     if not row["passed"] and path.exists():
         row["file"] += FAILED

@@ -1,13 +1,7 @@
-"""Conversions in a process of their own: converters print, leak and may crash."""
+"""One format of one export; converters print, leak and may crash."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,59 +26,8 @@ class Job:
     licence: str
 
 
-class ConversionError(Exception):
-    """A format that the converter could not make."""
-
-
-class Converter:
-    """Makes one format after the other in a process that it starts again if it dies."""
-
-    def __init__(self, job: Job, log: Path) -> None:
-        self._job, self._log = job, log
-        self._pool = self._started()
-
-    def convert(self, name: str, path: Path) -> None:
-        """Writes the format `name` to `path`. Raises ConversionError."""
-        try:
-            self._pool.submit(_convert, self._job, name, path).result()
-        except BrokenProcessPool as error:
-            self._pool = self._started()
-            raise ConversionError("its converter's process died") from error
-        except Exception as error:  # converters raise what they like
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ConversionError(lines[0]) from error
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._pool.shutdown()
-
-    def _started(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            1,
-            multiprocessing.get_context("spawn"),
-            initializer=redirect,
-            initargs=(self._log,),
-        )
-
-
-@contextmanager
-def converter(job: Job, log: Path) -> Iterator[Converter]:
-    """A Converter for the block; log: the file that takes what converters print."""
-    made = Converter(job, log)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def redirect(log: Path) -> None:
-    """Sends this process's output and errors to `log`."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-
-
-def _convert(job: Job, name: str, path: Path) -> None:
+def convert(job: Job, name: str, path: Path) -> None:
+    """Writes the format `name` to `path`; the last classifier is kept for the next."""
     from googlenet_keras.exporting.to_onnx import to_onnx
     from googlenet_keras.exporting.to_saved_model import to_saved_model
 

@@ -175,7 +175,7 @@ class TrainConfig:
         hints = typing.get_type_hints(cls)
         try:
             return cls(**{n: _read(v, hints[n]) for n, v in data.items() if n in hints})
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise UserError(f"these are no options of a run: {error}.") from error
 
 

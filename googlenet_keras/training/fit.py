@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -19,12 +18,11 @@ from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cached
 from googlenet_keras.data.regularization import Regularization
-from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.network.build import build
 from googlenet_keras.training import callbacks as watch
-from googlenet_keras.training import device, losses, schedules
+from googlenet_keras.training import device, losses, schedules, settings
 from googlenet_keras.training.config import TrainConfig
 
 
@@ -58,14 +56,16 @@ def train(config: TrainConfig) -> Run:
     learn.
     """
     keras.utils.set_random_seed(config.seed)
-    dataset = _open(config)
-    config, reason = _settled(config, dataset)
+    if config.run_folder:
+        records.refuse_existing(config.run_folder)
+    dataset = settings.opened(config)
+    config, reason = settings.settled(config, dataset)
     print(f"precision {config.precision}: {reason}")
     with device.precision_policy(config.precision):
         plan = _plan(config, dataset)
         folder = records.create_run(config.run_folder)
         print(f"run folder {folder}")
-        _write_settings(folder, config, reason)
+        settings.write(folder, config, reason)
         best = watch.SaveBest(lambda: plan.classifier.save(folder / records.CLASSIFIER))
         plan.classifier.network.fit(
             plan.training,
@@ -77,58 +77,6 @@ def train(config: TrainConfig) -> Run:
         )
     loaded = Classifier.load(folder / records.CLASSIFIER)
     return Run(folder, dataset, config, loaded, best.best_epoch)
-
-
-def _open(config: TrainConfig) -> Dataset:
-    if config.run_folder:
-        records.refuse_existing(config.run_folder)
-    return open_dataset(
-        config.dataset,
-        validation_fraction=config.validation_fraction,
-        data_dir=config.data_dir,
-        download=config.download,
-    )
-
-
-def resolved(config: TrainConfig, dataset: Dataset) -> TrainConfig:
-    """Every option that the data decide as it will be used, wherever from."""
-    data = Path(config.dataset).expanduser()
-    return replace(
-        config.resolved(dataset.defaults),
-        dataset=str(data.resolve()) if dataset.train.files else config.dataset,
-        data_dir=config.data_dir.resolve() if config.data_dir else None,
-        variant=config.to_architecture().name,
-        architecture=config.architecture.resolve() if config.architecture else None,
-    )
-
-
-def _settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
-    """Every option as it will be used, and why the precision is what it is."""
-    policy, reason = device.choose_precision(config.precision)
-    config = resolved(config, dataset)
-    config = replace(
-        config,
-        run_folder=config.run_folder or _default_folder(config, dataset),
-        precision=policy,
-        xla="on" if device.choose_xla(config.xla) else "off",
-    )
-    return config, reason
-
-
-def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
-    when = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{dataset.name}-{config.variant}-{when}"
-
-
-def _write_settings(folder: Path, config: TrainConfig, reason: str) -> None:
-    widths = config.to_architecture().widths()
-    records.write_json(folder / records.CONFIG, config.to_json() | {"widths": widths})
-    environment = records.environment() | {
-        "devices": device.names(),
-        "precision": config.precision,
-        "precision_reason": reason,
-    }
-    records.write_json(folder / records.ENVIRONMENT, environment)
 
 
 def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:

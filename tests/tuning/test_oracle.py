@@ -4,10 +4,10 @@ import pytest
 from tuning_parts import budget
 
 from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.processes import ProcessError
 from tuning.config import SearchConfig
 from tuning.ledger import Ledger
 from tuning.oracle import Tuner, oracle
-from tuning.process import ProcessError
 from tuning.search import report
 from tuning.space import Space
 

@@ -157,7 +157,7 @@ def test_a_worker_without_a_chief_says_so(tmp_path, monkeypatch):
         workers.reach_chief()
 
 
-def test_a_worker_begins_nothing_of_its_own(monkeypatch):
+def test_a_worker_begins_nothing_of_its_own():
     with pytest.raises(ValueError, match=r"give it --resume --run-folder FOLDER"):
         search._work(SearchConfig())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tuning.process import ProcessError, own_process
+from googlenet_keras.processes import ProcessError, own_process
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def refuse(reason):
@@ -25,15 +25,16 @@ def test_it_gives_what_the_function_gives_elsewhere(tmp_path):
 def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
     with own_process(tmp_path / "log.txt") as call:
         with pytest.raises(ProcessError, match=r"^the loss must stay finite$"):
-            call(refuse, "the loss\nmust stay finite")
-        with pytest.raises(ProcessError, match=r"its process died; .*log.txt may say"):
+            call(refuse, "\nthe loss must stay finite\nand more")
+        with pytest.raises(ProcessError, match=r"its process died; log.txt may say"):
             call(os._exit, 3)
+        assert call(len, "next") == 4
 
 
 SUICIDE = """
 import os, sys
 from pathlib import Path
-from tuning.process import own_process
+from googlenet_keras.processes import own_process
 with own_process(None) as call:
     print(call(os.getpid), flush=True)
     os.kill(os.getpid(), 9)
