@@ -13,16 +13,21 @@ def main() -> None:
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.training.fit import train
 
-    run = train(config)
-    result = conclude(
-        run.folder, run.classifier, run.dataset, run.best_epoch, stopwatch
-    )
+    folder = config.run_folder
+    if config.resume and (folder / records.RESULT).is_file():
+        result = records.read_json(folder / records.RESULT)  # nothing is left to do
+    else:
+        run = train(config, stopwatch)
+        folder = run.folder
+        result = conclude(
+            folder, run.classifier, run.dataset, run.best_epoch, stopwatch
+        )
     print_figures({"validation": result["validation"], "test": result["test"]})
     print(
         f"best epoch {result['best_epoch']} of {result['epochs']}, "
         f"{result['seconds']:.0f} s, at most {result['peak_megabytes']:.0f} MB of "
-        f"memory\neverything is in {run.folder}; try\n"
-        f"  python -m googlenet_keras predict {run.folder} IMAGE..."
+        f"memory\neverything is in {folder}; try\n"
+        f"  python -m googlenet_keras predict {folder} IMAGE..."
     )
 
 

@@ -50,6 +50,7 @@ def for_training(
     heads: Sequence[str],
     regularization: Regularization = NONE,
     class_weights: Sequence[float] | None = None,
+    start: tuple[int, int] = (0, 0),
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
 
@@ -57,14 +58,17 @@ def for_training(
     `batch_size` images, other ones each time. Order and augmentation depend on (seed,
     epoch, index) alone. Labels are class numbers, or each class's part of the image
     where `regularization` mixes images. class_weights: with them, each pair has a third
-    member, the weight of each image in the loss of each head.
+    member, the weight of each image in the loss of each head. start: the epoch, from 0,
+    and how many of its batches are left out, as if they had been used before.
     """
     crop = augment.reader(split.content)
     harder, mixed = regularization.of_image(), regularization.of_batch()
     used = steps_per_epoch(split, batch_size) * batch_size
 
     def one_epoch(epoch):
-        examples = split.shuffled(seed, epoch).take(used)
+        left_out = tf.constant(start[1] * batch_size, tf.int64)
+        skipped = tf.where(epoch == start[0], left_out, 0)
+        examples = split.shuffled(seed, epoch).take(used).skip(skipped)
         return examples.map(lambda *example: (epoch, *example))
 
     def prepare(epoch, index, label, reference):
@@ -82,7 +86,7 @@ def for_training(
         return images, by_head, dict.fromkeys(heads, weights)
 
     return (
-        tf.data.Dataset.range(epochs)
+        tf.data.Dataset.range(start[0], epochs)
         .flat_map(one_epoch)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch_size, drop_remainder=True)

@@ -20,10 +20,20 @@ from googlenet_keras.data.cache import cached
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.errors import DiskError
 from googlenet_keras.network.build import build
 from googlenet_keras.training import callbacks as watch
-from googlenet_keras.training import device, losses, schedules, settings
+from googlenet_keras.training import device, losses, schedules, settings, signals
 from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.continuation import (
+    AVERAGE,
+    BEST,
+    Continuation,
+    batch_files,
+    how_to_go_on,
+)
+
+STATEFUL = ("learning", AVERAGE, BEST)
 
 
 @dataclass(frozen=True)
@@ -43,54 +53,96 @@ class _Plan:
 
     classifier: Classifier
     steps: int
-    training: tf.data.Dataset
     validation: tf.data.Dataset
 
 
-def train(config: TrainConfig) -> Run:
+def train(config: TrainConfig, stopwatch: records.Stopwatch | None = None) -> Run:
     """Trains as `config` says and leaves a run folder behind.
 
-    The folder has config.json, environment.json, metrics.jsonl, tensorboard/ and
-    classifier/, the best by validation main top-1. Raises UserError for what a user can
-    mend, before the folder is made where that can be known, and for a run that does not
-    learn.
+    The folder has config.json, environment.json, metrics.jsonl, tensorboard/,
+    checkpoints/ and classifier/, the best by validation main top-1. stopwatch: takes on
+    what an earlier part of a resumed run has spent. Raises UserError for what a user
+    can mend, before the folder is made where that can be known, and for a run that does
+    not learn; InterruptionError where a signal asked to stop.
     """
     keras.utils.set_random_seed(config.seed)
-    if config.run_folder:
+    if config.run_folder and not is_begun(config):
         records.refuse_existing(config.run_folder)
     dataset = settings.opened(config)
     config, reason = settings.settled(config, dataset)
     print(f"precision {config.precision}: {reason}")
-    with device.precision_policy(config.precision):
+    with device.precision_policy(config.precision), signals.noticed() as stop:
         plan = _plan(config, dataset)
-        folder = records.create_run(config.run_folder)
-        print(f"run folder {folder}")
-        settings.write(folder, config, reason)
-        best = watch.SaveBest(lambda: plan.classifier.save(folder / records.CLASSIFIER))
-        plan.classifier.network.fit(
-            plan.training,
-            validation_data=plan.validation,
-            epochs=config.epochs,
-            steps_per_epoch=plan.steps,
-            shuffle=False,  # the batches are shuffled already; True would only warn
-            callbacks=_callbacks(config, dataset, folder, plan, best),
-        )
-    loaded = Classifier.load(folder / records.CLASSIFIER)
-    return Run(folder, dataset, config, loaded, best.best_epoch)
+        if not is_begun(config):
+            records.create_run(config.run_folder)
+            settings.write(config.run_folder, config, reason)
+        print(f"run folder {config.run_folder}")
+        best = _fit(config, dataset, plan, stop, stopwatch or records.Stopwatch())
+    loaded = Classifier.load(config.run_folder / records.CLASSIFIER)
+    return Run(config.run_folder, dataset, config, loaded, best.best_epoch)
+
+
+def is_begun(config: TrainConfig) -> bool:
+    """Whether there is something that --resume can go on with."""
+    return config.resume and (config.run_folder / records.CONFIG).is_file()
+
+
+def _fit(
+    config: TrainConfig,
+    dataset: Dataset,
+    plan: _Plan,
+    stop: signals.Stop,
+    stopwatch: records.Stopwatch,
+) -> watch.SaveBest:
+    """Trains from where the run stands to its end."""
+    folder, network = config.run_folder, plan.classifier.network
+    heads = plan.classifier.heads
+    watchers = _watchers(config, dataset, plan)
+    continuation = Continuation(
+        folder,
+        {part: watchers[part] for part in STATEFUL if part in watchers},
+        steps=plan.steps,
+        minutes=config.checkpoint_minutes,
+        stop=stop,
+        stopwatch=stopwatch,
+        data={"images": dataset.train.count, "classes": len(dataset.class_names),
+              "epochs": config.epochs},
+    )  # fmt: skip
+    if is_begun(config):
+        records.remove_unfinished(folder)
+        if continuation.read():
+            print(
+                f"going on after {continuation.epoch} epochs and "
+                f"{continuation.step} of {plan.steps} steps"
+            )
+    while True:
+        try:
+            for piece in continuation.pieces(config.epochs):
+                network.fit(
+                    training_batches(config, dataset, heads, piece.start),
+                    validation_data=plan.validation,
+                    initial_epoch=piece.start[0],
+                    epochs=piece.epochs,
+                    steps_per_epoch=piece.steps,
+                    shuffle=False,  # they are already; True would only warn
+                    callbacks=[*watchers.values(), continuation],
+                )
+            return watchers[BEST]
+        except DiskError as error:
+            raise DiskError(f"{error} {how_to_go_on(folder)}") from error
+        except watch.NonFiniteLossError as error:
+            place = continuation.epoch, continuation.step
+            continuation.roll_back(error, batch_files(dataset, config, place))
 
 
 def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
     steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
     network = compiled(config, len(dataset.class_names), steps)
     classifier = _classifier(network, config, dataset)
-    return _Plan(
-        classifier,
-        steps,
-        training_batches(config, dataset, classifier.heads),
-        pipeline.for_evaluation(
-            dataset.validation, classifier.preprocessing, heads=classifier.heads
-        ),
+    validation = pipeline.for_evaluation(
+        dataset.validation, classifier.preprocessing, heads=classifier.heads
     )
+    return _Plan(classifier, steps, validation)
 
 
 def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
@@ -144,9 +196,12 @@ def _classifier(
 
 
 def training_batches(
-    config: TrainConfig, dataset: Dataset, heads: Sequence[str]
+    config: TrainConfig,
+    dataset: Dataset,
+    heads: Sequence[str],
+    start: tuple[int, int] = (0, 0),
 ) -> tf.data.Dataset:
-    """Batches of all epochs, cropped as `config` says."""
+    """Batches of all epochs from `start`, cropped as `config` says."""
     augment = Augmentation(
         *sides(config.image_size),
         crop_area=config.crop_area,
@@ -175,30 +230,32 @@ def training_batches(
             if config.class_weights == "balanced"
             else None
         ),
+        start=start,
     )
 
 
-def _callbacks(
-    config: TrainConfig,
-    dataset: Dataset,
-    folder: Path,
-    plan: _Plan,
-    best: watch.SaveBest,
-) -> list[keras.callbacks.Callback]:
-    heads, steps = plan.classifier.heads, plan.steps
+def _watchers(
+    config: TrainConfig, dataset: Dataset, plan: _Plan
+) -> dict[str, keras.callbacks.Callback]:
+    """What happens beside the steps, in its order, by name."""
+    folder, heads, steps = config.run_folder, plan.classifier.heads, plan.steps
     even = config.class_weights == "balanced"  # then every class counts alike
     counts = None if even else dataset.train.class_counts
     chance = _chance(counts, len(dataset.class_names), config.label_smoothing)
-    metrics = folder / records.METRICS
-    averaging = [watch.AverageWeights(config.average_epochs * steps)]
-    return [
-        watch.WatchLearning(chance, schedules.warmup_steps(config, steps), heads),
-        *(averaging if config.average_epochs else []),
-        watch.WriteMetrics(metrics, heads, steps * config.batch_size),
-        best,
-        keras.callbacks.TensorBoard(folder / records.TENSORBOARD, write_graph=False),
-        watch.ShortBar(config.batch_size),
-    ]
+    warmup = schedules.warmup_steps(config, steps)
+    found = {"learning": watch.WatchLearning(chance, warmup, heads)}
+    if config.average_epochs:
+        found[AVERAGE] = watch.AverageWeights(config.average_epochs * steps)
+    return found | {
+        "metrics": watch.WriteMetrics(
+            folder / records.METRICS, heads, config.batch_size
+        ),
+        BEST: watch.SaveBest(lambda: plan.classifier.save(folder / records.CLASSIFIER)),
+        "tensorboard": keras.callbacks.TensorBoard(
+            folder / records.TENSORBOARD, write_graph=False
+        ),
+        "bar": watch.ShortBar(config.batch_size),
+    }
 
 
 def _chance(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:

@@ -45,6 +45,12 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         precision=policy,
         xla="on" if device.choose_xla(config.xla) else "off",
     )
+    if config.batch_size == "auto":
+        from googlenet_keras.training.memory import largest_batch
+
+        classes, images = len(dataset.class_names), dataset.train.count
+        config = replace(config, batch_size=largest_batch(config, classes, images))
+        print(f"batch size {config.batch_size}: as many images as fit, up to 256")
     return config, reason
 
 
