@@ -155,11 +155,17 @@ class Continuation(keras.callbacks.Callback):
             return
         tensors = {name: np.asarray(v) for name, v in self._variables().items()}
         if not all(np.isfinite(x).all() for x in tensors.values()):
+            self._undo_step()
             raise NonFiniteLossError(
                 "the weights must stay finite; a step made them not."
             )
         checkpoints.write(self._checkpoints, State(tensors, self._progress()))
         self._written = time.monotonic()
+
+    def _undo_step(self) -> None:
+        if not self.step:
+            self.epoch, self.step = self.epoch - 1, self._steps
+        self.step -= 1
 
     @property
     def _checkpoints(self) -> Path:

@@ -120,23 +120,21 @@ def test_other_data_are_refused(whole, tmp_path):
 
 
 def poisoned(times, epoch, step):
-    """training_batches with one batch that is not finite, the first `times` times."""
+    """training_batches whose labels are not finite at one step, `times` times."""
     left, made = tf.Variable(times), fit.training_batches
     number = epoch * STEPS + step
 
     def batches(config, dataset, heads, start=(0, 0)):
         first = start[0] * STEPS + start[1]
 
-        def spoil(i, example):
+        def spoil(i, images, labels):
             bad = tf.logical_and(i + first == number, left > 0)
             left.assign_sub(tf.cast(bad, tf.int32))
-            return example[0] / tf.where(bad, 0.0, 1.0), *example[1:]
+            whole = tf.where(bad, np.nan, 1.0)
+            return images, {head: parts * whole for head, parts in labels.items()}
 
-        return (
-            made(config, dataset, heads, start)
-            .enumerate()
-            .map(lambda i, example: spoil(i, example))
-        )
+        counted = made(config, dataset, heads, start).enumerate()
+        return counted.map(lambda i, example: spoil(i, *example))
 
     return batches
 
