@@ -1,6 +1,6 @@
 """Kills a run on the digits again and again, and compares it with one left alone.
 
-`python benchmarks/kills.py --kills 20` trains once without interruption, then the same
+`python -m benchmarks.kills --kills 20` trains once without interruption, then the same
 with SIGKILL at random moments, each time gone on with by --resume, and ends with status
 1 unless the weights are equal bit for bit and metrics.jsonl has every epoch once.
 """

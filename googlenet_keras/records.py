@@ -56,7 +56,7 @@ class Stopwatch:
 
 def _peak_megabytes() -> float | None:
     """The process's largest resident memory; None where the system does not tell."""
-    if kilobytes := _proc_field("self/status", "VmHWM"):
+    if kilobytes := proc_field("self/status", "VmHWM"):
         # unlike getrusage's, this does not begin with the parent process's
         return round(float(kilobytes.split()[0]) * 1024 / 1e6, 1)
     try:
@@ -197,7 +197,7 @@ def environment() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.release()}",
-        "processor": _proc_field("cpuinfo", "model name") or platform.machine(),
+        "processor": proc_field("cpuinfo", "model name") or platform.machine(),
         "cores": cores(),
         "commit": commit(),
     }
@@ -212,7 +212,7 @@ def cores() -> int:
 
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of the processor, as Linux names them; empty elsewhere."""
-    return frozenset((_proc_field("cpuinfo", "flags") or "").split())
+    return frozenset((proc_field("cpuinfo", "flags") or "").split())
 
 
 def commit() -> str | None:
@@ -240,7 +240,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _proc_field(file: str, name: str) -> str | None:
+def proc_field(file: str, name: str) -> str | None:
+    """A line's value in /proc/`file`; None where the system has no such line."""
     try:
         lines = Path("/proc", file).read_text().splitlines()
     except OSError:

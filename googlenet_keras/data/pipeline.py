@@ -95,6 +95,19 @@ def for_training(
     )
 
 
+def batch_files(
+    split: Split, *, batch_size: int, seed: int, epoch: int, step: int
+) -> list[str]:
+    """The files of one of `for_training`'s batches, or its images' numbers, if none.
+
+    epoch, step: from 0.
+    """
+    order = split.shuffled(seed, tf.constant(epoch, tf.int64))
+    batch = order.skip(step * batch_size).take(batch_size)
+    indices = [int(index) for index, *_ in batch]
+    return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
+
+
 def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
     weights = tf.constant(class_weights, tf.float32)
     if labels.dtype.is_floating:

@@ -10,15 +10,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from googlenet_keras import records
-from googlenet_keras.data.splits import Dataset
 from googlenet_keras.errors import InterruptionError, UserError
 from googlenet_keras.training import checkpoints
 from googlenet_keras.training.callbacks import AverageWeights, NonFiniteLossError
 from googlenet_keras.training.checkpoints import State
-from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.schedules import MomentumSGD
 from googlenet_keras.training.signals import Stop
 
@@ -73,6 +70,7 @@ class Continuation(keras.callbacks.Callback):
         """
         state = checkpoints.newest(self._checkpoints)
         if state is None:
+            records.keep_epochs(self._folder / records.METRICS, 0)
             return False
         if state.progress["data"] != self._data:
             raise UserError(
@@ -243,19 +241,6 @@ def _assign(variables: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> 
                 " Go on with that version, or begin another run."
             )
         variable.assign(tensors[name])
-
-
-def batch_files(dataset: Dataset, config: TrainConfig, place: tuple[int, int]) -> list:
-    """The files of one training batch, or its images' numbers where it has no files.
-
-    place: epoch and step, both from 0.
-    """
-    epoch, step = place
-    order = dataset.train.shuffled(config.seed, tf.constant(epoch, tf.int64))
-    batch = order.skip(step * config.batch_size).take(config.batch_size)
-    indices = [int(index) for index, *_ in batch]
-    files = dataset.train.files
-    return [str(files[i]) if files else f"image {i}" for i in indices]
 
 
 def how_to_go_on(folder: Path) -> str:

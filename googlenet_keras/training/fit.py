@@ -21,15 +21,14 @@ from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import DiskError
-from googlenet_keras.network.build import build
 from googlenet_keras.training import callbacks as watch
-from googlenet_keras.training import device, losses, schedules, settings, signals
+from googlenet_keras.training import device, memory, schedules, settings, signals
+from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.continuation import (
     AVERAGE,
     BEST,
     Continuation,
-    batch_files,
     how_to_go_on,
 )
 
@@ -130,9 +129,18 @@ def _fit(
             return watchers[BEST]
         except DiskError as error:
             raise DiskError(f"{error} {how_to_go_on(folder)}") from error
+        except memory.EXHAUSTED as error:
+            classes = len(dataset.class_names)
+            raise memory.too_large(network, config, classes) from error
         except watch.NonFiniteLossError as error:
-            place = continuation.epoch, continuation.step
-            continuation.roll_back(error, batch_files(dataset, config, place))
+            files = pipeline.batch_files(
+                dataset.train,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                epoch=continuation.epoch,
+                step=continuation.step,
+            )
+            continuation.roll_back(error, files)
 
 
 def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
@@ -143,38 +151,6 @@ def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
         dataset.validation, classifier.preprocessing, heads=classifier.heads
     )
     return _Plan(classifier, steps, validation)
-
-
-def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
-    """The network of `config`, its losses and optimiser; steps: in one epoch."""
-    network = build(
-        config.to_architecture(),
-        classes=classes,
-        image_size=config.image_size,
-        initialization=config.initialization,
-        joint=True,
-    )
-    loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
-            for head in network.output}  # fmt: skip
-    network.compile(
-        optimizer=schedules.optimizer(config, steps),
-        loss=loss,
-        loss_weights={h: w for h, w in config.loss_weights().items() if h in loss},
-        metrics=losses.head_metrics(network.output, classes),
-        jit_compile=config.xla == "on",
-    )
-    _make_variables(network)
-    return network
-
-
-def _make_variables(network: keras.Model) -> None:
-    """Makes what Keras would make in a step's first trace, and then trace it again."""
-    network.optimizer.build(network.trainable_variables)
-    logits = {head: tf.zeros((1, out.shape[1])) for head, out in network.output.items()}
-    labels = {head: tf.zeros((1,), tf.int32) for head in logits}
-    network.compute_loss(y=labels, y_pred=logits)
-    network.compute_metrics(None, labels, logits)
-    network.reset_metrics()
 
 
 def _classifier(

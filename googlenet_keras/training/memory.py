@@ -14,7 +14,8 @@ from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, own_process
-from googlenet_keras.training import device, fit
+from googlenet_keras.training import device
+from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 
 STEP, MOST = 8, 256  # larger batches learn less from the same epochs
@@ -83,17 +84,18 @@ def _step_runs(config: TrainConfig, classes: int, batch: int) -> bool:
 def _network(config: TrainConfig, classes: int):
     if not tf.config.list_physical_devices("GPU"):
         _limit_memory()
-    return fit.compiled(config, classes, steps=1)
+    return compiled(config, classes, steps=1)
 
 
 def _limit_memory() -> None:
     """Lets what the machine has no memory for fail, before it kills for want of it."""
-    import resource
+    free = records.proc_field("meminfo", "MemAvailable")
+    taken = records.proc_field("self/status", "VmSize")
+    if free and taken:  # else this is no Linux
+        import resource
 
-    free = records.free_megabytes()
-    used = records.virtual_megabytes()
-    if free and used:
-        limit = int((used + free * (1 - SPARED)) * 1e6)
+        free, taken = (int(kilobytes.split()[0]) * 1024 for kilobytes in (free, taken))
+        limit = int(taken + free * (1 - SPARED))
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 

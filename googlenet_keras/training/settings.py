@@ -9,7 +9,7 @@ from pathlib import Path
 from googlenet_keras import records
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
-from googlenet_keras.training import device
+from googlenet_keras.training import device, memory
 from googlenet_keras.training.config import TrainConfig
 
 
@@ -46,10 +46,10 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         xla="on" if device.choose_xla(config.xla) else "off",
     )
     if config.batch_size == "auto":
-        from googlenet_keras.training.memory import largest_batch
-
         classes, images = len(dataset.class_names), dataset.train.count
-        config = replace(config, batch_size=largest_batch(config, classes, images))
+        config = replace(
+            config, batch_size=memory.largest_batch(config, classes, images)
+        )
         print(f"batch size {config.batch_size}: as many images as fit, up to 256")
     return config, reason
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,7 +24,7 @@ def random_crops(**changes):
     return Augmentation(32, 32, **(options | rest | changes))
 
 
-def batches(split, seed=0, epochs=1, batch_size=100):
+def batches(split, seed=0, epochs=1, batch_size=100, start=(0, 0)):
     made = pipeline.for_training(
         split,
         random_crops(),
@@ -30,6 +32,7 @@ def batches(split, seed=0, epochs=1, batch_size=100):
         epochs=epochs,
         seed=seed,
         heads=("main",),
+        start=start,
     )
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
@@ -55,6 +58,17 @@ def test_each_epoch_has_its_own_order_and_crops(digits):
 def test_an_epoch_leaves_out_less_than_a_batch(digits):
     assert pipeline.steps_per_epoch(digits.validation, 80) == 3
     assert [len(x) for x, _ in batches(digits.validation, batch_size=80)] == [80] * 3
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_is_gone_on_with_is_what_was_left(digits, listed):
+    split = digits.validation if listed else replace(digits.validation, listed=None)
+    whole = batches(split, epochs=3)
+    left = batches(split, epochs=3, start=(1, 2))
+    assert len(left) == len(whole) - 3 - 2
+    for (images, labels), (same, same_labels) in zip(whole[5:], left, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, same_labels)
 
 
 def first_batch(split, batch_size, heads, **options):
