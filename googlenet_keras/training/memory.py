@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from googlenet_keras import records
@@ -30,23 +32,29 @@ def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
     where not even 8 images fit.
     """
     print("trying how many images a step has memory for", file=sys.stderr)
+    free = _free_bytes()
     with own_process(Path(os.devnull)) as call:
 
         def fits(batch: int) -> bool:
             try:
-                return call(_step_runs, config, classes, batch)
-            except ProcessError:  # it was killed
-                return False
+                call(_step_or_end, config, classes, batch, free)
+            except ProcessError as error:
+                if isinstance(error.__cause__, BrokenProcessPool):
+                    return False
+                raise
+            return True
 
         return _largest(fits, min(MOST, images))
 
 
-def too_large(network, config: TrainConfig, classes: int) -> UserError:
+def too_large(network: keras.Model, config: TrainConfig, classes: int) -> UserError:
     """The error for a batch that did not fit, with the largest that does."""
+    most = config.batch_size - 1
     try:
-        fits = _largest(
-            lambda batch: _runs(network, config, classes, batch), config.batch_size - 1
-        )
+        if tf.config.list_physical_devices("GPU"):  # whose memory this process has
+            fits = _largest(lambda batch: _runs(network, config, classes, batch), most)
+        else:
+            fits = largest_batch(config, classes, most)
     except UserError as error:
         return error
     return UserError(
@@ -74,32 +82,41 @@ def _largest(fits: Callable[[int], bool], most: int) -> int:
     return sizes[low - 1]
 
 
-def _step_runs(config: TrainConfig, classes: int, batch: int) -> bool:
-    """Whether a training step of `batch` images runs in this process."""
+def _free_bytes() -> int | None:
+    """Memory that a process may still take; None on a GPU or where nobody tells."""
+    free = records.proc_field("meminfo", "MemAvailable")
+    if tf.config.list_physical_devices("GPU") or not free:
+        return None
+    return int(int(free.split()[0]) * 1024 * (1 - SPARED))
+
+
+def _step_or_end(
+    config: TrainConfig, classes: int, batch: int, free: int | None
+) -> None:
+    """Runs a training step of `batch` images, or ends this process if it cannot.
+
+    What a step that failed leaves of the memory is in pieces.
+    """
     with device.precision_policy(config.precision):
-        return _runs(_network(config, classes), config, classes, batch)
+        if not _runs(_network(config, classes, free), config, classes, batch):
+            os._exit(1)
 
 
 @cache
-def _network(config: TrainConfig, classes: int):
-    if not tf.config.list_physical_devices("GPU"):
-        _limit_memory()
+def _network(config: TrainConfig, classes: int, free: int | None) -> keras.Model:
+    """The network, in a process that can take no more than `free` bytes from now on.
+
+    What there is no memory for fails then, before others are killed for want of it.
+    """
+    if free:
+        import resource
+
+        taken = int(records.proc_field("self/status", "VmSize").split()[0]) * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (taken + free, resource.RLIM_INFINITY))
     return compiled(config, classes, steps=1)
 
 
-def _limit_memory() -> None:
-    """Lets what the machine has no memory for fail, before it kills for want of it."""
-    free = records.proc_field("meminfo", "MemAvailable")
-    taken = records.proc_field("self/status", "VmSize")
-    if free and taken:  # else this is no Linux
-        import resource
-
-        free, taken = (int(kilobytes.split()[0]) * 1024 for kilobytes in (free, taken))
-        limit = int(taken + free * (1 - SPARED))
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-
-
-def _runs(network, config: TrainConfig, classes: int, batch: int) -> bool:
+def _runs(network: keras.Model, config: TrainConfig, classes: int, batch: int) -> bool:
     images = tf.zeros((batch, *sides(config.image_size), 3))
     labels = tf.zeros((batch,), tf.int32)
     try:

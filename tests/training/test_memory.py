@@ -1,0 +1,42 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.training import memory
+from googlenet_keras.training.recipes import recipe
+
+
+@pytest.mark.parametrize("limit", [8, 15, 16, 100, 255, 256, 300])
+def test_the_largest_that_fits_is_found(limit):
+    tried = []
+
+    def fits(batch):
+        tried.append(batch)
+        return batch <= limit
+
+    assert memory._largest(fits, 256) == min(limit // 8 * 8, 256)
+    assert len(tried) <= 6
+    assert memory._largest(lambda batch: batch <= limit, 30) == min(limit // 8 * 8, 24)
+
+
+def test_where_nothing_fits_that_is_said():
+    with pytest.raises(UserError, match=r"not even 8 images fit .* smaller"):
+        memory._largest(lambda batch: False, 256)
+    with pytest.raises(UserError, match="not even 8"):
+        memory._largest(lambda batch: True, 7)
+
+
+def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
+    """A step of 448 pixels takes some 150 MB an image; more than there is kills."""
+    config = replace(
+        recipe("smoke"), image_size=(448,), width=0.5, precision="float32",
+        batch_size=25,
+    ).resolved({})  # fmt: skip
+    monkeypatch.setattr(memory, "_free_bytes", lambda: 25 * 10**8)
+    message = str(memory.too_large(None, config, classes=10))
+    assert re.match(
+        r"a batch of 25 images does not fit into memory; (8|16) do: --batch-size \1",
+        message,
+    )
