@@ -89,6 +89,28 @@ def create_run(folder: Path) -> Path:
     return folder
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in the run `folder` within the block.
+
+    Raises UserError where one does. The operating system ends what a dead process held.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with (folder / CONFIG).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"one process at a time trains in {folder}, and one is at it; wait for "
+                "it or end it."
+            ) from error
+        yield
+
+
 def open_run(folder: Path) -> Path:
     """The folder if it holds a run with a classifier. Raises UserError."""
     if not folder.is_dir():

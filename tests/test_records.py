@@ -1,5 +1,7 @@
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,44 @@ def test_the_stopwatch_counts_up():
     assert 0 < first["cpu_seconds"] <= later["cpu_seconds"]
     assert first["seconds"] <= later["seconds"]
     assert 10 < first["peak_megabytes"] < 20_000
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from googlenet_keras import records
+with records.alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    records.write_json(tmp_path / records.CONFIG, {})
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    pipe = subprocess.PIPE
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=root) as other:
+        assert other.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(UserError, match="one process at a time trains in"),
+            records.alone(tmp_path),
+        ):
+            pass
+        other.kill()
+    with records.alone(tmp_path):
+        pass
+
+
+def test_only_the_epochs_that_are_done_are_kept(tmp_path):
+    path = tmp_path / records.METRICS
+    for epoch in (1, 2, 3):
+        records.append_line(path, {"epoch": epoch})
+        records.append_line(path, {records.EVENT: "something", "epoch": epoch})
+    with path.open("a") as file:
+        file.write('{"epoch": 4, "lo')
+    records.keep_epochs(path, 2)
+    assert records.read_epochs(path) == [{"epoch": 1}, {"epoch": 2}]
+    assert len(records.read_lines(path)) == 5
+    records.keep_epochs(tmp_path / "none.jsonl", 0)
+    assert records.read_epochs(tmp_path / "none.jsonl") == []

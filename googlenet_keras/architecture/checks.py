@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from googlenet_keras.architecture.rows import Inception
@@ -12,6 +13,7 @@ from googlenet_keras.errors import UserError, unknown
 if TYPE_CHECKING:
     from googlenet_keras.architecture.variants import Architecture
 
+NAME = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # they become names of files and layers
 CHOICES = {
     "padding": ("symmetric", "same"),
     "auxiliary_pool": ("5x5/3", "adaptive 4x4"),
@@ -37,8 +39,9 @@ def check(arch: Architecture) -> None:
     _check("pixel_mean", means, "three numbers", arch)
     _check("rows", bool(arch.rows), "one row or more", arch)
     names = [arch.name, *(part.name for part in (*arch.rows, *arch.heads))]
-    words = all(isinstance(name, str) for name in names)
-    unique = words and len(set(names[1:])) == len(names) - 1
+    words = all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
+    _check("rows", words, "named by letters, digits, _ and -", arch)
+    unique = len(set(names[1:])) == len(names) - 1
     _check("rows", unique, "rows and heads with names of their own", arch)
     modules = [row.name for row in arch.rows if isinstance(row, Inception)]
     for head in arch.heads:

@@ -71,7 +71,7 @@ def _print(found: dict[str, Any]) -> None:
     )
     console.print("\nDifferences from the paper:")
     for difference in found["differences"]:
-        console.print(f"  - {difference}")
+        console.print(f"  - {difference}", markup=False)
 
 
 def _rows_table(found: dict[str, Any]):

@@ -76,7 +76,8 @@ def train(config: TrainConfig, stopwatch: records.Stopwatch | None = None) -> Ru
             records.create_run(config.run_folder)
             settings.write(config.run_folder, config, reason)
         print(f"run folder {config.run_folder}")
-        best = _fit(config, dataset, plan, stop, stopwatch or records.Stopwatch())
+        with records.alone(config.run_folder):
+            best = _fit(config, dataset, plan, stop, stopwatch or records.Stopwatch())
     loaded = Classifier.load(config.run_folder / records.CLASSIFIER)
     return Run(config.run_folder, dataset, config, loaded, best.best_epoch)
 
