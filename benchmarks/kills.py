@@ -24,7 +24,6 @@ from googlenet_keras import records
 
 ROOT = Path(__file__).resolve().parents[1]
 OFTEN = "0.0005"  # minutes between checkpoints: less than a step and its writing take
-EARLY = 0.2  # part of the kills while the program is still starting
 STARTING, TRAINING = 8.0, 1.5  # seconds that a kill waits at most
 PATIENCE = 120.0  # seconds for a checkpoint to appear
 TIMES = ("seconds", "images_per_second")  # what no two runs have in common
@@ -38,21 +37,24 @@ class Options:
     """Times that the run is killed."""
     epochs: int = 14
     """Epochs of the run, 37 steps each."""
+    early: float = 0.2
+    """Part of the kills that may come while the program is still starting (0..1)."""
     seed: int = 0
     """Of the moments."""
 
 
 def main() -> None:
     """Prints what each kill met and whether the runs are equal."""
+    options = tyro.cli(Options, description=__doc__)
     with tempfile.TemporaryDirectory() as folder:
-        equal = compare(tyro.cli(Options, description=__doc__), Path(folder))
+        whole, killed = Path(folder, "whole"), Path(folder, "killed")
+        _command(whole, options).wait()
+        equal = compare(options, killed, whole)
     sys.exit(not equal)
 
 
-def compare(options: Options, folder: Path) -> bool:
-    """Whether the killed run in `folder` ended as the one that was left alone."""
-    whole, killed = folder / "whole", folder / "killed"
-    _command(whole, options).wait()
+def compare(options: Options, killed: Path, whole: Path) -> bool:
+    """Whether a run in `killed`, killed again and again, ends as that in `whole`."""
     moments = random.Random(options.seed)
     writing = 0
     for number in range(options.kills):
@@ -74,9 +76,9 @@ def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
     """Starts the run or goes on with it, kills it, and says where it was."""
     before = _newest(run)
     process = _command(run, options)
-    if moments.random() < EARLY:
+    if moments.random() < options.early:
         time.sleep(moments.uniform(0, STARTING))
-        where = "while starting"
+        where = "early"
     else:
         end = time.monotonic() + PATIENCE
         while _newest(run) == before and time.monotonic() < end:

@@ -1,7 +1,9 @@
 """The scripts as processes: what they print, how they end, what they do not import."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,32 @@ def test_a_disk_that_cannot_be_written(tmp_path):
     done = call("train.py", "--run-folder", str(blocked / "run"))
     assert done.returncode == 2
     assert "cannot be made" in done.stderr
+
+
+def test_kills_change_nothing(run_folder, tmp_path, capsys):
+    from benchmarks.kills import Options, compare
+
+    options = Options(kills=2, epochs=2, early=0.0)
+    equal = compare(options, tmp_path / "killed", run_folder)
+    assert equal, capsys.readouterr().out
+
+
+def test_a_run_that_is_asked_to_stop_says_how_to_go_on(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "train.py", "--recipe", "smoke", "--run-folder", folder]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while not list(folder.glob("checkpoints/*.sha256")) and process.poll() is None:
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert f"python train.py --resume --run-folder {folder}" in said
+    assert "Traceback" not in said
+    done = call("train.py", "--resume", "--run-folder", str(folder), "--seed", "3")
+    assert done.returncode == 2
+    assert "--seed was 0 and is 3" in done.stderr
 
 
 def test_a_reader_that_stops_early_is_no_error():
