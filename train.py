@@ -14,6 +14,8 @@ def main() -> None:
     from googlenet_keras.training.fit import train
 
     run = train(config)
+    if run is None:  # the first worker goes on alone
+        return
     result = conclude(
         run.folder, run.classifier, run.dataset, run.best_epoch, stopwatch
     )

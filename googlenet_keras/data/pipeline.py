@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -16,6 +18,25 @@ EVALUATION_BATCH = 64
 NONE = Regularization()
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several workers reads: each `workers`-th image from the `worker`-th.
+
+    replicas: devices of all workers; each gets that part of a batch to itself.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+    def of(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        """The worker's part of `examples`; where nothing was read yet, nothing is."""
+        return examples.shard(self.workers, self.worker)
+
+
+WHOLE = Share()
+
+
 def steps_per_epoch(split: Split, batch_size: int) -> int:
     """Whole batches in one epoch. Raises UserError if there is none."""
     if batch_size > split.count:
@@ -24,6 +45,13 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
             f"received {batch_size}."
         )
     return split.count // batch_size
+
+
+def evaluation_steps(split: Split, share: Share) -> int:
+    """Steps in which all workers together see `split`, as the first of them needs."""
+    first = math.ceil(split.count / share.workers)
+    devices = share.replicas // share.workers
+    return math.ceil(math.ceil(first / EVALUATION_BATCH) / devices)
 
 
 def balanced_weights(split: Split) -> list[float]:
@@ -50,6 +78,7 @@ def for_training(
     heads: Sequence[str],
     regularization: Regularization = NONE,
     class_weights: Sequence[float] | None = None,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
 
@@ -58,6 +87,10 @@ def for_training(
     epoch, index) alone. Labels are class numbers, or each class's part of the image
     where `regularization` mixes images. class_weights: with them, each pair has a third
     member, the weight of each image in the loss of each head.
+
+    share: of one worker; the union of all workers' batches of a step is the batch that
+    one alone would have. Each replica has a batch of its own, batch_size / replicas
+    images, and images are mixed within it.
     """
     crop = augment.reader(split.content)
     harder, mixed = regularization.of_image(), regularization.of_batch()
@@ -65,7 +98,7 @@ def for_training(
 
     def one_epoch(epoch):
         examples = split.shuffled(seed, epoch).take(used)
-        return examples.map(lambda *example: (epoch, *example))
+        return share.of(examples).map(lambda *example: (epoch, *example))
 
     def prepare(epoch, index, label, reference):
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
@@ -85,7 +118,7 @@ def for_training(
         tf.data.Dataset.range(epochs)
         .flat_map(one_epoch)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        .batch(batch_size // share.replicas, drop_remainder=True)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -104,15 +137,19 @@ def for_evaluation(
     *,
     heads: Sequence[str],
     batch_size: int = EVALUATION_BATCH,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """The same pairs of every image of `split` once, in reading order."""
+    """The same pairs of every image of `split` once, in reading order.
+
+    share: one worker's images of them; batch_size is each replica's.
+    """
 
     def prepare(_, label, reference):
         image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)
 
     return (
-        split.in_order()
+        share.of(split.in_order())
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)

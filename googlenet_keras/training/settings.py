@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from googlenet_keras import records
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
+from googlenet_keras.errors import UserError
 from googlenet_keras.training import device
 from googlenet_keras.training.config import TrainConfig
 
@@ -43,9 +45,32 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         config,
         run_folder=config.run_folder or _default_folder(config, dataset),
         precision=policy,
-        xla="on" if device.choose_xla(config.xla) else "off",
+        xla=_xla(config),
     )
     return config, reason
+
+
+def _xla(config: TrainConfig) -> str:
+    if config.strategy == "none":
+        return "on" if device.choose_xla(config.xla) else "off"
+    if config.xla == "on":
+        raise UserError(
+            "--xla on compiles the steps of one device; with --strategy "
+            f"{config.strategy} it must be auto or off."
+        )
+    return "off"
+
+
+def shared(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    """What several workers must have in common; paths may differ."""
+    paths = ("dataset", "data_dir", "run_folder", "architecture")
+    options = {k: v for k, v in config.to_json().items() if k not in paths}
+    return options | {
+        "network": config.to_architecture().to_json(),
+        "classes": dataset.class_names,
+        "training_images": dataset.train.count,
+        "validation_images": dataset.validation.count,
+    }
 
 
 def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
