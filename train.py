@@ -13,18 +13,23 @@ def main() -> None:
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.training.fit import train
 
-    run = train(config)
-    if run is None:  # the first worker goes on alone
-        return
-    result = conclude(
-        run.folder, run.classifier, run.dataset, run.best_epoch, stopwatch
-    )
+    folder = config.run_folder
+    if config.resume and (folder / records.RESULT).is_file():
+        result = records.read_json(folder / records.RESULT)  # nothing is left to do
+    else:
+        run = train(config, stopwatch)
+        if run is None:  # the first worker does the rest
+            return
+        folder = run.folder
+        result = conclude(
+            folder, run.classifier, run.dataset, run.best_epoch, stopwatch
+        )
     print_figures({"validation": result["validation"], "test": result["test"]})
     print(
         f"best epoch {result['best_epoch']} of {result['epochs']}, "
         f"{result['seconds']:.0f} s, at most {result['peak_megabytes']:.0f} MB of "
-        f"memory\neverything is in {run.folder}; try\n"
-        f"  python -m googlenet_keras predict {run.folder} IMAGE..."
+        f"memory\neverything is in {folder}; try\n"
+        f"  python -m googlenet_keras predict {folder} IMAGE..."
     )
 
 

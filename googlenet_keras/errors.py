@@ -13,6 +13,21 @@ class UserError(ValueError):
     """An input that breaks a stated rule; scripts print it and exit with status 2."""
 
 
+class DiskError(UserError):
+    """What the disk refused: it is full, write-protected, or the folder is gone."""
+
+
+class InterruptionError(Exception):
+    """A signal was obeyed; scripts print the message and exit with `status`."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message, signal_number)  # both, or it could not be pickled
+        self.status = 128 + signal_number  # as shells report a process that it ended
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
 def unknown(what: str, received: str, known: Iterable[str]) -> UserError:
     """The error for a name that is none of `known`, with the nearest one that is."""
     known = list(known)
@@ -36,6 +51,9 @@ def run_script(main: Callable[[], None]) -> NoReturn:
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except InterruptionError as interruption:
+        print(interruption, file=sys.stderr)
+        sys.exit(interruption.status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras.errors import UserError
+from googlenet_keras.errors import DiskError, UserError
 
 CONFIG = "config.json"
 ENVIRONMENT = "environment.json"
@@ -24,6 +24,9 @@ CLASSIFIER = "classifier"
 PLOTS = "plots"
 EXPORT = "export"
 TENSORBOARD = "tensorboard"
+CHECKPOINTS = "checkpoints"
+EVENT = "event"  # what a line of metrics.jsonl tells that tells of no epoch
+TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 TOP_K = 5  # what "top5" counts in every file
 PACKAGES = (
     *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
@@ -37,6 +40,11 @@ class Stopwatch:
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
+    def add(self, seconds: float, cpu_seconds: float) -> None:
+        """Counts what an earlier process spent, too."""
+        self._wall -= seconds
+        self._cpu -= cpu_seconds
+
     def figures(self) -> dict[str, float | None]:
         """{"seconds", "cpu_seconds", "peak_megabytes"}; the peak is the process's."""
         return {
@@ -48,7 +56,7 @@ class Stopwatch:
 
 def _peak_megabytes() -> float | None:
     """The process's largest resident memory; None where the system does not tell."""
-    if kilobytes := _proc_field("self/status", "VmHWM"):
+    if kilobytes := proc_field("self/status", "VmHWM"):
         # unlike getrusage's, this does not begin with the parent process's
         return round(float(kilobytes.split()[0]) * 1024 / 1e6, 1)
     try:
@@ -99,27 +107,53 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes `data` whole or not at all. Raises UserError where the disk refuses."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """Writes `data` whole or not at all. Raises DiskError where the disk refuses."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A file to write in the block, which becomes `path` after it, synced, or nothing.
+
+    Raises DiskError where the disk refuses.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     with disk_errors(path):
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            yield temporary
+            _sync(temporary)
             temporary.replace(path)
-        except OSError:
+            _sync(path.parent)
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
 
+def _sync(path: Path) -> None:
+    """Waits until the disk holds `path`, a file or a folder's list of names."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folder
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes below `folder` what a process was writing when it was killed."""
+    for path in folder.rglob(f"*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns what the disk refuses within the block into a UserError."""
+    """Turns what the disk refuses within the block into a DiskError."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+        raise DiskError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -144,13 +178,26 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def read_epochs(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl that tell of an epoch, not of an event."""
+    return [line for line in read_lines(path) if EVENT not in line]
+
+
+def keep_epochs(path: Path, epochs: int) -> None:
+    """Drops the lines of later epochs than `epochs`, and a last one that was cut."""
+    whole = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    lines = [json.loads(line) for line in whole]
+    kept = [line for line in lines if EVENT in line or line["epoch"] <= epochs]
+    write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
 def environment() -> dict[str, Any]:
     """Versions, processor and commit: what a result depends on beside its options."""
     return {
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.release()}",
-        "processor": _proc_field("cpuinfo", "model name") or platform.machine(),
+        "processor": proc_field("cpuinfo", "model name") or platform.machine(),
         "cores": cores(),
         "commit": commit(),
     }
@@ -165,7 +212,7 @@ def cores() -> int:
 
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of the processor, as Linux names them; empty elsewhere."""
-    return frozenset((_proc_field("cpuinfo", "flags") or "").split())
+    return frozenset((proc_field("cpuinfo", "flags") or "").split())
 
 
 def commit() -> str | None:
@@ -193,7 +240,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _proc_field(file: str, name: str) -> str | None:
+def proc_field(file: str, name: str) -> str | None:
+    """A line's value in /proc/`file`; None where the system has no such line."""
     try:
         lines = Path("/proc", file).read_text().splitlines()
     except OSError:

@@ -11,15 +11,16 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from googlenet_keras import records
 from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.config import POSITIVE, Between, TrainConfig
-from googlenet_keras.training.flags import chosen_recipe
+from googlenet_keras.training.flags import chosen_recipe, refuse_changes, stored
 
 # what may change on the way
-FREE = ("resume", "workers", "trials", "baselines", "retrain", "retrain_epochs")
-PATHS = ("dataset", "data_dir")
+FREE = (
+    *("run_folder", "resume", "workers", "trials", "baselines"),
+    *("retrain", "retrain_epochs", "checkpoint_minutes"),
+)
 SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
 
@@ -103,72 +104,22 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     With --resume they are those of the search in --run-folder. Raises UserError where
     one that is given differs from it.
     """
-    stored = _stored(arguments)
+    begun = stored(SearchConfig, arguments, required=True)
     config = tyro.cli(
         SearchConfig,
         args=arguments,
-        default=stored or _begun(chosen_recipe(arguments)),
+        default=begun or _half(chosen_recipe(arguments)),
         prog="python -m tuning.search",
         description="Searches filter widths for a budget, and keeps what it finds.",
     )
-    if stored:
-        _refuse_changes(stored, config)
+    if begun:
+        refuse_changes(begun, config, FREE)
     return config
 
 
-def _begun(recipe: TrainConfig) -> SearchConfig:
+def _half(recipe: TrainConfig) -> SearchConfig:
     """The recipe's options but its epochs, of which a trial has half."""
     return SearchConfig(**vars(recipe) | {"epochs": None})
-
-
-def _stored(arguments: Sequence[str] | None) -> SearchConfig | None:
-    """The options of the search to go on with, where --resume asks for one."""
-    given, _ = tyro.cli(
-        _ResumeFlags, args=arguments, return_unknown_args=True, add_help=False
-    )
-    if not given.resume:
-        return None
-    if not given.run_folder:
-        raise UserError(
-            "--resume goes on with a search, and needs its --run-folder; none came."
-        )
-    path = given.run_folder / records.CONFIG
-    if not path.is_file():
-        raise UserError(
-            f"--resume needs the folder of a search; {given.run_folder} has no "
-            f"{records.CONFIG}. Leave --resume out to begin one."
-        )
-    return SearchConfig.from_json(records.read_json(path))
-
-
-@dataclass(frozen=True)
-class _ResumeFlags:
-    resume: bool = False
-    run_folder: Path | None = None
-
-
-def _refuse_changes(stored: SearchConfig, config: SearchConfig) -> None:
-    before, now = stored.to_json(), config.to_json()
-    before["run_folder"] = now["run_folder"]
-    changed = [n for n in now if n not in FREE and not _same(n, before[n], now[n])]
-    if changed:
-        listed = ", ".join(
-            f"--{name.replace('_', '-')} was {before[name]!r} and is {now[name]!r}"
-            for name in changed
-        )
-        raise UserError(
-            f"a search is resumed with the options it began with; {listed}. Leave them "
-            "out, or begin another in a new --run-folder."
-        )
-
-
-def _same(name: str, before: Any, now: Any) -> bool:
-    """Whether an option is as it was; a path may be written in another way."""
-    if now == before or not (isinstance(now, str) and isinstance(before, str)):
-        return now == before
-    if name == "architecture":  # the search has a copy
-        return records.read_json(Path(now)) == records.read_json(Path(before))
-    return name in PATHS and Path(now).expanduser().resolve() == Path(before)
 
 
 def _count(name: str, text: str) -> float | None:

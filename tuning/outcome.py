@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,16 +88,17 @@ def _retrained(config: SearchConfig) -> bool:
     name = f"{RETRAINED}-{best['trial']}-{config.retrain_epochs}-epochs"
     folder = config.run_folder / name
     if not (folder / records.RESULT).is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # it was cut off
         stopwatch = records.Stopwatch()
         run = train(
             config.training(
                 architecture=config.run_folder / BEST,
                 width=1.0,
                 run_folder=folder,
+                resume=True,  # it may have been cut off
                 epochs=config.retrain_epochs,
                 learning_rate=config.learning_rate * best["learning_rate_factor"],
-            )
+            ),
+            stopwatch,
         )
         result = conclude_run(
             folder, run.classifier, run.dataset, run.best_epoch, stopwatch

@@ -28,7 +28,12 @@ def trained(
     description = folder / f"{name}.json"
     records.write_json(description, arch.to_json())
     training = config.training(
-        architecture=description, width=1.0, run_folder=folder / name, **changes
+        architecture=description,
+        width=1.0,
+        run_folder=folder / name,
+        resume=False,
+        checkpoint_minutes=0.0,
+        **changes,
     )
     with own_process(folder / f"{name}.log") as call:
         return call(_train, training)
@@ -39,7 +44,7 @@ def _train(config: TrainConfig) -> dict[str, Any]:
 
     stopwatch = records.Stopwatch()
     run = train(config)
-    lines = records.read_lines(run.folder / records.METRICS)
+    lines = records.read_epochs(run.folder / records.METRICS)
     best = lines[run.best_epoch - 1]["validation"]
     shutil.rmtree(run.folder / records.CLASSIFIER)  # many, and none is for use
     return {

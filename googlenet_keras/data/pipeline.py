@@ -33,6 +33,20 @@ class Share:
         """The worker's part of `examples`; where nothing was read yet, nothing is."""
         return examples.shard(self.workers, self.worker)
 
+    def evaluation_steps(self, images: int, batch_size: int) -> int | None:
+        """Steps in which all replicas see `images`; none where one sees them alone.
+
+        Raises UserError for less than one image for each replica.
+        """
+        if self.replicas == 1:
+            return None
+        if images < self.replicas:
+            raise UserError(
+                f"there must be a validation image for each of the {self.replicas} "
+                f"devices; there are {images}."
+            )
+        return math.ceil(images / (self.replicas * batch_size))
+
 
 WHOLE = Share()
 
@@ -45,13 +59,6 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
             f"received {batch_size}."
         )
     return split.count // batch_size
-
-
-def evaluation_steps(split: Split, share: Share) -> int:
-    """Steps in which all workers together see `split`, as the first of them needs."""
-    first = math.ceil(split.count / share.workers)
-    devices = share.replicas // share.workers
-    return math.ceil(math.ceil(first / EVALUATION_BATCH) / devices)
 
 
 def balanced_weights(split: Split) -> list[float]:
@@ -78,6 +85,7 @@ def for_training(
     heads: Sequence[str],
     regularization: Regularization = NONE,
     class_weights: Sequence[float] | None = None,
+    start: tuple[int, int] = (0, 0),
     share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
@@ -86,7 +94,8 @@ def for_training(
     `batch_size` images, other ones each time. Order and augmentation depend on (seed,
     epoch, index) alone. Labels are class numbers, or each class's part of the image
     where `regularization` mixes images. class_weights: with them, each pair has a third
-    member, the weight of each image in the loss of each head.
+    member, the weight of each image in the loss of each head. start: the epoch, from 0,
+    and how many of its batches are left out, as if they had been used before.
 
     share: of one worker; the union of all workers' batches of a step is the batch that
     one alone would have. Each replica has a batch of its own, batch_size / replicas
@@ -97,7 +106,9 @@ def for_training(
     used = steps_per_epoch(split, batch_size) * batch_size
 
     def one_epoch(epoch):
-        examples = split.shuffled(seed, epoch).take(used)
+        left_out = tf.constant(start[1] * batch_size, tf.int64)
+        skipped = tf.where(epoch == start[0], left_out, 0)
+        examples = split.shuffled(seed, epoch).take(used).skip(skipped)
         return share.of(examples).map(lambda *example: (epoch, *example))
 
     def prepare(epoch, index, label, reference):
@@ -115,13 +126,26 @@ def for_training(
         return images, by_head, dict.fromkeys(heads, weights)
 
     return (
-        tf.data.Dataset.range(epochs)
+        tf.data.Dataset.range(start[0], epochs)
         .flat_map(one_epoch)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch_size // share.replicas, drop_remainder=True)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def batch_files(
+    split: Split, *, batch_size: int, seed: int, epoch: int, step: int
+) -> list[str]:
+    """The files of one of `for_training`'s batches, or its images' numbers, if none.
+
+    epoch, step: from 0.
+    """
+    order = split.shuffled(seed, tf.constant(epoch, tf.int64))
+    batch = order.skip(step * batch_size).take(batch_size)
+    indices = [int(index) for index, *_ in batch]
+    return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
 
 
 def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
@@ -141,16 +165,26 @@ def for_evaluation(
 ) -> tf.data.Dataset:
     """The same pairs of every image of `split` once, in reading order.
 
-    share: one worker's images of them; batch_size is each replica's.
+    share: one worker's images of them, in `evaluation_steps` batches for each of its
+    replicas, as equal as can be: TensorFlow cannot compute with an empty one.
+    batch_size is each replica's largest.
     """
 
     def prepare(_, label, reference):
         image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)
 
-    return (
-        share.of(split.in_order())
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
+    def batches(examples, size):
+        made = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).batch(size)
+        return made.prefetch(tf.data.AUTOTUNE)
+
+    examples = share.of(split.in_order())
+    steps = share.evaluation_steps(split.count, batch_size)
+    if steps is None:
+        return batches(examples, batch_size)
+    mine = len(range(share.worker, split.count, share.workers))
+    size, larger = divmod(mine, steps * share.replicas // share.workers)
+    first = larger * (size + 1)
+    return batches(examples.take(first), size + 1).concatenate(
+        batches(examples.skip(first), size)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ def conclude(
 ) -> dict[str, Any]:
     """Evaluates the saved classifier, draws plots/ and writes and gives result.json.
 
+    The checkpoints go: a run with a result has nothing to go on with.
+
     The figures are float32's, those that `evaluate` gives again, whatever the precision
     of training.
     """
-    lines = records.read_lines(folder / records.METRICS)
+    lines = records.read_epochs(folder / records.METRICS)
     validation = evaluate(classifier, dataset, "validation")
     test = evaluate(classifier, dataset, "test") if dataset.test else None
     pictures = folder / records.PLOTS
@@ -47,4 +50,5 @@ def conclude(
         **stopwatch.figures(),
     }
     records.write_json(folder / records.RESULT, result)
+    shutil.rmtree(folder / records.CHECKPOINTS, ignore_errors=True)  # nothing is left
     return result

@@ -9,7 +9,7 @@ import tensorflow as tf
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.timing.measure import measure, report
 from googlenet_keras.timing.roof import roof
-from googlenet_keras.training import device, fit
+from googlenet_keras.training import compiling, device
 from googlenet_keras.training.config import TrainConfig
 
 PASSES = 3  # forward, gradients of activations, gradients of weights
@@ -41,7 +41,7 @@ def training_step(
     images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)
     labels = tf.random.stateless_uniform([batch_size], [3, 4], 0, classes, tf.int32)
     with device.precision_policy(policy):
-        network = fit.compiled(config, classes, steps=1000)
+        network = compiling.compiled(config, classes, steps=1000)
         truth = dict.fromkeys(network.output, labels)
         timings = measure(lambda: network.train_on_batch(images, truth), repeats)
     arch = config.to_architecture()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,25 @@ class AverageWeights(keras.callbacks.Callback):
         super().__init__()
         self.horizon_steps = max(horizon_steps, 1.0)
         self.swapped_in = False
+        self.variables: list[tf.Variable] = []
+        self._step = 0
 
     def on_train_begin(self, logs=None) -> None:
         """Starts the averages at the first weights."""
+        if self.variables:  # a fit that goes on where another one stopped
+            return
         self._live = [v.value for v in self.model.weights]
-        self._averages = [tf.Variable(v) for v in self._live]
-        self._step = 0
+        self.variables = [tf.Variable(v) for v in self._live]
         self._update = tf.function(self._move)
         self._swap = tf.function(self._exchange)
+
+    def get_state(self) -> dict[str, Any]:
+        """What `set_state` needs, beside `variables` and the network's weights."""
+        return {"step": self._step, "swapped_in": self.swapped_in}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on as where `get_state` was called."""
+        self._step, self.swapped_in = state["step"], state["swapped_in"]
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         """Moves the averages towards the weights."""
@@ -65,11 +76,11 @@ class AverageWeights(keras.callbacks.Callback):
             self.swapped_in = averages
 
     def _move(self, rate) -> None:
-        for average, live in zip(self._averages, self._live, strict=True):
+        for average, live in zip(self.variables, self._live, strict=True):
             average.assign_add(rate * (live - average))
 
     def _exchange(self) -> None:
-        for average, live in zip(self._averages, self._live, strict=True):
+        for average, live in zip(self.variables, self._live, strict=True):
             kept = tf.identity(live)
             live.assign(tf.identity(average))
             average.assign(kept)
@@ -84,14 +95,26 @@ class SaveBest(keras.callbacks.Callback):
     def __init__(self, save: Callable[[], None]) -> None:
         super().__init__()
         self._save = save
-        self.best = -math.inf
+        self.best = -1.0
         self.best_epoch = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """What `set_state` needs."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on as where `get_state` was called."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Compares and saves."""
         if logs["val_main_top1"] >= self.best:
             self.best, self.best_epoch = logs["val_main_top1"], epoch + 1
             self._save()
+
+
+class NonFiniteLossError(UserError):
+    """A step after which nothing more can be learnt."""
 
 
 class WatchLearning(keras.callbacks.Callback):
@@ -109,11 +132,19 @@ class WatchLearning(keras.callbacks.Callback):
         self._steps = 0
         self._dead: str | None = None
 
+    def get_state(self) -> dict[str, Any]:
+        """What `set_state` needs."""
+        return {"steps": self._steps}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on as where `get_state` was called."""
+        self._steps = state["steps"]
+
     def on_train_batch_end(self, batch, logs=None) -> None:
-        """Raises UserError for a loss that is not finite."""
+        """Raises NonFiniteLossError."""
         self._steps += 1
         if not math.isfinite(logs["loss"]):
-            raise UserError(
+            raise NonFiniteLossError(
                 f"the loss must stay finite; at step {self._steps} it was "
                 f"{logs['loss']}. Lower --learning-rate, lengthen --warmup-epochs or "
                 "lower --clip-norm; with mixed_float16, try --precision float32."
@@ -151,15 +182,20 @@ class WatchLearning(keras.callbacks.Callback):
 class WriteMetrics(keras.callbacks.Callback):
     """Appends a line per epoch to metrics.jsonl: every figure of every head."""
 
-    def __init__(self, path: Path, heads: Sequence[str], images: int) -> None:
+    def __init__(self, path: Path, heads: Sequence[str], batch_size: int) -> None:
         super().__init__()
         self._path = path
         self._heads = heads
-        self._images = images
+        self._batch_size = batch_size
 
     def on_epoch_begin(self, epoch, logs=None) -> None:
         """Starts the clock."""
+        self._images = 0
         self._began = self._trained = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """Counts the images; an epoch that is gone on with has fewer."""
+        self._images += self._batch_size
 
     def on_test_begin(self, logs=None) -> None:
         """Training's part of the epoch is over."""

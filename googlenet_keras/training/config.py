@@ -66,11 +66,15 @@ class TrainConfig:
     """Pixels, one number or height and width; none: 64 for digits, else 224."""
     run_folder: Path | None = None
     """Where everything goes; none: runs/<dataset>-<variant>-<time>."""
+    resume: bool = False
+    """Go on with the run in --run-folder, or begin it if there is none yet."""
+    checkpoint_minutes: Annotated[float, Between(0)] = 10.0
+    """Minutes between writings of all that --resume needs; 0: nothing is kept."""
 
     epochs: Annotated[int | None, Between(1)] = None
     """Passes over the training images; none: 12 for digits, else 35."""
-    batch_size: Annotated[int, Between(1)] = 32
-    """Images per step, on all devices together."""
+    batch_size: Annotated[int | Literal["auto"], Between(1)] = 32
+    """Images per step of all devices; auto: as many as fit, a multiple of 8."""
     learning_rate: Annotated[float | None, POSITIVE] = None
     """Peak learning rate; none: 0.05 with batch normalisation, 0.01 without."""
     schedule: Literal["cosine", "step", "poly"] = "cosine"
@@ -189,6 +193,6 @@ def _read(value: Any, hint: Any) -> Any:
 
 def _check(name: str, value: Any, hint: Any) -> None:
     rules = [x for x in typing.get_args(hint) if isinstance(x, Between)]
-    for rule in rules if value is not None else ():
+    for rule in rules if value not in (None, "auto") else ():
         if not rule.holds(value):
             raise UserError(f"{name} must be {rule}; received {value}.")

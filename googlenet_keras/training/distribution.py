@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +65,18 @@ class Team:
         return Share(self.worker, self.workers, self.replicas)
 
     def batches(
-        self, make: Callable[[Share], tf.data.Dataset], *, endless: bool
+        self, make: Callable[[Share], tf.data.Dataset]
     ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
         """The batches that `make` gives for this worker's share, one for each device.
 
-        endless: each worker has as many as are asked for, so that none needs to ask the
-        others before each step whether they have one; else those who have none left
-        compute with empty batches until all have ended.
+        Every worker must have as many as it will ask for.
         """
         if self.replicas == 1:
             return make(self.share)
-        sized = _endless if endless else _open_ended
+        # or the workers would ask each other before each step who has a batch left
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return self.strategy.distribute_datasets_from_function(
-            lambda _: sized(make(self.share))
+            lambda _: make(self.share).apply(endless)
         )
 
     @contextmanager
@@ -89,9 +89,9 @@ class Team:
                 raise
             raise UserError(
                 f"strategy {self.name}: all {self.workers} workers must live, and one "
-                f"is gone; its own output says why. Start the same command with "
+                "is gone; its own output may say why. Start the same command with "
                 f"--resume --run-folder {folder} on all workers. TensorFlow says: "
-                f"{str(error).splitlines()[0]}"
+                f"{_reason(error)}"
             ) from error
 
     def check_batch(self, batch_size: int) -> None:
@@ -122,25 +122,32 @@ class Team:
                 f"Worker {self.worker} has {text}"
             )
 
+    def largest(self, number: int) -> int:
+        """The largest number that any worker calls this with; all must call it."""
+        return max(self._all_of(number))
+
     def _all_of(self, number: int) -> list[int]:
-        """The numbers that all devices of all workers have here."""
-
-        @tf.function
-        def gathered():
-            own = self.strategy.run(lambda: tf.constant([number], tf.int64))
-            return self.strategy.gather(own, axis=0)
-
-        return gathered().numpy().tolist()
+        own = tf.constant([number], tf.int64)
+        return _gathering(self.strategy)(own).numpy().tolist()
 
 
-def _endless(batches: tf.data.Dataset) -> tf.data.Dataset:
-    size = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    return batches.apply(size)
+def _reason(error: Exception) -> str:
+    """The line of TensorFlow's message that names a worker, or its kind."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if "task:" in line and "{{" not in line]
+    return (telling or [type(error).__name__])[0]
 
 
-def _open_ended(batches: tf.data.Dataset) -> tf.data.Dataset:
-    # of a length that Keras does not know, or it would stop at this worker's own
-    return batches.take_while(lambda *_: True)
+@cache
+def _gathering(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from each replica's [1] to all of theirs, [replicas]."""
+
+    @tf.function
+    def gathered(number):
+        own = strategy.run(tf.identity, args=(number,))
+        return strategy.gather(own, axis=0)
+
+    return gathered
 
 
 def start(name: str, variables: Mapping[str, str] = os.environ) -> Team:
@@ -210,5 +217,5 @@ def _absent(cluster: Cluster, error: Exception) -> str:
         f"seconds; worker {cluster.worker} waited in vain for the others at "
         f"{', '.join(cluster.addresses)}. Start the same command on each, with its own "
         "index, and check that they reach each other's ports. TensorFlow says: "
-        f"{str(error).splitlines()[0]}"
+        f"{_reason(error)}"
     )

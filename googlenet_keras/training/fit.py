@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,18 +21,28 @@ from googlenet_keras.data.cache import cached
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.network.build import build
+from googlenet_keras.errors import DiskError
 from googlenet_keras.training import callbacks as watch
 from googlenet_keras.training import (
     device,
     distribution,
-    losses,
-    replicated,
+    memory,
     schedules,
     settings,
+    signals,
 )
+from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.continuation import (
+    AVERAGE,
+    BEST,
+    Continuation,
+    how_to_go_on,
+)
 from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.replicated import separate_dropout
+
+STATEFUL = ("learning", AVERAGE, BEST)
 
 
 @dataclass(frozen=True)
@@ -51,130 +62,155 @@ class _Plan:
 
     classifier: Classifier
     steps: int
-    training: tf.data.Dataset | tf.distribute.DistributedDataset
     validation: tf.data.Dataset | tf.distribute.DistributedDataset
-    validation_steps: int
+    team: Team
 
 
-def train(config: TrainConfig) -> Run | None:
+def train(
+    config: TrainConfig, stopwatch: records.Stopwatch | None = None
+) -> Run | None:
     """Trains as `config` says and leaves a run folder behind.
 
-    The folder has config.json, environment.json, metrics.jsonl, tensorboard/ and
-    classifier/, the best by validation main top-1. Of several workers the first alone
+    The folder has config.json, environment.json, metrics.jsonl, tensorboard/,
+    checkpoints/ and classifier/, the best by validation main top-1. stopwatch: takes on
+    what an earlier part of a resumed run has spent. Of several workers the first alone
     writes and prints; the others get None. Raises UserError for what a user can mend,
     before the folder is made where that can be known, for a run that does not learn and
-    for a worker that is lost.
+    for a worker that is lost; InterruptionError where a signal asked to stop.
     """
+    settings.check(config)
     team = distribution.start(config.strategy)
     keras.utils.set_random_seed(config.seed)
-    if config.run_folder and team.writes:
+    begun = is_begun(config)
+    if config.run_folder and not begun and team.writes:
         records.refuse_existing(config.run_folder)
     dataset = settings.opened(config)
     config, reason = settings.settled(config, dataset)
-    with device.precision_policy(config.precision), team.watched(config.run_folder):
+    with (
+        device.precision_policy(config.precision),
+        team.watched(config.run_folder),
+        signals.noticed() as stop,
+    ):
         plan = _plan(config, dataset, team)
+        team.check_agreement({"begun": begun} | settings.shared(config, dataset))
         if team.writes:
-            _begin(config, reason, team)
-        best = _fit(config, dataset, plan, team)
+            _begin(config, reason, begun, team)
+        best = _fit(
+            config, dataset, plan, begun, stop, stopwatch or records.Stopwatch()
+        )
     if not team.writes:
         return None
     loaded = Classifier.load(config.run_folder / records.CLASSIFIER)
     return Run(config.run_folder, dataset, config, loaded, best.best_epoch)
 
 
-def _plan(config: TrainConfig, dataset: Dataset, team: Team) -> _Plan:
-    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
-    team.check_batch(config.batch_size)
-    team.check_agreement(settings.shared(config, dataset))
-    with team.strategy.scope():
-        network = compiled(config, len(dataset.class_names), steps)
-    replicated.separate_dropout(network, team.first_replica)
-    classifier = _classifier(network, config, dataset)
-    heads, geometry = classifier.heads, classifier.preprocessing
-    return _Plan(
-        classifier,
-        steps,
-        team.batches(
-            lambda share: training_batches(config, dataset, heads, share), endless=True
-        ),
-        team.batches(
-            lambda share: pipeline.for_evaluation(
-                dataset.validation, geometry, heads=heads, share=share
-            ),
-            endless=False,
-        ),
-        pipeline.evaluation_steps(dataset.validation, team.share),
-    )
+def is_begun(config: TrainConfig) -> bool:
+    """Whether there is something that --resume can go on with."""
+    return config.resume and (config.run_folder / records.CONFIG).is_file()
 
 
-def _begin(config: TrainConfig, reason: str, team: Team) -> None:
+def _begin(config: TrainConfig, reason: str, begun: bool, team: Team) -> None:
     print(f"precision {config.precision}: {reason}")
-    if team.replicas > 1:
+    if team.name != "none":
         print(team.describe(config.batch_size, config.learning_rate))
-    folder = records.create_run(config.run_folder)
-    print(f"run folder {folder}", flush=True)
-    settings.write(folder, config, reason)
+    if not begun:
+        records.create_run(config.run_folder)
+        settings.write(config.run_folder, config, reason)
+    print(f"run folder {config.run_folder}", flush=True)
 
 
 def _fit(
-    config: TrainConfig, dataset: Dataset, plan: _Plan, team: Team
+    config: TrainConfig,
+    dataset: Dataset,
+    plan: _Plan,
+    begun: bool,
+    stop: signals.Stop,
+    stopwatch: records.Stopwatch,
 ) -> watch.SaveBest:
-    folder = config.run_folder / records.CLASSIFIER
-    best = watch.SaveBest(lambda: plan.classifier.save(folder) if team.writes else None)
-    plan.classifier.network.fit(
-        plan.training,
-        validation_data=plan.validation,
-        epochs=config.epochs,
-        steps_per_epoch=plan.steps,
-        validation_steps=plan.validation_steps,
-        shuffle=False,  # the batches are shuffled already; True would only warn
-        verbose="auto" if team.writes else 0,
-        callbacks=[
-            *_watchers(config, dataset, plan),
-            best,
-            *(_writers(config, plan) if team.writes else ()),
-        ],
+    """Trains from where the run stands to its end."""
+    folder, network, team = config.run_folder, plan.classifier.network, plan.team
+    heads = plan.classifier.heads
+    watchers = _watchers(config, dataset, plan)
+    continuation = Continuation(
+        folder,
+        {part: watchers[part] for part in STATEFUL if part in watchers},
+        steps=plan.steps,
+        minutes=config.checkpoint_minutes,
+        stop=stop,
+        stopwatch=stopwatch,
+        data={"images": dataset.train.count, "classes": len(dataset.class_names),
+              "epochs": config.epochs},
+        writes=team.writes,
+        restored=lambda: separate_dropout(network, team.first_replica),
+        agreed=team.largest if team.workers > 1 else None,
+    )  # fmt: skip
+    if begun:
+        _go_on(continuation, folder, plan)
+    while True:
+        try:
+            for piece in continuation.pieces(config.epochs):
+                network.fit(
+                    team.batches(
+                        partial(training_batches, config, dataset, heads, piece.start)
+                    ),
+                    validation_data=plan.validation,
+                    validation_steps=team.share.evaluation_steps(
+                        dataset.validation.count, pipeline.EVALUATION_BATCH
+                    ),
+                    initial_epoch=piece.start[0],
+                    epochs=piece.epochs,
+                    steps_per_epoch=piece.steps,
+                    shuffle=False,  # they are already; True would only warn
+                    verbose="auto" if team.writes else 0,
+                    callbacks=[*watchers.values(), continuation],
+                )
+            return watchers[BEST]
+        except DiskError as error:
+            raise DiskError(f"{error} {how_to_go_on(folder)}") from error
+        except memory.EXHAUSTED as error:
+            if team.replicas > 1:
+                raise
+            classes = len(dataset.class_names)
+            raise memory.too_large(network, config, classes) from error
+        except watch.NonFiniteLossError as error:
+            files = pipeline.batch_files(
+                dataset.train,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                epoch=continuation.epoch,
+                step=continuation.step,
+            )
+            continuation.roll_back(error, files)
+
+
+def _go_on(continuation: Continuation, folder: Path, plan: _Plan) -> None:
+    if plan.team.writes:
+        records.remove_unfinished(folder)
+    found = continuation.read()
+    plan.team.check_agreement(
+        {"epochs done": continuation.epoch, "steps done": continuation.step}
     )
-    return best
+    if found and plan.team.writes:
+        print(
+            f"going on after {continuation.epoch} epochs and "
+            f"{continuation.step} of {plan.steps} steps"
+        )
 
 
-def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
-    """The network of `config`, its losses and optimiser; steps: in one epoch."""
-    network = build(
-        config.to_architecture(),
-        classes=classes,
-        image_size=config.image_size,
-        initialization=config.initialization,
-        joint=True,
+def _plan(config: TrainConfig, dataset: Dataset, team: Team) -> _Plan:
+    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
+    team.check_batch(config.batch_size)
+    with team.strategy.scope():
+        network = compiled(config, len(dataset.class_names), steps)
+    separate_dropout(network, team.first_replica)
+    classifier = _classifier(network, config, dataset)
+    heads, geometry = classifier.heads, classifier.preprocessing
+    validation = team.batches(
+        lambda share: pipeline.for_evaluation(
+            dataset.validation, geometry, heads=heads, share=share
+        )
     )
-    optimizer = schedules.optimizer(config, steps)
-    if tf.distribute.has_strategy():
-        network = replicated.replicated(network)
-        optimizer = replicated.replicated_optimizer(optimizer)
-    loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
-            for head in network.output}  # fmt: skip
-    network.compile(
-        optimizer=optimizer,
-        loss=loss,
-        loss_weights={h: w for h, w in config.loss_weights().items() if h in loss},
-        metrics=losses.head_metrics(network.output, classes),
-        jit_compile=config.xla == "on",
-    )
-    _make_variables(network)
-    return network
-
-
-def _make_variables(network: keras.Model) -> None:
-    """Makes what Keras would make in a step's first trace, and then trace it again."""
-    if tf.distribute.has_strategy():
-        return replicated.make_variables(network)
-    network.optimizer.build(network.trainable_variables)
-    logits = {head: tf.zeros((1, out.shape[1])) for head, out in network.output.items()}
-    labels = {head: tf.zeros((1,), tf.int32) for head in logits}
-    network.compute_loss(y=labels, y_pred=logits)
-    network.compute_metrics(None, labels, logits)
-    network.reset_metrics()
-    return None
+    return _Plan(classifier, steps, validation, team)
 
 
 def _classifier(
@@ -199,9 +235,10 @@ def training_batches(
     config: TrainConfig,
     dataset: Dataset,
     heads: Sequence[str],
+    start: tuple[int, int] = (0, 0),
     share: pipeline.Share = pipeline.WHOLE,
 ) -> tf.data.Dataset:
-    """Batches of all epochs, cropped as `config` says; share: of one worker."""
+    """Batches of all epochs from `start`, as `config` says, or a share of each."""
     augment = Augmentation(
         *sides(config.image_size),
         crop_area=config.crop_area,
@@ -230,33 +267,35 @@ def training_batches(
             if config.class_weights == "balanced"
             else None
         ),
+        start=start,
         share=share,
     )
 
 
 def _watchers(
     config: TrainConfig, dataset: Dataset, plan: _Plan
-) -> list[keras.callbacks.Callback]:
-    """What every worker does beside the steps."""
-    heads, steps = plan.classifier.heads, plan.steps
+) -> dict[str, keras.callbacks.Callback]:
+    """What happens beside the steps, in its order, by name."""
+    folder, heads, steps = config.run_folder, plan.classifier.heads, plan.steps
     even = config.class_weights == "balanced"  # then every class counts alike
     counts = None if even else dataset.train.class_counts
     chance = _chance(counts, len(dataset.class_names), config.label_smoothing)
-    averaging = [watch.AverageWeights(config.average_epochs * steps)]
-    return [
-        watch.WatchLearning(chance, schedules.warmup_steps(config, steps), heads),
-        *(averaging if config.average_epochs else []),
-    ]
-
-
-def _writers(config: TrainConfig, plan: _Plan) -> list[keras.callbacks.Callback]:
-    """What the worker that writes does beside the steps."""
-    folder, images = config.run_folder, plan.steps * config.batch_size
-    return [
-        watch.WriteMetrics(folder / records.METRICS, plan.classifier.heads, images),
-        keras.callbacks.TensorBoard(folder / records.TENSORBOARD, write_graph=False),
-        watch.ShortBar(config.batch_size),
-    ]
+    warmup = schedules.warmup_steps(config, steps)
+    found = {"learning": watch.WatchLearning(chance, warmup, heads)}
+    if config.average_epochs:
+        found[AVERAGE] = watch.AverageWeights(config.average_epochs * steps)
+    if not plan.team.writes:
+        return found | {BEST: watch.SaveBest(lambda: None)}
+    return found | {
+        "metrics": watch.WriteMetrics(
+            folder / records.METRICS, heads, config.batch_size
+        ),
+        BEST: watch.SaveBest(lambda: plan.classifier.save(folder / records.CLASSIFIER)),
+        "tensorboard": keras.callbacks.TensorBoard(
+            folder / records.TENSORBOARD, write_graph=False
+        ),
+        "bar": watch.ShortBar(config.batch_size),
+    }
 
 
 def _chance(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from googlenet_keras import records
+from googlenet_keras.errors import UserError
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.recipes import MODERN, recipe
+
+# what may differ when a run goes on, since the weights do not depend on it
+FREE = ("run_folder", "resume", "checkpoint_minutes", "download")
+PATHS = ("dataset", "data_dir")
+Config = TypeVar("Config", bound=TrainConfig)
 
 
 @dataclass(frozen=True)
@@ -17,18 +25,30 @@ class _RecipeFlag:
     recipe: str = MODERN.recipe
 
 
+@dataclass(frozen=True)
+class _ResumeFlags:
+    resume: bool = False
+    run_folder: Path | None = None
+
+
 def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
     """The options in `arguments`, or in sys.argv; what is not given is the recipe's.
 
-    Raises UserError for a value out of range; exits with 2 for a flag that is unknown.
+    With --resume they are those of the run in --run-folder, if there is one. Raises
+    UserError for a value out of range, and where one that is given differs from that
+    run's; exits with 2 for a flag that is unknown.
     """
-    return tyro.cli(
+    begun = stored(TrainConfig, arguments)
+    config = tyro.cli(
         TrainConfig,
         args=arguments,
-        default=chosen_recipe(arguments),
+        default=begun or chosen_recipe(arguments),
         prog="train.py",
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
+    if begun:
+        refuse_changes(begun, config, FREE)
+    return config
 
 
 def chosen_recipe(arguments: Sequence[str] | None) -> TrainConfig:
@@ -38,3 +58,58 @@ def chosen_recipe(arguments: Sequence[str] | None) -> TrainConfig:
         quiet, args=arguments, return_unknown_args=True, add_help=False
     )
     return recipe(chosen.recipe)
+
+
+def stored(
+    kind: type[Config], arguments: Sequence[str] | None, required: bool = False
+) -> Config | None:
+    """The options that what --resume names began with; None where it is not asked for.
+
+    None, too, where nothing has begun, unless it is `required`. Raises UserError for
+    --resume without a folder.
+    """
+    given, _ = tyro.cli(
+        _ResumeFlags, args=arguments, return_unknown_args=True, add_help=False
+    )
+    if given.resume and not given.run_folder:
+        raise UserError("--resume needs the --run-folder to go on with; none came.")
+    if not given.resume:
+        return None
+    file = given.run_folder / records.CONFIG
+    if not file.is_file():
+        if required:
+            raise UserError(
+                f"--resume goes on with what was begun; {given.run_folder} has no "
+                f"{records.CONFIG}. Leave --resume out to begin."
+            )
+        return None
+    options = kind.from_json(records.read_json(file))
+    return replace(options, run_folder=given.run_folder)
+
+
+def refuse_changes(
+    before: TrainConfig, now: TrainConfig, free: Collection[str]
+) -> None:
+    """Raises UserError where an option differs that is none of `free`."""
+    old, new = before.to_json(), now.to_json()
+    changed = [n for n in new if n not in free and not _same(n, old[n], new[n])]
+    if changed:
+        listed = ", ".join(
+            f"--{name.replace('_', '-')} was {old[name]!r} and is {new[name]!r}"
+            for name in changed
+        )
+        raise UserError(
+            f"--resume goes on with the options it began with; {listed}. Leave them "
+            "out, or begin anew in another --run-folder."
+        )
+
+
+def _same(name: str, before: Any, now: Any) -> bool:
+    """Whether an option is as it was; a path may be written in another way."""
+    if now == before or now == "auto":  # what it came to is kept
+        return True
+    if not (isinstance(now, str) and isinstance(before, str)):
+        return False
+    if name == "architecture":  # there may be a copy
+        return records.read_json(Path(now)) == records.read_json(Path(before))
+    return name in PATHS and Path(now).expanduser().resolve() == Path(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 Step = Callable[..., dict[str, tf.Tensor]]
@@ -44,17 +45,19 @@ class ReplicatedModel(keras.Model):
         return tf.function(run, reduce_retracing=True)
 
     def _agreed_train_step(self, data) -> dict[str, tf.Tensor]:
-        figures = self.train_step(data)
-        # Each replica has moved the statistics by its own batch, which is linear, so
-        # the mean of what they are now is what the mean of the batches' would make.
-        statistics = self.non_trainable_weights
-        own = [tf.stack(list(figures.values())), *map(tf.identity, statistics)]
-        mean, *agreed = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.MEAN, own
+        """A step, after which every replica has the same values everywhere.
+
+        It has moved the statistics and the metrics' sums by its own part of the batch,
+        which is linear: their mean is what the mean of the parts would have made.
+        """
+        self.train_step(data)
+        own = [v.value for v in (*self.non_trainable_weights, *self.metrics_variables)]
+        agreed = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.MEAN, [tf.identity(v) for v in own]
         )
-        for statistic, value in zip(statistics, agreed, strict=True):
-            statistic.assign(value)
-        return dict(zip(figures, tf.unstack(mean), strict=True))
+        for variable, value in zip(own, agreed, strict=True):
+            variable.assign(value)
+        return self.get_metrics_result()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
         """Nothing: `make_variables` has made them; Keras's takes a batch, and fails."""
@@ -106,3 +109,18 @@ def separate_dropout(network: keras.Model, first: int) -> None:
             for number, copy in enumerate(copies, start=first):
                 seed, count = tf.unstack(copy)
                 copy.assign([seed + tf.cast(number, seed.dtype), count])
+
+
+def local_value(variable: keras.Variable | tf.Variable) -> np.ndarray:
+    """The variable's value, without asking other workers, who may not be asking.
+
+    After a training step all have the same. A metric's sum is divided among the
+    replicas, so it is one part times their number.
+    """
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    if not isinstance(value, tf.distribute.DistributedValues):
+        return np.asarray(value)
+    first = np.array(value.values[0])
+    if value.aggregation == tf.VariableAggregation.SUM:
+        first *= value.distribute_strategy.num_replicas_in_sync
+    return first

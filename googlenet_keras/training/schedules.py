@@ -67,14 +67,19 @@ class MomentumSGD(keras.optimizers.SGD):
 
     `decay` times the weight is added to the gradient of kernels, before momentum;
     Keras's weight_decay comes after it and acts on every variable. Biases, betas and
-    gammas are not decayed. Biases learn at `bias_rate` times the rate (lr_mult). The
-    gradient is clipped when the replicas' parts are summed; Keras clips each part.
+    gammas are not decayed. Biases learn at `bias_rate` times the rate (lr_mult).
+    `rate_factor` is a variable that scales what the schedule says, 1 unless assigned.
+    The gradient is clipped when the replicas' parts are summed; Keras clips each part.
     """
 
     def __init__(self, *args, decay: float = 0.0, bias_rate: float = 1.0, **kw) -> None:
         super().__init__(*args, **kw)
         self.decay = decay
         self.bias_rate = bias_rate
+        self.rate_factor = self.add_variable((), "ones", name="rate_factor")
+
+    def _get_current_learning_rate(self):
+        return super()._get_current_learning_rate() * self.rate_factor
 
     def _clip_gradients(self, grads):
         return grads

@@ -11,8 +11,21 @@ from googlenet_keras import records
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.errors import UserError
-from googlenet_keras.training import device
+from googlenet_keras.training import device, memory
 from googlenet_keras.training.config import TrainConfig
+
+
+def check(config: TrainConfig) -> None:
+    """Raises UserError for options that several devices cannot have."""
+    if config.strategy == "none":
+        return
+    given = f"--strategy {config.strategy}"
+    if config.xla == "on":
+        raise UserError(f"--xla on compiles the steps of one device; not with {given}.")
+    if config.batch_size == "auto":
+        raise UserError(f"--batch-size auto tries one device; with {given}, a number.")
+    if config.strategy == "multi-worker" and not config.run_folder:
+        raise UserError(f"{given} needs --run-folder, the same for all workers.")
 
 
 def opened(config: TrainConfig) -> Dataset:
@@ -45,20 +58,17 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         config,
         run_folder=config.run_folder or _default_folder(config, dataset),
         precision=policy,
-        xla=_xla(config),
+        xla="on"
+        if device.choose_xla(config.xla) and config.strategy == "none"
+        else "off",
     )
-    return config, reason
-
-
-def _xla(config: TrainConfig) -> str:
-    if config.strategy == "none":
-        return "on" if device.choose_xla(config.xla) else "off"
-    if config.xla == "on":
-        raise UserError(
-            "--xla on compiles the steps of one device; with --strategy "
-            f"{config.strategy} it must be auto or off."
+    if config.batch_size == "auto":
+        classes, images = len(dataset.class_names), dataset.train.count
+        config = replace(
+            config, batch_size=memory.largest_batch(config, classes, images)
         )
-    return "off"
+        print(f"batch size {config.batch_size}: as many images as fit, up to 256")
+    return config, reason
 
 
 def shared(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,7 +24,7 @@ def random_crops(**changes):
     return Augmentation(32, 32, **(options | rest | changes))
 
 
-def batches(split, seed=0, epochs=1, batch_size=100):
+def batches(split, seed=0, epochs=1, batch_size=100, start=(0, 0)):
     made = pipeline.for_training(
         split,
         random_crops(),
@@ -30,6 +32,7 @@ def batches(split, seed=0, epochs=1, batch_size=100):
         epochs=epochs,
         seed=seed,
         heads=("main",),
+        start=start,
     )
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
@@ -55,6 +58,17 @@ def test_each_epoch_has_its_own_order_and_crops(digits):
 def test_an_epoch_leaves_out_less_than_a_batch(digits):
     assert pipeline.steps_per_epoch(digits.validation, 80) == 3
     assert [len(x) for x, _ in batches(digits.validation, batch_size=80)] == [80] * 3
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_is_gone_on_with_is_what_was_left(digits, listed):
+    split = digits.validation if listed else replace(digits.validation, listed=None)
+    whole = batches(split, epochs=3)
+    left = batches(split, epochs=3, start=(1, 2))
+    assert len(left) == len(whole) - 3 - 2
+    for (images, labels), (same, same_labels) in zip(whole[5:], left, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, same_labels)
 
 
 def first_batch(split, batch_size, heads, **options):
@@ -125,3 +139,78 @@ def test_a_mixed_image_weighs_as_its_parts(digits):
     parts = labels["main"].numpy()
     assert 0 < np.median(parts.max(axis=1)) < 1
     np.testing.assert_allclose(weights["main"], parts @ (np.arange(10) / 10), rtol=1e-5)
+
+
+SHARES = [pipeline.Share(worker, 2, 4) for worker in range(2)]  # two devices each
+
+
+def test_workers_share_each_batch_of_one_alone(digits):
+    def images(**options):
+        made = pipeline.for_training(
+            digits.validation,
+            random_crops(),
+            batch_size=40,
+            epochs=2,
+            seed=3,
+            heads=("main",),
+            start=(0, 2),
+            **options,
+        )
+        return [batch.numpy() for batch, _ in made]
+
+    alone, *shared = images(), *(images(share=share) for share in SHARES)
+    assert len(alone) == 5 + 7
+    assert [len(x) for x in shared[0]] == [10] * 24
+    for step, batch in enumerate(alone):
+        first, second = (np.concatenate(x[2 * step : 2 * step + 2]) for x in shared)
+        np.testing.assert_array_equal(first, batch[::2])
+        np.testing.assert_array_equal(second, batch[1::2])
+
+
+def test_a_file_is_read_by_one_worker(digits):
+    read = {0: [], 1: []}
+
+    def reading(worker):
+        def load(reference):
+            tf.py_function(lambda r: read[worker].append(r.numpy()), [reference], [])
+            return digits.test.load(reference)
+
+        return replace(digits.test, load=load)
+
+    for share in SHARES:
+        list(pipeline.for_training(reading(share.worker), random_crops(), batch_size=60,
+             epochs=1, seed=0, heads=("main",), share=share))  # fmt: skip
+    assert len(read[0]) == len(read[1]) == 150
+    assert len(set(read[0] + read[1])) == len(
+        {*map(bytes, digits.test.listed[1].numpy())}
+    )
+    assert not set(read[0]) & set(read[1])
+
+
+@pytest.mark.parametrize(("images", "batch", "sizes"), [
+    (300, 64, ([38, 38, 37, 37], [38, 38, 37, 37])),
+    (9, 64, ([3, 2], [2, 2])),
+    (9, 2, ([2, 1, 1, 1], [1, 1, 1, 1])),
+])  # fmt: skip
+def test_no_worker_evaluates_an_empty_batch(digits, images, batch, sizes):
+    split = replace(digits.test, count=images,
+                    stream=lambda: digits.test.stream().take(images))  # fmt: skip
+    found = []
+    for share, expected in zip(SHARES, sizes, strict=True):
+        made = pipeline.for_evaluation(
+            split, Preprocessing(32, 32, 1.0), heads=("main",), batch_size=batch,
+            share=share,
+        )  # fmt: skip
+        labels = [labels["main"].numpy() for _, labels in made]
+        assert [len(x) for x in labels] == expected
+        found.extend(np.concatenate(labels))
+        steps = share.evaluation_steps(images, batch)
+        assert len(expected) == 2 * steps
+    truth = [int(label) for _, label, _ in split.in_order()]
+    assert sorted(found) == sorted(truth)
+
+
+def test_an_image_for_each_device_is_needed():
+    with pytest.raises(UserError, match=r"each of the 4 devices; there are 3\."):
+        SHARES[0].evaluation_steps(3, 64)
+    assert pipeline.WHOLE.evaluation_steps(3, 64) is None

@@ -139,12 +139,13 @@ def test_a_loss_that_is_not_finite_is_named(loss):
 
 
 def test_metrics_have_a_line_an_epoch(tmp_path):
-    callback = watch.WriteMetrics(tmp_path / "m.jsonl", ("main",), images=100)
+    callback = watch.WriteMetrics(tmp_path / "m.jsonl", ("main",), batch_size=100)
     model = line_model()
     callback.set_model(model)
     names = ("loss", "main_top1", "main_top5", "main_cross_entropy")
     logs = {prefix + n: i for prefix in ("", "val_") for i, n in enumerate(names)}
     callback.on_epoch_begin(0)
+    callback.on_train_batch_end(0)
     callback.on_test_begin()
     callback.on_epoch_end(0, logs)
     line = json.loads((tmp_path / "m.jsonl").read_text())

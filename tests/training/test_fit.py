@@ -8,7 +8,7 @@ from making import write_photos
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.assign import named_weights
-from googlenet_keras.training import fit
+from googlenet_keras.training import compiling, fit
 from googlenet_keras.training.recipes import recipe
 
 
@@ -89,7 +89,7 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     config = tiny(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
                   weight_decay=0.0)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
-    start = named_weights(fit.compiled(config.resolved({"crop_area": 1.0}), 2, 2))
+    start = named_weights(compiling.compiled(config.resolved({"crop_area": 1.0}), 2, 2))
     trained = named_weights(fit.train(config).classifier.network)
     np.testing.assert_array_equal(trained["aux1/kernel"], start["aux1/kernel"])
     assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])

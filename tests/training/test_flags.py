@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from googlenet_keras import records
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.flags import read_flags
 from googlenet_keras.training.recipes import recipe
@@ -49,3 +52,39 @@ def test_help_explains_every_flag(capsys):
     shown = capsys.readouterr().out
     for flag in ("--aux1-weight", "--image-size", "--precision", "--seed"):
         assert flag in shown
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """The folder of a run that --resume can go on with."""
+    config = replace(recipe("smoke"), run_folder=tmp_path, precision="float32")
+    records.write_json(tmp_path / records.CONFIG, config.to_json())
+    return tmp_path
+
+
+def test_a_resumed_run_has_the_options_it_began_with(begun):
+    again = ["--resume", "--run-folder", str(begun)]
+    config = read_flags(again)
+    assert config.resume
+    assert (config.recipe, config.epochs) == ("smoke", 2)
+    same = ["--recipe", "smoke", "--epochs", "2", "--precision", "auto"]
+    assert read_flags([*again, *same]).precision == "auto"
+    assert read_flags([*again, "--checkpoint-minutes", "3"]).checkpoint_minutes == 3
+
+
+def test_options_that_change_the_result_are_refused_by_name(begun):
+    with pytest.raises(
+        UserError, match=r"--batch-size was 32 and is 64, --seed was 0 and is 1\. Leave"
+    ):
+        read_flags(
+            ["--resume", "--run-folder", str(begun), "--seed=1", "--batch-size=64"]
+        )
+
+
+def test_resuming_begins_what_is_not_there(tmp_path):
+    config = read_flags(["--resume", "--run-folder", str(tmp_path), "--epochs", "3"])
+    assert config == replace(
+        recipe("modern"), resume=True, run_folder=tmp_path, epochs=3
+    )
+    with pytest.raises(UserError, match="needs the --run-folder to go on with"):
+        read_flags(["--resume"])

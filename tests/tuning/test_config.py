@@ -71,7 +71,7 @@ def test_a_resumed_search_refuses_other_options(begun):
 
 
 def test_resuming_needs_the_folder_of_a_search(tmp_path):
-    with pytest.raises(UserError, match="needs its --run-folder"):
+    with pytest.raises(UserError, match="needs the --run-folder to go on with"):
         read_search_flags(["--resume"])
     with pytest.raises(UserError, match=r"has no config.json. Leave --resume out"):
         read_search_flags(["--resume", "--run-folder", str(tmp_path)])

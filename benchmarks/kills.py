@@ -1,0 +1,118 @@
+"""Kills a run on the digits again and again, and compares it with one left alone.
+
+`python -m benchmarks.kills --kills 20` trains once without interruption, then the same
+with SIGKILL at random moments, each time gone on with by --resume, and ends with status
+1 unless the weights are equal bit for bit and metrics.jsonl has every epoch once.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from safetensors.numpy import load_file
+
+from googlenet_keras import records
+
+ROOT = Path(__file__).resolve().parents[1]
+OFTEN = "0.0005"  # minutes between checkpoints: less than a step and its writing take
+EARLY = 0.2  # part of the kills while the program is still starting
+STARTING, TRAINING = 8.0, 1.5  # seconds that a kill waits at most
+PATIENCE = 120.0  # seconds for a checkpoint to appear
+TIMES = ("seconds", "images_per_second")  # what no two runs have in common
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is killed, and how often."""
+
+    kills: int = 20
+    """Times that the run is killed."""
+    epochs: int = 14
+    """Epochs of the run, 37 steps each."""
+    seed: int = 0
+    """Of the moments."""
+
+
+def main() -> None:
+    """Prints what each kill met and whether the runs are equal."""
+    with tempfile.TemporaryDirectory() as folder:
+        equal = compare(tyro.cli(Options, description=__doc__), Path(folder))
+    sys.exit(not equal)
+
+
+def compare(options: Options, folder: Path) -> bool:
+    """Whether the killed run in `folder` ended as the one that was left alone."""
+    whole, killed = folder / "whole", folder / "killed"
+    _command(whole, options).wait()
+    moments = random.Random(options.seed)
+    writing = 0
+    for number in range(options.kills):
+        what = _kill_once(killed, options, moments)
+        writing += "writing" in what
+        print(f"kill {number + 1}: {what}", flush=True)
+    status = _command(killed, options).wait()
+    equal = status == 0 and _weights_equal(whole, killed)
+    same = _figures(whole) == _figures(killed)
+    print(
+        f"{options.kills} kills, {writing} while a checkpoint was being written; status"
+        f" {status}; weights {'equal' if equal else 'DIFFER'}; metrics.jsonl "
+        f"{'has every epoch once' if same else 'DIFFERS'}"
+    )
+    return equal and same
+
+
+def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
+    """Starts the run or goes on with it, kills it, and says where it was."""
+    before = _newest(run)
+    process = _command(run, options)
+    if moments.random() < EARLY:
+        time.sleep(moments.uniform(0, STARTING))
+        where = "while starting"
+    else:
+        end = time.monotonic() + PATIENCE
+        while _newest(run) == before and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, TRAINING))
+        where = "in training"
+    process.kill()
+    process.wait()
+    if list(run.glob(f"{records.CHECKPOINTS}/*{records.TEMPORARY}")):
+        where += ", writing a checkpoint"
+    return f"{where}, newest checkpoint {_newest(run) or 'none'}"
+
+
+def _newest(run: Path) -> str:
+    names = [p.stem for p in run.glob(f"{records.CHECKPOINTS}/*.sha256")]
+    return max(names, default="")
+
+
+def _command(run: Path, options: Options) -> subprocess.Popen:
+    command = [sys.executable, "train.py", "--resume", "--run-folder", str(run)]
+    command += ["--recipe", "smoke", "--epochs", str(options.epochs)]
+    command += ["--checkpoint-minutes", OFTEN]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)
+
+
+def _weights_equal(*runs: Path) -> bool:
+    a, b = (load_file(r / records.CLASSIFIER / "weights.safetensors") for r in runs)
+    return a.keys() == b.keys() and all(np.array_equal(a[n], b[n]) for n in a)
+
+
+def _figures(run: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without what no two runs have in common."""
+    lines = records.read_lines(run / records.METRICS)
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+
+
+if __name__ == "__main__":
+    main()

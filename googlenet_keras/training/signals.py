@@ -1,0 +1,40 @@
+"""SIGTERM and SIGINT ask a run to stop: politely once, then at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OBEYED = (signal.SIGTERM, signal.SIGINT)
+ASKED = b"\nfinishing the step and writing a checkpoint; again: stop at once\n"
+
+
+class Stop:
+    """Which signal has asked to stop, if any."""
+
+    number: int | None = None
+
+    def ask(self, number: int, _frame=None) -> None:
+        """Takes note of the first; the second ends the process."""
+        if self.number is not None:
+            os._exit(128 + number)
+        self.number = number
+        os.write(2, ASKED)  # print may be what was interrupted
+
+
+@contextmanager
+def noticed() -> Iterator[Stop]:
+    """A Stop that SIGTERM and SIGINT ask within the block."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # Python lets the main thread alone handle signals
+        return
+    before = {number: signal.signal(number, stop.ask) for number in OBEYED}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

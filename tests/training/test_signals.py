@@ -1,0 +1,36 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from googlenet_keras.training import signals
+
+ROOT = Path(__file__).parents[2]
+TWICE = """
+import os, signal, time
+from googlenet_keras.training import signals
+with signals.noticed() as stop:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert stop.number == signal.SIGINT
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_is_noticed_and_the_old_handler_comes_back(number, capfd):
+    before = signal.getsignal(number)
+    with signals.noticed() as stop:
+        assert stop.number is None
+        os.kill(os.getpid(), number)
+        assert stop.number == number
+    assert signal.getsignal(number) == before
+    assert "writing a checkpoint; again: stop at once" in capfd.readouterr().err
+
+
+def test_the_second_ends_the_process():
+    done = subprocess.run([sys.executable, "-c", TWICE], cwd=ROOT, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
