@@ -17,7 +17,6 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import tyro

@@ -163,6 +163,8 @@ class Continuation(keras.callbacks.Callback):
             return
         tensors = {name: local_value(v) for name, v in self._variables().items()}
         if not all(np.isfinite(x).all() for x in tensors.values()):
+            if self._agreed:  # the next step's loss tells all workers at once
+                return
             self._undo_step()
             raise NonFiniteLossError(
                 "the weights must stay finite; a step made them not."

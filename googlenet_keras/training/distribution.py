@@ -22,6 +22,7 @@ from googlenet_keras.training.cluster import Cluster, find_cluster
 
 START_SECONDS = 300  # in which all workers must have come: a container is fetched first
 SILENT_SECONDS = 30  # after which a worker that sends no heartbeat counts as lost
+PACK_BYTES = 4_000_000  # of gradients sent at once, while others are still computed
 GONE = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
     *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
@@ -190,7 +191,10 @@ def _joined(cluster: Cluster) -> Team:
         rpc_layer="grpc",
     )
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            resolver,
+            tf.distribute.experimental.CommunicationOptions(bytes_per_pack=PACK_BYTES),
+        )
     except (*GONE, tf.errors.UnknownError) as error:
         raise UserError(_absent(cluster, error)) from error
     return Team("multi-worker", strategy, cluster.worker, len(cluster.addresses))

@@ -91,8 +91,8 @@ def train(
         team.watched(config.run_folder),
         signals.noticed() as stop,
     ):
-        plan = _plan(config, dataset, team)
         team.check_agreement({"begun": begun} | settings.shared(config, dataset))
+        plan = _plan(config, dataset, team)
         if team.writes:
             _begin(config, reason, begun, team)
         best = _fit(
