@@ -18,6 +18,8 @@ def main() -> None:
         result = records.read_json(folder / records.RESULT)  # nothing is left to do
     else:
         run = train(config, stopwatch)
+        if run is None:  # the first worker does the rest
+            return
         folder = run.folder
         result = conclude(
             folder, run.classifier, run.dataset, run.best_epoch, stopwatch

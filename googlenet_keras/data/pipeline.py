@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -14,6 +16,39 @@ from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64
 NONE = Regularization()
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several workers reads: each `workers`-th image from the `worker`-th.
+
+    replicas: devices of all workers; each gets that part of a batch to itself.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+    def of(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        """The worker's part of `examples`; where nothing was read yet, nothing is."""
+        return examples.shard(self.workers, self.worker)
+
+    def evaluation_steps(self, images: int, batch_size: int) -> int | None:
+        """Steps in which all replicas see `images`; none where one sees them alone.
+
+        Raises UserError for less than one image for each replica.
+        """
+        if self.replicas == 1:
+            return None
+        if images < self.replicas:
+            raise UserError(
+                f"there must be a validation image for each of the {self.replicas} "
+                f"devices; there are {images}."
+            )
+        return math.ceil(images / (self.replicas * batch_size))
+
+
+WHOLE = Share()
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -51,6 +86,7 @@ def for_training(
     regularization: Regularization = NONE,
     class_weights: Sequence[float] | None = None,
     start: tuple[int, int] = (0, 0),
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
 
@@ -60,6 +96,10 @@ def for_training(
     where `regularization` mixes images. class_weights: with them, each pair has a third
     member, the weight of each image in the loss of each head. start: the epoch, from 0,
     and how many of its batches are left out, as if they had been used before.
+
+    share: of one worker; the union of all workers' batches of a step is the batch that
+    one alone would have. Each replica has a batch of its own, batch_size / replicas
+    images, and images are mixed within it.
     """
     crop = augment.reader(split.content)
     harder, mixed = regularization.of_image(), regularization.of_batch()
@@ -69,7 +109,7 @@ def for_training(
         left_out = tf.constant(start[1] * batch_size, tf.int64)
         skipped = tf.where(epoch == start[0], left_out, 0)
         examples = split.shuffled(seed, epoch).take(used).skip(skipped)
-        return examples.map(lambda *example: (epoch, *example))
+        return share.of(examples).map(lambda *example: (epoch, *example))
 
     def prepare(epoch, index, label, reference):
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
@@ -89,7 +129,7 @@ def for_training(
         tf.data.Dataset.range(start[0], epochs)
         .flat_map(one_epoch)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        .batch(batch_size // share.replicas, drop_remainder=True)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -121,16 +161,30 @@ def for_evaluation(
     *,
     heads: Sequence[str],
     batch_size: int = EVALUATION_BATCH,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """The same pairs of every image of `split` once, in reading order."""
+    """The same pairs of every image of `split` once, in reading order.
+
+    share: one worker's images of them, in `evaluation_steps` batches for each of its
+    replicas, as equal as can be: TensorFlow cannot compute with an empty one.
+    batch_size is each replica's largest.
+    """
 
     def prepare(_, label, reference):
         image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)
 
-    return (
-        split.in_order()
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
+    def batches(examples, size):
+        made = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).batch(size)
+        return made.prefetch(tf.data.AUTOTUNE)
+
+    examples = share.of(split.in_order())
+    steps = share.evaluation_steps(split.count, batch_size)
+    if steps is None:
+        return batches(examples, batch_size)
+    mine = len(range(share.worker, split.count, share.workers))
+    size, larger = divmod(mine, steps * share.replicas // share.workers)
+    first = larger * (size + 1)
+    return batches(examples.take(first), size + 1).concatenate(
+        batches(examples.skip(first), size)
     )

@@ -6,12 +6,15 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.network.build import build
-from googlenet_keras.training import losses, schedules
+from googlenet_keras.training import losses, replicated, schedules
 from googlenet_keras.training.config import TrainConfig
 
 
 def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
-    """The network of `config`, its losses and optimiser; steps: in one epoch."""
+    """The network of `config`, its losses and optimiser; steps: in one epoch.
+
+    In the scope of a strategy it is one that its replicas train.
+    """
     network = build(
         config.to_architecture(),
         classes=classes,
@@ -19,10 +22,14 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
         initialization=config.initialization,
         joint=True,
     )
+    optimizer = schedules.optimizer(config, steps)
+    if tf.distribute.has_strategy():
+        network = replicated.replicated(network)
+        optimizer = replicated.replicated_optimizer(optimizer)
     loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
             for head in network.output}  # fmt: skip
     network.compile(
-        optimizer=schedules.optimizer(config, steps),
+        optimizer=optimizer,
         loss=loss,
         loss_weights={h: w for h, w in config.loss_weights().items() if h in loss},
         metrics=losses.head_metrics(network.output, classes),
@@ -34,6 +41,9 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
 
 def _make_variables(network: keras.Model) -> None:
     """Makes what Keras would make in a step's first trace, and then trace it again."""
+    if tf.distribute.has_strategy():
+        replicated.make_variables(network)
+        return
     network.optimizer.build(network.trainable_variables)
     logits = {head: tf.zeros((1, out.shape[1])) for head, out in network.output.items()}
     labels = {head: tf.zeros((1,), tf.int32) for head in logits}

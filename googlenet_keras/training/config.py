@@ -74,7 +74,7 @@ class TrainConfig:
     epochs: Annotated[int | None, Between(1)] = None
     """Passes over the training images; none: 12 for digits, else 35."""
     batch_size: Annotated[int | Literal["auto"], Between(1)] = 32
-    """Images per step; auto: as many as fit into memory, a multiple of 8."""
+    """Images per step of all devices; auto: as many as fit, a multiple of 8."""
     learning_rate: Annotated[float | None, POSITIVE] = None
     """Peak learning rate; none: 0.05 with batch normalisation, 0.01 without."""
     schedule: Literal["cosine", "step", "poly"] = "cosine"
@@ -130,7 +130,9 @@ class TrainConfig:
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     """Arithmetic; auto: what this machine computes fastest."""
     xla: Switch = "auto"
-    """Compile with XLA; auto: on a GPU only."""
+    """Compile with XLA; auto: on one GPU only."""
+    strategy: Literal["none", "mirrored", "multi-worker"] = "none"
+    """Train on one device, all GPUs of a machine, or several machines (docs)."""
     seed: Annotated[int, Between(0, 2**31 - 1)] = 0
     """Of first weights, order, crops and dropout."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from googlenet_keras.errors import InterruptionError, UserError
 from googlenet_keras.training import checkpoints
 from googlenet_keras.training.callbacks import AverageWeights, NonFiniteLossError
 from googlenet_keras.training.checkpoints import State
+from googlenet_keras.training.replicated import local_value
 from googlenet_keras.training.schedules import MomentumSGD
 from googlenet_keras.training.signals import Stop
 
+AGREED_STEPS = 4  # between those at which workers ask each other whether to stop
 ROLLBACKS = 3  # at most, before a loss that is not finite ends a run
 CUT = 0.5  # of the learning rate, at each
 AVERAGE, BEST = "average", "best"
@@ -40,7 +42,9 @@ class Continuation(keras.callbacks.Callback):
     epoch, after the last epoch, and when `stop` has been asked, which ends the run with
     InterruptionError; with 0 minutes, never. It must come last of the callbacks. parts:
     the callbacks by name whose get_state and set_state belong to the state. data: what
-    must be the same when the run goes on.
+    must be the same when the run goes on. writes: whether this worker is the one of all
+    that writes; each of them reads. restored: called when the variables are set.
+    agreed: the largest number that any worker calls it with, where there are several.
     """
 
     def __init__(
@@ -53,12 +57,16 @@ class Continuation(keras.callbacks.Callback):
         stop: Stop,
         stopwatch: records.Stopwatch,
         data: Mapping[str, Any],
+        writes: bool = True,
+        restored: Callable[[], None] = lambda: None,
+        agreed: Callable[[int], int] | None = None,
     ) -> None:
         super().__init__()
         self.epoch = self.step = 0  # those that are done
         self._folder, self._parts, self._steps = folder, parts, steps
         self._seconds, self._stop, self._stopwatch = minutes * 60, stop, stopwatch
         self._data = dict(data)
+        self._writes, self._restored, self._agreed = writes, restored, agreed
         self._rollbacks = 0
         self._waiting: State | None = None  # to be set when training begins
         self._metrics: State | None = None  # and when its epoch does
@@ -70,7 +78,7 @@ class Continuation(keras.callbacks.Callback):
         """
         state = checkpoints.newest(self._checkpoints)
         if state is None:
-            records.keep_epochs(self._folder / records.METRICS, 0)
+            self._keep_epochs(0)
             return False
         if state.progress["data"] != self._data:
             raise UserError(
@@ -115,6 +123,8 @@ class Continuation(keras.callbacks.Callback):
             "back_to_step": self.step + 1,
             "learning_rate_factor": CUT**self._rollbacks,
         }
+        if not self._writes:
+            return
         records.append_line(self._folder / records.METRICS, event)
         print(
             f"\nstep {event['step']} of epoch {event['epoch']} is not finite; back to "
@@ -149,10 +159,12 @@ class Continuation(keras.callbacks.Callback):
 
     def write(self) -> None:
         """Writes the state. Raises NonFiniteLossError for one that nobody could use."""
-        if not self._seconds:
+        if not (self._seconds and self._writes):
             return
-        tensors = {name: np.asarray(v) for name, v in self._variables().items()}
+        tensors = {name: local_value(v) for name, v in self._variables().items()}
         if not all(np.isfinite(x).all() for x in tensors.values()):
+            if self._agreed:  # the next step's loss tells all workers at once
+                return
             self._undo_step()
             raise NonFiniteLossError(
                 "the weights must stay finite; a step made them not."
@@ -170,7 +182,7 @@ class Continuation(keras.callbacks.Callback):
         return self._folder / records.CHECKPOINTS
 
     def _keep_if_due(self, last: bool = False) -> None:
-        asked = self._stop.number
+        asked = self._asked()
         late = time.monotonic() - self._written >= self._seconds
         if last or late or asked:
             self.write()
@@ -185,6 +197,14 @@ class Continuation(keras.callbacks.Callback):
                 "stopped; --checkpoint-minutes 0 keeps nothing to go on from.", asked
             )
 
+    def _asked(self) -> int | None:
+        """The signal that asks all workers to stop here."""
+        if self._agreed is None:
+            return self._stop.number
+        if self.step % AGREED_STEPS:
+            return None
+        return self._agreed(self._stop.number or 0) or None
+
     def _progress(self) -> dict[str, Any]:
         spent = self._stopwatch.figures()
         return {
@@ -198,8 +218,12 @@ class Continuation(keras.callbacks.Callback):
 
     def _stand(self, state: State) -> None:
         self.epoch, self.step = state.progress["epoch"], state.progress["step"]
-        records.keep_epochs(self._folder / records.METRICS, self.epoch)
+        self._keep_epochs(self.epoch)
         self._waiting = state
+
+    def _keep_epochs(self, epochs: int) -> None:
+        if self._writes:
+            records.keep_epochs(self._folder / records.METRICS, epochs)
 
     def _set(self, state: State) -> None:
         _assign(self._variables(), state.tensors)
@@ -209,6 +233,7 @@ class Continuation(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         scaled: MomentumSGD = getattr(optimizer, "inner_optimizer", optimizer)
         scaled.rate_factor.assign(CUT**self._rollbacks)
+        self._restored()
         self._waiting, self._metrics = None, state
 
     def _variables(self) -> dict[str, Any]:

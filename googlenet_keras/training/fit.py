@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -22,7 +24,14 @@ from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import DiskError
 from googlenet_keras.training import callbacks as watch
-from googlenet_keras.training import device, memory, schedules, settings, signals
+from googlenet_keras.training import (
+    device,
+    distribution,
+    memory,
+    schedules,
+    settings,
+    signals,
+)
 from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.continuation import (
@@ -31,6 +40,8 @@ from googlenet_keras.training.continuation import (
     Continuation,
     how_to_go_on,
 )
+from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.replicated import separate_dropout
 
 STATEFUL = ("learning", AVERAGE, BEST)
 
@@ -52,32 +63,45 @@ class _Plan:
 
     classifier: Classifier
     steps: int
-    validation: tf.data.Dataset
+    validation: tf.data.Dataset | tf.distribute.DistributedDataset
+    team: Team
 
 
-def train(config: TrainConfig, stopwatch: records.Stopwatch | None = None) -> Run:
+def train(
+    config: TrainConfig, stopwatch: records.Stopwatch | None = None
+) -> Run | None:
     """Trains as `config` says and leaves a run folder behind.
 
     The folder has config.json, environment.json, metrics.jsonl, tensorboard/,
     checkpoints/ and classifier/, the best by validation main top-1. stopwatch: takes on
-    what an earlier part of a resumed run has spent. Raises UserError for what a user
-    can mend, before the folder is made where that can be known, and for a run that does
-    not learn; InterruptionError where a signal asked to stop.
+    what an earlier part of a resumed run has spent. Of several workers the first alone
+    writes and prints; the others get None. Raises UserError for what a user can mend,
+    before the folder is made where that can be known, for a run that does not learn and
+    for a worker that is lost; InterruptionError where a signal asked to stop.
     """
+    settings.check(config)
+    team = distribution.start(config.strategy)
     keras.utils.set_random_seed(config.seed)
-    if config.run_folder and not is_begun(config):
+    begun = is_begun(config)
+    if config.run_folder and not begun and team.writes:
         records.refuse_existing(config.run_folder)
     dataset = settings.opened(config)
     config, reason = settings.settled(config, dataset)
-    print(f"precision {config.precision}: {reason}")
-    with device.precision_policy(config.precision), signals.noticed() as stop:
-        plan = _plan(config, dataset)
-        if not is_begun(config):
-            records.create_run(config.run_folder)
-            settings.write(config.run_folder, config, reason)
-        print(f"run folder {config.run_folder}")
-        with records.alone(config.run_folder):
-            best = _fit(config, dataset, plan, stop, stopwatch or records.Stopwatch())
+    with (
+        device.precision_policy(config.precision),
+        team.watched(config.run_folder),
+        signals.noticed() as stop,
+    ):
+        team.check_agreement({"begun": begun} | settings.shared(config, dataset))
+        plan = _plan(config, dataset, team)
+        if team.writes:
+            _begin(config, reason, begun, team)
+        with records.alone(config.run_folder) if team.writes else nullcontext():
+            best = _fit(
+                config, dataset, plan, begun, stop, stopwatch or records.Stopwatch()
+            )
+    if not team.writes:
+        return None
     loaded = Classifier.load(config.run_folder / records.CLASSIFIER)
     return Run(config.run_folder, dataset, config, loaded, best.best_epoch)
 
@@ -87,15 +111,26 @@ def is_begun(config: TrainConfig) -> bool:
     return config.resume and (config.run_folder / records.CONFIG).is_file()
 
 
+def _begin(config: TrainConfig, reason: str, begun: bool, team: Team) -> None:
+    print(f"precision {config.precision}: {reason}")
+    if team.name != "none":
+        print(team.describe(config.batch_size, config.learning_rate))
+    if not begun:
+        records.create_run(config.run_folder)
+        settings.write(config.run_folder, config, reason)
+    print(f"run folder {config.run_folder}", flush=True)
+
+
 def _fit(
     config: TrainConfig,
     dataset: Dataset,
     plan: _Plan,
+    begun: bool,
     stop: signals.Stop,
     stopwatch: records.Stopwatch,
 ) -> watch.SaveBest:
     """Trains from where the run stands to its end."""
-    folder, network = config.run_folder, plan.classifier.network
+    folder, network, team = config.run_folder, plan.classifier.network, plan.team
     heads = plan.classifier.heads
     watchers = _watchers(config, dataset, plan)
     continuation = Continuation(
@@ -107,30 +142,36 @@ def _fit(
         stopwatch=stopwatch,
         data={"images": dataset.train.count, "classes": len(dataset.class_names),
               "epochs": config.epochs},
+        writes=team.writes,
+        restored=lambda: separate_dropout(network, team.first_replica),
+        agreed=team.largest if team.workers > 1 else None,
     )  # fmt: skip
-    if is_begun(config):
-        records.remove_unfinished(folder)
-        if continuation.read():
-            print(
-                f"going on after {continuation.epoch} epochs and "
-                f"{continuation.step} of {plan.steps} steps"
-            )
+    if begun:
+        _go_on(continuation, folder, plan)
     while True:
         try:
             for piece in continuation.pieces(config.epochs):
                 network.fit(
-                    training_batches(config, dataset, heads, piece.start),
+                    team.batches(
+                        partial(training_batches, config, dataset, heads, piece.start)
+                    ),
                     validation_data=plan.validation,
+                    validation_steps=team.share.evaluation_steps(
+                        dataset.validation.count, pipeline.EVALUATION_BATCH
+                    ),
                     initial_epoch=piece.start[0],
                     epochs=piece.epochs,
                     steps_per_epoch=piece.steps,
                     shuffle=False,  # they are already; True would only warn
+                    verbose="auto" if team.writes else 0,
                     callbacks=[*watchers.values(), continuation],
                 )
             return watchers[BEST]
         except DiskError as error:
             raise DiskError(f"{error} {how_to_go_on(folder)}") from error
         except memory.EXHAUSTED as error:
+            if team.replicas > 1:
+                raise
             classes = len(dataset.class_names)
             raise memory.too_large(network, config, classes) from error
         except watch.NonFiniteLossError as error:
@@ -144,14 +185,34 @@ def _fit(
             continuation.roll_back(error, files)
 
 
-def _plan(config: TrainConfig, dataset: Dataset) -> _Plan:
-    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
-    network = compiled(config, len(dataset.class_names), steps)
-    classifier = _classifier(network, config, dataset)
-    validation = pipeline.for_evaluation(
-        dataset.validation, classifier.preprocessing, heads=classifier.heads
+def _go_on(continuation: Continuation, folder: Path, plan: _Plan) -> None:
+    if plan.team.writes:
+        records.remove_unfinished(folder)
+    found = continuation.read()
+    plan.team.check_agreement(
+        {"epochs done": continuation.epoch, "steps done": continuation.step}
     )
-    return _Plan(classifier, steps, validation)
+    if found and plan.team.writes:
+        print(
+            f"going on after {continuation.epoch} epochs and "
+            f"{continuation.step} of {plan.steps} steps"
+        )
+
+
+def _plan(config: TrainConfig, dataset: Dataset, team: Team) -> _Plan:
+    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
+    team.check_batch(config.batch_size)
+    with team.strategy.scope():
+        network = compiled(config, len(dataset.class_names), steps)
+    separate_dropout(network, team.first_replica)
+    classifier = _classifier(network, config, dataset)
+    heads, geometry = classifier.heads, classifier.preprocessing
+    validation = team.batches(
+        lambda share: pipeline.for_evaluation(
+            dataset.validation, geometry, heads=heads, share=share
+        )
+    )
+    return _Plan(classifier, steps, validation, team)
 
 
 def _classifier(
@@ -177,8 +238,9 @@ def training_batches(
     dataset: Dataset,
     heads: Sequence[str],
     start: tuple[int, int] = (0, 0),
+    share: pipeline.Share = pipeline.WHOLE,
 ) -> tf.data.Dataset:
-    """Batches of all epochs from `start`, cropped as `config` says."""
+    """Batches of all epochs from `start`, as `config` says, or a share of each."""
     augment = Augmentation(
         *sides(config.image_size),
         crop_area=config.crop_area,
@@ -208,6 +270,7 @@ def training_batches(
             else None
         ),
         start=start,
+        share=share,
     )
 
 
@@ -223,6 +286,8 @@ def _watchers(
     found = {"learning": watch.WatchLearning(chance, warmup, heads)}
     if config.average_epochs:
         found[AVERAGE] = watch.AverageWeights(config.average_epochs * steps)
+    if not plan.team.writes:
+        return found | {BEST: watch.SaveBest(lambda: None)}
     return found | {
         "metrics": watch.WriteMetrics(
             folder / records.METRICS, heads, config.batch_size

@@ -69,6 +69,7 @@ class MomentumSGD(keras.optimizers.SGD):
     Keras's weight_decay comes after it and acts on every variable. Biases, betas and
     gammas are not decayed. Biases learn at `bias_rate` times the rate (lr_mult).
     `rate_factor` is a variable that scales what the schedule says, 1 unless assigned.
+    The gradient is clipped when the replicas' parts are summed; Keras clips each part.
     """
 
     def __init__(self, *args, decay: float = 0.0, bias_rate: float = 1.0, **kw) -> None:
@@ -79,6 +80,15 @@ class MomentumSGD(keras.optimizers.SGD):
 
     def _get_current_learning_rate(self):
         return super()._get_current_learning_rate() * self.rate_factor
+
+    def _clip_gradients(self, grads):
+        return grads
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        summed, variables = zip(
+            *super()._all_reduce_sum_gradients(grads_and_vars), strict=True
+        )
+        return list(zip(super()._clip_gradients(summed), variables, strict=True))
 
     def update_step(self, gradient, variable, learning_rate) -> None:
         """One variable's step."""

@@ -5,12 +5,27 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from googlenet_keras import records
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
+from googlenet_keras.errors import UserError
 from googlenet_keras.training import device, memory
 from googlenet_keras.training.config import TrainConfig
+
+
+def check(config: TrainConfig) -> None:
+    """Raises UserError for options that several devices cannot have."""
+    if config.strategy == "none":
+        return
+    given = f"--strategy {config.strategy}"
+    if config.xla == "on":
+        raise UserError(f"--xla on compiles the steps of one device; not with {given}.")
+    if config.batch_size == "auto":
+        raise UserError(f"--batch-size auto tries one device; with {given}, a number.")
+    if config.strategy == "multi-worker" and not config.run_folder:
+        raise UserError(f"{given} needs --run-folder, the same for all workers.")
 
 
 def opened(config: TrainConfig) -> Dataset:
@@ -43,7 +58,9 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         config,
         run_folder=config.run_folder or _default_folder(config, dataset),
         precision=policy,
-        xla="on" if device.choose_xla(config.xla) else "off",
+        xla="on"
+        if device.choose_xla(config.xla) and config.strategy == "none"
+        else "off",
     )
     if config.batch_size == "auto":
         classes, images = len(dataset.class_names), dataset.train.count
@@ -52,6 +69,18 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         )
         print(f"batch size {config.batch_size}: as many images as fit, up to 256")
     return config, reason
+
+
+def shared(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    """What several workers must have in common; paths may differ."""
+    paths = ("dataset", "data_dir", "run_folder", "architecture")
+    options = {k: v for k, v in config.to_json().items() if k not in paths}
+    return options | {
+        "network": config.to_architecture().to_json(),
+        "classes": dataset.class_names,
+        "training_images": dataset.train.count,
+        "validation_images": dataset.validation.count,
+    }
 
 
 def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:

@@ -139,3 +139,78 @@ def test_a_mixed_image_weighs_as_its_parts(digits):
     parts = labels["main"].numpy()
     assert 0 < np.median(parts.max(axis=1)) < 1
     np.testing.assert_allclose(weights["main"], parts @ (np.arange(10) / 10), rtol=1e-5)
+
+
+SHARES = [pipeline.Share(worker, 2, 4) for worker in range(2)]  # two devices each
+
+
+def test_workers_share_each_batch_of_one_alone(digits):
+    def images(**options):
+        made = pipeline.for_training(
+            digits.validation,
+            random_crops(),
+            batch_size=40,
+            epochs=2,
+            seed=3,
+            heads=("main",),
+            start=(0, 2),
+            **options,
+        )
+        return [batch.numpy() for batch, _ in made]
+
+    alone, *shared = images(), *(images(share=share) for share in SHARES)
+    assert len(alone) == 5 + 7
+    assert [len(x) for x in shared[0]] == [10] * 24
+    for step, batch in enumerate(alone):
+        first, second = (np.concatenate(x[2 * step : 2 * step + 2]) for x in shared)
+        np.testing.assert_array_equal(first, batch[::2])
+        np.testing.assert_array_equal(second, batch[1::2])
+
+
+def test_a_file_is_read_by_one_worker(digits):
+    read = {0: [], 1: []}
+
+    def reading(worker):
+        def load(reference):
+            tf.py_function(lambda r: read[worker].append(r.numpy()), [reference], [])
+            return digits.test.load(reference)
+
+        return replace(digits.test, load=load)
+
+    for share in SHARES:
+        list(pipeline.for_training(reading(share.worker), random_crops(), batch_size=60,
+             epochs=1, seed=0, heads=("main",), share=share))  # fmt: skip
+    assert len(read[0]) == len(read[1]) == 150
+    assert len(set(read[0] + read[1])) == len(
+        {*map(bytes, digits.test.listed[1].numpy())}
+    )
+    assert not set(read[0]) & set(read[1])
+
+
+@pytest.mark.parametrize(("images", "batch", "sizes"), [
+    (300, 64, ([38, 38, 37, 37], [38, 38, 37, 37])),
+    (9, 64, ([3, 2], [2, 2])),
+    (9, 2, ([2, 1, 1, 1], [1, 1, 1, 1])),
+])  # fmt: skip
+def test_no_worker_evaluates_an_empty_batch(digits, images, batch, sizes):
+    split = replace(digits.test, count=images,
+                    stream=lambda: digits.test.stream().take(images))  # fmt: skip
+    found = []
+    for share, expected in zip(SHARES, sizes, strict=True):
+        made = pipeline.for_evaluation(
+            split, Preprocessing(32, 32, 1.0), heads=("main",), batch_size=batch,
+            share=share,
+        )  # fmt: skip
+        labels = [labels["main"].numpy() for _, labels in made]
+        assert [len(x) for x in labels] == expected
+        found.extend(np.concatenate(labels))
+        steps = share.evaluation_steps(images, batch)
+        assert len(expected) == 2 * steps
+    truth = [int(label) for _, label, _ in split.in_order()]
+    assert sorted(found) == sorted(truth)
+
+
+def test_an_image_for_each_device_is_needed():
+    with pytest.raises(UserError, match=r"each of the 4 devices; there are 3\."):
+        SHARES[0].evaluation_steps(3, 64)
+    assert pipeline.WHOLE.evaluation_steps(3, 64) is None

@@ -1,0 +1,335 @@
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from making import write_photos
+
+from googlenet_keras import records
+from googlenet_keras.architecture.variants import PAPER
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.errors import UserError
+from googlenet_keras.network.assign import named_weights
+from googlenet_keras.training import distribution, fit
+from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.recipes import recipe
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120  # for what takes 20
+TRAIN = """
+import json, os, sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from googlenet_keras.errors import run_script
+from googlenet_keras.network.assign import named_weights
+from googlenet_keras.training import fit
+from googlenet_keras.training.config import TrainConfig
+
+options, folder, dies = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+watchers = fit._watchers
+
+class Leave(keras.callbacks.Callback):
+    '''Writes each epoch's weights down; the worker that dies does so in the second.'''
+
+    def __init__(self, worker):
+        super().__init__()
+        self.worker = worker
+
+    def on_epoch_end(self, epoch, logs=None):
+        np.savez(folder / f"{self.worker}.{epoch}.npz", **named_weights(self.model))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1 and self.worker == dies:
+            os._exit(9)
+
+fit._watchers = lambda config, dataset, plan: (
+    watchers(config, dataset, plan) | {"leave": Leave(plan.team.worker)}
+)
+run_script(lambda: fit.train(TrainConfig.from_json(options)))
+"""
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def processes(script, *arguments_of_each, log_folder, clustered=True):
+    """(exit status, output, errors) of each process that runs `script`."""
+    ports = free_ports(len(arguments_of_each))
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    started = []
+    try:
+        for index, arguments in enumerate(arguments_of_each):
+            task = {"type": "worker", "index": index}
+            config = json.dumps({"cluster": cluster, "task": task})
+            more = {"TF_CONFIG": config} if clustered else {}
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", script, *map(str, arguments)],
+                    cwd=ROOT,
+                    env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | more,
+                    stdout=(log_folder / f"{index}.out").open("w"),
+                    stderr=(log_folder / f"{index}.err").open("w"),
+                )
+            )
+        statuses = [process.wait(SECONDS) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [
+        (status, *((log_folder / f"{i}.{kind}").read_text() for kind in ("out", "err")))
+        for i, status in enumerate(statuses)
+    ]
+
+
+def pair(config, folder, dies=-1):
+    """What two workers with these options ended with, and said."""
+    arguments = (json.dumps(config.to_json()), folder, dies)
+    return processes(TRAIN, arguments, arguments, log_folder=folder)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """Options of two epochs of four steps whose gradients are clipped.
+
+    Of 129 validation images the workers see 65 and 64 in two batches each.
+    """
+    folder = tmp_path_factory.mktemp("common")
+    arch = replace(PAPER.widened(0.125), dropout=0.0, auxiliary_dropout=0.0)
+    records.write_json(folder / "architecture.json", arch.to_json())
+    return replace(
+        recipe("smoke"),
+        dataset=str(write_photos(folder / "photos", {"a": 100, "b": 61}, (32, 32))),
+        validation_fraction=0.8,
+        architecture=folder / "architecture.json",
+        width=1.0,
+        batch_size=8,
+        warmup_epochs=0.0,
+        clip_norm=0.05,
+        class_weights="balanced",
+        precision="float32",
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(options, tmp_path_factory):
+    """The run that one process trains."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    run = fit.train(replace(options, run_folder=folder))
+    assert run.dataset.validation.count == 129
+    return run
+
+
+def assert_equal_runs(folder, other):
+    weights, expected = (
+        named_weights(Classifier.load(f / "classifier").network)
+        for f in (folder, other)
+    )
+    assert weights.keys() == expected.keys()
+    for name, value in weights.items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
+    for line, same in zip(*(records.read_lines(f / records.METRICS)
+                            for f in (folder, other)), strict=True):  # fmt: skip
+        for kind in ("train", "validation"):
+            for head in ("main", "aux1", "aux2"):
+                for figure in ("top1", "loss"):
+                    assert line[kind][head][figure] == pytest.approx(
+                        same[kind][head][figure], rel=1e-5
+                    )
+            assert line[kind]["loss"] == pytest.approx(same[kind]["loss"], rel=1e-5)
+
+
+def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
+    config = replace(options, strategy="multi-worker", run_folder=tmp_path / "run")
+    (status, output, errors), (other, silence, others_errors) = pair(config, tmp_path)
+    assert (status, other) == (0, 0), errors + others_errors
+    assert (
+        "strategy multi-worker: 2 workers, 2 devices, 4 images of the batch of 8 each, "
+        "learning rate 0.01\n"
+    ) in output
+    assert silence == ""
+    assert_equal_runs(config.run_folder, alone.folder)
+
+
+def test_a_dead_worker_ends_the_others_which_agree_until_then(options, tmp_path):
+    config = replace(
+        options,
+        architecture=None,
+        width=0.125,
+        average_epochs=0.0,
+        strategy="multi-worker",
+        run_folder=tmp_path / "run",
+    )
+    (status, _, errors), (other, *_) = pair(config, tmp_path, dies=1)
+    assert other == 9
+    assert status == 2
+    assert errors.count("error: ") == 1
+    assert "strategy multi-worker: all 2 workers must live, and one is gone" in errors
+    assert f"--resume --run-folder {config.run_folder} on all workers" in errors
+    first, second = (np.load(tmp_path / f"{worker}.0.npz") for worker in range(2))
+    assert any("moving_variance" in name for name in first)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def test_workers_with_different_options_are_told(options, tmp_path):
+    config = replace(options, strategy="multi-worker", run_folder=tmp_path / "run")
+    arguments = [(json.dumps(c.to_json()), tmp_path, -1)
+                 for c in (config, replace(config, momentum=0.8))]  # fmt: skip
+    ended = processes(TRAIN, *arguments, log_folder=tmp_path)
+    assert [status for status, *_ in ended] == [2, 2]
+    for worker, (_, _, errors) in enumerate(ended):
+        assert "must have the same options and data, and they differ" in errors
+        assert f'Worker {worker} has {{"' in errors
+    assert not config.run_folder.exists()
+
+
+WAIT = """
+from googlenet_keras.errors import run_script
+from googlenet_keras.training import distribution
+distribution.START_SECONDS = 2
+run_script(lambda: distribution.start("multi-worker"))
+"""
+
+
+def test_a_worker_does_not_wait_for_ever_for_the_others(tmp_path):
+    (address,) = free_ports(1)
+    cluster = {"worker": [f"127.0.0.1:{address}", "127.0.0.1:1"]}
+    task = {"type": "worker", "index": 0}
+    ended = subprocess.run(
+        [sys.executable, "-c", WAIT],
+        cwd=ROOT,
+        env=os.environ | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "error: all 2 workers must start within 2 seconds; worker 0" in ended.stderr
+
+
+MIRRORED = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, halves)
+
+from googlenet_keras.training import distribution, fit, replicated
+from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.schedules import MomentumSGD
+
+team = distribution.start("mirrored")
+distribution.start = lambda name: team  # a second one would count its sums anew
+fit.train(TrainConfig.from_json(json.loads(sys.argv[1])))
+
+with team.strategy.scope():
+    weight = keras.Variable(1.0, name="kernel")
+    scaled = replicated.ReplicatedLossScale(MomentumSGD(0.5), initial_scale=4.0)
+    scaled.build([weight])
+    image = keras.Input((2, 2, 3))
+    metric = keras.metrics.Mean()
+    flat = keras.layers.Flatten()(keras.layers.Dropout(0.5, seed=5)(image))
+    network = replicated.replicated(keras.Model(image, {"main": flat}))
+
+@tf.function
+def step(gradients):
+    def of_replica():
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        scaled.apply([gradients[number]], [weight])
+    team.strategy.run(of_replica)
+
+step(tf.constant([1.0, np.inf]))
+skipped = float(weight.numpy()), float(scaled.dynamic_scale.numpy())
+step(tf.constant([1.0, 3.0]))
+replicated.separate_dropout(network, 0)
+states = network.layers[1].seed_generator.state.value.values
+metric.total.assign(6.0)
+parts = [float(x.numpy()) for x in metric.total.value.values]
+print(json.dumps({
+    "skipped": skipped,
+    "weight": float(weight.numpy()),
+    "states": [x.numpy().tolist() for x in states],
+    "parts": parts,
+    "whole": float(replicated.local_value(metric.total)),
+}))
+"""
+
+
+def test_two_devices_are_one_with_the_same_batch(options, alone, tmp_path):
+    config = replace(options, strategy="mirrored", run_folder=tmp_path / "run")
+    arguments = (json.dumps(config.to_json()),)
+    ((status, output, errors),) = processes(
+        MIRRORED, arguments, log_folder=tmp_path, clustered=False
+    )
+    assert status == 0, errors
+    assert "strategy mirrored: 2 devices, 4 images of the batch of 8 each" in output
+    assert_equal_runs(config.run_folder, alone.folder)
+    assert json.loads(output.splitlines()[-1]) == {
+        "skipped": [1.0, 2.0],  # one is infinite: no step, half the scale
+        "weight": 1.0 - 0.5 * (1 + 3) / 2,
+        "states": [[5, 0], [6, 0]],
+        "parts": [3.0, 3.0],
+        "whole": 6.0,
+    }
+
+
+def test_one_device_is_no_mirror():
+    with pytest.raises(UserError, match=r"at least two GPUs; this machine has 0\. Use"):
+        distribution.start("mirrored")
+
+
+def test_keras_distribution_is_refused():
+    keras.distribution.set_distribution(
+        keras.distribution.DataParallel(devices=["cpu:0"])
+    )
+    try:
+        with pytest.raises(UserError, match=r"keras\.distribution does nothing on Ten"):
+            distribution.start("none")
+    finally:
+        keras.distribution.set_distribution(None)
+    assert distribution.start("none").replicas == 1
+
+
+def test_a_batch_is_shared_evenly():
+    team = Team("mirrored", SimpleNamespace(num_replicas_in_sync=3))
+    team.check_batch(33)
+    with pytest.raises(UserError, match=r"number of devices, 3; received 32\."):
+        team.check_batch(32)
+    assert team.describe(33, 0.05) == (
+        "strategy mirrored: 3 devices, 11 images of the batch of 33 each, "
+        "learning rate 0.05"
+    )
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"xla": "on"}, r"--xla on compiles .* not with --strategy multi-worker"),
+    ({"batch_size": "auto"}, "--batch-size auto tries one device"),
+    ({}, "needs --run-folder, the same for all workers"),
+])  # fmt: skip
+def test_what_several_devices_cannot_have(options, change, message):
+    config = replace(options, strategy="multi-worker", **change)
+    with pytest.raises(UserError, match=message):
+        fit.train(config)
