@@ -1,13 +1,13 @@
 """Trains GoogLeNet. `python train.py --help` lists the options."""
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.errors import run_script
 from googlenet_keras.training.flags import read_flags
 
 
 def main() -> None:
     """Trains, evaluates and prints what came out."""
-    stopwatch = records.Stopwatch()
+    stopwatch = machine.Stopwatch()
     config = read_flags()
     from googlenet_keras.evaluation.result import conclude
     from googlenet_keras.evaluation.tables import print_figures

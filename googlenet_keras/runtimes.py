@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.records import cores
+from googlenet_keras.machine import cores
 
 
 class Runtime(Protocol):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
 from tuning.budget import Costs
 
@@ -46,7 +46,7 @@ class Ledger:
             "reason": None,
             **(results or {}),
             **more,
-            "search_peak_megabytes": records.Stopwatch().figures()["peak_megabytes"],
+            "search_peak_megabytes": machine.Stopwatch().figures()["peak_megabytes"],
         }
         records.append_line(self._path, row)
         self.rows.append(row)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, own_process
@@ -88,7 +88,7 @@ def _retrained(config: SearchConfig) -> bool:
     name = f"{RETRAINED}-{best['trial']}-{config.retrain_epochs}-epochs"
     folder = config.run_folder / name
     if not (folder / records.RESULT).is_file():
-        stopwatch = records.Stopwatch()
+        stopwatch = machine.Stopwatch()
         run = train(
             config.training(
                 architecture=config.run_folder / BEST,

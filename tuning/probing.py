@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from rich.progress import track
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
@@ -76,7 +76,7 @@ def _seconds(runtime: LiteRT, image: np.ndarray) -> float:
 
 def cached(base: Architecture, classes: int, image_size: tuple[int, ...]) -> Path:
     """Where the model for this machine, runtime and kind of network is kept."""
-    environment = records.environment()
+    environment = machine.environment()
     runtime = environment["packages"]["ai-edge-litert"]
     what = [
         base.to_json(),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.errors import UserError, run_script
 from tuning import workers
 from tuning.config import SearchConfig, read_search_flags
@@ -126,7 +126,7 @@ def _space(config: SearchConfig, dataset: Dataset) -> tuple[Space, Budget]:
     space = Space(budget.uniform(whole), config.level, config.tune)
     if not config.resume:
         records.create_run(folder)
-        records.write_json(folder / records.ENVIRONMENT, records.environment())
+        records.write_json(folder / records.ENVIRONMENT, machine.environment())
         records.write_json(folder / LATENCY, model.to_json())
         _keep_options(config)
     return space, budget

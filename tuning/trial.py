@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.processes import own_process
 from googlenet_keras.training.config import TrainConfig
@@ -42,7 +42,7 @@ def trained(
 def _train(config: TrainConfig) -> dict[str, Any]:
     from googlenet_keras.training.fit import train
 
-    stopwatch = records.Stopwatch()
+    stopwatch = machine.Stopwatch()
     run = train(config)
     lines = records.read_epochs(run.folder / records.METRICS)
     best = lines[run.best_epoch - 1]["validation"]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.records import cores
+from googlenet_keras.machine import cores
 
 ID, IP, PORT = (
     f"KERASTUNER_{name}" for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.errors import UserError
 
 
@@ -121,7 +121,7 @@ class Benchmark:
         return {
             "what": "roof",
             "gigaflops_per_cpu_second": {name: roof(name) for name in wanted},
-            "environment": records.environment(),
+            "environment": machine.environment(),
         }
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.evaluation import plots
@@ -18,7 +18,7 @@ def conclude(
     classifier: Classifier,
     dataset: Dataset,
     best_epoch: int,
-    stopwatch: records.Stopwatch,
+    stopwatch: machine.Stopwatch,
 ) -> dict[str, Any]:
     """Evaluates the saved classifier, draws plots/ and writes and gives result.json.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.classifier import DESCRIPTION, WEIGHTS, Classifier
 from googlenet_keras.data.sources import open_run_dataset
 from googlenet_keras.data.splits import Dataset
@@ -211,5 +211,5 @@ def _circumstances(
         "options": options | {"dataset": dataset.name},
         "missing": [] if has_writer() else [WITHOUT_MEDIAPIPE],
         "provenance": dict(classifier.provenance),
-        "environment": records.environment(),
+        "environment": machine.environment(),
     }

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.machine import Stopwatch, cores
 from googlenet_keras.processes import redirect
-from googlenet_keras.records import Stopwatch, cores
 from googlenet_keras.runtimes import (
     LiteRT,
     Runtime,

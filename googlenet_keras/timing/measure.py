@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras import records
+from googlenet_keras import machine
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def report(
         "seconds_per_image": per_image["seconds"],
         "cpu_seconds_per_image": per_image["cpu_seconds"],
         "share_of_roof": share_of_roof,
-        "peak_megabytes": records.Stopwatch().figures()["peak_megabytes"],
-        "environment": records.environment(),
+        "peak_megabytes": machine.Stopwatch().figures()["peak_megabytes"],
+        "environment": machine.environment(),
     }
 
 

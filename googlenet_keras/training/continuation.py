@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.errors import InterruptionError, UserError
 from googlenet_keras.training import checkpoints
-from googlenet_keras.training.callbacks import AverageWeights, NonFiniteLossError
+from googlenet_keras.training.averaging import AverageWeights
+from googlenet_keras.training.callbacks import NonFiniteLossError
 from googlenet_keras.training.checkpoints import State
 from googlenet_keras.training.replicated import local_value
 from googlenet_keras.training.schedules import MomentumSGD
@@ -55,7 +56,7 @@ class Continuation(keras.callbacks.Callback):
         steps: int,
         minutes: float,
         stop: Stop,
-        stopwatch: records.Stopwatch,
+        stopwatch: machine.Stopwatch,
         data: Mapping[str, Any],
         writes: bool = True,
         restored: Callable[[], None] = lambda: None,

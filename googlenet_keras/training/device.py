@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from googlenet_keras import records
+from googlenet_keras import machine
 
 HALF_PRECISION_GPU = (7, 0)  # compute capability of the first tensor cores (Volta)
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -21,7 +21,7 @@ def choose_precision(wanted: str) -> tuple[str, str]:
         if gpu >= HALF_PRECISION_GPU:
             return "mixed_float16", known
         return "float32", f"{known}, below 7.0"
-    flags = [flag for flag in BFLOAT16_FLAGS if flag in records.cpu_flags()]
+    flags = [flag for flag in BFLOAT16_FLAGS if flag in machine.cpu_flags()]
     if flags:
         return "mixed_bfloat16", f"no GPU, and the processor has {flags[0]}"
     return "float32", "no GPU, and the processor has neither AVX512_BF16 nor AMX"

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
@@ -32,6 +32,7 @@ from googlenet_keras.training import (
     settings,
     signals,
 )
+from googlenet_keras.training.averaging import AverageWeights
 from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.continuation import (
@@ -68,7 +69,7 @@ class _Plan:
 
 
 def train(
-    config: TrainConfig, stopwatch: records.Stopwatch | None = None
+    config: TrainConfig, stopwatch: machine.Stopwatch | None = None
 ) -> Run | None:
     """Trains as `config` says and leaves a run folder behind.
 
@@ -98,7 +99,7 @@ def train(
             _begin(config, reason, begun, team)
         with records.alone(config.run_folder) if team.writes else nullcontext():
             best = _fit(
-                config, dataset, plan, begun, stop, stopwatch or records.Stopwatch()
+                config, dataset, plan, begun, stop, stopwatch or machine.Stopwatch()
             )
     if not team.writes:
         return None
@@ -127,7 +128,7 @@ def _fit(
     plan: _Plan,
     begun: bool,
     stop: signals.Stop,
-    stopwatch: records.Stopwatch,
+    stopwatch: machine.Stopwatch,
 ) -> watch.SaveBest:
     """Trains from where the run stands to its end."""
     folder, network, team = config.run_folder, plan.classifier.network, plan.team
@@ -228,7 +229,7 @@ def _classifier(
             "training_images": dataset.train.count,
             "recipe": config.recipe,
             "seed": config.seed,
-            "commit": records.commit(),
+            "commit": machine.commit(),
         },
     )
 
@@ -285,7 +286,7 @@ def _watchers(
     warmup = schedules.warmup_steps(config, steps)
     found = {"learning": watch.WatchLearning(chance, warmup, heads)}
     if config.average_epochs:
-        found[AVERAGE] = watch.AverageWeights(config.average_epochs * steps)
+        found[AVERAGE] = AverageWeights(config.average_epochs * steps)
     if not plan.team.writes:
         return found | {BEST: watch.SaveBest(lambda: None)}
     return found | {

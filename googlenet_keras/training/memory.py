@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from googlenet_keras import records
+from googlenet_keras import machine
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, own_process
@@ -84,7 +84,7 @@ def _largest(fits: Callable[[int], bool], most: int) -> int:
 
 def _free_bytes() -> int | None:
     """Memory that a process may still take; None on a GPU or where nobody tells."""
-    free = records.proc_field("meminfo", "MemAvailable")
+    free = machine.proc_field("meminfo", "MemAvailable")
     if tf.config.list_physical_devices("GPU") or not free:
         return None
     return int(int(free.split()[0]) * 1024 * (1 - SPARED))
@@ -111,7 +111,7 @@ def _network(config: TrainConfig, classes: int, free: int | None) -> keras.Model
     if free:
         import resource
 
-        taken = int(records.proc_field("self/status", "VmSize").split()[0]) * 1024
+        taken = int(machine.proc_field("self/status", "VmSize").split()[0]) * 1024
         resource.setrlimit(resource.RLIMIT_AS, (taken + free, resource.RLIM_INFINITY))
     return compiled(config, classes, steps=1)
 

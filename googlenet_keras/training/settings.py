@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import records
+from googlenet_keras import machine, records
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.errors import UserError
@@ -92,7 +92,7 @@ def write(folder: Path, config: TrainConfig, reason: str) -> None:
     """Writes config.json and environment.json; reason: of the precision."""
     widths = config.to_architecture().widths()
     records.write_json(folder / records.CONFIG, config.to_json() | {"widths": widths})
-    environment = records.environment() | {
+    environment = machine.environment() | {
         "devices": device.names(),
         "precision": config.precision,
         "precision_reason": reason,
