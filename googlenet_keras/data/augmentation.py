@@ -8,28 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from googlenet_keras.data.decoding import (
-    RATIOS,
     TRANSPOSED,
-    decode_ratio,
     decode_stored,
     decode_window,
     orientation,
-    ratio_index,
     upright,
 )
 from googlenet_keras.data.splits import PIXELS, UPRIGHT_JPEG
-from googlenet_keras.data.transforms import resize
+from googlenet_keras.data.transforms import resize, to_bytes
 
 Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
-HALVED_EARLY = 1.25  # libjpeg halves a crop that is 1.6 times the input or more
+HALVED = (1.6, 6.4, 12.8)  # shrinkings from which libjpeg does 1/2, 1/4, 1/8 of it
+INTERPOLATED = 1.25
 TRIES = 10  # windows drawn before one is made to fit
+METHODS = ("bilinear", "area", "nearest", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,14 @@ class Augmentation:
 
     def crop_pixels(self, image: tf.Tensor, seed: Seed) -> tf.Tensor:
         """The same as calling it, for [h, w, 3] uint8 pixels that are upright."""
-        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-        crop = self._slice(image, seeds[0])
-        if self.random_interpolation:
-            return self._finished(_resize_at_random(crop, self.size, seeds[1]), seeds)
-        return self._finished(resize_cheaply(crop, tf.constant(self.size)), seeds)
+        draws = _draws(seed)
+        crop = self._slice(image, draws)
+        return self._finished(self._resized(crop, self.size, draws), draws, seed)
 
     def __call__(
         self, encoded: tf.Tensor, seed: Seed, upright_jpeg: bool = False
     ) -> tf.Tensor:
-        """Encoded bytes to [height, width, 3] float32 in 0..255, upright.
+        """Encoded bytes to [height, width, 3] uint8, upright.
 
         Only the crop is decoded, where the format allows it. It is drawn and resized as
         the image is stored, and turned upright last, when it is small. upright_jpeg:
@@ -74,23 +72,25 @@ class Augmentation:
         again: a tf.cond costs a fifth of the whole, since TensorFlow visits every node
         of the branch that is not taken.
         """
-        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+        draws = _draws(seed)
         if upright_jpeg:
-            image = self._jpeg_crop(encoded, tf.constant(self.size), seeds)
+            image = self._jpeg_crop(encoded, tf.constant(self.size), draws)
         else:
             image = tf.cond(
                 tf.io.is_jpeg(encoded),
-                lambda: self._turned_crop(encoded, seeds),
-                lambda: self._other_crop(encoded, seeds),
+                lambda: self._turned_crop(encoded, draws),
+                lambda: self._other_crop(encoded, draws),
             )
-        return self._finished(image, seeds)
+        return self._finished(image, draws, seed)
 
-    def _finished(self, image: tf.Tensor, seeds: list[Seed]) -> tf.Tensor:
+    def _finished(self, image: tf.Tensor, draws: Draws, seed: Seed) -> tf.Tensor:
         image = tf.ensure_shape(image, [*self.size, 3])
-        if self.mirror:
-            image = tf.image.stateless_random_flip_left_right(image, seeds[2])
         if self.color_jitter:
-            image = jitter_colors(image, seeds[3], self.color_jitter)
+            image = jitter_colors(image, seed, self.color_jitter)
+        image = to_bytes(image)
+        if self.mirror:
+            mirrored = draws.mirror < 0.5
+            image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
         return tf.ensure_shape(image, [*self.size, 3])
 
     @property
@@ -99,105 +99,93 @@ class Augmentation:
         return self.height, self.width
 
     def _jpeg_crop(
-        self, encoded: tf.Tensor, size: tf.Tensor, seeds: list[Seed]
+        self, encoded: tf.Tensor, size: tf.Tensor, draws: Draws
     ) -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(encoded)
-        begin, window = self._window(shape, size, seeds[0])
-        if self.random_interpolation:
-            shrink = tf.reduce_min(tf.cast(window / size, tf.float32))
-            crop = decode_window(encoded, begin, window, shrink * HALVED_EARLY)
-            return _resize_at_random(crop, size, seeds[1])
-        return jpeg_crop(encoded, begin, window, size)
+        begin, window = self._window(shape, size, draws)
+        shrink = tf.reduce_min(tf.cast(window / size, tf.float32))
+        index = tf.reduce_sum(tf.cast(shrink >= HALVED, tf.int32))
+        crop = decode_window(encoded, begin, window, index)
+        return self._resized(crop, size, draws)
 
-    def _turned_crop(self, encoded: tf.Tensor, seeds: list[Seed]) -> tf.Tensor:
+    def _turned_crop(self, encoded: tf.Tensor, draws: Draws) -> tf.Tensor:
         turn = orientation(encoded)
         size = tf.constant(self.size)
         size = tf.where(turn >= TRANSPOSED, size[::-1], size)
-        return upright(self._jpeg_crop(encoded, size, seeds), turn)
+        return upright(self._jpeg_crop(encoded, size, draws), turn)
 
-    def _other_crop(self, encoded: tf.Tensor, seeds: list[Seed]) -> tf.Tensor:
-        crop = self._slice(decode_stored(encoded), seeds[0])
-        if self.random_interpolation:
-            return _resize_at_random(crop, self.size, seeds[1])
-        return resize(crop, self.size)
+    def _other_crop(self, encoded: tf.Tensor, draws: Draws) -> tf.Tensor:
+        crop = self._slice(decode_stored(encoded), draws)
+        return self._resized(crop, tf.constant(self.size), draws)
 
-    def _slice(self, image: tf.Tensor, seed: Seed) -> tf.Tensor:
-        begin, window = self._window(tf.shape(image), tf.constant(self.size), seed)
+    def _slice(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
+        begin, window = self._window(tf.shape(image), tf.constant(self.size), draws)
         return tf.slice(image, tf.pad(begin, [[0, 1]]), tf.concat([window, [3]], 0))
 
     def _window(
-        self, shape: tf.Tensor, size: tf.Tensor, seed: Seed
+        self, shape: tf.Tensor, size: tf.Tensor, draws: Draws
     ) -> tuple[tf.Tensor, tf.Tensor]:
         aspect = tf.cast(size[1] / size[0], tf.float32)
-        return random_window(shape, seed, self.crop_area, self.crop_aspect, aspect)
+        return random_window(
+            shape, draws.window, self.crop_area, self.crop_aspect, aspect
+        )
+
+    def _resized(self, crop: tf.Tensor, size: tf.Tensor, draws: Draws) -> tf.Tensor:
+        if not self.random_interpolation:
+            return resize_cheaply(crop, size)
+        choice = tf.cast(draws.method * len(METHODS), tf.int32)
+        branches = [lambda m=m: resize(crop, size, m) for m in METHODS]
+        return tf.switch_case(choice, branches)
 
 
-def _resize_at_random(crop: tf.Tensor, size: tf.Tensor, seed: Seed) -> tf.Tensor:
-    methods = ("bilinear", "area", "nearest", "bicubic")
-    choice = tf.random.stateless_uniform([], seed, 0, len(methods), tf.int32)
-    return tf.switch_case(choice, [lambda m=m: resize(crop, size, m) for m in methods])
+class Draws(NamedTuple):
+    """Numbers uniform in 0..1 that a crop is made of; window: as of random_window."""
+
+    window: tf.Tensor
+    mirror: tf.Tensor
+    method: tf.Tensor
 
 
-def resize_cheaply(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Nearly `resize` at a third of the price: area where it shrinks, else bilinear."""
+def _draws(seed: Seed) -> Draws:
+    """All at once, since every operation of TensorFlow costs its share."""
+    draws = tf.random.stateless_uniform([2 * TRIES + 4], seed)
+    return Draws(draws[:-2], draws[-2], draws[-1])
+
+
+def resize_cheaply(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
+    """`resize`, or a third of it where an image shrinks so little that few would see."""
+    shrink = tf.reduce_max(tf.shape(image)[:2] / size)
     return tf.cond(
-        tf.reduce_any(tf.shape(image)[:2] > size),
-        lambda: tf.image.resize(image, size, "area"),
-        lambda: tf.image.resize(image, size, "bilinear"),
+        shrink > INTERPOLATED,
+        lambda: resize(image, size),
+        # TensorFlow is slower at bytes
+        lambda: tf.image.resize(tf.cast(image, tf.float32), size),
     )
 
 
-def jpeg_crop(
-    encoded: tf.Tensor, begin: tf.Tensor, window: tf.Tensor, size: tf.Tensor
-) -> tf.Tensor:
-    """Nearly `resize` of a window of a JPEG to `size`, at a third of the price.
-
-    libjpeg decodes the window alone, halved once or more where it is at least 1.6 times
-    as large; the rest of the way averages over each output pixel's area, or
-    interpolates where the image grows. begin, window: as of `decode_window`.
-    """
-    shrink = tf.reduce_min(tf.cast(window / size, tf.float32)) * HALVED_EARLY
-    index = ratio_index(shrink)
-    smaller = tf.reduce_any(window // tf.gather(RATIOS, index) > size)
-
-    def branch(ratio: int, method: str) -> tf.Tensor:
-        crop = decode_ratio(encoded, begin, window, ratio)
-        return tf.image.resize(crop, size, method)
-
-    branches = [
-        lambda ratio=ratio, method=method: branch(ratio, method)
-        for ratio in RATIOS
-        for method in ("bilinear", "area")
-    ]
-    return tf.switch_case(2 * index + tf.cast(smaller, tf.int32), branches)
-
-
 def random_window(
-    shape: tf.Tensor, seed: Seed, area: float, distortion: float, aspect: float
+    shape: tf.Tensor, draws: tf.Tensor, area: float, distortion: float, aspect: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """(begin, size), [row, column] and [height, width], of a random crop.
 
     The area is uniform in `area`..1 of that of an image of `shape`, the aspect ratio is
     `aspect` times a factor uniform in 1 / `distortion`..`distortion`. The first of ten
-    tries that fits is taken; if none does, the first is shrunk until it fits.
-    TensorFlow's own stateless_sample_distorted_bounding_box draws the height, so that
-    small areas are far too frequent.
+    tries that fits is taken; if none does, the first is shrunk until it fits. draws: 22
+    numbers uniform in 0..1. TensorFlow's own stateless_sample_distorted_bounding_box
+    draws the height, so that small areas are far too frequent.
     """
-    shape_seed, place_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     image = tf.cast(shape[:2], tf.float32)
-    draws = tf.random.stateless_uniform([TRIES, 2], shape_seed)
-    areas = tf.reduce_prod(image) * (area + (1.0 - area) * draws[:, 0])
-    factors = 1 / distortion + (distortion - 1 / distortion) * draws[:, 1]
-    ratios = tf.sqrt(aspect * factors)
-    sizes = tf.sqrt(areas)[:, None] * tf.stack([1 / ratios, ratios], axis=1)
+    areas = tf.reduce_prod(image) * (area + (1.0 - area) * draws[:TRIES])
+    factors = 1 / distortion + (distortion - 1 / distortion) * draws[TRIES:-2]
+    ratios = aspect * factors
+    sizes = tf.sqrt(tf.stack([areas / ratios, areas * ratios], axis=1))
     fits = tf.reduce_all(sizes <= image, axis=1)
     size = sizes[tf.argmax(tf.cast(fits, tf.int32))]
     size *= tf.minimum(tf.reduce_min(image / size), 1.0)
     window = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
     window = tf.minimum(window, shape[:2])
     room = tf.cast(shape[:2] - window + 1, tf.float32)
-    begin = tf.cast(tf.random.stateless_uniform([2], place_seed) * room, tf.int32)
-    return begin, window
+    return tf.cast(draws[-2:] * room, tf.int32), window
 
 
 def jitter_colors(image: tf.Tensor, seed: Seed, strength: float) -> tf.Tensor:

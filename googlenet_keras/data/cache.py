@@ -17,7 +17,7 @@ import tensorflow as tf
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.splits import PIXELS, Split, listed_split
-from googlenet_keras.data.transforms import KEPT, resize
+from googlenet_keras.data.transforms import KEPT, resize, to_bytes
 from googlenet_keras.errors import UserError
 
 MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
@@ -111,7 +111,7 @@ def _smaller(encoded: tf.Tensor, side: int) -> tf.Tensor:
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     factor = tf.minimum(side / tf.reduce_min(size), 1.0)
     size = tf.cast(tf.round(size * factor), tf.int32)
-    return tf.cast(tf.round(resize(image, size)), tf.uint8)
+    return to_bytes(resize(image, size))
 
 
 def _read(path: tf.Tensor) -> tf.Tensor:

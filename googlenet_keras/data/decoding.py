@@ -56,27 +56,22 @@ def decode_smaller(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
 
 
 def decode_window(
-    encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, shrink: tf.Tensor
+    encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, index: tf.Tensor
 ) -> tf.Tensor:
-    """A window of a JPEG, decoded alone and at 1 / ratio as in `decode_smaller`.
+    """A window of a JPEG, decoded alone and at 1 / RATIOS[index].
 
     begin, size: [row, column] and [height, width] in pixels of the whole image, cut to
     multiples of the ratio.
     """
-
+    divisor = tf.gather(RATIOS, index)
+    window = tf.concat([begin, tf.maximum(size, divisor)], 0) // divisor
     branches = [
-        lambda ratio=ratio: decode_ratio(encoded, begin, size, ratio)
+        lambda ratio=ratio: tf.image.decode_and_crop_jpeg(
+            encoded, window, channels=3, ratio=ratio
+        )
         for ratio in RATIOS
     ]
-    return tf.switch_case(ratio_index(shrink), branches)
-
-
-def decode_ratio(
-    encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, ratio: int
-) -> tf.Tensor:
-    """The same at 1 / `ratio`."""
-    window = tf.concat([begin, tf.maximum(size, ratio)], 0) // ratio
-    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3, ratio=ratio)
+    return tf.switch_case(index, branches)
 
 
 def ratio_index(shrink: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Split
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.transforms import Preprocessing, to_bytes
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64
@@ -88,7 +88,7 @@ def for_training(
     start: tuple[int, int] = (0, 0),
     share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """(images [batch, height, width, 3], labels by head) for `epochs` epochs in a row.
+    """(images [batch, height, width, 3] uint8, labels by head) of `epochs` epochs.
 
     Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer than
     `batch_size` images, other ones each time. Order and augmentation depend on (seed,
@@ -119,6 +119,8 @@ def for_training(
     def finish(images, labels, keys):
         if regularization.mixes:
             images, labels = mixed(images, labels, keys[0])
+        if images.dtype.is_floating:
+            images = to_bytes(images)
         by_head = dict.fromkeys(heads, labels)
         if class_weights is None:
             return images, by_head

@@ -51,6 +51,8 @@ class Regularization:
         applied = [_seeded(layer) for layer in layers]
 
         def harder(image: tf.Tensor, seed: Seed) -> tf.Tensor:
+            if applied:
+                image = tf.cast(image, tf.float32)
             for number, apply in enumerate(applied):
                 image = apply(
                     image, tf.random.experimental.stateless_fold_in(seed, number)
@@ -78,6 +80,7 @@ class Regularization:
         applied = [_seeded(layer) for layer in layers]
 
         def mixed(images: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tuple:
+            images = tf.cast(images, tf.float32)
             data = {"images": images, "labels": tf.one_hot(labels, self.classes)}
             choice = tf.random.stateless_uniform([], seed, 0, len(applied), tf.int32)
             branches = [lambda apply=apply: apply(data, seed) for apply in applied]

@@ -72,5 +72,42 @@ def resize(
     image: tf.Tensor, size: tf.Tensor | tuple[int, int], method: str = "bilinear"
 ) -> tf.Tensor:
     """[h, w, 3] to [*size, 3] float32 in 0..255; antialiased where it shrinks."""
+    if method == "bilinear":
+        return _resize_separately(tf.cast(image, tf.float32), size[0], size[1])
     resized = tf.image.resize(image, size, method, antialias=True)
     return tf.clip_by_value(tf.cast(resized, tf.float32), 0.0, 255.0)
+
+
+def _resize_separately(
+    image: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int
+) -> tf.Tensor:
+    """What tf.image.resize(antialias=True) gives, at a third of the price.
+
+    Its sum over columns takes most of its time, so both are sums over rows here, the
+    second with the image turned.
+    """
+    columns = tf.shape(image)[1]
+    flat = tf.reshape(image, tf.stack([-1, columns * 3]))
+    turned = tf.transpose(_resize_rows(flat, height))  # a row for each column's red ...
+    turned = tf.reshape(turned, tf.stack([columns, 3 * height]))
+    turned = tf.reshape(_resize_rows(turned, width), tf.stack([width * 3, height]))
+    return tf.reshape(tf.transpose(turned), tf.stack([height, width, 3]))
+
+
+def _resize_rows(matrix: tf.Tensor, rows: tf.Tensor | int) -> tf.Tensor:
+    """[h, n] float32 to [rows, n], each row a mean that a triangle weighs."""
+    scale = tf.cast(rows / tf.shape(matrix)[0], tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=matrix[None, :, None],
+        size=tf.stack([rows, 1]),
+        scale=tf.stack([scale, 1.0]),
+        translation=[0.0, 0.0],
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return resized[0, :, 0]
+
+
+def to_bytes(image: tf.Tensor) -> tf.Tensor:
+    """float32 in 0..255 to the nearest uint8."""
+    return tf.cast(tf.round(image), tf.uint8)
