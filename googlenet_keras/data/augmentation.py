@@ -153,7 +153,7 @@ def _draws(seed: Seed) -> Draws:
 
 
 def resize_cheaply(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
-    """`resize`, or a third of it where an image shrinks so little that few would see."""
+    """`resize`, or a third of its cost where an image shrinks by less than a fifth."""
     shrink = tf.reduce_max(tf.shape(image)[:2] / size)
     return tf.cond(
         shrink > INTERPOLATED,

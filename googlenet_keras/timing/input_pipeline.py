@@ -8,7 +8,7 @@ from typing import Any
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.timing.measure import measure, report
-from googlenet_keras.training import fit
+from googlenet_keras.training.batches import training_batches
 from googlenet_keras.training.recipes import recipe
 
 
@@ -31,9 +31,7 @@ def input_pipeline(
     asked = {name: value for name, value in asked.items() if value is not None}
     config = replace(config, **asked).resolved(data.defaults)
     epochs = repeats + 1
-    batches = iter(
-        fit.training_batches(replace(config, epochs=epochs), data, ("main",))
-    )
+    batches = iter(training_batches(replace(config, epochs=epochs), data, ("main",)))
     steps = pipeline.steps_per_epoch(data.train, config.batch_size)
 
     def epoch() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from googlenet_keras import machine, records
 from googlenet_keras.errors import InterruptionError, UserError
-from googlenet_keras.training import checkpoints
+from googlenet_keras.training import checkpoints, variables
 from googlenet_keras.training.averaging import AverageWeights
 from googlenet_keras.training.callbacks import NonFiniteLossError
 from googlenet_keras.training.checkpoints import State
@@ -144,7 +144,7 @@ class Continuation(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None) -> None:
         """Gives the epoch's metrics what they had counted."""
         if self._metrics and self.step:
-            _assign(_metric_variables(self.model), self._metrics.tensors)
+            variables.assign(variables.of_metrics(self.model), self._metrics.tensors)
         self._metrics = None
 
     def on_train_batch_end(self, batch, logs=None) -> None:
@@ -217,6 +217,10 @@ class Continuation(keras.callbacks.Callback):
             **{name: part.get_state() for name, part in self._parts.items()},
         }
 
+    def _variables(self) -> dict[str, Any]:
+        averages: AverageWeights | None = self._parts.get(AVERAGE)
+        return variables.of(self.model, averages.variables if averages else ())
+
     def _stand(self, state: State) -> None:
         self.epoch, self.step = state.progress["epoch"], state.progress["step"]
         self._keep_epochs(self.epoch)
@@ -227,7 +231,7 @@ class Continuation(keras.callbacks.Callback):
             records.keep_epochs(self._folder / records.METRICS, epochs)
 
     def _set(self, state: State) -> None:
-        _assign(self._variables(), state.tensors)
+        variables.assign(self._variables(), state.tensors)
         for name, part in self._parts.items():
             if name != BEST:  # what is saved outlives a step back
                 part.set_state(state.progress[name])
@@ -236,37 +240,6 @@ class Continuation(keras.callbacks.Callback):
         scaled.rate_factor.assign(CUT**self._rollbacks)
         self._restored()
         self._waiting, self._metrics = None, state
-
-    def _variables(self) -> dict[str, Any]:
-        """Every variable by a name of its own."""
-        network = self.model
-        averages: AverageWeights | None = self._parts.get(AVERAGE)
-        groups = {
-            "network": network.variables,
-            "optimizer": network.optimizer.variables,
-            "average": averages.variables if averages else [],
-        }
-        named = {
-            f"{group}/{number}/{variable.name}": variable
-            for group, variables in groups.items()
-            for number, variable in enumerate(variables)
-        }
-        return named | _metric_variables(network)
-
-
-def _metric_variables(network: keras.Model) -> dict[str, Any]:
-    variables = enumerate(network.metrics_variables)
-    return {f"metrics/{number}/{v.name}": v for number, v in variables}
-
-
-def _assign(variables: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    for name, variable in variables.items():
-        if name not in tensors:
-            raise UserError(
-                f"a checkpoint belongs to the program that wrote it; {name} is missing."
-                " Go on with that version, or begin another run."
-            )
-        variable.assign(tensors[name])
 
 
 def how_to_go_on(folder: Path) -> str:

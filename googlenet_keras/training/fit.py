@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from googlenet_keras import machine, records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.cache import cached
-from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import DiskError
@@ -28,23 +22,20 @@ from googlenet_keras.training import (
     device,
     distribution,
     memory,
-    schedules,
     settings,
     signals,
+    watching,
 )
-from googlenet_keras.training.averaging import AverageWeights
+from googlenet_keras.training.batches import training_batches
 from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.continuation import (
-    AVERAGE,
     BEST,
     Continuation,
     how_to_go_on,
 )
 from googlenet_keras.training.distribution import Team
 from googlenet_keras.training.replicated import separate_dropout
-
-STATEFUL = ("learning", AVERAGE, BEST)
 
 
 @dataclass(frozen=True)
@@ -133,10 +124,12 @@ def _fit(
     """Trains from where the run stands to its end."""
     folder, network, team = config.run_folder, plan.classifier.network, plan.team
     heads = plan.classifier.heads
-    watchers = _watchers(config, dataset, plan)
+    watchers = watching.watchers(
+        config, dataset, plan.classifier, plan.steps, team.writes
+    )
     continuation = Continuation(
         folder,
-        {part: watchers[part] for part in STATEFUL if part in watchers},
+        {part: watchers[part] for part in watching.STATEFUL if part in watchers},
         steps=plan.steps,
         minutes=config.checkpoint_minutes,
         stop=stop,
@@ -232,80 +225,3 @@ def _classifier(
             "commit": machine.commit(),
         },
     )
-
-
-def training_batches(
-    config: TrainConfig,
-    dataset: Dataset,
-    heads: Sequence[str],
-    start: tuple[int, int] = (0, 0),
-    share: pipeline.Share = pipeline.WHOLE,
-) -> tf.data.Dataset:
-    """Batches of all epochs from `start`, as `config` says, or a share of each."""
-    augment = Augmentation(
-        *sides(config.image_size),
-        crop_area=config.crop_area,
-        crop_aspect=config.crop_aspect,
-        mirror=config.mirror == "on",
-        color_jitter=config.color_jitter,
-        random_interpolation=config.random_interpolation,
-    )
-    regularization = Regularization(
-        rand_augment=config.rand_augment,
-        random_erasing=config.random_erasing,
-        mixup=config.mixup,
-        cutmix=config.cutmix,
-        classes=len(dataset.class_names),
-    )
-    return pipeline.for_training(
-        cached(dataset.train, config.cache, *sides(config.image_size)),
-        augment,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        seed=config.seed,
-        heads=heads,
-        regularization=regularization,
-        class_weights=(
-            pipeline.balanced_weights(dataset.train)
-            if config.class_weights == "balanced"
-            else None
-        ),
-        start=start,
-        share=share,
-    )
-
-
-def _watchers(
-    config: TrainConfig, dataset: Dataset, plan: _Plan
-) -> dict[str, keras.callbacks.Callback]:
-    """What happens beside the steps, in its order, by name."""
-    folder, heads, steps = config.run_folder, plan.classifier.heads, plan.steps
-    even = config.class_weights == "balanced"  # then every class counts alike
-    counts = None if even else dataset.train.class_counts
-    chance = _chance(counts, len(dataset.class_names), config.label_smoothing)
-    warmup = schedules.warmup_steps(config, steps)
-    found = {"learning": watch.WatchLearning(chance, warmup, heads)}
-    if config.average_epochs:
-        found[AVERAGE] = AverageWeights(config.average_epochs * steps)
-    if not plan.team.writes:
-        return found | {BEST: watch.SaveBest(lambda: None)}
-    return found | {
-        "metrics": watch.WriteMetrics(
-            folder / records.METRICS, heads, config.batch_size
-        ),
-        BEST: watch.SaveBest(lambda: plan.classifier.save(folder / records.CLASSIFIER)),
-        "tensorboard": keras.callbacks.TensorBoard(
-            folder / records.TENSORBOARD, write_graph=False
-        ),
-        "bar": watch.ShortBar(config.batch_size),
-    }
-
-
-def _chance(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:
-    """Cross-entropy of a network that has learnt the classes' frequencies alone."""
-    if counts is None:
-        return math.log(classes)
-    frequencies = np.asarray(counts) / sum(counts)
-    answered = (1 - smoothing) * frequencies + smoothing / classes
-    seen = frequencies > 0
-    return float(-(frequencies[seen] * np.log(answered[seen])).sum())

@@ -8,7 +8,7 @@ from making import write_photos
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.assign import named_weights
-from googlenet_keras.training import compiling, fit
+from googlenet_keras.training import compiling, fit, watching
 from googlenet_keras.training.recipes import recipe
 
 
@@ -140,9 +140,9 @@ def test_a_rate_that_explodes_is_named(data, tmp_path):
 
 
 def test_chance_is_the_cross_entropy_of_the_frequencies():
-    assert fit._chance((5, 5), 2, 0.0) == pytest.approx(np.log(2))
+    assert watching.chance_level((5, 5), 2, 0.0) == pytest.approx(np.log(2))
     expected = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
-    assert fit._chance((9, 1, 0), 3, 0.0) == pytest.approx(expected)
+    assert watching.chance_level((9, 1, 0), 3, 0.0) == pytest.approx(expected)
     smoothed = -0.9 * np.log(0.86) - 0.1 * np.log(0.14)  # 0.9 * p + 0.1 / 2
-    assert fit._chance((9, 1), 2, 0.1) == pytest.approx(smoothed)
-    assert fit._chance(None, 10, 0.1) == pytest.approx(np.log(10))
+    assert watching.chance_level((9, 1), 2, 0.1) == pytest.approx(smoothed)
+    assert watching.chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
