@@ -179,6 +179,21 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def test_a_folder_that_goes_away_ends_a_run(data, whole, tmp_path):
+    folder, away = tmp_path / "run", tmp_path / "away"
+
+    def move():
+        while not (folder / records.CHECKPOINTS / "00000002.sha256").exists():
+            time.sleep(0.002)
+        folder.rename(away)
+
+    threading.Thread(target=move, daemon=True).start()
+    with pytest.raises(UserError, match=r"be written: No such file.* Go on with"):
+        fit.train(tiny(folder, data))
+    away.rename(folder)
+    assert same(fit.train(tiny(folder, data)), whole)
+
+
 def test_a_disk_that_fills_up_ends_a_run_that_can_be_gone_on_with(
     data, whole, small_disk
 ):
