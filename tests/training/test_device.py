@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from googlenet_keras import records
+from googlenet_keras import machine
 from googlenet_keras.training import device
 
 
@@ -19,7 +19,7 @@ def test_auto_takes_what_the_machine_computes_fastest(
     monkeypatch, gpu, flags, policy, reason
 ):
     monkeypatch.setattr(device, "_gpu_capability", lambda: gpu)
-    monkeypatch.setattr(records, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
     chosen, why = device.choose_precision("auto")
     assert chosen == policy
     assert reason in why
