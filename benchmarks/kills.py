@@ -1,12 +1,14 @@
 """Kills a run on the digits again and again, and compares it with one left alone.
 
 `python -m benchmarks.kills --kills 20` trains once without interruption, then the same
-with SIGKILL at random moments, each time gone on with by --resume, and ends with status
-1 unless the weights are equal bit for bit and metrics.jsonl has every epoch once.
+with SIGKILL at random moments, each time gone on with by --resume. It ends with status
+1 unless the classifiers' weights are equal bit for bit and metrics.jsonl has every
+epoch once.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import tyro
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from googlenet_keras import records
@@ -74,7 +77,7 @@ def compare(options: Options, killed: Path, whole: Path) -> bool:
 
 def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
     """Starts the run or goes on with it, kills it, and says where it was."""
-    before = _newest(run)
+    before, done = _newest(run), _done(run)
     process = _command(run, options)
     if moments.random() < options.early:
         time.sleep(moments.uniform(0, STARTING))
@@ -89,12 +92,23 @@ def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
     process.wait()
     if list(run.glob(f"{records.CHECKPOINTS}/*{records.TEMPORARY}")):
         where += ", writing a checkpoint"
+    if _done(run) < done:
+        raise SystemExit(f"it began anew: {done} was done, {_done(run)} is")
     return f"{where}, newest checkpoint {_newest(run) or 'none'}"
 
 
 def _newest(run: Path) -> str:
     names = [p.stem for p in run.glob(f"{records.CHECKPOINTS}/*.sha256")]
     return max(names, default="")
+
+
+def _done(run: Path) -> tuple[int, int]:
+    """Epochs and steps of the newest checkpoint."""
+    if not (name := _newest(run)):
+        return 0, 0
+    with safe_open(run / records.CHECKPOINTS / f"{name}.safetensors", "np") as file:
+        progress = json.loads(file.metadata()["progress"])
+    return progress["epoch"], progress["step"]
 
 
 def _command(run: Path, options: Options) -> subprocess.Popen:

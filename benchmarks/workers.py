@@ -1,6 +1,6 @@
 """Images per second of one and two workers on this machine, and arithmetic for more.
 
-    python benchmarks/workers.py --batch-size 32 --image-size 128 --link-gigabits 10
+    python -m benchmarks.workers --batch-size 32 --image-size 128 --link-gigabits 10
 
 Each worker has one core and one thread; the global batch is the same. Needs Linux.
 """
@@ -106,7 +106,14 @@ def _start(options: Options, cluster: dict, index: int, core: int, log):
     task = {"type": "worker", "index": index}
     strategy = "multi-worker" if len(cluster["worker"]) > 1 else "none"
     return subprocess.Popen(
-        [sys.executable, __file__, "--worker", json.dumps(vars(options)), strategy],
+        [
+            sys.executable,
+            "-m",
+            __spec__.name,
+            "--worker",
+            json.dumps(vars(options)),
+            strategy,
+        ],
         env=os.environ
         | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
         | {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},

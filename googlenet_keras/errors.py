@@ -6,6 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NoReturn
 
 
@@ -52,7 +53,8 @@ def run_script(main: Callable[[], None]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except InterruptionError as interruption:
-        print(interruption, file=sys.stderr)
+        with suppress(OSError):  # the same signal may have ended who reads it
+            print(interruption, file=sys.stderr)
         sys.exit(interruption.status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -20,25 +20,39 @@ PLOTS = "plots"
 EXPORT = "export"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
+ARCHITECTURE = "architecture.json"  # a copy of the file that --architecture named
 EVENT = "event"  # what a line of metrics.jsonl tells that tells of no epoch
 TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 TOP_K = 5  # what "top5" counts in every file
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raises UserError where `folder` exists, for a run needs a new one."""
-    if os.path.lexists(folder):
+def refuse_existing(folder: Path, resume: bool = False) -> None:
+    """Raises UserError where `folder` exists, for a run needs a new one.
+
+    resume: what a run has left that was killed before it wrote config.json may exist.
+    """
+    if os.path.lexists(folder) and not (resume and _is_unbegun(folder)):
         raise UserError(
             f"a run folder is never overwritten, and {folder} exists; choose another "
             "--run-folder or remove it."
         )
 
 
-def create_run(folder: Path) -> Path:
-    """Makes the empty folder of a new run. Raises UserError where it cannot be new."""
-    refuse_existing(folder)
+def _is_unbegun(folder: Path) -> bool:
+    if not folder.is_dir() or (folder / CONFIG).exists():
+        return False
+    names = {path.name for path in folder.iterdir() if path.suffix != TEMPORARY}
+    return names <= {ENVIRONMENT, ARCHITECTURE}
+
+
+def create_run(folder: Path, resume: bool = False) -> Path:
+    """Makes the folder of a new run; resume: as of `refuse_existing`.
+
+    Raises UserError where it cannot be new.
+    """
+    refuse_existing(folder, resume)
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"the run folder must be writable; {folder} cannot be made: "
@@ -58,7 +72,7 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    with (folder / CONFIG).open("rb") as file:
+    with (folder / CONFIG).open("r+b") as file:  # NFS locks what can be written alone
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -66,6 +80,8 @@ def alone(folder: Path) -> Iterator[None]:
                 f"one process at a time trains in {folder}, and one is at it; wait for "
                 "it or end it."
             ) from error
+        except OSError as error:
+            print(f"nothing keeps others out of {folder}: {error.strerror}", flush=True)
         yield
 
 
@@ -151,6 +167,9 @@ def append_line(path: Path, data: Mapping[str, Any]) -> None:
     """Adds one JSON object as a line of its own."""
     with disk_errors(path), path.open("a") as file:
         file.write(json.dumps(data) + "\n")
+        file.flush()
+        if path.is_file():
+            os.fsync(file.fileno())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -164,8 +183,13 @@ def read_epochs(path: Path) -> list[dict[str, Any]]:
 
 
 def keep_epochs(path: Path, epochs: int) -> None:
-    """Drops the lines of later epochs than `epochs`, and a last one that was cut."""
-    whole = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    lines = [json.loads(line) for line in whole]
-    kept = [line for line in lines if EVENT in line or line["epoch"] <= epochs]
+    """Drops the lines of later epochs than `epochs`, and all from a damaged one on."""
+    kept = []
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+        try:
+            data = json.loads(line)
+        except ValueError:  # what a process or a machine that died was writing
+            break
+        if EVENT in data or data["epoch"] <= epochs:
+            kept.append(data)
     write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -14,7 +14,7 @@ import tyro
 from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.config import POSITIVE, Between, TrainConfig
-from googlenet_keras.training.flags import chosen_recipe, refuse_changes, stored
+from googlenet_keras.training.flags import chosen_recipe, kept, stored
 
 # what may change on the way
 FREE = (
@@ -112,9 +112,7 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
         prog="python -m tuning.search",
         description="Searches filter widths for a budget, and keeps what it finds.",
     )
-    if begun:
-        refuse_changes(begun, config, FREE)
-    return config
+    return kept(begun, config, FREE) if begun else config
 
 
 def _half(recipe: TrainConfig) -> SearchConfig:

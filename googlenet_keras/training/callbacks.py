@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from googlenet_keras import records
-from googlenet_keras.errors import UserError
+from googlenet_keras.errors import DiskError, UserError
 
 STUCK = 0.99  # of chance's cross-entropy: a head above this has learnt nothing
 STUCK_STEPS = 200  # after warm-up, before a head that learns nothing is called dead
@@ -39,8 +41,8 @@ class SaveBest(keras.callbacks.Callback):
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_end(self, epoch, logs=None) -> None:
-        """Compares and saves."""
-        if logs["val_main_top1"] >= self.best:
+        """Compares and saves; weights that are not finite are never the best."""
+        if math.isfinite(logs["val_loss"]) and logs["val_main_top1"] >= self.best:
             self.best, self.best_epoch = logs["val_main_top1"], epoch + 1
             self._save()
 
@@ -90,8 +92,8 @@ class WatchLearning(keras.callbacks.Callback):
         if self._dead and self._steps - self._from_step >= STUCK_STEPS:
             raise UserError(self._dead)
 
-    def on_train_end(self, logs=None) -> None:
-        """Warns where the last epoch still knew nothing."""
+    def warn(self) -> None:
+        """Says at the end of a run that its last epoch still knew nothing."""
         if self._dead:
             print(f"warning: {self._dead}", file=sys.stderr)
 
@@ -163,17 +165,42 @@ class ShortBar(keras.callbacks.ProgbarLogger):
     def on_epoch_begin(self, epoch, logs=None) -> None:
         """Starts the clock and a new bar."""
         self._began = time.perf_counter()
-        super().on_epoch_begin(epoch, logs)
+        with suppress(BrokenPipeError):
+            super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         """Moves the bar."""
         seconds = time.perf_counter() - self._began
         done = (batch + 1) * self._images_per_step
-        super().on_train_batch_end(batch, _short(logs, done / seconds))
+        with suppress(BrokenPipeError):  # who read it has gone; the run goes on
+            super().on_train_batch_end(batch, _short(logs, done / seconds))
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Ends the bar with the validation's figures."""
-        super().on_epoch_end(epoch, _short(logs, logs["images_per_second"]))
+        with suppress(BrokenPipeError):
+            super().on_epoch_end(epoch, _short(logs, logs["images_per_second"]))
+
+
+class Events(keras.callbacks.TensorBoard):
+    """Keras's event files, whose errors are the disk's."""
+
+    def on_test_end(self, logs=None) -> None:
+        """Writes validation's figures. Raises DiskError."""
+        with self._disk_errors():
+            super().on_test_end(logs)
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Writes the epoch's figures. Raises DiskError."""
+        with self._disk_errors():
+            super().on_epoch_end(epoch, logs)
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DiskError(f"{self.log_dir} cannot be written: {reason}.") from error
 
 
 def _short(logs: dict, images_per_second: float) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,23 +54,21 @@ def write(folder: Path, state: State) -> None:
         _remove(folder, old)
 
 
-def newest(folder: Path) -> State | None:
-    """The last generation that is whole; a damaged one is named on stderr and removed.
+def newest(folder: Path, remove: bool = True) -> State | None:
+    """The last generation that is whole, or None where there is none.
 
-    None where there is none.
+    One that is damaged, or was not finished, is named on stderr and removed, unless
+    another process may be writing it.
     """
     for number in reversed(_generations(folder)):
         tensors, digest = _files(folder, number)
         if _is_whole(tensors, digest):
             return _read(tensors)
-        print(f"{tensors} is damaged; the one before it is used", file=sys.stderr)
-        _remove(folder, number)
+        what = "damaged" if digest.is_file() else "not finished"
+        print(f"{tensors} is {what}; one before it is looked for", file=sys.stderr)
+        if remove:
+            _remove(folder, number)
     return None
-
-
-def clear(folder: Path) -> None:
-    """Removes every generation: a run that has ended needs none."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _generations(folder: Path) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Continuation(keras.callbacks.Callback):
         self._seconds, self._stop, self._stopwatch = minutes * 60, stop, stopwatch
         self._data = dict(data)
         self._writes, self._restored, self._agreed = writes, restored, agreed
-        self._rollbacks = 0
+        self._rollbacks, self._returned = 0, False
         self._waiting: State | None = None  # to be set when training begins
         self._metrics: State | None = None  # and when its epoch does
 
@@ -77,9 +78,9 @@ class Continuation(keras.callbacks.Callback):
 
         Raises UserError if the data are others now.
         """
-        state = checkpoints.newest(self._checkpoints)
+        state = self._newest()
         if state is None:
-            self._keep_epochs(0)
+            self._refuse_lost()
             return False
         if state.progress["data"] != self._data:
             raise UserError(
@@ -112,12 +113,13 @@ class Continuation(keras.callbacks.Callback):
             "step": self.step + 1,
             "files": list(files),
         }
-        state = checkpoints.newest(self._checkpoints)
+        state = self._newest()
         if state is None or self._rollbacks == ROLLBACKS:
             raise NonFiniteLossError(
                 f"{reason} The batch: {', '.join(files)}."
             ) from reason
         self._rollbacks += 1
+        self._returned = True
         self._stand(state)
         event |= {
             "back_to_epoch": self.epoch + 1,
@@ -138,8 +140,11 @@ class Continuation(keras.callbacks.Callback):
         self._written = time.monotonic()
         if self._waiting:
             self._set(self._waiting)
-        elif self.epoch == self.step == 0:
-            self.write()
+        elif self.epoch or self.step:
+            return  # the second piece of a run that is gone on with
+        if self._returned or self.epoch == self.step == 0:
+            self.write()  # how often it was rolled back must outlive this process
+        self._returned = False
 
     def on_epoch_begin(self, epoch, logs=None) -> None:
         """Gives the epoch's metrics what they had counted."""
@@ -182,21 +187,32 @@ class Continuation(keras.callbacks.Callback):
     def _checkpoints(self) -> Path:
         return self._folder / records.CHECKPOINTS
 
+    def _newest(self) -> State | None:
+        return checkpoints.newest(self._checkpoints, remove=self._writes)
+
+    def _refuse_lost(self) -> None:
+        """Raises UserError where epochs are done that nothing is left of."""
+        metrics = self._folder / records.METRICS
+        if metrics.is_file() and (done := len(records.read_epochs(metrics))):
+            raise UserError(
+                f"--resume needs a checkpoint, and {self._folder} has none that is "
+                f"whole of its {done} epochs. Begin another run in a new --run-folder."
+            )
+
     def _keep_if_due(self, last: bool = False) -> None:
         asked = self._asked()
         late = time.monotonic() - self._written >= self._seconds
         if last or late or asked:
             self.write()
-        if asked and self._seconds:
-            raise InterruptionError(
-                f"stopped after {self.epoch} epochs and {self.step} steps, which are "
-                f"kept. {how_to_go_on(self._folder)}",
-                asked,
-            )
         if asked:
-            raise InterruptionError(
-                "stopped; --checkpoint-minutes 0 keeps nothing to go on from.", asked
-            )
+            raise InterruptionError(self.stopped(), asked)
+
+    def stopped(self) -> str:
+        """What a run says that was asked to stop."""
+        done = f"stopped after {self.epoch} epochs and {self.step} steps"
+        if not self._seconds:
+            return f"{done}, of which --checkpoint-minutes 0 keeps nothing."
+        return f"{done}. {how_to_go_on(self._folder)}"
 
     def _asked(self) -> int | None:
         """The signal that asks all workers to stop here."""
@@ -244,4 +260,5 @@ class Continuation(keras.callbacks.Callback):
 
 def how_to_go_on(folder: Path) -> str:
     """The command that resumes the run in `folder`."""
-    return f"Go on with\n  python train.py --resume --run-folder {folder}"
+    quoted = shlex.quote(str(folder))
+    return f"Go on with\n  python train.py --resume --run-folder {quoted}"

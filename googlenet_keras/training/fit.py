@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.errors import DiskError
+from googlenet_keras.errors import DiskError, InterruptionError
 from googlenet_keras.training import callbacks as watch
 from googlenet_keras.training import (
     device,
@@ -35,6 +36,7 @@ from googlenet_keras.training.continuation import (
     how_to_go_on,
 )
 from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.flags import FREE, begun_with, kept
 from googlenet_keras.training.replicated import separate_dropout
 
 
@@ -75,8 +77,10 @@ def train(
     team = distribution.start(config.strategy)
     keras.utils.set_random_seed(config.seed)
     begun = is_begun(config)
-    if config.run_folder and not begun and team.writes:
-        records.refuse_existing(config.run_folder)
+    if begun:
+        config = kept(begun_with(TrainConfig, config.run_folder), config, FREE)
+    elif config.run_folder and team.writes:
+        records.refuse_existing(config.run_folder, config.resume)
     dataset = settings.opened(config)
     config, reason = settings.settled(config, dataset)
     with (
@@ -108,7 +112,7 @@ def _begin(config: TrainConfig, reason: str, begun: bool, team: Team) -> None:
     if team.name != "none":
         print(team.describe(config.batch_size, config.learning_rate))
     if not begun:
-        records.create_run(config.run_folder)
+        records.create_run(config.run_folder, config.resume)
         settings.write(config.run_folder, config, reason)
     print(f"run folder {config.run_folder}", flush=True)
 
@@ -122,61 +126,105 @@ def _fit(
     stopwatch: machine.Stopwatch,
 ) -> watch.SaveBest:
     """Trains from where the run stands to its end."""
-    folder, network, team = config.run_folder, plan.classifier.network, plan.team
-    heads = plan.classifier.heads
     watchers = watching.watchers(
-        config, dataset, plan.classifier, plan.steps, team.writes
+        config, dataset, plan.classifier, plan.steps, plan.team.writes
     )
-    continuation = Continuation(
-        folder,
+    continuation = _continuation(config, dataset, plan, watchers, stop, stopwatch)
+    if begun:
+        _go_on(continuation, config.run_folder, plan)
+    callbacks = [*watchers.values(), continuation]
+    with _explained(config, dataset, plan):
+        while not _reached_end(config, dataset, plan, continuation, callbacks):
+            plan.team.check_agreement(
+                {"epochs done": continuation.epoch, "steps done": continuation.step}
+            )
+    if stop.number:
+        raise InterruptionError(continuation.stopped(), stop.number)
+    watchers["learning"].warn()
+    return watchers[BEST]
+
+
+def _continuation(
+    config: TrainConfig,
+    dataset: Dataset,
+    plan: _Plan,
+    watchers: dict[str, keras.callbacks.Callback],
+    stop: signals.Stop,
+    stopwatch: machine.Stopwatch,
+) -> Continuation:
+    network, team = plan.classifier.network, plan.team
+    return Continuation(
+        config.run_folder,
         {part: watchers[part] for part in watching.STATEFUL if part in watchers},
         steps=plan.steps,
         minutes=config.checkpoint_minutes,
         stop=stop,
         stopwatch=stopwatch,
-        data={"images": dataset.train.count, "classes": len(dataset.class_names),
-              "epochs": config.epochs},
+        data={
+            "images": dataset.train.count,
+            "fingerprint": settings.fingerprint(dataset),
+            "epochs": config.epochs,
+        },
         writes=team.writes,
         restored=lambda: separate_dropout(network, team.first_replica),
         agreed=team.largest if team.workers > 1 else None,
-    )  # fmt: skip
-    if begun:
-        _go_on(continuation, folder, plan)
-    while True:
-        try:
-            for piece in continuation.pieces(config.epochs):
-                network.fit(
-                    team.batches(
-                        partial(training_batches, config, dataset, heads, piece.start)
-                    ),
-                    validation_data=plan.validation,
-                    validation_steps=team.share.evaluation_steps(
-                        dataset.validation.count, pipeline.EVALUATION_BATCH
-                    ),
-                    initial_epoch=piece.start[0],
-                    epochs=piece.epochs,
-                    steps_per_epoch=piece.steps,
-                    shuffle=False,  # they are already; True would only warn
-                    verbose="auto" if team.writes else 0,
-                    callbacks=[*watchers.values(), continuation],
-                )
-            return watchers[BEST]
-        except DiskError as error:
-            raise DiskError(f"{error} {how_to_go_on(folder)}") from error
-        except memory.EXHAUSTED as error:
-            if team.replicas > 1:
-                raise
-            classes = len(dataset.class_names)
-            raise memory.too_large(network, config, classes) from error
-        except watch.NonFiniteLossError as error:
-            files = pipeline.batch_files(
-                dataset.train,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                epoch=continuation.epoch,
-                step=continuation.step,
+    )
+
+
+def _reached_end(
+    config: TrainConfig,
+    dataset: Dataset,
+    plan: _Plan,
+    continuation: Continuation,
+    callbacks: list[keras.callbacks.Callback],
+) -> bool:
+    """Trains from where the run stands; whether to its end, or back to a checkpoint."""
+    network, team, heads = plan.classifier.network, plan.team, plan.classifier.heads
+    try:
+        for piece in continuation.pieces(config.epochs):
+            network.fit(
+                team.batches(
+                    partial(training_batches, config, dataset, heads, piece.start)
+                ),
+                validation_data=plan.validation,
+                validation_steps=team.share.evaluation_steps(
+                    dataset.validation.count, pipeline.EVALUATION_BATCH
+                ),
+                initial_epoch=piece.start[0],
+                epochs=piece.epochs,
+                steps_per_epoch=piece.steps,
+                shuffle=False,  # they are already; True would only warn
+                verbose="auto" if team.writes else 0,
+                callbacks=callbacks,
             )
-            continuation.roll_back(error, files)
+    except watch.NonFiniteLossError as error:
+        files = pipeline.batch_files(
+            dataset.train,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            epoch=continuation.epoch,
+            step=continuation.step,
+        )
+        continuation.roll_back(error, files)
+        return False
+    return True
+
+
+@contextmanager
+def _explained(config: TrainConfig, dataset: Dataset, plan: _Plan) -> Iterator[None]:
+    """Says what can be done about a disk or a memory that is full."""
+    try:
+        yield
+    except DiskError as error:
+        if not config.checkpoint_minutes:
+            raise
+        raise DiskError(f"{error} {how_to_go_on(config.run_folder)}") from error
+    except memory.EXHAUSTED as error:
+        if plan.team.workers > 1 and not isinstance(error, memory.OUT_OF_MEMORY):
+            raise  # a worker is gone
+        raise memory.too_large(
+            plan.classifier.network, config, len(dataset.class_names)
+        ) from error
 
 
 def _go_on(continuation: Continuation, folder: Path, plan: _Plan) -> None:

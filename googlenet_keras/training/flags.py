@@ -17,6 +17,7 @@ from googlenet_keras.training.recipes import MODERN, recipe
 # what may differ when a run goes on, since the weights do not depend on it
 FREE = ("run_folder", "resume", "checkpoint_minutes", "download")
 PATHS = ("dataset", "data_dir")
+OPEN = (None, (), "auto")
 Config = TypeVar("Config", bound=TrainConfig)
 
 
@@ -46,9 +47,7 @@ def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
         prog="train.py",
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
-    if begun:
-        refuse_changes(begun, config, FREE)
-    return config
+    return kept(begun, config, FREE) if begun else config
 
 
 def chosen_recipe(arguments: Sequence[str] | None) -> TrainConfig:
@@ -83,14 +82,22 @@ def stored(
                 f"{records.CONFIG}. Leave --resume out to begin."
             )
         return None
-    options = kind.from_json(records.read_json(file))
-    return replace(options, run_folder=given.run_folder)
+    return begun_with(kind, given.run_folder)
 
 
-def refuse_changes(
-    before: TrainConfig, now: TrainConfig, free: Collection[str]
-) -> None:
-    """Raises UserError where an option differs that is none of `free`."""
+def begun_with(kind: type[Config], folder: Path) -> Config:
+    """The options in `folder`'s config.json, wherever the folder is now."""
+    options = records.read_json(folder / records.CONFIG)
+    if (folder / records.ARCHITECTURE).is_file():
+        options["architecture"] = str(folder.resolve() / records.ARCHITECTURE)
+    return kind.from_json(options | {"run_folder": str(folder)})
+
+
+def kept(before: Config, now: Config, free: Collection[str]) -> Config:
+    """`before` with the options of `now` that are `free` to change.
+
+    Raises UserError where another one differs.
+    """
     old, new = before.to_json(), now.to_json()
     changed = [n for n in new if n not in free and not _same(n, old[n], new[n])]
     if changed:
@@ -102,11 +109,12 @@ def refuse_changes(
             f"--resume goes on with the options it began with; {listed}. Leave them "
             "out, or begin anew in another --run-folder."
         )
+    return replace(before, **{name: getattr(now, name) for name in free})
 
 
 def _same(name: str, before: Any, now: Any) -> bool:
     """Whether an option is as it was; a path may be written in another way."""
-    if now == before or now == "auto":  # what it came to is kept
+    if now == before or now in OPEN:  # what was left open is as it was decided
         return True
     if not (isinstance(now, str) and isinstance(before, str)):
         return False

@@ -22,7 +22,8 @@ from googlenet_keras.training.config import TrainConfig
 
 STEP, MOST = 8, 256  # larger batches learn less from the same epochs
 SPARED = 0.1  # of the free memory, for the input pipeline
-EXHAUSTED = (tf.errors.ResourceExhaustedError, tf.errors.AbortedError, MemoryError)
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
+EXHAUSTED = (*OUT_OF_MEMORY, tf.errors.AbortedError)  # as oneDNN reports it
 
 
 def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
@@ -31,6 +32,11 @@ def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
     It is tried in a process of its own, which may be killed for it. Raises UserError
     where not even 8 images fit.
     """
+    if images < STEP:
+        raise UserError(
+            f"--batch-size auto tries multiples of {STEP}, and there are {images} "
+            "images to train on; give a number."
+        )
     print("trying how many images a step has memory for", file=sys.stderr)
     free = _free_bytes()
     with own_process(Path(os.devnull)) as call:
@@ -49,6 +55,11 @@ def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
 
 def too_large(network: keras.Model, config: TrainConfig, classes: int) -> UserError:
     """The error for a batch that did not fit, with the largest that does."""
+    if config.strategy != "none":
+        return UserError(
+            f"a batch of {config.batch_size} images does not fit into the memory of "
+            "all devices; choose a smaller --batch-size, --image-size or --width."
+        )
     most = config.batch_size - 1
     try:
         if tf.config.list_physical_devices("GPU"):  # whose memory this process has

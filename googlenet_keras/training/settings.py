@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -83,18 +85,36 @@ def shared(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def fingerprint(dataset: Dataset) -> str:
+    """Changes when the training images are others, or stand in another order."""
+    split = dataset.train
+    digest = hashlib.sha256(f"{split.count} {dataset.class_names}".encode())
+    if split.listed is not None:
+        digest.update(split.listed[0].numpy().tobytes())
+    for path in split.files:
+        digest.update(os.fsencode(Path(*path.parts[-2:])) + b"\n")
+    return digest.hexdigest()
+
+
 def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
     when = time.strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{dataset.name}-{config.variant}-{when}"
 
 
 def write(folder: Path, config: TrainConfig, reason: str) -> None:
-    """Writes config.json and environment.json; reason: of the precision."""
-    widths = config.to_architecture().widths()
-    records.write_json(folder / records.CONFIG, config.to_json() | {"widths": widths})
+    """Writes environment.json, a copy of the architecture, and config.json at last.
+
+    reason: of the precision.
+    """
     environment = machine.environment() | {
         "devices": device.names(),
         "precision": config.precision,
         "precision_reason": reason,
     }
     records.write_json(folder / records.ENVIRONMENT, environment)
+    if config.architecture:  # the user's file may change or go
+        copy = folder.resolve() / records.ARCHITECTURE
+        records.write_json(copy, records.read_json(config.architecture))
+        config = replace(config, architecture=copy)
+    widths = config.to_architecture().widths()
+    records.write_json(folder / records.CONFIG, config.to_json() | {"widths": widths})

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 OBEYED = (signal.SIGTERM, signal.SIGINT)
 ASKED = b"\nfinishing the step and writing a checkpoint; again: stop at once\n"
@@ -22,7 +22,8 @@ class Stop:
         if self.number is not None:
             os._exit(128 + number)
         self.number = number
-        os.write(2, ASKED)  # print may be what was interrupted
+        with suppress(OSError):  # nobody may be reading any more
+            os.write(2, ASKED)  # print may be what was interrupted
 
 
 @contextmanager

@@ -30,12 +30,13 @@ def of_metrics(network: keras.Model) -> dict[str, Any]:
 
 
 def assign(variables: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Sets each of `variables`. Raises UserError for one that `tensors` lack."""
+    """Sets each of `variables`. Raises UserError where `tensors` are not for them."""
     for name, variable in variables.items():
-        if name not in tensors:
+        if name not in tensors or tensors[name].shape != tuple(variable.shape):
             raise UserError(
-                f"a checkpoint belongs to the program that wrote it; {name} is missing."
-                " Go on with that version, or begin another run."
+                "a checkpoint belongs to the program and the packages that wrote it; "
+                f"{name} is missing or has another shape. Go on with those, or begin "
+                "another run."
             )
         variable.assign(tensors[name])
 

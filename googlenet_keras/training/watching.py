@@ -46,9 +46,7 @@ def watchers(
             folder / records.METRICS, heads, config.batch_size
         ),
         BEST: watch.SaveBest(lambda: classifier.save(folder / records.CLASSIFIER)),
-        "tensorboard": keras.callbacks.TensorBoard(
-            folder / records.TENSORBOARD, write_graph=False
-        ),
+        "tensorboard": watch.Events(folder / records.TENSORBOARD, write_graph=False),
         "bar": watch.ShortBar(config.batch_size),
     }
 

@@ -71,6 +71,27 @@ def test_what_is_gone_on_with_is_what_was_left(digits, listed):
         np.testing.assert_array_equal(labels, same_labels)
 
 
+def test_a_batch_is_told_by_its_files(tmp_path):
+    """Each file has a colour of its own, which its crop keeps."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            colour = np.full((32, 32, 3), (10 * i, 200 * (name == "b"), 0), np.uint8)
+            data = tf.io.encode_png(colour).numpy()
+            (tmp_path / name / f"{i}.png").write_bytes(data)
+    split = open_dataset(str(tmp_path)).train
+    images, labels = batches(split, seed=3, epochs=3, batch_size=4)[2 * 4 + 1]
+    files = pipeline.batch_files(split, batch_size=4, seed=3, epoch=2, step=1)
+    colours = dict(zip(files, images[:, 16, 16], strict=True))
+    for (file, colour), label in zip(colours.items(), labels, strict=True):
+        _, name, _ = file.rsplit("/", 2)
+        assert ("a", "b")[label] == name
+        assert (colour[1] > 60) == (name == "b")
+    whole = {f for step in range(4) for f in pipeline.batch_files(
+        split, batch_size=4, seed=3, epoch=2, step=step)}  # fmt: skip
+    assert whole == {str(path) for path in split.files}
+
+
 def first_batch(split, batch_size, heads, **options):
     """The first batch of the first epoch."""
     made = pipeline.for_training(

@@ -26,9 +26,15 @@ def test_the_best_epoch_is_saved_the_later_of_equals(values, best, saved):
     saves = []
     callback = watch.SaveBest(lambda: saves.append(1))
     for epoch, value in enumerate(values):
-        callback.on_epoch_end(epoch, {"val_main_top1": value})
+        callback.on_epoch_end(epoch, {"val_main_top1": value, "val_loss": 1.0})
     assert callback.best_epoch == best
     assert len(saves) == saved
+
+
+def test_weights_that_are_not_finite_are_never_the_best():
+    callback = watch.SaveBest(lambda: pytest.fail("saved"))
+    callback.on_epoch_end(0, {"val_main_top1": 1.0, "val_loss": math.nan})
+    assert callback.best_epoch == 0
 
 
 HEADS = ("main", "aux1", "aux2")
@@ -68,10 +74,10 @@ def test_a_head_has_time_to_start_and_a_learning_one_goes_on():
 def test_a_short_run_that_learnt_nothing_ends_with_a_warning(capsys):
     callback = watching(20)
     callback.on_epoch_end(0, epoch_logs(2.302, 2.3, 2.3))
-    callback.on_train_end()
+    callback.warn()
     assert "warning: no head learns" in capsys.readouterr().err
     callback.on_epoch_end(1, epoch_logs(2.0, 2.3, 2.3))
-    callback.on_train_end()
+    callback.warn()
     assert capsys.readouterr().err == ""
 
 

@@ -66,7 +66,10 @@ def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path)
     assert set(line["validation"]) == {"loss", "main"}
     written = records.read_json(run.folder / records.CONFIG)
     assert written["widths"] == arch.widths()
-    assert written["architecture"] == str(file)
+    assert written["architecture"] == str(run.folder.resolve() / "architecture.json")
+    file.unlink()
+    again = fit.train(replace(config, resume=True, architecture=None))
+    assert again.classifier.architecture == arch
 
 
 def test_the_options_and_the_environment_are_written_down(data, tmp_path):

@@ -68,7 +68,7 @@ def test_a_resumed_run_has_the_options_it_began_with(begun):
     assert config.resume
     assert (config.recipe, config.epochs) == ("smoke", 2)
     same = ["--recipe", "smoke", "--epochs", "2", "--precision", "auto"]
-    assert read_flags([*again, *same]).precision == "auto"
+    assert read_flags([*again, *same]).precision == "float32"
     assert read_flags([*again, "--checkpoint-minutes", "3"]).checkpoint_minutes == 3
 
 

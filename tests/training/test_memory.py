@@ -24,8 +24,8 @@ def test_the_largest_that_fits_is_found(limit):
 def test_where_nothing_fits_that_is_said():
     with pytest.raises(UserError, match=r"not even 8 images fit .* smaller"):
         memory._largest(lambda batch: False, 256)
-    with pytest.raises(UserError, match="not even 8"):
-        memory._largest(lambda batch: True, 7)
+    with pytest.raises(UserError, match="multiples of 8, and there are 7 images"):
+        memory.largest_batch(recipe("smoke"), classes=2, images=7)
 
 
 def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
