@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from googlenet_keras import machine, records
-from googlenet_keras.errors import InterruptionError, UserError
+from googlenet_keras.errors import DiskError, InterruptionError, UserError
 from googlenet_keras.training import checkpoints, variables
 from googlenet_keras.training.averaging import AverageWeights
 from googlenet_keras.training.callbacks import NonFiniteLossError
@@ -160,6 +160,8 @@ class Continuation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Keeps the state where it is time, and at the very end."""
+        if self._writes and not (self._folder / records.CONFIG).is_file():
+            raise DiskError(f"{self._folder} has been moved or removed.")
         self.epoch, self.step = epoch + 1, 0
         self._keep_if_due(last=self.epoch == self._data["epochs"])
 
