@@ -10,7 +10,7 @@ from googlenet_keras import machine, records
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.evaluation import plots
-from googlenet_keras.evaluation.evaluate import evaluate
+from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
 
 
 def conclude(
@@ -22,33 +22,41 @@ def conclude(
 ) -> dict[str, Any]:
     """Evaluates the saved classifier, draws plots/ and writes and gives result.json.
 
-    The checkpoints go: a run with a result has nothing to go on with.
-
-    The figures are float32's, those that `evaluate` gives again, whatever the precision
+    The checkpoints go, since a run with a result has nothing to go on with. The figures are float32's, those that `evaluate` gives again, whatever the precision
     of training.
     """
-    lines = records.read_epochs(folder / records.METRICS)
-    validation = evaluate(classifier, dataset, "validation")
-    test = evaluate(classifier, dataset, "test") if dataset.test else None
-    pictures = folder / records.PLOTS
-    pictures.mkdir(exist_ok=True)
-    plots.curves(lines, pictures / "curves.png")
+    with records.alone(folder):
+        lines = records.read_epochs(folder / records.METRICS)
+        validation = evaluate(classifier, dataset, "validation")
+        test = evaluate(classifier, dataset, "test") if dataset.test else None
+        _draw(folder / records.PLOTS, lines, classifier, dataset, validation)
+        result = {
+            "validation": validation.figures(),
+            "test": test.figures() if test else None,
+            "epochs": len(lines),
+            "best_epoch": best_epoch,
+            **stopwatch.figures(),
+        }
+        records.write_json(folder / records.RESULT, result)
+        shutil.rmtree(folder / records.CHECKPOINTS, ignore_errors=True)
+    return result
+
+
+def _draw(
+    folder: Path,
+    lines: list[dict[str, Any]],
+    classifier: Classifier,
+    dataset: Dataset,
+    validation: Evaluation,
+) -> None:
+    folder.mkdir(exist_ok=True)
+    plots.curves(lines, folder / "curves.png")
     plots.confusion_matrix(
         validation.confusion(),
         classifier.labels,
         len(validation.labels),
-        pictures / "confusion_matrix.png",
+        folder / "confusion_matrix.png",
     )
     plots.predictions(
-        classifier, dataset.validation, validation, pictures / "predictions.png"
+        classifier, dataset.validation, validation, folder / "predictions.png"
     )
-    result = {
-        "validation": validation.figures(),
-        "test": test.figures() if test else None,
-        "epochs": len(lines),
-        "best_epoch": best_epoch,
-        **stopwatch.figures(),
-    }
-    records.write_json(folder / records.RESULT, result)
-    shutil.rmtree(folder / records.CHECKPOINTS, ignore_errors=True)  # nothing is left
-    return result
