@@ -22,8 +22,8 @@ def conclude(
 ) -> dict[str, Any]:
     """Evaluates the saved classifier, draws plots/ and writes and gives result.json.
 
-    The checkpoints go, since a run with a result has nothing to go on with. The figures are float32's, those that `evaluate` gives again, whatever the precision
-    of training.
+    The figures are float32's, those that `evaluate` gives again, whatever the precision
+    of training. The checkpoints go: a run with a result has nothing to go on with.
     """
     with records.alone(folder):
         lines = records.read_epochs(folder / records.METRICS)
