@@ -1,6 +1,6 @@
 """Ratios of latency between exported files, measured in turns in one process.
 
-    python benchmarks/export_ratios.py bn.int8=RUN/export/int8.tflite ...
+    python -m benchmarks.export_ratios bn.int8=RUN/export/int8.tflite ...
 
 Names are free. Every file is timed beside the first one named, on one thread; a round
 is the median of 15 images. Prints each file's milliseconds of CPU time and its ratio to
