@@ -57,7 +57,7 @@ class Augmentation:
 
     def crop_pixels(self, image: tf.Tensor, seed: Seed) -> tf.Tensor:
         """The same as calling it, for [h, w, 3] uint8 pixels that are upright."""
-        draws = _draws(seed)
+        draws = random_draws(seed)
         crop = self._slice(image, draws)
         return self._finished(self._resized(crop, self.size, draws), draws, seed)
 
@@ -72,7 +72,7 @@ class Augmentation:
         again: a tf.cond costs a fifth of the whole, since TensorFlow visits every node
         of the branch that is not taken.
         """
-        draws = _draws(seed)
+        draws = random_draws(seed)
         if upright_jpeg:
             image = self._jpeg_crop(encoded, tf.constant(self.size), draws)
         else:
@@ -146,8 +146,8 @@ class Draws(NamedTuple):
     method: tf.Tensor
 
 
-def _draws(seed: Seed) -> Draws:
-    """All at once, since every operation of TensorFlow costs its share."""
+def random_draws(seed: Seed) -> Draws:
+    """Those of `seed`, all at once: every operation of TensorFlow costs its share."""
     draws = tf.random.stateless_uniform([2 * TRIES + 4], seed)
     return Draws(draws[:-2], draws[-2], draws[-1])
 

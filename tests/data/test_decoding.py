@@ -116,7 +116,7 @@ def test_large_jpegs_are_decoded_smaller(shrink, ratio):
 def test_a_window_decodes_like_the_whole(ratio):
     data = encoded(RGB, "JPEG", quality=95)
     window = decoding.decode_window(
-        data, tf.constant([8, 16]), tf.constant([20, 30]), tf.constant(float(ratio))
+        data, tf.constant([8, 16]), tf.constant([20, 30]), tf.constant(ratio - 1)
     )
     whole = tf.io.decode_jpeg(data, ratio=ratio)
     rows, columns = slice(8 // ratio, 28 // ratio), slice(16 // ratio, 46 // ratio)

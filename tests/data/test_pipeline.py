@@ -109,7 +109,7 @@ def first_batch(split, batch_size, heads, **options):
 def test_labels_come_under_every_heads_key(digits):
     images, labels = first_batch(digits.test, 4, ("main", "aux1", "aux2"))
     assert images.shape == (4, 32, 32, 3)
-    assert images.dtype == tf.float32
+    assert images.dtype == tf.uint8
     assert list(labels) == ["main", "aux1", "aux2"]
     for head in ("aux1", "aux2"):
         np.testing.assert_array_equal(labels[head], labels["main"])
