@@ -138,11 +138,10 @@ class Continuation(keras.callbacks.Callback):
     def on_train_begin(self, logs=None) -> None:
         """Sets the state that was read, or keeps the first one."""
         self._written = time.monotonic()
+        first = self._waiting is None and self.epoch == self.step == 0
         if self._waiting:
             self._set(self._waiting)
-        elif self.epoch or self.step:
-            return  # the second piece of a run that is gone on with
-        if self._returned or self.epoch == self.step == 0:
+        if first or self._returned:
             self.write()  # how often it was rolled back must outlive this process
         self._returned = False
 
