@@ -42,6 +42,8 @@ class Options:
     """Epochs of the run, 37 steps each."""
     early: float = 0.2
     """Part of the kills that may come while the program is still starting (0..1)."""
+    writing: float = 0.3
+    """Part of the kills in training that wait for a checkpoint to be written (0..1)."""
     seed: int = 0
     """Of the moments."""
 
@@ -87,14 +89,21 @@ def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
         while _newest(run) == before and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(moments.uniform(0, TRAINING))
+        if moments.random() < options.writing:
+            while not _is_writing(run) and process.poll() is None:
+                time.sleep(0.0005)
         where = "in training"
     process.kill()
     process.wait()
-    if list(run.glob(f"{records.CHECKPOINTS}/*{records.TEMPORARY}")):
+    if _is_writing(run):
         where += ", writing a checkpoint"
     if _done(run) < done:
         raise SystemExit(f"it began anew: {done} was done, {_done(run)} is")
     return f"{where}, newest checkpoint {_newest(run) or 'none'}"
+
+
+def _is_writing(run: Path) -> bool:
+    return any(run.glob(f"{records.CHECKPOINTS}/*{records.TEMPORARY}"))
 
 
 def _newest(run: Path) -> str:
