@@ -26,7 +26,7 @@ Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
-HALVED = (1.6, 6.4, 12.8)  # shrinkings from which libjpeg does 1/2, 1/4, 1/8 of it
+HALVED = (1.5, 6.4, 12.8)  # shrinkings from which libjpeg does 1/2, 1/4, 1/8 of it
 INTERPOLATED = 1.25
 TRIES = 10  # windows drawn before one is made to fit
 METHODS = ("bilinear", "area", "nearest", "bicubic")
@@ -74,7 +74,7 @@ class Augmentation:
         """
         draws = random_draws(seed)
         if upright_jpeg:
-            image = self._jpeg_crop(encoded, tf.constant(self.size), draws)
+            image = self._jpeg_crop(encoded, self.size, draws)
         else:
             image = tf.cond(
                 tf.io.is_jpeg(encoded),
@@ -103,7 +103,7 @@ class Augmentation:
     ) -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(encoded)
         begin, window = self._window(shape, size, draws)
-        shrink = tf.reduce_min(tf.cast(window / size, tf.float32))
+        shrink = tf.reduce_min(tf.cast(window, tf.float32) / tf.cast(size, tf.float32))
         index = tf.reduce_sum(tf.cast(shrink >= HALVED, tf.int32))
         crop = decode_window(encoded, begin, window, index)
         return self._resized(crop, size, draws)
@@ -154,7 +154,8 @@ def random_draws(seed: Seed) -> Draws:
 
 def resize_cheaply(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
     """`resize`, or a third of its cost where an image shrinks by less than a fifth."""
-    shrink = tf.reduce_max(tf.shape(image)[:2] / size)
+    before = tf.cast(tf.shape(image)[:2], tf.float32)
+    shrink = tf.reduce_max(before / tf.cast(size, tf.float32))
     return tf.cond(
         shrink > INTERPOLATED,
         lambda: resize(image, size),
@@ -174,18 +175,20 @@ def random_window(
     numbers uniform in 0..1. TensorFlow's own stateless_sample_distorted_bounding_box
     draws the height, so that small areas are far too frequent.
     """
-    image = tf.cast(shape[:2], tf.float32)
-    areas = tf.reduce_prod(image) * (area + (1.0 - area) * draws[:TRIES])
-    factors = 1 / distortion + (distortion - 1 / distortion) * draws[TRIES:-2]
+    shape = shape[:2]
+    image = tf.cast(shape, tf.float32)
+    area_draws, ratio_draws, place = tf.split(draws, [TRIES, TRIES, 2])
+    areas = tf.reduce_prod(image) * (area + (1.0 - area) * area_draws)
+    factors = 1 / distortion + (distortion - 1 / distortion) * ratio_draws
     ratios = aspect * factors
     sizes = tf.sqrt(tf.stack([areas / ratios, areas * ratios], axis=1))
     fits = tf.reduce_all(sizes <= image, axis=1)
-    size = sizes[tf.argmax(tf.cast(fits, tf.int32))]
+    size = tf.gather(sizes, tf.argmax(tf.cast(fits, tf.int32)))
     size *= tf.minimum(tf.reduce_min(image / size), 1.0)
     window = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
-    window = tf.minimum(window, shape[:2])
-    room = tf.cast(shape[:2] - window + 1, tf.float32)
-    return tf.cast(draws[-2:] * room, tf.int32), window
+    window = tf.minimum(window, shape)
+    room = tf.cast(shape - window + 1, tf.float32)
+    return tf.cast(place * room, tf.int32), window
 
 
 def jitter_colors(image: tf.Tensor, seed: Seed, strength: float) -> tf.Tensor:

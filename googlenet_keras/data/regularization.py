@@ -119,6 +119,8 @@ def _seeded(layer: keras.layers.Layer) -> Callable:
             part.generator = seeds
 
     def apply(data, seed: Seed):
+        # Keras's seeds have 32 bits, which must depend on all of this one's
+        seed = tf.random.experimental.stateless_fold_in(seed, 0)
         seeds.start(tf.cast(seed, tf.int32))
         return layer(data, training=True)
 

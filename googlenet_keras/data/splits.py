@@ -18,6 +18,7 @@ from googlenet_keras.errors import unknown
 
 ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
+LOOKED_UP = 256  # references at a time
 PHOTOS = {
     "image_size": (224,),
     "epochs": 35,
@@ -66,9 +67,11 @@ class Split:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(self.count, dtype=tf.int64), seed=key
         )
-        return tf.data.Dataset.from_tensor_slices(order).map(
-            lambda i: (i, labels[i], references[i])
-        )
+        # looked up by the block: a call of a function for each image costs more
+        blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKED_UP)
+        return blocks.map(
+            lambda i: (i, tf.gather(labels, i), tf.gather(references, i))
+        ).unbatch()
 
 
 @dataclass(frozen=True)

@@ -86,26 +86,30 @@ def _resize_separately(
     Its sum over columns takes most of its time, so both are sums over rows here, the
     second with the image turned.
     """
-    columns = tf.shape(image)[1]
-    flat = tf.reshape(image, tf.stack([-1, columns * 3]))
-    turned = tf.transpose(_resize_rows(flat, height))  # a row for each column's red ...
-    turned = tf.reshape(turned, tf.stack([columns, 3 * height]))
-    turned = tf.reshape(_resize_rows(turned, width), tf.stack([width * 3, height]))
-    return tf.reshape(tf.transpose(turned), tf.stack([height, width, 3]))
+    shape = tf.shape(image)
+    rows = tf.reshape(image, tf.stack([1, shape[0], 1, -1]))
+    rows = _resize_rows(rows, shape[0], height)
+    turned = tf.transpose(tf.reshape(rows, tf.stack([height, -1])), [1, 0])
+    # each column's reds, then its greens, then its blues
+    columns = tf.reshape(turned, tf.stack([1, shape[1], 1, -1]))
+    columns = _resize_rows(columns, shape[1], width)
+    turned = tf.transpose(tf.reshape(columns, tf.stack([-1, height])), [1, 0])
+    return tf.reshape(turned, tf.stack([height, width, 3]))
 
 
-def _resize_rows(matrix: tf.Tensor, rows: tf.Tensor | int) -> tf.Tensor:
-    """[h, n] float32 to [rows, n], each row a mean that a triangle weighs."""
-    scale = tf.cast(rows / tf.shape(matrix)[0], tf.float32)
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=matrix[None, :, None],
-        size=tf.stack([rows, 1]),
+def _resize_rows(
+    image: tf.Tensor, before: tf.Tensor, after: tf.Tensor | int
+) -> tf.Tensor:
+    """[1, before, 1, n] float32 to [1, after, 1, n], means that triangles weigh."""
+    scale = tf.cast(after, tf.float32) / tf.cast(before, tf.float32)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=image,
+        size=tf.stack([after, 1]),
         scale=tf.stack([scale, 1.0]),
         translation=[0.0, 0.0],
         kernel_type="triangle",
         antialias=True,
     )
-    return resized[0, :, 0]
 
 
 def to_bytes(image: tf.Tensor) -> tf.Tensor:
