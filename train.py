@@ -11,19 +11,26 @@ def main() -> None:
     config = read_flags()
     from googlenet_keras.evaluation.result import conclude
     from googlenet_keras.evaluation.tables import print_figures
+    from googlenet_keras.training import signals
+    from googlenet_keras.training.continuation import how_to_go_on
     from googlenet_keras.training.fit import train
 
     folder = config.run_folder
     if config.resume and (folder / records.RESULT).is_file():
         result = records.read_json(folder / records.RESULT)  # nothing is left to do
+        records.remove_checkpoints(folder)  # a kill may have come before that
     else:
         run = train(config, stopwatch)
         if run is None:  # the first worker does the rest
             return
         folder = run.folder
-        result = conclude(
-            folder, run.classifier, run.dataset, run.best_epoch, stopwatch
-        )
+        kept = f"The classifier is in {folder}."
+        if run.config.checkpoint_minutes:
+            kept = how_to_go_on(folder)
+        with signals.ending(f"stopped in the final evaluation. {kept}"):
+            result = conclude(
+                folder, run.classifier, run.dataset, run.best_epoch, stopwatch
+            )
     print_figures({"validation": result["validation"], "test": result["test"]})
     print(
         f"best epoch {result['best_epoch']} of {result['epochs']}, "

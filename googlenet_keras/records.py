@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +142,11 @@ def remove_unfinished(folder: Path) -> None:
     """Removes below `folder` what a process was writing when it was killed."""
     for path in folder.rglob(f"*{TEMPORARY}"):
         path.unlink(missing_ok=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes the checkpoints of a run that is done."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 @contextmanager

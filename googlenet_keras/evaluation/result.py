@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def conclude(
             **stopwatch.figures(),
         }
         records.write_json(folder / records.RESULT, result)
-        shutil.rmtree(folder / records.CHECKPOINTS, ignore_errors=True)
+        records.remove_checkpoints(folder)
     return result
 
 

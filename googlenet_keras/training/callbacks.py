@@ -184,6 +184,11 @@ class ShortBar(keras.callbacks.ProgbarLogger):
 class Events(keras.callbacks.TensorBoard):
     """Keras's event files, whose errors are the disk's."""
 
+    def set_model(self, model: keras.Model) -> None:
+        """Opens the files. Raises DiskError."""
+        with self._disk_errors():
+            super().set_model(model)
+
     def on_test_end(self, logs=None) -> None:
         """Writes validation's figures. Raises DiskError."""
         with self._disk_errors():

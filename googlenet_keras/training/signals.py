@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+from googlenet_keras.errors import InterruptionError
 
 OBEYED = (signal.SIGTERM, signal.SIGINT)
 ASKED = b"\nfinishing the step and writing a checkpoint; again: stop at once\n"
@@ -30,12 +32,29 @@ class Stop:
 def noticed() -> Iterator[Stop]:
     """A Stop that SIGTERM and SIGINT ask within the block."""
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # Python lets the main thread alone handle signals
-        return
-    before = {number: signal.signal(number, stop.ask) for number in OBEYED}
-    try:
+    with _handled(stop.ask):
         yield stop
+
+
+@contextmanager
+def ending(message: str) -> Iterator[None]:
+    """SIGTERM and SIGINT end the block at once, with an InterruptionError."""
+
+    def end(number: int, _frame=None) -> None:
+        raise InterruptionError(message, number)
+
+    with _handled(end):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[..., None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets the main thread alone handle signals
+        return
+    before = {number: signal.signal(number, handler) for number in OBEYED}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

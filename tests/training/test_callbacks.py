@@ -2,9 +2,10 @@ import json
 import math
 
 import keras
+import numpy as np
 import pytest
 
-from googlenet_keras.errors import UserError
+from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.training import callbacks as watch
 
 
@@ -105,3 +106,11 @@ def test_metrics_have_a_line_an_epoch(tmp_path):
     assert line["train"] == {"loss": 0, "main": {"top1": 1, "top5": 2, "loss": 3}}
     assert line["images_per_second"] > 0
     assert logs["images_per_second"] > 0
+
+
+def test_event_files_that_cannot_be_written_are_the_disks_error(tmp_path):
+    (tmp_path / "events").write_text("a file where a folder should be")
+    model = line_model()
+    events = watch.Events(str(tmp_path / "events"))
+    with pytest.raises(DiskError, match="events cannot be written"):
+        model.fit(np.ones((1, 1)), np.ones((1, 1)), verbose=0, callbacks=[events])

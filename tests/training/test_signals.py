@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from googlenet_keras.errors import InterruptionError
 from googlenet_keras.training import signals
 
 ROOT = Path(__file__).parents[2]
@@ -34,3 +35,15 @@ def test_the_first_is_noticed_and_the_old_handler_comes_back(number, capfd):
 def test_the_second_ends_the_process():
     done = subprocess.run([sys.executable, "-c", TWICE], cwd=ROOT, check=False)
     assert done.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_has_nothing_to_keep_ends_at_once(number):
+    before = signal.getsignal(number)
+    with (
+        pytest.raises(InterruptionError, match="evaluation") as interruption,
+        signals.ending("stopped in the evaluation"),
+    ):
+        os.kill(os.getpid(), number)
+    assert interruption.value.status == 128 + number
+    assert signal.getsignal(number) == before
