@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.crops import Crops
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.splits import Split
 from googlenet_keras.data.transforms import Preprocessing, to_bytes
@@ -169,7 +170,7 @@ def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tens
 
 def for_evaluation(
     split: Split,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | Crops,
     *,
     heads: Sequence[str],
     batch_size: int = EVALUATION_BATCH,
@@ -177,6 +178,7 @@ def for_evaluation(
 ) -> tf.data.Dataset:
     """The same pairs of every image of `split` once, in reading order.
 
+    With Crops each image is [crops, height, width, 3].
     share: one worker's images of them, in `evaluation_steps` batches for each of its
     replicas, as equal as can be: TensorFlow cannot compute with an empty one.
     batch_size is each replica's largest.

@@ -1,18 +1,29 @@
-"""A Classifier's figures on a split, every image counted once."""
+"""Figures of a Classifier, or of several as one, every image counted once."""
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.splits import Dataset
+from googlenet_keras.data.crops import COUNTS, Crops
+from googlenet_keras.data.splits import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.exported import Exported
+
+Member = Classifier | Exported
+"""One of an ensemble."""
+Logarithms = dict[str, np.ndarray]
+"""[batch, classes] by head, whose softmax are the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -21,41 +32,56 @@ class Evaluation:
 
     labels: np.ndarray
     heads: dict[str, metrics.Answers]
-    classes: int
+    class_names: tuple[str, ...]
 
     def figures(self) -> dict[str, Any]:
         """{"images", "main": {...}} and the auxiliary heads that the network has."""
         by_head = {
-            head: metrics.figures(answered, self.labels, self.classes)
+            head: metrics.figures(answered, self.labels, len(self.class_names))
             for head, answered in self.heads.items()
         }
         return {"images": len(self.labels), **by_head}
 
+    def by_class(self) -> dict[str, dict[str, Any]]:
+        """Precision, recall and F1 of the main head for each class, by its name."""
+        return metrics.by_class(self.heads["main"], self.labels, self.class_names)
+
     def confusion(self) -> np.ndarray:
         """[classes, classes] counts of the main head: true down, predicted across."""
-        return metrics.confusion(self.heads["main"], self.labels, self.classes)
+        classes = len(self.class_names)
+        return metrics.confusion(self.heads["main"], self.labels, classes)
 
 
 def evaluate(
-    classifier: Classifier | Exported, dataset: Dataset, split: str = "validation"
+    members: Member | Sequence[Member],
+    dataset: Dataset,
+    split: str = "validation",
+    crops: str = "1",
 ) -> Evaluation:
-    """Runs `classifier` over the split "train", "validation" or "test" of `dataset`.
+    """Runs a classifier over the split "train", "validation" or "test" of `dataset`.
 
-    Classes are matched by name. Raises UserError for a split that is not there and for
-    a class that the classifier does not know.
+    Several are an ensemble, whose probabilities are averaged, as those of an image's
+    crops are. crops: "1", "10", "144" or "phone", see Crops. Classes are matched by
+    name. Raises UserError for a split that is not there, unknown crops, a class that
+    the classifier does not know and members that know different ones.
     """
-    numbers = class_numbers(classifier.labels, dataset.class_names)
-    batches = pipeline.for_evaluation(
-        dataset.split(split), classifier.preprocessing, heads=("main",)
-    )
+    members = (members,) if isinstance(members, Member) else tuple(members)
+    names = _agreed_names(members)
+    numbers = class_numbers(names, dataset.class_names)
+    chosen = dataset.split(split)
+    heads = [h for h in members[0].heads if all(h in m.heads for m in members)]
     labels: list[np.ndarray] = []
-    heads: dict[str, list[metrics.Answers]] = {h: [] for h in classifier.heads}
-    for images, truth in batches:
-        labels.append(numbers[truth["main"].numpy()])
-        for head, logits in classifier.logits(images).items():
-            heads[head].append(metrics.answers(logits, labels[-1]))
-    answered = {head: metrics.joined(parts) for head, parts in heads.items()}
-    return Evaluation(np.concatenate(labels), answered, len(classifier.labels))
+    answered: dict[str, list[metrics.Answers]] = {head: [] for head in heads}
+    streams = [_answered(member, names, chosen, crops) for member in members]
+    steps = math.ceil(chosen.count / _batch_size(crops))
+    for parts in _tracked(zip(*streams, strict=True), f"evaluating {split}", steps):
+        labels.append(numbers[parts[0][0]])
+        for head in heads:
+            logits = np.stack([logarithms[head] for _, logarithms in parts])
+            made = metrics.answers(metrics.averaged(logits, axis=0), labels[-1])
+            answered[head].append(made)
+    joined = {head: metrics.joined(parts) for head, parts in answered.items()}
+    return Evaluation(np.concatenate(labels), joined, names)
 
 
 def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
@@ -71,3 +97,43 @@ def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
             + (f" and {len(known) - 5} more." if len(known) > 5 else ".")
         )
     return np.array([known.index(name) for name in names])
+
+
+def _agreed_names(members: Sequence[Member]) -> tuple[str, ...]:
+    names = members[0].labels
+    for member in members[1:]:
+        if odd := set(names).symmetric_difference(member.labels):
+            raise UserError(
+                "the members of an ensemble must know the same classes; only some "
+                f"know {', '.join(sorted(odd)[:5])}."
+            )
+    return names
+
+
+def _answered(
+    member: Member, names: tuple[str, ...], split: Split, kind: str
+) -> Iterator[tuple[np.ndarray, Logarithms]]:
+    """(labels, logarithms) of each batch of images, the classes in `names`' order."""
+    crops = Crops(member.preprocessing, kind)
+    order = [member.labels.index(name) for name in names]
+    batches = pipeline.for_evaluation(
+        split, crops, heads=("main",), batch_size=_batch_size(kind)
+    )
+    for images, truth in batches:
+        flat = member.logits(images.numpy().reshape(-1, *crops.size, 3))
+        logarithms = {
+            head: metrics.averaged(logits.reshape(-1, crops.count, len(order)), axis=1)[
+                :, order
+            ]
+            for head, logits in flat.items()
+        }
+        yield truth["main"].numpy(), logarithms
+
+
+def _batch_size(kind: str) -> int:
+    return max(1, pipeline.EVALUATION_BATCH // COUNTS.get(kind, 1))
+
+
+def _tracked(batches: Iterator, description: str, steps: int) -> Iterator:
+    console = Console(file=sys.stderr)
+    return track(batches, description, steps, console=console, transient=True)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax
-from sklearn.metrics import confusion_matrix, f1_score
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.records import TOP_K
+
+BINS = 15  # of confidence, arXiv 1706.04599
+CONFIDENCE = 0.95
+DEVIATIONS = 1.96  # on either side of a normal mean for that
+RESAMPLES = 1000
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -54,19 +62,113 @@ def joined(parts: list[Answers]) -> Answers:
     return Answers(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
 
 
-def figures(answered: Answers, labels: np.ndarray, classes: int) -> dict[str, Any]:
-    """{"top1", "top5", "macro_f1", "loss"}; top5 is null for 5 classes or fewer.
+def averaged(logits: np.ndarray, axis: int) -> np.ndarray:
+    """Logarithms of the mean softmax over `axis`, of logits [..., classes].
 
-    macro_f1 is the mean over the classes that occur among labels or predictions.
+    The logits themselves where there is one of them.
     """
-    top5 = float((answered.rank < TOP_K).mean()) if classes > TOP_K else None
+    if logits.shape[axis] == 1:
+        return logits.squeeze(axis)
+    logs = log_softmax(logits.astype(np.float64), axis=-1)
+    return logsumexp(logs, axis=axis) - np.log(logits.shape[axis])
+
+
+def figures(answered: Answers, labels: np.ndarray, classes: int) -> dict[str, Any]:
+    """{"top1", "top5", "macro_f1", "loss", "calibration_error", "intervals"}.
+
+    top5 is null for 5 classes or fewer. macro_f1 is the mean over the classes that
+    occur among labels or predictions. calibration_error is the mean distance between
+    confidence and top1 in 15 bins of confidence (arXiv 1706.04599). intervals: the 95 %
+    interval of each, Wilson's for top1 and top5, bootstrapped for the others.
+    """
+    hits, near = answered.rank == 0, answered.rank < TOP_K
+    others = _others(answered, labels, classes)
+    everything = np.arange(len(labels))
+    macro_f1, loss, calibration = (float(x) for x in others(everything))
     return {
-        "top1": float((answered.rank == 0).mean()),
-        "top5": top5,
-        "macro_f1": float(
-            f1_score(labels, answered.predicted, average="macro", zero_division=0)
-        ),
-        "loss": float(answered.loss.mean()),
+        "top1": float(hits.mean()),
+        "top5": float(near.mean()) if classes > TOP_K else None,
+        "macro_f1": macro_f1,
+        "loss": loss,
+        "calibration_error": calibration,
+        "intervals": {
+            "top1": _wilson(hits),
+            "top5": _wilson(near) if classes > TOP_K else None,
+            **dict(
+                zip(
+                    ("macro_f1", "loss", "calibration_error"),
+                    _bootstrapped(others, len(labels)),
+                    strict=True,
+                )
+            ),
+        },
+    }
+
+
+def _others(answered: Answers, labels: np.ndarray, classes: int) -> Callable:
+    """Macro-F1, loss and calibration error as a function of which images count."""
+    hits = answered.rank == 0
+    bins = np.minimum((answered.confidence * BINS).astype(int), BINS - 1)
+
+    def figures_of(chosen: np.ndarray) -> tuple[float, float, float]:
+        predicted = answered.predicted[chosen]
+        excess = np.bincount(bins[chosen], (answered.confidence - hits)[chosen])
+        return (
+            macro_f1(labels[chosen], predicted, classes),
+            answered.loss[chosen].mean(),
+            np.abs(excess).sum() / len(chosen),
+        )
+
+    return figures_of
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
+    """The mean F1 of the classes that occur; scikit-learn's, a hundred times faster."""
+    right = np.bincount(labels[labels == predicted], minlength=classes)
+    said = np.bincount(predicted, minlength=classes)
+    occurred = np.bincount(labels, minlength=classes) + said
+    present = occurred > 0
+    return float((2 * right[present] / occurred[present]).mean())
+
+
+def _wilson(hits: np.ndarray) -> Interval:
+    found = binomtest(int(hits.sum()), len(hits))
+    interval = found.proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _bootstrapped(statistics: Callable, images: int) -> list[Interval]:
+    """Percentile intervals of each of the `statistics` of resampled images."""
+    draw = np.random.default_rng(0).integers
+    drawn = [statistics(draw(images, size=images)) for _ in range(RESAMPLES)]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def gap(first: Answers, second: Answers) -> tuple[float, Interval]:
+    """How much higher the first's top-1 is on the same images, with its interval."""
+    differences = (first.rank == 0).astype(float) - (second.rank == 0)
+    mean = float(differences.mean())
+    reach = DEVIATIONS * float(differences.std()) / len(differences) ** 0.5
+    return mean, (mean - reach, mean + reach)
+
+
+def by_class(
+    answered: Answers, labels: np.ndarray, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """{"images", "precision", "recall", "f1"} of each class, 0 where undefined."""
+    precision, recall, f1, images = precision_recall_fscore_support(
+        labels, answered.predicted, labels=range(len(names)), zero_division=0
+    )
+    return {
+        name: {
+            "images": int(images[i]),
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+        }
+        for i, name in enumerate(names)
     }
 
 

@@ -11,16 +11,48 @@ from rich.table import Table
 
 from googlenet_keras.evaluation.predict import Prediction
 
+MOST_CLASSES = 20  # more rows than this are not read
+_FIGURES = ("top1", "top5", "macro_f1", "loss", "calibration_error")
+_WITH_INTERVAL = ("top1", "macro_f1")
 
-def print_figures(parts: Mapping[str, Mapping[str, Any] | None]) -> None:
-    """A row for each head of each split; parts: split name to FIGURES."""
-    table = Table("split", "images", "head", "top-1", "top-5", "macro-F1", "loss")
-    for split, figures in parts.items():
+
+def print_figures(
+    parts: Mapping[str, Mapping[str, Any] | None], first: str = "split"
+) -> None:
+    """A row for each head of each part, with 95 % intervals of top-1 and macro-F1.
+
+    parts: FIGURES by name, a split's or whatever `first` says.
+    """
+    table = Table(
+        first, "images", "head", "top-1", "top-5", "macro-F1", "loss", "calibration"
+    )
+    for part, figures in parts.items():
         for head, row in (figures or {}).items():
             if head != "images":
-                values = (row[k] for k in ("top1", "top5", "macro_f1", "loss"))
-                shown = ("-" if v is None else f"{v:.4f}" for v in values)
-                table.add_row(split, str(figures["images"]), head, *shown)
+                shown = (_figure(row, k) for k in _FIGURES)
+                table.add_row(part, str(figures["images"]), head, *shown)
+    Console().print(table)
+
+
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return "-"
+    if name not in _WITH_INTERVAL:
+        return f"{row[name]:.4f}"
+    low, high = row["intervals"][name]
+    return f"{row[name]:.4f}\n{low:.3f} to {high:.3f}"
+
+
+def print_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Precision, recall and F1 of each class, or of the worst where there are many."""
+    worst = sorted(classes, key=lambda name: classes[name]["f1"])[:MOST_CLASSES]
+    table = Table("class", "images", "precision", "recall", "F1")
+    for name in worst:
+        row = classes[name]
+        shown = (f"{row[k]:.4f}" for k in ("precision", "recall", "f1"))
+        table.add_row(escape(name), str(row["images"]), *shown)
+    if len(classes) > MOST_CLASSES:
+        table.caption = f"the {MOST_CLASSES} worst of {len(classes)} classes"
     Console().print(table)
 
 

@@ -10,7 +10,14 @@ from googlenet_keras.errors import UserError
 
 def test_a_run_is_evaluated_on_its_own_data(run_folder, tmp_path, capsys):
     main(["evaluate", str(run_folder), "--json", str(tmp_path / "f.json")])
-    figures = records.read_json(tmp_path / "f.json")["validation"]
+    report = records.read_json(tmp_path / "f.json")
+    assert report["split"] == "validation"
+    assert report["phone_gap"] is None
+    figures = report["crops"]["1"]
+    assert sum(row["images"] for row in figures["classes"].values()) == 300
+    assert sum(map(sum, figures["confusion"])) == 300
+    low, high = figures["main"]["intervals"]["top1"]
+    assert low < figures["main"]["top1"] < high
     result = json.loads((run_folder / "result.json").read_text())["validation"]
     assert figures["images"] == result["images"] == 300
     assert figures["main"]["top1"] == result["main"]["top1"]
@@ -35,3 +42,32 @@ def test_a_classifier_alone_needs_the_data_named(run_folder):
 def test_what_is_no_run(tmp_path):
     with pytest.raises(UserError, match=r"holds config\.json"):
         main(["evaluate", str(tmp_path)])
+
+
+def test_crops_and_an_ensemble(run_folder, tmp_path, capsys):
+    write_photos(tmp_path / "train", {"1": 2, "7": 2})
+    write_photos(tmp_path / "test", {"1": 3, "7": 4})
+    data = ["--dataset", str(tmp_path), "--split", "test"]
+    path = tmp_path / "f.json"
+    twice = [str(run_folder), str(run_folder / "classifier")]
+    main(["evaluate", *twice, *data, "--crops", "10", "phone", "--json", str(path)])
+    report = records.read_json(path)
+    assert list(report["crops"]) == ["1", "10", "phone"]
+    assert report["phone_gap"]["top1"] == pytest.approx(
+        report["crops"]["1"]["main"]["top1"] - report["crops"]["phone"]["main"]["top1"]
+    )
+    main(["evaluate", str(run_folder), *data, "--json", str(path)])
+    alone = records.read_json(path)["crops"]["1"]
+    assert alone["main"]["loss"] == pytest.approx(
+        report["crops"]["1"]["main"]["loss"], rel=1e-5
+    )  # an ensemble of a network with itself
+
+
+def test_crops_that_there_are_not(run_folder):
+    with pytest.raises(UserError, match="crops must be one of 1, 10, 144, phone"):
+        main(["evaluate", str(run_folder), "--crops", "11"])
+
+
+def test_no_model():
+    with pytest.raises(UserError, match="evaluate needs a run"):
+        main(["evaluate"])

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import evaluate
+from googlenet_keras.network.assign import assign, named_weights
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +42,33 @@ def test_classes_the_network_does_not_know(classifier, digits):
     other = replace(digits, class_names=("x", *digits.class_names[1:]))
     with pytest.raises(UserError, match=r"does not know x\. It knows 0, 1.* 5 more"):
         evaluate(classifier, other)
+
+
+def test_members_that_know_other_classes(classifier, digits):
+    other = replace(classifier, labels=("x", *classifier.labels[1:]))
+    with pytest.raises(UserError, match="must know the same classes; only some know 0"):
+        evaluate([classifier, other], digits)
+
+
+def test_members_name_their_classes_in_any_order(classifier, digits):
+    """A member whose outputs are turned, with its labels, is the same network."""
+    weights = classifier.network.get_layer("main")
+    turned = Classifier(
+        keras.models.clone_model(classifier.network),
+        classifier.architecture,
+        classifier.preprocessing,
+        classifier.labels[::-1],
+    )
+    assign(turned.network, named_weights(classifier.network))
+    kernel, bias = weights.get_weights()
+    turned.network.get_layer("main").set_weights([kernel[:, ::-1], bias[::-1]])
+    alone = evaluate(classifier, digits, "test").heads["main"]
+    both = evaluate([classifier, turned], digits, "test").heads["main"]
+    np.testing.assert_allclose(both.loss, alone.loss, atol=1e-5)
+
+
+def test_an_images_crops_count_as_one(classifier, digits):
+    found = evaluate(classifier, digits, "test", "10")
+    assert found.figures()["images"] == 300
+    one = evaluate(classifier, digits, "test")
+    assert not np.array_equal(found.heads["main"].loss, one.heads["main"].loss)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
@@ -57,3 +58,65 @@ def test_batches_join(answered):
         metrics.answers(LOGITS[1:], LABELS[1:]),
     ]
     np.testing.assert_array_equal(metrics.joined(parts).loss, answered.loss)
+
+
+def test_the_mean_of_probabilities():
+    logits = np.log([[[0.2, 0.8]], [[0.6, 0.4]]])  # [2 crops, 1 image, 2 classes]
+    found = np.exp(metrics.averaged(logits, axis=0))
+    np.testing.assert_allclose(found, [[0.4, 0.6]])
+    alone = np.array([[[3.0, 1.0]]])
+    np.testing.assert_array_equal(metrics.averaged(alone, axis=0), [[3.0, 1.0]])
+
+
+def test_macro_f1_is_scikit_learns():
+    generator = np.random.default_rng(0)
+    labels, predicted = generator.integers(0, [[7], [9]], (2, 40))
+    expected = f1_score(labels, predicted, average="macro", zero_division=0)
+    assert metrics.macro_f1(labels, predicted, 12) == pytest.approx(expected)
+
+
+def test_calibration_error_by_hand():
+    # two answers of confidence 0.9, one of them right; two of 0.6, both right
+    found = metrics.Answers(
+        predicted=np.zeros(4, int),
+        confidence=np.array([0.9, 0.9, 0.61, 0.61]),
+        rank=np.array([0, 1, 0, 0]),
+        loss=np.ones(4),
+    )
+    figures = metrics.figures(found, np.array([0, 1, 0, 0]), 2)
+    assert figures["calibration_error"] == pytest.approx((0.4 + 0.39) / 2)
+
+
+def test_intervals():
+    """Wilson's for 8 of 10: 0.4902 to 0.9433 (R's binom.wilson)."""
+    rank = np.array([0] * 8 + [1, 1])
+    labels = np.array([0, 1] * 5)
+    found = metrics.Answers(
+        np.where(rank == 0, labels, 1 - labels), np.full(10, 0.7), rank, np.ones(10)
+    )
+    figures = metrics.figures(found, labels, 2)
+    intervals = figures["intervals"]
+    assert intervals["top1"] == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert intervals["top5"] is None
+    assert intervals["loss"] == (1.0, 1.0)
+    low, high = intervals["macro_f1"]
+    assert 0.4 < low < figures["macro_f1"] < high <= 1.0
+
+
+def test_a_gap_is_that_of_the_same_images():
+    def ranked(*rank):
+        return metrics.Answers(*np.zeros((2, 4)), np.array(rank), np.zeros(4))
+
+    mean, (low, high) = metrics.gap(ranked(0, 0, 0, 1), ranked(0, 1, 0, 1))
+    assert mean == 0.25
+    # differences 0, 1, 0, 0: standard deviation sqrt(3) / 4
+    assert high - mean == pytest.approx(1.96 * 3**0.5 / 4 / 2)
+    assert low == pytest.approx(mean - (high - mean))
+
+
+def test_by_class_by_hand(answered):
+    found = metrics.by_class(answered, LABELS, ("a", "b", "c"))
+    assert found["a"] == {
+        "images": 1, "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3)
+    }  # fmt: skip
+    assert found["c"] == {"images": 2, "precision": 0.0, "recall": 0.0, "f1": 0.0}

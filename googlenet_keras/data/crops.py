@@ -1,0 +1,114 @@
+"""The crops of a photo that a network is asked about: one, the paper's, a phone's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from googlenet_keras.data.decoding import decode
+from googlenet_keras.data.transforms import KEPT, Preprocessing, resize
+from googlenet_keras.errors import unknown
+
+COUNTS = {"1": 1, "10": 10, "144": 144, "phone": 1}
+SCALES = [side / 224 for side in (256, 288, 320, 352)]  # section 7, in input sides
+# of a window in the room it has: down, right
+CORNERS_AND_CENTRE = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+START_MIDDLE_END = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0))
+
+Places = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What `kind` of crops a photo becomes for an input of `preprocessing`'s size.
+
+    "1": its own. "10": the four corners and the centre of what it is cut from, and
+    their mirror images. "144": section 7 of the paper: at each of four scales, of the
+    left, centre and right square (or top, centre and bottom one), the corners, the
+    centre and the whole, and their mirror images. "phone": the whole photo stretched,
+    not antialiased, as MediaPipe Tasks does it. Raises UserError for another kind.
+    """
+
+    preprocessing: Preprocessing
+    kind: str = "1"
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+    @property
+    def count(self) -> int:
+        """Crops of each photo."""
+        return COUNTS[self.kind]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return self.preprocessing.height, self.preprocessing.width
+
+    def read(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Encoded bytes to [count, height, width, 3] float32 in 0..255, decoded once.
+
+        Upright, and a large JPEG is decoded smaller, but for a phone, which does not.
+        """
+        if self.kind == "phone":
+            return self(decode(encoded))
+        most = SCALES[-1] if self.kind == "144" else 1 / self._fraction
+        return self(decode(encoded, at_least=KEPT * most * max(self.size)))
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        """The same from an upright image, [h, w, 3] uint8."""
+        if self.kind == "1":
+            return self.preprocessing(image)[None]
+        if self.kind == "phone":
+            return tf.image.resize(tf.cast(image, tf.float32), self.size)[None]
+        if self.kind == "10":
+            crops = cut(self._scaled(image, 1 / self._fraction), self.size,
+                        CORNERS_AND_CENTRE)  # fmt: skip
+        else:
+            crops = [crop for ratio in SCALES for crop in self._at_scale(image, ratio)]
+        crops = tf.stack(crops)
+        return tf.concat([crops, tf.reverse(crops, [2])], axis=0)
+
+    @property
+    def _fraction(self) -> float:
+        return self.preprocessing.crop_fraction
+
+    def _at_scale(self, image: tf.Tensor, ratio: float) -> list[tf.Tensor]:
+        square = tuple(round(side * ratio) for side in self.size)
+        crops = []
+        for part in cut(self._scaled(image, ratio), square, START_MIDDLE_END):
+            crops += cut(part, self.size, CORNERS_AND_CENTRE)
+            crops.append(resize(part, self.size))
+        return crops
+
+    def _scaled(self, image: tf.Tensor, ratio: float) -> tf.Tensor:
+        """`image` resized so that it just holds `ratio` times the network's input."""
+        target = tf.round(tf.constant(self.size, tf.float32) * ratio)
+        before = tf.cast(tf.shape(image)[:2], tf.float32)
+        after = tf.round(before / tf.reduce_min(before / target))
+        return resize(image, tf.cast(tf.maximum(after, target), tf.int32))
+
+
+def check_kind(kind: str) -> None:
+    """Raises UserError for a kind of crops that there is not."""
+    if kind not in COUNTS:
+        raise unknown("crops", kind, COUNTS)
+
+
+def cut(image: tf.Tensor, size: tuple[int, int], places: Places) -> list[tf.Tensor]:
+    """Windows [*size, channels] of `image`, one for each of `places`."""
+    return [
+        tf.ensure_shape(
+            tf.slice(image, tf.pad(start, [[0, 1]]), [*size, image.shape[-1]]),
+            [*size, image.shape[-1]],
+        )
+        for start in tf.unstack(starts(tf.shape(image)[:2], size, places))
+    ]
+
+
+def starts(shape: tf.Tensor, size: tuple[int, int], places: Places) -> tf.Tensor:
+    """[places, 2] int32: the row and column where each window of `size` begins."""
+    room = tf.cast(shape - tf.constant(size), tf.float32)
+    return tf.cast(tf.round(room * tf.constant(places)), tf.int32)
