@@ -60,9 +60,9 @@ def _files(paths: Sequence[Path]) -> list[tuple[Path, bool]]:
 def _predict(
     classifier: Classifier | Exported, files: Sequence[tuple[Path, bool]], top: int
 ) -> Iterator[Prediction]:
-    images = [_read(classifier, path, named) for path, named in files]
-    read = [image for image in images if image is not None]
-    rows = iter(classifier.probabilities(np.stack(read)) if read else ())
+    images = [read(classifier, path, named) for path, named in files]
+    found = [image for image in images if image is not None]
+    rows = iter(classifier.probabilities(np.stack(found)) if found else ())
     for (path, _), image in zip(files, images, strict=True):
         likeliest = _likeliest(classifier, next(rows), top) if image is not None else ()
         yield Prediction(path, likeliest)
@@ -75,9 +75,13 @@ def _likeliest(
     return tuple((classifier.labels[i], float(row[i])) for i in order)
 
 
-def _read(
+def read(
     classifier: Classifier | Exported, path: Path, named: bool
 ) -> np.ndarray | None:
+    """The preprocessed image in a file; none for one that is none and was not `named`.
+
+    Raises UserError for one that was.
+    """
     try:
         image = classifier.preprocessing.read(tf.io.read_file(str(path)))
     except (tf.errors.OpError, UnicodeError) as error:

@@ -12,3 +12,11 @@ def test_a_table_of_labels(run_folder, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert out.count("%") == 2
     assert "[red]/a/0.jpg" in out
+
+
+def test_pictures_of_where_the_network_looks(run_folder, tmp_path, capsys):
+    root = write_photos(tmp_path / "photos", {"a": 2})
+    made = tmp_path / "made"
+    main(["predict", str(run_folder), str(root / "a"), "--explain", str(made)])
+    assert sorted(path.name for path in made.iterdir()) == ["0.png", "1.png"]
+    assert "2 activation maps are in" in capsys.readouterr().out
