@@ -28,7 +28,7 @@ class Crops:
     their mirror images. "144": section 7 of the paper: at each of four scales, of the
     left, centre and right square (or top, centre and bottom one), the corners, the
     centre and the whole, and their mirror images. "phone": the whole photo stretched,
-    not antialiased, as MediaPipe Tasks does it. Raises UserError for another kind.
+    not antialiased, as MediaPipe Tasks 1.2 does it. Raises UserError for another kind.
     """
 
     preprocessing: Preprocessing
@@ -62,7 +62,9 @@ class Crops:
         if self.kind == "1":
             return self.preprocessing(image)[None]
         if self.kind == "phone":
-            return tf.image.resize(tf.cast(image, tf.float32), self.size)[None]
+            # bilinear from each pixel's corner, half a pixel off the usual
+            image = tf.cast(image, tf.float32)[None]
+            return tf.raw_ops.ResizeBilinear(images=image, size=self.size)
         if self.kind == "10":
             crops = cut(self._scaled(image, 1 / self._fraction), self.size,
                         CORNERS_AND_CENTRE)  # fmt: skip

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.crops import Crops
 from googlenet_keras.evaluation.predict import predict
+from googlenet_keras.exported import open_exported
 from googlenet_keras.exporting import metadata
 
 # MediaPipe as an app uses it, in a process of its own: no option but the path
@@ -32,23 +34,42 @@ def digit(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [
-    ("float32", 1e-4), ("float16", 0.005), ("int8", 0.02),
-])  # fmt: skip
-def test_mediapipe_gives_the_labels_by_name(bundle, digit, name, tolerance):
+def by_mediapipe(model, photo):
+    """Probabilities by label."""
     done = subprocess.run(
-        [sys.executable, "-c", CLASSIFY, bundle / f"{name}.tflite", digit],
+        [sys.executable, "-c", CLASSIFY, model, photo],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [
+    ("float32", 1e-4), ("float16", 0.005), ("int8", 0.02),
+])  # fmt: skip
+def test_mediapipe_gives_the_labels_by_name(bundle, digit, name, tolerance):
+    found = by_mediapipe(bundle / f"{name}.tflite", digit)
     classifier = Classifier.load(bundle.parent)
     (expected,) = predict(classifier, [digit], top=10)
     assert set(found) == set("0123456789")
     for label, probability in expected.top:
         assert found[label] == pytest.approx(probability, abs=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(90, 61), (200, 300), (20, 100)])
+def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, shape):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(tf.io.encode_png(noise).numpy())
+    found = by_mediapipe(bundle / "float32.tflite", photo)
+    exported = open_exported(bundle / "float32.tflite")
+    crop = Crops(exported.preprocessing, "phone").read(photo.read_bytes())
+    (expected,) = exported.probabilities(crop.numpy())
+    for label, probability in zip(exported.labels, expected, strict=True):
+        # it interpolates in 32nds of a pixel
+        assert found[label] == pytest.approx(probability, abs=0.003)
 
 
 def test_the_card_is_read_back(bundle):
