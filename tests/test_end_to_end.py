@@ -34,7 +34,9 @@ def test_result_json_has_the_agreed_shape(run_folder):
                            "cpu_seconds", "peak_megabytes"}  # fmt: skip
     for split in ("validation", "test"):
         assert set(result[split]) == {"images", "main", "aux1", "aux2"}
-        assert set(result[split]["main"]) == {"top1", "top5", "macro_f1", "loss"}
+        figures = {"top1", "top5", "macro_f1", "loss", "calibration_error"}
+        assert set(result[split]["main"]) == {*figures, "intervals"}
+        assert set(result[split]["main"]["intervals"]) == figures
         assert result[split]["images"] == 300
     assert result["epochs"] == 2
 

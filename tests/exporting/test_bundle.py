@@ -54,7 +54,7 @@ def test_an_exported_file_predicts_like_the_run(bundle, tmp_path, name):
     photos = write_photos(tmp_path / "p", {"a": 3}, size=(50, 70))
     run = list(predict(Classifier.load(bundle.parent), [photos], top=10))
     found = list(predict(open_classifier(bundle / name), [photos]))
-    tolerance = 0.02 if name == "int8.tflite" else 1e-4
+    tolerance = 0.05 if name == "int8.tflite" else 1e-4
     for mine, theirs in zip(found, run, strict=True):
         assert mine.path == theirs.path
         expected = dict(theirs.top)
@@ -64,7 +64,7 @@ def test_an_exported_file_predicts_like_the_run(bundle, tmp_path, name):
 
 def test_an_exported_file_is_evaluated_on_the_runs_data(bundle, tmp_path):
     main(["evaluate", str(bundle / "int8.tflite"), "--json", str(tmp_path / "f.json")])
-    figures = json.loads((tmp_path / "f.json").read_text())["validation"]
+    figures = json.loads((tmp_path / "f.json").read_text())["crops"]["1"]
     row = json.loads((bundle / "report.json").read_text())["formats"]["int8"]
     assert figures["images"] == row["images"]
     assert figures["main"]["top1"] == pytest.approx(row["top1"])

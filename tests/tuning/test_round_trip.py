@@ -44,7 +44,7 @@ def exported(found, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "found"
     call_main(
         train.main,
-        *("--recipe", "smoke", "--width", "1", "--epochs", "1"),
+        *("--recipe", "smoke", "--width", "1", "--epochs", "2"),
         *("--architecture", str(found[1]), "--run-folder", str(folder)),
     )
     export(ExportConfig(run_folder=folder, formats=("int8",)))
