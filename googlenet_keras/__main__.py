@@ -1,4 +1,4 @@
-"""python -m googlenet_keras describe | evaluate | predict | check-data | benchmark."""
+"""python -m googlenet_keras describe | evaluate | predict | compare | benchmark ..."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tyro
 
 from googlenet_keras.commands.benchmark import Benchmark
 from googlenet_keras.commands.check_data import CheckData
+from googlenet_keras.commands.compare import Compare
 from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
 from googlenet_keras.commands.predict import Predict
@@ -17,6 +18,7 @@ COMMANDS = {
     "describe": Describe,
     "evaluate": Evaluate,
     "predict": Predict,
+    "compare": Compare,
     "check-data": CheckData,
     "benchmark": Benchmark,
 }

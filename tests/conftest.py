@@ -36,3 +36,10 @@ def bundle(run_folder: Path) -> Path:
 
     call_main(export.main, "--run-folder", str(run_folder))
     return run_folder / "export"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps a file's tests in one process, and all that need the costly bundle."""
+    for item in items:
+        group = "bundle" if "bundle" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from googlenet_keras.evaluation.evaluate import Evaluation
 
 CENTRE, PHONE = "1", "phone"
+NAMES = {CENTRE: "centre crop", PHONE: "whole, stretched"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Evaluate:
     """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
     download: bool = False
     """Let TFDS download and prepare the data set."""
+    report: Path | None = None
+    """Write one self-contained page, .html, about the first kind of crops."""
     json: Path | None = None
     """Write the figures, each class's too, and the confusion matrix to this file."""
 
@@ -45,6 +48,7 @@ class Evaluate:
         from googlenet_keras.data.sources import open_run_dataset
         from googlenet_keras.errors import UserError
         from googlenet_keras.evaluation.evaluate import evaluate
+        from googlenet_keras.evaluation.report import Subject, write_report
         from googlenet_keras.evaluation.tables import print_classes, print_figures
         from googlenet_keras.exported import open_classifier, run_of
 
@@ -77,6 +81,20 @@ class Evaluate:
         }
         if self.json:
             records.write_json(self.json, report)
+        if self.report:
+            subject = Subject(
+                members[0],
+                data,
+                self.split,
+                next(iter(found.values())),
+                {
+                    f"{self.split}, {NAMES.get(kind, f'{kind} crops')}": row
+                    for kind, row in figures.items()
+                },
+                run_of(self.models[0]),
+            )
+            write_report(subject, self.report)
+            print(f"the report is {self.report}")
 
 
 def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:

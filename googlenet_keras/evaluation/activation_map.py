@@ -11,6 +11,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,20 +72,15 @@ def explain(
         yield path
 
 
-def overlay(axes: Axes, image: np.ndarray, evidence: np.ndarray, most: float) -> None:
-    """Draws `image` [h, w, 3] with a map [rows, columns] over it, from 0 to `most`."""
-    height, width = image.shape[:2]
-    axes.imshow(image.astype(np.uint8))
-    axes.imshow(
-        evidence,
-        cmap=COLORS,
-        alpha=OPACITY,
-        vmin=0,
-        vmax=max(most, np.finfo(np.float32).eps),
-        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-        interpolation="bilinear",
-    )
-    axes.axis("off")
+def overlay(image: np.ndarray, evidence: np.ndarray, most: float) -> np.ndarray:
+    """`image` [h, w, 3] in 0..255 with a map [rows, columns] over it, uint8.
+
+    The colours of the map stand for 0 to `most`.
+    """
+    fine = tf.image.resize(evidence[..., None], image.shape[:2]).numpy()[..., 0]
+    least = np.finfo(np.float32).eps
+    colors = colormaps[COLORS](np.clip(fine / max(most, least), 0, 1))[..., :3]
+    return np.rint((1 - OPACITY) * image + OPACITY * 255 * colors).astype(np.uint8)
 
 
 def _draw(
@@ -96,15 +93,19 @@ def _draw(
     shown = prediction.top[:SHOWN]
     figure = Figure(figsize=(3 * (1 + len(shown)), 3.3), layout="constrained")
     first, *others = np.atleast_1d(figure.subplots(1, 1 + len(shown)))
-    first.imshow(image.astype(np.uint8))
-    first.axis("off")
-    first.set_title(prediction.path.name, size=9, parse_math=False)
+    _show(first, image.astype(np.uint8), prediction.path.name)
     numbers = [labels.index(label) for label, _ in shown]
     most = float(maps[..., numbers].max())
     for axes, number, (label, probability) in zip(others, numbers, shown, strict=True):
-        overlay(axes, image, maps[..., number], most)
-        axes.set_title(f"{label} {probability:.0%}", size=9, parse_math=False)
+        drawn = overlay(image, maps[..., number], most)
+        _show(axes, drawn, f"{label} {probability:.0%}")
     figure.savefig(path, dpi=100)
+
+
+def _show(axes: Axes, image: np.ndarray, title: str) -> None:
+    axes.imshow(image)
+    axes.axis("off")
+    axes.set_title(title, size=9, parse_math=False)
 
 
 def _free(folder: Path, stem: str) -> Path:

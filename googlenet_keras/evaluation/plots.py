@@ -15,10 +15,11 @@ from googlenet_keras.data.splits import Split
 from googlenet_keras.evaluation.evaluate import Evaluation
 
 MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
+DARK = "#111111"  # on light cells, whatever the page's own text is
 GRID = (4, 6)  # rows and columns of predictions.png
 
 
-def curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+def curves(lines: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss and top-1 of every head, training and validation, and the learning rate.
 
     lines: those of metrics.jsonl.
@@ -44,13 +45,31 @@ def curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes, title in zip((loss, top1, rate), titles, strict=True):
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
-    top1.legend(fontsize="small")
-    figure.savefig(path, dpi=100)
+    top1.legend(fontsize="small", frameon=False)
+    return figure
 
 
-def confusion_matrix(
-    counts: np.ndarray, labels: Sequence[str], images: int, path: Path
-) -> None:
+def compared(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """The main head's validation loss and top-1 of each run over its epochs.
+
+    runs: the lines of metrics.jsonl by the run's name.
+    """
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    both = figure.subplots(1, 2)
+    for axes, key, title in zip(
+        both, ("loss", "top1"), ("cross-entropy", "top-1"), strict=True
+    ):
+        for lines in runs.values():
+            values = [line["validation"]["main"][key] for line in lines]
+            axes.plot([line["epoch"] for line in lines], values, marker=".")
+        axes.set(title=f"validation {title}", xlabel="epoch")
+        axes.grid(alpha=0.3)
+    names = [name.replace("$", r"\$") for name in runs]
+    both[0].legend(names, fontsize="small", frameon=False)
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> Figure:
     """True classes down, predicted classes across, each row as parts of its class."""
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     named = len(labels) <= MOST_NAMED_CLASSES
@@ -58,18 +77,18 @@ def confusion_matrix(
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(parts, vmin=0, vmax=1, cmap="Blues")
-    axes.set(xlabel="predicted", ylabel="true", title=f"{images} validation images")
+    axes.set(xlabel="predicted", ylabel="true", title=title)
     if named:
         names = [label.replace("$", r"\$") for label in labels]
         axes.set_xticks(range(len(labels)), names, rotation=90)
         axes.set_yticks(range(len(labels)), names)
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                shade = "white" if parts[row, column] > 0.5 else "black"
+                shade = "white" if parts[row, column] > 0.5 else DARK
                 axes.text(
                     column, row, count, ha="center", va="center", color=shade, size=7
                 )
-    figure.savefig(path, dpi=100)
+    return figure
 
 
 def predictions(
@@ -79,7 +98,7 @@ def predictions(
     answered = evaluation.heads["main"]
     order = np.lexsort((answered.confidence, answered.rank == 0))
     shown = [int(i) for i in order[: GRID[0] * GRID[1]]]
-    images = _images(classifier, split, shown)
+    images = images_at(classifier, split, shown)
     figure = Figure(figsize=(2 * GRID[1], 2.4 * GRID[0]), layout="constrained")
     grid = figure.subplots(*GRID).ravel()
     for axes in grid:
@@ -98,7 +117,7 @@ def predictions(
     figure.savefig(path, dpi=90)
 
 
-def _images(
+def images_at(
     classifier: Classifier, split: Split, wanted: Sequence[int]
 ) -> dict[int, np.ndarray]:
     """The preprocessed images at these places of the reading order."""

@@ -10,6 +10,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
+from googlenet_keras.evaluation.report import NAME, Subject, write_report
 
 
 def conclude(
@@ -19,7 +20,7 @@ def conclude(
     best_epoch: int,
     stopwatch: machine.Stopwatch,
 ) -> dict[str, Any]:
-    """Evaluates the saved classifier, draws plots/ and writes and gives result.json.
+    """Evaluates the saved classifier, makes plots/, report.html and result.json.
 
     The figures are float32's, those that `evaluate` gives again, whatever the precision
     of training. The checkpoints go: a run with a result has nothing to go on with.
@@ -36,6 +37,11 @@ def conclude(
             "best_epoch": best_epoch,
             **stopwatch.figures(),
         }
+        results = {name: result[name] for name in ("validation", "test")}
+        subject = Subject(
+            classifier, dataset, "validation", validation, results, folder
+        )
+        write_report(subject, folder / NAME)
         records.write_json(folder / records.RESULT, result)
         records.remove_checkpoints(folder)
     return result
@@ -49,12 +55,10 @@ def _draw(
     validation: Evaluation,
 ) -> None:
     folder.mkdir(exist_ok=True)
-    plots.curves(lines, folder / "curves.png")
-    plots.confusion_matrix(
-        validation.confusion(),
-        classifier.labels,
-        len(validation.labels),
-        folder / "confusion_matrix.png",
+    plots.curves(lines).savefig(folder / "curves.png", dpi=100)
+    title = f"{len(validation.labels)} validation images"
+    plots.confusion_matrix(validation.confusion(), classifier.labels, title).savefig(
+        folder / "confusion_matrix.png", dpi=100
     )
     plots.predictions(
         classifier, dataset.validation, validation, folder / "predictions.png"

@@ -30,14 +30,14 @@ def print_figures(
         for head, row in (figures or {}).items():
             if head != "images":
                 shown = (_figure(row, k) for k in _FIGURES)
-                table.add_row(part, str(figures["images"]), head, *shown)
+                table.add_row(escape(part), str(figures["images"]), head, *shown)
     Console().print(table)
 
 
 def _figure(row: Mapping[str, Any], name: str) -> str:
-    if row[name] is None:
+    if row.get(name) is None:
         return "-"
-    if name not in _WITH_INTERVAL:
+    if name not in _WITH_INTERVAL or "intervals" not in row:
         return f"{row[name]:.4f}"
     low, high = row["intervals"][name]
     return f"{row[name]:.4f}\n{low:.3f} to {high:.3f}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +109,7 @@ def write(folder: Path, config: TrainConfig, reason: str) -> None:
     reason: of the precision.
     """
     environment = machine.environment() | {
+        "command": shlex.join(["python", *sys.argv]),
         "devices": device.names(),
         "precision": config.precision,
         "precision_reason": reason,

@@ -10,13 +10,15 @@ from googlenet_keras.evaluation.evaluate import evaluate
 
 def test_label_names_are_text_not_formulas(tmp_path):
     labels = ("$x^2", "<b>", r"\alpha")
-    plots.confusion_matrix(np.eye(3, dtype=int), labels, 3, tmp_path / "c.png")
+    figure = plots.confusion_matrix(np.eye(3, dtype=int), labels, "3 images")
+    figure.savefig(tmp_path / "c.png")
     assert imread(tmp_path / "c.png").shape[0] > 100
 
 
 def test_many_classes_are_drawn_without_names(tmp_path):
     labels = [f"class {i}" for i in range(300)]
-    plots.confusion_matrix(np.eye(300, dtype=int), labels, 300, tmp_path / "c.png")
+    figure = plots.confusion_matrix(np.eye(300, dtype=int), labels, "300 images")
+    figure.savefig(tmp_path / "c.png")
     assert imread(tmp_path / "c.png").shape[0] < 3000
 
 
@@ -24,10 +26,10 @@ def test_predictions_show_mistakes_first(run_folder, tmp_path, monkeypatch):
     digits, classifier = open_dataset("digits"), Classifier.load(run_folder)
     found = evaluate(classifier, digits)
     shown = []
-    images = plots._images
+    images = plots.images_at
     monkeypatch.setattr(
         plots,
-        "_images",
+        "images_at",
         lambda c, s, wanted: shown.extend(wanted) or images(c, s, wanted),
     )
     plots.predictions(classifier, digits.validation, found, tmp_path / "p.png")

@@ -1,0 +1,36 @@
+"""Pages that open from the disk: no script, nothing fetched, everything escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from googlenet_keras import records
+
+FIGURES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "macro_f1": "macro-F1",
+    "loss": "loss",
+    "calibration_error": "calibration error",
+}
+
+
+def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
+    """Fills the `template` of this room and writes it, whole or not at all.
+
+    Every text in `content` is escaped, but for pictures' own SVG. Raises DiskError.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("googlenet_keras", "evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(figure_names=FIGURES, **content)
+    # a file name need not be text; what cannot be written becomes a question mark
+    records.write_bytes(path, page.encode("utf-8", "replace"))

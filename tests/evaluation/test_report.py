@@ -1,0 +1,137 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from making import write_photos
+
+from googlenet_keras.__main__ import main
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.evaluation.evaluate import evaluate
+from googlenet_keras.evaluation.report import Subject, write_report
+
+HOSTILE = "<script>alert(1)</script>"
+FILE = """it's "quoted" <img src=x onerror=alert(2)>.jpg"""
+VOID = {"meta", "link", "img", "br", "path", "use", "image"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: elements, their attributes, their text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements, self.text, self._open = [], [], []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def check_self_contained(page: Page) -> None:
+    """No script, nothing fetched, every picture described, every table headed."""
+    assert not page.named("script")
+    for _, attributes in page.elements:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href"):
+            address = attributes.get(name) or "#"
+            assert address.startswith(("data:", "#")), address
+    assert all(image["alt"] for image in page.named("img"))
+    assert all(svg["aria-label"] for svg in page.named("svg"))
+    assert len(page.named("h1")) == 1
+    assert {x["scope"] for x in page.named("th")} <= {"col", "row"}
+
+
+def test_every_run_has_a_report(run_folder):
+    text = (run_folder / "report.html").read_text()
+    page = Page(text)
+    check_self_contained(page)
+    assert "GoogLeNet (bn) on digits" in page.text
+    result = json.loads((run_folder / "result.json").read_text())
+    for split in ("validation", "test"):
+        assert f"{result[split]['main']['top1']:.4f}" in text
+    assert "--recipe" in text  # the command
+    assert len(page.named("svg")) == 2
+    assert len(text) < 3e6
+
+
+def test_labels_and_file_names_stay_text(run_folder, tmp_path):
+    folder = write_photos(tmp_path / "photos", {"1": 4, "7": 4})
+    (folder / "1" / "0.jpg").rename(folder / "1" / FILE)
+    data = replace(open_dataset(str(folder)), class_names=(HOSTILE, "7"))
+    classifier = Classifier.load(run_folder)
+    classifier = replace(classifier, labels=(HOSTILE, *classifier.labels[1:]))
+    data = replace(data, validation=data.train, name=HOSTILE)
+    found = evaluate(classifier, data)
+    path = tmp_path / "report.html"
+    subject = Subject(classifier, data, "validation", found, {"v": found.figures()})
+    write_report(subject, path)
+    page = Page(path.read_text())
+    check_self_contained(page)
+    assert HOSTILE in page.text
+    assert FILE in page.text
+    assert any(FILE in image["alt"] for image in page.named("img"))
+
+
+def test_an_exported_file_is_reported_without_what_it_hides(bundle, tmp_path, capsys):
+    path = tmp_path / "report.html"
+    command = ["evaluate", str(bundle / "int8.tflite"), "--report", str(path)]
+    main([*command, "--crops", "phone"])
+    assert "the report is" in capsys.readouterr().out
+    page = Page(path.read_text())
+    check_self_contained(page)
+    assert "Exported GoogLeNet on digits" in page.text
+    assert "What the first layer sees" not in page.text
+    assert "Exported files" in page.text  # the run's own table
+
+
+@pytest.fixture
+def two_runs(run_folder, tmp_path):
+    """A run, and one that differs from it by name."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("config.json", "metrics.jsonl", "result.json"):
+        text = (run_folder / name).read_text()
+        (other / name).write_text(re.sub(r'"seed": 0', '"seed": 7', text))
+    return run_folder, other
+
+
+def test_runs_are_compared(two_runs, tmp_path, capsys):
+    path = tmp_path / "c.html"
+    main(["compare", *map(str, two_runs), "--report", str(path)])
+    out = capsys.readouterr().out
+    assert "seed" in out
+    assert "batch_size" not in out
+    page = Page(path.read_text())
+    check_self_contained(page)
+    names = [folder.name for folder in two_runs]
+    assert all(page.text.count(name) >= 3 for name in names)  # both tables, the curves
+    assert "seed" in page.text
+    assert "batch size" not in page.text
+
+
+def test_what_cannot_be_compared(two_runs, tmp_path):
+    run, other = two_runs
+    with pytest.raises(ValueError, match="at least two runs; received 1"):
+        main(["compare", str(run)])
+    (other / "result.json").unlink()
+    with pytest.raises(ValueError, match="its run is not finished"):
+        main(["compare", str(run), str(other), "--report", str(tmp_path / "c.html")])
+    assert not (tmp_path / "c.html").exists()
