@@ -12,7 +12,6 @@ def main() -> None:
     from googlenet_keras.evaluation.result import conclude
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.training import signals
-    from googlenet_keras.training.continuation import how_to_go_on
     from googlenet_keras.training.fit import train
 
     folder = config.run_folder
@@ -24,10 +23,7 @@ def main() -> None:
         if run is None:  # the first worker does the rest
             return
         folder = run.folder
-        kept = f"The classifier is in {folder}."
-        if run.config.checkpoint_minutes:
-            kept = how_to_go_on(folder)
-        with signals.ending(f"stopped in the final evaluation. {kept}"):
+        with signals.ending(f"stopped in the final evaluation. {run.way_on}"):
             result = conclude(
                 folder, run.classifier, run.dataset, run.best_epoch, stopwatch
             )

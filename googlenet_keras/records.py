@@ -98,6 +98,14 @@ def open_run(folder: Path) -> Path:
     return folder
 
 
+def check_target(path: Path) -> None:
+    """Raises UserError for a path that no file could be written to."""
+    if not path.name or path.is_dir() or not path.parent.is_dir():
+        raise UserError(
+            f"a file to write needs a name in a folder that exists; received {path}."
+        )
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Writes `data` whole or not at all: a temporary file, synced, then renamed."""
     write_bytes(path, (json.dumps(data, indent=2) + "\n").encode())

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from googlenet_keras import records
+from googlenet_keras.errors import UserError
 
 if TYPE_CHECKING:
-    from googlenet_keras.evaluation.evaluate import Evaluation
-
-CENTRE, PHONE = "1", "phone"
-NAMES = {CENTRE: "centre crop", PHONE: "whole, stretched"}
+    from googlenet_keras.data.splits import Dataset
+    from googlenet_keras.evaluation.evaluate import Evaluation, Member
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Evaluate:
 
     models: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Runs, folders with a saved classifier, or exported files."""
-    crops: tuple[str, ...] = (CENTRE,)
+    crops: tuple[str, ...] = ("1",)
     """Crops of each image: 1 (the centre), 10, 144 (as the paper tested), phone (the
     whole photo stretched, as MediaPipe Tasks does it); several are compared."""
     dataset: str | None = None
@@ -43,19 +42,14 @@ class Evaluate:
     """Write the figures, each class's too, and the confusion matrix to this file."""
 
     def run(self) -> None:
-        """Prints the tables. Raises UserError."""
-        from googlenet_keras.data.crops import check_kind
+        """Prints the tables, and writes what was asked for. Raises UserError."""
+        from googlenet_keras.data.crops import CENTRE, PHONE
         from googlenet_keras.data.sources import open_run_dataset
-        from googlenet_keras.errors import UserError
         from googlenet_keras.evaluation.evaluate import evaluate
-        from googlenet_keras.evaluation.report import Subject, write_report
         from googlenet_keras.evaluation.tables import print_classes, print_figures
         from googlenet_keras.exported import open_classifier, run_of
 
-        if not self.models:
-            raise UserError("evaluate needs a run, a classifier or an exported file.")
-        for kind in self.crops:
-            check_kind(kind)
+        self._check()
         members = [open_classifier(path) for path in self.models]
         data = open_run_dataset(
             run_of(self.models[0]),
@@ -63,57 +57,88 @@ class Evaluate:
             data_dir=self.data_dir,
             download=self.download,
         )
-        kinds = dict.fromkeys((CENTRE,) * (PHONE in self.crops) + self.crops)
+        # a phone's figures say little without the centre crop's
+        kinds = dict.fromkeys(self.crops + (CENTRE,) * (PHONE in self.crops))
         found = {kind: evaluate(members, data, self.split, kind) for kind in kinds}
         figures = {kind: made.figures() for kind, made in found.items()}
         print_figures(figures, f"{self.split}, crops")
-        classes = {kind: made.by_class() for kind, made in found.items()}
-        print_classes(next(iter(classes.values())))
-        report = {
+        print_classes(found[self.crops[0]].by_class())
+        gap = _phone_gap(found)
+        if self.json:
+            records.write_json(self.json, self._findings(found, figures, gap))
+        if self.report:
+            self._write_report(members, data, found, figures)
+
+    def _check(self) -> None:
+        from googlenet_keras.data.crops import check_kind
+
+        if not self.models:
+            raise UserError("evaluate needs a run, a classifier or an exported file.")
+        if not self.crops:
+            raise UserError("--crops needs one kind at least: 1, 10, 144 or phone.")
+        for kind in self.crops:
+            check_kind(kind)
+        for target in (self.report, self.json):
+            if target:
+                records.check_target(target)
+
+    def _findings(
+        self,
+        found: dict[str, Evaluation],
+        figures: dict[str, dict[str, Any]],
+        gap: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        return {
             "models": [str(path) for path in self.models],
             "split": self.split,
             "crops": {
                 kind: figures[kind]
-                | {"classes": classes[kind], "confusion": made.confusion().tolist()}
+                | {"classes": made.by_class(), "confusion": made.confusion().tolist()}
                 for kind, made in found.items()
             },
-            "phone_gap": _phone_gap(found),
+            "phone_gap": gap,
         }
-        if self.json:
-            records.write_json(self.json, report)
-        if self.report:
-            subject = Subject(
-                members[0],
-                data,
-                self.split,
-                next(iter(found.values())),
-                {
-                    f"{self.split}, {NAMES.get(kind, f'{kind} crops')}": row
-                    for kind, row in figures.items()
-                },
-                run_of(self.models[0]),
-            )
-            write_report(subject, self.report)
-            print(f"the report is {self.report}")
+
+    def _write_report(
+        self,
+        members: list[Member],
+        data: Dataset,
+        found: dict[str, Evaluation],
+        figures: dict[str, dict[str, Any]],
+    ) -> None:
+        from googlenet_keras.evaluation.report import Subject, write_report
+        from googlenet_keras.exported import run_of
+
+        subject = Subject(
+            members,
+            [str(path) for path in self.models],
+            data,
+            self.split,
+            found[self.crops[0]],
+            {f"{self.split}, crops {kind}": row for kind, row in figures.items()},
+            crops=self.crops[0],
+            run=run_of(self.models[0]),
+            own_data=self.dataset is None,
+        )
+        write_report(subject, self.report)
+        print(f"the report is {self.report}")
 
 
 def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
     """By how much a phone's top-1 is lower than the centre crop's; said if it is."""
+    from googlenet_keras.data.crops import CENTRE, PHONE
     from googlenet_keras.evaluation.metrics import gap
 
     if PHONE not in found:
         return None
     lower, (least, most) = gap(found[CENTRE].heads["main"], found[PHONE].heads["main"])
-    if least > 0:
+    if least > 0 or most < 0:
+        more_or_less = "less" if least > 0 else "more"
+        near, far = sorted((abs(least), abs(most)))
         print(
             f"a phone that stretches the whole photo, as MediaPipe Tasks does, reaches "
-            f"{lower:.3f} less top-1 than the centre crop (95 %: {least:.3f} to "
-            f"{most:.3f}); cut the middle of the photo in the app."
-        )
-    elif most < 0:
-        print(
-            f"a phone that stretches the whole photo, as MediaPipe Tasks does, reaches "
-            f"{-lower:.3f} more top-1 than the centre crop (95 %: {-most:.3f} to "
-            f"{-least:.3f})."
+            f"{abs(lower):.3f} {more_or_less} top-1 than the centre crop (95 %: "
+            f"{near:.3f} to {far:.3f})"
+            + ("; cut the middle of the photo in the app." if least > 0 else ".")
         )
     return {"top1": lower, "interval": [least, most]}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from googlenet_keras.classifier import Classifier
+    from collections.abc import Iterable
+
     from googlenet_keras.evaluation.predict import Prediction
-    from googlenet_keras.exported import Exported
 
 
 @dataclass(frozen=True)
@@ -30,29 +30,25 @@ class Predict:
 
     def run(self) -> None:
         """Prints the table. Raises UserError."""
+        from googlenet_keras.evaluation.activation_map import Explainer
         from googlenet_keras.evaluation.predict import predict
         from googlenet_keras.evaluation.tables import print_predictions
         from googlenet_keras.exported import open_classifier
 
         classifier = open_classifier(self.model)
+        explainer = Explainer(classifier, self.explain) if self.explain else None
         predictions = list(predict(classifier, self.images, self.top))
         print_predictions(predictions)
-        if self.explain:
-            _explain(classifier, predictions, self.explain)
+        if explainer:
+            made = [explainer(x) for x in _tracked(predictions) if x.top]
+            print(f"{len(made)} activation maps are in {self.explain}")
 
 
-def _explain(
-    classifier: Classifier | Exported, predictions: list[Prediction], folder: Path
-) -> None:
+def _tracked(predictions: list[Prediction]) -> Iterable[Prediction]:
     import sys
 
     from rich.console import Console
     from rich.progress import track
 
-    from googlenet_keras.evaluation.activation_map import explain
-
-    drawn = explain(classifier, predictions, folder)
     console = Console(file=sys.stderr)
-    count = len(predictions)
-    made = list(track(drawn, "drawing", count, console=console, transient=True))
-    print(f"{len(made)} activation maps are in {folder}")
+    return track(predictions, "drawing", console=console, transient=True)

@@ -11,7 +11,8 @@ from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.transforms import KEPT, Preprocessing, resize
 from googlenet_keras.errors import unknown
 
-COUNTS = {"1": 1, "10": 10, "144": 144, "phone": 1}
+CENTRE, PHONE = "1", "phone"
+COUNTS = {CENTRE: 1, "10": 10, "144": 144, PHONE: 1}
 SCALES = [side / 224 for side in (256, 288, 320, 352)]  # section 7, in input sides
 # of a window in the room it has: down, right
 CORNERS_AND_CENTRE = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
@@ -32,7 +33,7 @@ class Crops:
     """
 
     preprocessing: Preprocessing
-    kind: str = "1"
+    kind: str = CENTRE
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
@@ -52,16 +53,16 @@ class Crops:
 
         Upright, and a large JPEG is decoded smaller, but for a phone, which does not.
         """
-        if self.kind == "phone":
+        if self.kind == PHONE:
             return self(decode(encoded))
         most = SCALES[-1] if self.kind == "144" else 1 / self._fraction
         return self(decode(encoded, at_least=KEPT * most * max(self.size)))
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """The same from an upright image, [h, w, 3] uint8."""
-        if self.kind == "1":
+        if self.kind == CENTRE:
             return self.preprocessing(image)[None]
-        if self.kind == "phone":
+        if self.kind == PHONE:
             # bilinear from each pixel's corner, half a pixel off the usual
             image = tf.cast(image, tf.float32)[None]
             return tf.raw_ops.ResizeBilinear(images=image, size=self.size)

@@ -6,7 +6,7 @@ mean of a class's map is its logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -49,27 +49,28 @@ class ActivationMaps:
         return features.astype(np.float32) @ self._kernel + self._bias
 
 
-def explain(
-    classifier: Classifier | Exported, predictions: Iterable[Prediction], folder: Path
-) -> Iterator[Path]:
-    """Draws the maps of each photo's three likeliest labels; gives the pictures' paths.
+class Explainer:
+    """Draws where a Classifier sees its three likeliest labels, a picture each photo.
 
     They are PNG files in `folder`, named and numbered like the photos, and never
     overwritten. Raises UserError for an exported file and a folder that cannot be made.
     """
-    maps = ActivationMaps(classifier)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--explain needs a folder; {folder} is none.") from error
-    for prediction in predictions:
-        if not prediction.top:
-            continue
-        image = read(classifier, prediction.path, named=True)
-        (found,) = maps(image[None])
-        path = _free(folder, prediction.path.stem)
-        _draw(image, prediction, found, classifier.labels, path)
-        yield path
+
+    def __init__(self, classifier: Classifier | Exported, folder: Path) -> None:
+        self._classifier, self._folder = classifier, folder
+        self._maps = ActivationMaps(classifier)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--explain needs a folder; {folder} is none.") from error
+
+    def __call__(self, prediction: Prediction) -> Path:
+        """Draws the photo of a `prediction`, and gives the picture's path."""
+        image = read(self._classifier, prediction.path, named=True)
+        (found,) = self._maps(image[None])
+        path = _free(self._folder, prediction.path.stem)
+        _draw(image, prediction, found, self._classifier.labels, path)
+        return path
 
 
 def overlay(image: np.ndarray, evidence: np.ndarray, most: float) -> np.ndarray:
@@ -92,7 +93,7 @@ def _draw(
 ) -> None:
     shown = prediction.top[:SHOWN]
     figure = Figure(figsize=(3 * (1 + len(shown)), 3.3), layout="constrained")
-    first, *others = np.atleast_1d(figure.subplots(1, 1 + len(shown)))
+    first, *others = figure.subplots(1, 1 + len(shown))
     _show(first, image.astype(np.uint8), prediction.path.name)
     numbers = [labels.index(label) for label, _ in shown]
     most = float(maps[..., numbers].max())

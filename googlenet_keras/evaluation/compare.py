@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from googlenet_keras.evaluation.pages import write_page
 from googlenet_keras.evaluation.tables import print_figures
 
 TEMPLATE = "comparison.html.j2"
-OWN = ("run_folder", "resume", "widths")  # options that say nothing of a difference
+OWN = ("run_folder", "resume", "architecture")  # of each run, whatever it trains
+WIDTHS = "widths"  # of every layer, which tell what --architecture does
 
 
 def compare(folders: Sequence[Path], page: Path) -> None:
@@ -28,6 +29,9 @@ def compare(folders: Sequence[Path], page: Path) -> None:
     """
     if len(folders) < 2:
         raise UserError(f"compare needs at least two runs; received {len(folders)}.")
+    records.check_target(page)
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("compare needs different runs; one is named twice.")
     names = _names(folders)
     results = [
         _result(name, folder) for name, folder in zip(names, folders, strict=True)
@@ -62,12 +66,22 @@ def compare(folders: Sequence[Path], page: Path) -> None:
 
 def differing(configs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     """The values, one for each run, of the options that are not the same in all."""
-    keys = dict.fromkeys(key for config in configs for key in config if key not in OWN)
-    rows = {key: [_shown(config.get(key)) for config in configs] for key in keys}
+    shown = [shown_options(config) for config in configs]
+    keys = dict.fromkeys(key for options in shown for key in options if key not in OWN)
+    rows = {key: [options.get(key, "-") for options in shown] for key in keys}
     return {key: row for key, row in rows.items() if len(set(row)) > 1}
 
 
+def shown_options(config: Mapping[str, Any]) -> dict[str, str]:
+    """The options in config.json in words, each layer's width as one of them."""
+    plain = {key: value for key, value in config.items() if key != WIDTHS}
+    widths = {f"width of {n}": w for n, w in config.get(WIDTHS, {}).items()}
+    return {key: _shown(value) for key, value in (plain | widths).items()}
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, list):
         return " x ".join(map(str, value))
     return "none" if value is None else str(value)

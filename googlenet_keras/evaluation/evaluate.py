@@ -14,7 +14,7 @@ from rich.progress import track
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.crops import COUNTS, Crops
+from googlenet_keras.data.crops import COUNTS, Crops, check_kind
 from googlenet_keras.data.splits import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
@@ -65,6 +65,7 @@ def evaluate(
     name. Raises UserError for a split that is not there, unknown crops, a class that
     the classifier does not know and members that know different ones.
     """
+    check_kind(crops)
     members = (members,) if isinstance(members, Member) else tuple(members)
     names = _agreed_names(members)
     numbers = class_numbers(names, dataset.class_names)
@@ -131,7 +132,7 @@ def _answered(
 
 
 def _batch_size(kind: str) -> int:
-    return max(1, pipeline.EVALUATION_BATCH // COUNTS.get(kind, 1))
+    return max(1, pipeline.EVALUATION_BATCH // COUNTS[kind])
 
 
 def _tracked(batches: Iterator, description: str, steps: int) -> Iterator:

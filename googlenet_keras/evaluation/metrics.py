@@ -14,6 +14,13 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from googlenet_keras.errors import UserError
 from googlenet_keras.records import TOP_K
 
+NAMES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "macro_f1": "macro-F1",
+    "loss": "loss",
+    "calibration_error": "calibration error",
+}
 BINS = 15  # of confidence, arXiv 1706.04599
 CONFIDENCE = 0.95
 DEVIATIONS = 1.96  # on either side of a normal mean for that
@@ -97,7 +104,7 @@ def figures(answered: Answers, labels: np.ndarray, classes: int) -> dict[str, An
             **dict(
                 zip(
                     ("macro_f1", "loss", "calibration_error"),
-                    _bootstrapped(others, len(labels)),
+                    _bootstrapped(others, len(labels), (1, np.inf, 1)),
                     strict=True,
                 )
             ),
@@ -137,38 +144,59 @@ def _wilson(hits: np.ndarray) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def _bootstrapped(statistics: Callable, images: int) -> list[Interval]:
-    """Percentile intervals of each of the `statistics` of resampled images."""
+def _bootstrapped(
+    statistics: Callable, images: int, most: Sequence[float]
+) -> list[Interval]:
+    """Intervals of each of the `statistics`, 0 to `most`, from resampled images.
+
+    Percentiles, less by how much resampling raises the mean: a calibration error of
+    images that are drawn twice is higher than that of the images.
+    """
     draw = np.random.default_rng(0).integers
-    drawn = [statistics(draw(images, size=images)) for _ in range(RESAMPLES)]
+    drawn = np.array([statistics(draw(images, size=images)) for _ in range(RESAMPLES)])
+    drawn += np.array(statistics(np.arange(images))) - drawn.mean(axis=0)
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    low, high = np.clip(np.quantile(drawn, [tail, 1 - tail], axis=0), 0, most)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def gap(first: Answers, second: Answers) -> tuple[float, Interval]:
-    """How much higher the first's top-1 is on the same images, with its interval."""
-    differences = (first.rank == 0).astype(float) - (second.rank == 0)
-    mean = float(differences.mean())
-    reach = DEVIATIONS * float(differences.std()) / len(differences) ** 0.5
-    return mean, (mean - reach, mean + reach)
+    """How much higher the first's top-1 is on the same images, with its interval.
+
+    Agresti and Min's (2005): as if each of the four outcomes had come half once more.
+    """
+    first_alone = int(((first.rank == 0) & (second.rank > 0)).sum())
+    second_alone = int(((first.rank > 0) & (second.rank == 0)).sum())
+    images = len(first.rank)
+    apart, discordant = first_alone - second_alone, first_alone + second_alone + 1
+    middle = apart / (images + 2)
+    spread = (discordant - apart**2 / (images + 2)) ** 0.5 / (images + 2)
+    reach = DEVIATIONS * spread
+    return apart / images, (middle - reach, middle + reach)
 
 
 def by_class(
     answered: Answers, labels: np.ndarray, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """{"images", "precision", "recall", "f1"} of each class, 0 where undefined."""
+    """Figures of each class that occurs among labels or predictions, by its name.
+
+    {"images", "predicted", "precision", "recall", "f1"}, 0 where undefined; predicted:
+    how many images were said to be of the class.
+    """
     precision, recall, f1, images = precision_recall_fscore_support(
         labels, answered.predicted, labels=range(len(names)), zero_division=0
     )
+    predicted = np.bincount(answered.predicted, minlength=len(names))
     return {
         name: {
             "images": int(images[i]),
+            "predicted": int(predicted[i]),
             "precision": float(precision[i]),
             "recall": float(recall[i]),
             "f1": float(f1[i]),
         }
         for i, name in enumerate(names)
+        if images[i] or predicted[i]
     }
 
 

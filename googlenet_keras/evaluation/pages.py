@@ -9,14 +9,7 @@ from typing import Any
 import jinja2
 
 from googlenet_keras import records
-
-FIGURES = {
-    "top1": "top-1",
-    "top5": "top-5",
-    "macro_f1": "macro-F1",
-    "loss": "loss",
-    "calibration_error": "calibration error",
-}
+from googlenet_keras.evaluation.metrics import NAMES
 
 
 def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
@@ -31,6 +24,6 @@ def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(figure_names=FIGURES, **content)
+    page = environment.get_template(template).render(figure_names=NAMES, **content)
     # a file name need not be text; what cannot be written becomes a question mark
     records.write_bytes(path, page.encode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 
@@ -13,13 +14,18 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-QUALITY = 85  # of JPEG
+from googlenet_keras.data.transforms import resize
+
+QUALITY, PHOTO_SIDE = 85, 192  # of JPEGs: a page may show a hundred
 SPACE = 1  # pixels between filters
 BLACK = "#000000"  # what Figures draw text and lines with
 
 
 def photo(image: np.ndarray) -> str:
-    """The address of a JPEG, whole, of an image [h, w, 3] in 0..255."""
+    """An image [h, w, 3] in 0..255 as the address of a JPEG of 192 pixels at most."""
+    scale = min(1.0, PHOTO_SIDE / max(image.shape[:2]))
+    if scale < 1:
+        image = resize(image, [round(side * scale) for side in image.shape[:2]])
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     data = tf.io.encode_jpeg(pixels, quality=QUALITY, chroma_downsampling=False)
     return _address("jpeg", data.numpy())
@@ -32,9 +38,16 @@ def drawing(figure: Figure, title: str) -> Markup:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
-    svg = svg.replace(BLACK, "currentColor")
+    unique = hashlib.sha256(title.encode("utf-8", "replace")).hexdigest()[:8]
+    svg = re.sub("<[^>]+>", lambda found: _tag(found[0], unique), svg)
     label = Markup('<svg role="img" aria-label="{}"').format(title)
     return Markup(svg.replace("<svg", str(label), 1))
+
+
+def _tag(text: str, unique: str) -> str:
+    """A tag of an SVG among others in a page: no black of its own, no name twice."""
+    text = re.sub(f"(fill|stroke): {BLACK}", r"\1: currentColor", text)
+    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", text)
 
 
 def first_filters(network: keras.Model) -> str:

@@ -15,6 +15,7 @@ from googlenet_keras.data.splits import Split
 from googlenet_keras.evaluation.evaluate import Evaluation
 
 MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
+DEEP = 0.7  # part of a class from which its cell is too deep a blue for dark text
 DARK = "#111111"  # on light cells, whatever the page's own text is
 GRID = (4, 6)  # rows and columns of predictions.png
 
@@ -84,7 +85,7 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
         axes.set_yticks(range(len(labels)), names)
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                shade = "white" if parts[row, column] > 0.5 else DARK
+                shade = "white" if parts[row, column] > DEEP else DARK
                 axes.text(
                     column, row, count, ha="center", va="center", color=shade, size=7
                 )
@@ -125,5 +126,5 @@ def images_at(
     found = split.in_order().filter(lambda i, *_: tf.reduce_any(i == chosen))
     return {
         int(i): classifier.preprocessing.read(split.load(reference)).numpy()
-        for i, _, reference in found
+        for i, _, reference in found.take(len(wanted))
     }

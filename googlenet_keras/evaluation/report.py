@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ import numpy as np
 from googlenet_keras import records
 from googlenet_keras.architecture.description import describe
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.crops import CENTRE
 from googlenet_keras.data.splits import Dataset, Split
 from googlenet_keras.evaluation import pictures, plots
 from googlenet_keras.evaluation.activation_map import ActivationMaps, overlay
-from googlenet_keras.evaluation.evaluate import Evaluation
+from googlenet_keras.evaluation.compare import shown_options
+from googlenet_keras.evaluation.evaluate import Evaluation, Member
 from googlenet_keras.evaluation.pages import write_page
-from googlenet_keras.exported import Exported
 
 NAME = "report.html"
 TEMPLATE = "report.html.j2"
 SAMPLES = 3  # photos of each class
-MOST_SAMPLED = 20  # classes with photos
 SHOWN = 12  # mistakes, and as many hits
 EXTREME = 10  # classes at either end, where there are more than twice as many
 
@@ -31,16 +31,27 @@ EXTREME = 10  # classes at either end, where there are more than twice as many
 class Subject:
     """What a page is about.
 
-    results: FIGURES by split or kind of crops. evaluation: the one of `split` whose
-    pictures and classes are shown. run: the folder it came from, if any.
+    members: one, or an ensemble; names: theirs. dataset, split, crops: what they were
+    evaluated on. results: FIGURES by split or kind of crops. evaluation: the one that
+    the pictures and the classes are of. run: the folder that it came from, if any;
+    own_data: whether it was trained on `dataset`.
     """
 
-    classifier: Classifier | Exported
+    members: Sequence[Member]
+    names: Sequence[str]
     dataset: Dataset
     split: str
     evaluation: Evaluation
     results: Mapping[str, Mapping[str, Any] | None]
+    crops: str = CENTRE
     run: Path | None = None
+    own_data: bool = False
+
+    @property
+    def whole(self) -> Classifier | None:
+        """The one network of which all is known."""
+        (first, *others) = self.members
+        return first if isinstance(first, Classifier) and not others else None
 
 
 def write_report(subject: Subject, path: Path) -> None:
@@ -50,32 +61,34 @@ def write_report(subject: Subject, path: Path) -> None:
 
 def _content(subject: Subject) -> dict[str, Any]:
     """What the template asks for; what there is nothing about is None."""
-    classifier, evaluation = subject.classifier, subject.evaluation
-    whole = classifier if isinstance(classifier, Classifier) else None
+    evaluation, whole = subject.evaluation, subject.whole
     shown = f"{len(evaluation.labels)} {subject.split} images"
     confusion = plots.confusion_matrix(
         evaluation.confusion(), evaluation.class_names, shown
     )
+    classes = _classes(subject)
     return {
         "title": _title(subject),
-        "dataset": subject.dataset.name,
-        "split": subject.split,
+        "members": list(subject.names) if len(subject.members) > 1 else None,
+        "crops": subject.crops,
         "shown": shown,
         "results": {name: f for name, f in subject.results.items() if f},
-        "classes": _classes(subject),
+        "classes": classes,
         "confusion": pictures.drawing(confusion, f"Confusion matrix of {shown}"),
         "filters": pictures.first_filters(whole.network) if whole else None,
         "table": _table(whole) if whole else None,
-        **_photos(subject),
-        **_of_run(subject.run),
+        **_photos(subject, [row["name"] for row in classes["rows"]]),
+        **_of_run(subject.run if len(subject.members) == 1 else None),
     }
 
 
 def _title(subject: Subject) -> str:
-    classifier = subject.classifier
-    if isinstance(classifier, Classifier):
-        return f"GoogLeNet ({classifier.architecture.name}) on {subject.dataset.name}"
-    return f"Exported GoogLeNet on {subject.dataset.name}"
+    what = "Exported GoogLeNet"
+    if subject.whole:
+        what = f"GoogLeNet ({subject.whole.architecture.name})"
+    elif len(subject.members) > 1:
+        what = f"Ensemble of {len(subject.members)}"
+    return f"{what} on {subject.dataset.name}"
 
 
 def _table(classifier: Classifier) -> dict[str, Any]:
@@ -88,9 +101,9 @@ def _table(classifier: Classifier) -> dict[str, Any]:
 
 
 def _classes(subject: Subject) -> dict[str, Any]:
-    """Rows of all classes, or of the best and the worst, worst first."""
+    """Rows of all classes that occur, or of the worst and the best; worst first."""
     found = subject.evaluation.by_class()
-    counts = subject.dataset.train.class_counts
+    counts = subject.dataset.train.class_counts if subject.own_data else None
     trained = dict(zip(subject.dataset.class_names, counts or (), strict=False))
     rows = [
         {"name": name, "trained": trained.get(name), **figures}
@@ -102,23 +115,26 @@ def _classes(subject: Subject) -> dict[str, Any]:
     return {"rows": rows, "left_out": left_out}
 
 
-def _photos(subject: Subject) -> dict[str, Any]:
-    """Samples of each class, the surest mistakes and the unsurest hits."""
-    answered, labels = subject.evaluation.heads["main"], subject.evaluation.labels
+def _photos(subject: Subject, sampled: Sequence[str]) -> dict[str, Any]:
+    """Samples of the classes `sampled`, the surest mistakes, the unsurest hits."""
+    evaluation = subject.evaluation
+    answered, labels = evaluation.heads["main"], evaluation.labels
     wrong = answered.rank > 0
     by_confidence = np.argsort(answered.confidence, kind="stable")
     mistakes = [int(i) for i in by_confidence[::-1] if wrong[i]][:SHOWN]
     hits = [int(i) for i in by_confidence if not wrong[i]][:SHOWN]
-    present = np.unique(labels)[:MOST_SAMPLED]
-    samples = {int(c): np.flatnonzero(labels == c)[:SAMPLES].tolist() for c in present}
+    numbers = {name: evaluation.class_names.index(name) for name in sampled}
+    samples = {
+        name: np.flatnonzero(labels == number)[:SAMPLES].tolist()
+        for name, number in numbers.items()
+    }
     split = subject.dataset.split(subject.split)
     wanted = {*mistakes, *hits, *(i for places in samples.values() for i in places)}
-    images = plots.images_at(subject.classifier, split, sorted(wanted))
-    names = subject.evaluation.class_names
+    images = plots.images_at(subject.members[0], split, sorted(wanted))
     return {
         "samples": {
-            names[c]: [pictures.photo(images[i]) for i in places]
-            for c, places in samples.items()
+            name: [pictures.photo(images[i]) for i in places]
+            for name, places in samples.items()
         },
         "mistakes": _explained(subject, split, images, mistakes),
         "hits": _explained(subject, split, images, hits),
@@ -129,12 +145,13 @@ def _explained(
     subject: Subject, split: Split, images: Mapping[int, np.ndarray], chosen: list[int]
 ) -> list[dict[str, Any]]:
     """Each chosen photo, what it is, what was said of it, and where that was seen."""
-    answered, labels = subject.evaluation.heads["main"], subject.evaluation.labels
-    names = subject.evaluation.class_names
-    maps = _maps(subject.classifier, [images[i] for i in chosen])
+    evaluation = subject.evaluation
+    answered, labels = evaluation.heads["main"], evaluation.labels
+    names = evaluation.class_names
+    maps = _maps(subject, [images[i] for i in chosen])
     return [
         {
-            "file": split.files[i].name if split.files else f"image {i}",
+            "file": _file(split, i),
             "photo": pictures.photo(images[i]),
             "map": maps and pictures.photo(
                 _evidence(images[i], maps[place], int(answered.predicted[i]))
@@ -147,12 +164,18 @@ def _explained(
     ]  # fmt: skip
 
 
-def _maps(
-    classifier: Classifier | Exported, images: list[np.ndarray]
-) -> list[np.ndarray] | None:
-    if not images or not isinstance(classifier, Classifier):
+def _file(split: Split, index: int) -> str:
+    """The image's file with its folder, or its number where there is no file."""
+    if not split.files:
+        return f"image {index}"
+    return "/".join(split.files[index].parts[-2:])
+
+
+def _maps(subject: Subject, images: list[np.ndarray]) -> list[np.ndarray] | None:
+    """Those of the one network that gave the answers, from these very images."""
+    if not images or not subject.whole or subject.crops != CENTRE:
         return None
-    return list(ActivationMaps(classifier)(np.stack(images)))
+    return list(ActivationMaps(subject.whole)(np.stack(images)))
 
 
 def _evidence(image: np.ndarray, maps: np.ndarray, number: int) -> np.ndarray:
@@ -178,7 +201,7 @@ def _of_run(folder: Path | None) -> dict[str, Any]:
                 np.median([line["images_per_second"] for line in lines])
             ),
         },
-        "options": records.read_json(folder / records.CONFIG),
+        "options": shown_options(records.read_json(folder / records.CONFIG)),
         "environment": records.read_json(folder / records.ENVIRONMENT),
         "formats": records.read_json(exported) if exported.is_file() else None,
     }

@@ -39,7 +39,14 @@ def conclude(
         }
         results = {name: result[name] for name in ("validation", "test")}
         subject = Subject(
-            classifier, dataset, "validation", validation, results, folder
+            (classifier,),
+            (folder.name,),
+            dataset,
+            "validation",
+            validation,
+            results,
+            run=folder,
+            own_data=True,
         )
         write_report(subject, folder / NAME)
         records.write_json(folder / records.RESULT, result)

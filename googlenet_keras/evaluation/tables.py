@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from googlenet_keras.evaluation.metrics import NAMES
 from googlenet_keras.evaluation.predict import Prediction
 
 MOST_CLASSES = 20  # more rows than this are not read
-_FIGURES = ("top1", "top5", "macro_f1", "loss", "calibration_error")
 _WITH_INTERVAL = ("top1", "macro_f1")
 
 
@@ -23,13 +23,11 @@ def print_figures(
 
     parts: FIGURES by name, a split's or whatever `first` says.
     """
-    table = Table(
-        first, "images", "head", "top-1", "top-5", "macro-F1", "loss", "calibration"
-    )
+    table = Table(first, "images", "head", *NAMES.values())
     for part, figures in parts.items():
         for head, row in (figures or {}).items():
             if head != "images":
-                shown = (_figure(row, k) for k in _FIGURES)
+                shown = (_figure(row, k) for k in NAMES)
                 table.add_row(escape(part), str(figures["images"]), head, *shown)
     Console().print(table)
 

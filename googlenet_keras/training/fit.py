@@ -50,6 +50,13 @@ class Run:
     classifier: Classifier
     best_epoch: int
 
+    @property
+    def way_on(self) -> str:
+        """What to do where its result was not reached."""
+        if not self.config.checkpoint_minutes:
+            return f"The classifier is in {self.folder}."
+        return how_to_go_on(self.folder)
+
 
 @dataclass(frozen=True)
 class _Plan:

@@ -109,7 +109,7 @@ def write(folder: Path, config: TrainConfig, reason: str) -> None:
     reason: of the precision.
     """
     environment = machine.environment() | {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "devices": device.names(),
         "precision": config.precision,
         "precision_reason": reason,

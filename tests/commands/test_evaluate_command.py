@@ -52,7 +52,7 @@ def test_crops_and_an_ensemble(run_folder, tmp_path, capsys):
     twice = [str(run_folder), str(run_folder / "classifier")]
     main(["evaluate", *twice, *data, "--crops", "10", "phone", "--json", str(path)])
     report = records.read_json(path)
-    assert list(report["crops"]) == ["1", "10", "phone"]
+    assert list(report["crops"]) == ["10", "phone", "1"]
     assert report["phone_gap"]["top1"] == pytest.approx(
         report["crops"]["1"]["main"]["top1"] - report["crops"]["phone"]["main"]["top1"]
     )
@@ -66,6 +66,17 @@ def test_crops_and_an_ensemble(run_folder, tmp_path, capsys):
 def test_crops_that_there_are_not(run_folder):
     with pytest.raises(UserError, match="crops must be one of 1, 10, 144, phone"):
         main(["evaluate", str(run_folder), "--crops", "11"])
+
+
+@pytest.mark.parametrize("flag", ["--json", "--report"])
+def test_files_that_could_not_be_written(run_folder, flag):
+    with pytest.raises(UserError, match="needs a name in a folder that exists"):
+        main(["evaluate", str(run_folder), flag, "."])
+
+
+def test_no_crops(run_folder):
+    with pytest.raises(UserError, match="--crops needs one kind at least"):
+        main(["evaluate", str(run_folder), "--crops"])
 
 
 def test_no_model():

@@ -130,6 +130,18 @@ def test_crops_of_a_file_are_those_of_its_pixels(kind):
     np.testing.assert_allclose(read, crops(pixels).numpy(), atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["1", "10", "144", "phone"])
+def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(kind):
+    rows, columns = np.indices((1200, 1600))
+    waves = [128 + 100 * np.sin(rows / a + columns / b) for a, b in
+             ((90, 140), (230, -110), (-60, 170))]  # fmt: skip
+    encoded = tf.io.encode_jpeg(np.stack(waves, -1).astype(np.uint8), quality=95)
+    crops = Crops(Preprocessing(32, 32, 0.875), kind)
+    whole = crops(tf.io.decode_jpeg(encoded)).numpy()
+    # at least 3 pixels are left for each of the input's
+    np.testing.assert_allclose(crops.read(encoded).numpy(), whole, atol=3)
+
+
 def test_an_unknown_kind():
     with pytest.raises(UserError, match="crops must be one of 1, 10, 144, phone"):
         Crops(INPUT, "12")

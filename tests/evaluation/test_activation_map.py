@@ -7,7 +7,7 @@ from googlenet_keras.architecture.variants import architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation.activation_map import ActivationMaps, explain
+from googlenet_keras.evaluation.activation_map import ActivationMaps, Explainer
 from googlenet_keras.evaluation.predict import predict
 from googlenet_keras.exported import open_exported
 from googlenet_keras.network.build import build
@@ -65,8 +65,9 @@ def test_pictures_of_photos(classifier, tmp_path):
         path = tmp_path / name / "photo '$1$'.png"
         path.write_bytes(tf.io.encode_png(with_object(1, 0, 0)).numpy())
     (tmp_path / "x" / "note.txt").write_text("no image")
+    explainer = Explainer(classifier, tmp_path / "made")
     found = predict(classifier, [tmp_path / "x", tmp_path / "y"])
-    pictures = list(explain(classifier, found, tmp_path / "made"))
+    pictures = [explainer(prediction) for prediction in found if prediction.top]
     names = [path.name for path in pictures]
     assert names == ["photo '$1$'.png", "photo '$1$'-2.png"]
     picture = tf.io.decode_png(pictures[0].read_bytes()).numpy()
@@ -82,4 +83,4 @@ def test_an_exported_file_has_no_maps(bundle, tmp_path):
 def test_a_folder_that_cannot_be_made(classifier, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--explain needs a folder"):
-        list(explain(classifier, [], tmp_path / "file"))
+        Explainer(classifier, tmp_path / "file")

@@ -109,14 +109,37 @@ def test_a_gap_is_that_of_the_same_images():
 
     mean, (low, high) = metrics.gap(ranked(0, 0, 0, 1), ranked(0, 1, 0, 1))
     assert mean == 0.25
-    # differences 0, 1, 0, 0: standard deviation sqrt(3) / 4
-    assert high - mean == pytest.approx(1.96 * 3**0.5 / 4 / 2)
-    assert low == pytest.approx(mean - (high - mean))
+    # half an image more of each kind: 1.5 and 0.5 of 6 apart
+    reach = 1.96 * (2 - 1 / 6) ** 0.5 / 6
+    assert (low, high) == pytest.approx((1 / 6 - reach, 1 / 6 + reach))
+    _, (low, high) = metrics.gap(ranked(0, 0, 0, 0), ranked(1, 1, 1, 1))
+    assert low < 1 < high or 0 < low < high  # four images prove little
+    assert high - low > 0.5
+
+
+def test_intervals_hold_their_figures():
+    """Resampling raises a calibration error; the interval does not rise with it."""
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(0.5, 1, 300)
+    hits = generator.uniform(size=300) < confidence
+    labels = generator.integers(0, 40, 300)
+    predicted = np.where(hits, labels, (labels + 1) % 40)
+    found = metrics.Answers(predicted, confidence, np.where(hits, 0, 1), np.ones(300))
+    figures = metrics.figures(found, labels, 40)
+    for name in ("macro_f1", "calibration_error"):
+        low, high = figures["intervals"][name]
+        assert 0 <= low < figures[name] < high <= 1
 
 
 def test_by_class_by_hand(answered):
-    found = metrics.by_class(answered, LABELS, ("a", "b", "c"))
+    found = metrics.by_class(answered, LABELS, ("a", "b", "c", "never"))
+    assert list(found) == ["a", "b", "c"]
     assert found["a"] == {
-        "images": 1, "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3)
-    }  # fmt: skip
-    assert found["c"] == {"images": 2, "precision": 0.0, "recall": 0.0, "f1": 0.0}
+        "images": 1,
+        "predicted": 2,
+        "precision": 0.5,
+        "recall": 1.0,
+        "f1": pytest.approx(2 / 3),
+    }
+    assert found["c"]["images"] == 2
+    assert found["c"]["predicted"] == found["c"]["f1"] == 0

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -67,7 +68,10 @@ def test_every_run_has_a_report(run_folder):
     result = json.loads((run_folder / "result.json").read_text())
     for split in ("validation", "test"):
         assert f"{result[split]['main']['top1']:.4f}" in text
-    assert "--recipe" in text  # the command
+    command = json.loads((run_folder / "environment.json").read_text())["command"]
+    assert command in "".join(page.text)
+    identifiers = [x["id"] for _, x in page.elements if "id" in x]
+    assert len(set(identifiers)) == len(identifiers)
     assert len(page.named("svg")) == 2
     assert len(text) < 3e6
 
@@ -81,12 +85,14 @@ def test_labels_and_file_names_stay_text(run_folder, tmp_path):
     data = replace(data, validation=data.train, name=HOSTILE)
     found = evaluate(classifier, data)
     path = tmp_path / "report.html"
-    subject = Subject(classifier, data, "validation", found, {"v": found.figures()})
-    write_report(subject, path)
+    figures = {"v": found.figures()}
+    write_report(
+        Subject((classifier,), (HOSTILE,), data, "validation", found, figures), path
+    )
     page = Page(path.read_text())
     check_self_contained(page)
     assert HOSTILE in page.text
-    assert FILE in page.text
+    assert f"1/{FILE}" in page.text
     assert any(FILE in image["alt"] for image in page.named("img"))
 
 
@@ -100,6 +106,38 @@ def test_an_exported_file_is_reported_without_what_it_hides(bundle, tmp_path, ca
     assert "Exported GoogLeNet on digits" in page.text
     assert "What the first layer sees" not in page.text
     assert "Exported files" in page.text  # the run's own table
+
+
+def test_an_ensemble_is_called_one_and_shows_no_maps(run_folder, tmp_path):
+    path, twice = tmp_path / "r.html", [str(run_folder), str(run_folder / "classifier")]
+    main(["evaluate", *twice, "--crops", "10", "phone", "--report", str(path)])
+    page = Page(path.read_text())
+    check_self_contained(page)
+    assert "Ensemble of 2 on digits" in page.text
+    assert all(name in page.text for name in twice)
+    assert not any("was seen in" in image["alt"] for image in page.named("img"))
+    assert 'crops "10"' in "".join(page.text)
+    assert "Table 1" not in "".join(page.text)
+
+
+def test_other_data_has_no_training_counts_and_a_format_may_have_failed(
+    run_folder, tmp_path
+):
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    row = {"file": "int8.tflite", "passed": False, "reason": "its process <died>"}
+    keras = {"megabytes": 1.0, "milliseconds": {"1": {"median": 2.0}}, "top1": 0.5}
+    (run / "export").mkdir(exist_ok=True)
+    (run / "export" / "report.json").write_text(
+        json.dumps({"keras": keras, "formats": {"int8": row}})
+    )
+    folder = write_photos(tmp_path / "photos", {"1": 4, "7": 4})
+    path = tmp_path / "r.html"
+    main(["evaluate", str(run), "--dataset", str(folder), "--report", str(path)])
+    page = Page(path.read_text())
+    check_self_contained(page)
+    assert "its process <died>" in page.text
+    rows = page.text[page.text.index("trained on") :]
+    assert rows[rows.index("7") + 1 :][:2] == ["\n", "-"]
 
 
 @pytest.fixture
@@ -131,6 +169,10 @@ def test_what_cannot_be_compared(two_runs, tmp_path):
     run, other = two_runs
     with pytest.raises(ValueError, match="at least two runs; received 1"):
         main(["compare", str(run)])
+    with pytest.raises(ValueError, match="one is named twice"):
+        main(["compare", str(run), str(run / ".")])
+    with pytest.raises(ValueError, match="a file to write needs a name"):
+        main(["compare", str(run), str(other), "--report", str(tmp_path)])
     (other / "result.json").unlink()
     with pytest.raises(ValueError, match="its run is not finished"):
         main(["compare", str(run), str(other), "--report", str(tmp_path / "c.html")])

@@ -54,6 +54,7 @@ def test_an_exported_file_predicts_like_the_run(bundle, tmp_path, name):
     photos = write_photos(tmp_path / "p", {"a": 3}, size=(50, 70))
     run = list(predict(Classifier.load(bundle.parent), [photos], top=10))
     found = list(predict(open_classifier(bundle / name), [photos]))
+    # a probability near a half moves by a quarter of what int8 does to the logit
     tolerance = 0.05 if name == "int8.tflite" else 1e-4
     for mine, theirs in zip(found, run, strict=True):
         assert mine.path == theirs.path
