@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -103,7 +103,7 @@ def for_training(
     images, and images are mixed within it.
     """
     crop = augment.reader(split.content)
-    harder, mixed = regularization.of_image(), regularization.of_batch()
+    harder = regularization.of_image()
     used = steps_per_epoch(split, batch_size) * batch_size
 
     def one_epoch(epoch):
@@ -119,6 +119,28 @@ def for_training(
         key = tf.stack([(seed << 32) + epoch, index])
         return harder(crop(split.load(reference), key), key), label, key
 
+    return (
+        tf.data.Dataset.range(start[0], epochs)
+        .flat_map(one_epoch)
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size // share.replicas, drop_remainder=True)
+        .map(
+            _finish(regularization, heads, class_weights),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(_all_cores())
+    )
+
+
+def _finish(
+    regularization: Regularization,
+    heads: Sequence[str],
+    class_weights: Sequence[float] | None,
+) -> Callable[..., tuple]:
+    """What is done to a batch of images, labels and keys before it is used."""
+    mixed = regularization.of_batch()
+
     def finish(images, labels, keys):
         if regularization.mixes:
             images, labels = mixed(images, labels, keys[0])
@@ -130,15 +152,7 @@ def for_training(
         weights = _image_weights(labels, class_weights)
         return images, by_head, dict.fromkeys(heads, weights)
 
-    return (
-        tf.data.Dataset.range(start[0], epochs)
-        .flat_map(one_epoch)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size // share.replicas, drop_remainder=True)
-        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
-        .with_options(_all_cores())
-    )
+    return finish
 
 
 def _all_cores() -> tf.data.Options:
