@@ -21,6 +21,7 @@ NAMES = {
     "loss": "loss",
     "calibration_error": "calibration error",
 }
+OTHERS = ("macro_f1", "loss", "calibration_error")  # than shares of the images
 BINS = 15  # of confidence, arXiv 1706.04599
 CONFIDENCE = 0.95
 DEVIATIONS = 1.96  # on either side of a normal mean for that
@@ -90,30 +91,22 @@ def figures(answered: Answers, labels: np.ndarray, classes: int) -> dict[str, An
     """
     hits, near = answered.rank == 0, answered.rank < TOP_K
     others = _others(answered, labels, classes)
-    everything = np.arange(len(labels))
-    macro_f1, loss, calibration = (float(x) for x in others(everything))
+    values = map(float, others(np.arange(len(labels))))
+    intervals = _bootstrapped(others, len(labels), (1, np.inf, 1))
     return {
         "top1": float(hits.mean()),
         "top5": float(near.mean()) if classes > TOP_K else None,
-        "macro_f1": macro_f1,
-        "loss": loss,
-        "calibration_error": calibration,
+        **dict(zip(OTHERS, values, strict=True)),
         "intervals": {
             "top1": _wilson(hits),
             "top5": _wilson(near) if classes > TOP_K else None,
-            **dict(
-                zip(
-                    ("macro_f1", "loss", "calibration_error"),
-                    _bootstrapped(others, len(labels), (1, np.inf, 1)),
-                    strict=True,
-                )
-            ),
+            **dict(zip(OTHERS, intervals, strict=True)),
         },
     }
 
 
 def _others(answered: Answers, labels: np.ndarray, classes: int) -> Callable:
-    """Macro-F1, loss and calibration error as a function of which images count."""
+    """OTHERS as a function of which images count."""
     hits = answered.rank == 0
     bins = np.minimum((answered.confidence * BINS).astype(int), BINS - 1)
 
