@@ -53,6 +53,8 @@ class Crops:
 
         Upright, and a large JPEG is decoded smaller, but for a phone, which does not.
         """
+        if self.kind == CENTRE:
+            return self.preprocessing.read(encoded)[None]
         if self.kind == PHONE:
             return self(decode(encoded))
         most = SCALES[-1] if self.kind == "144" else 1 / self._fraction

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.crops import COUNTS, Crops, check_kind
+from googlenet_keras.data.crops import CENTRE, COUNTS, Crops, check_kind
 from googlenet_keras.data.splits import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
@@ -56,7 +56,7 @@ def evaluate(
     members: Member | Sequence[Member],
     dataset: Dataset,
     split: str = "validation",
-    crops: str = "1",
+    crops: str = CENTRE,
 ) -> Evaluation:
     """Runs a classifier over the split "train", "validation" or "test" of `dataset`.
 
