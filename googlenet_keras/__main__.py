@@ -11,6 +11,7 @@ from googlenet_keras.commands.check_data import CheckData
 from googlenet_keras.commands.compare import Compare
 from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
+from googlenet_keras.commands.import_weights import ImportWeights
 from googlenet_keras.commands.predict import Predict
 from googlenet_keras.errors import run_script
 
@@ -19,6 +20,7 @@ COMMANDS = {
     "evaluate": Evaluate,
     "predict": Predict,
     "compare": Compare,
+    "import-weights": ImportWeights,
     "check-data": CheckData,
     "benchmark": Benchmark,
 }

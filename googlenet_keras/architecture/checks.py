@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # they become names of files and layers
 CHOICES = {
-    "padding": ("symmetric", "same"),
+    "padding": ("symmetric", "same", "floor"),
     "auxiliary_pool": ("5x5/3", "adaptive 4x4"),
     "batch_norm": (True, False),
     "gamma": (True, False),

@@ -8,18 +8,25 @@ def convolution_padding(
 ) -> tuple[int, int]:
     """Zeros before and after an axis of `size` values.
 
-    rule: "symmetric" pads (kernel - 1) / 2 on both sides, as Caffe and PyTorch do;
-    "same" pads what TensorFlow's SAME does: 2 before and 3 after for 7x7/2 on 224.
+    rule: "symmetric" and "floor" pad (kernel - 1) / 2 on both sides, as Caffe and
+    PyTorch do; "same" pads what TensorFlow's SAME does: 2 before and 3 after for 7x7/2
+    on 224.
     """
-    if rule == "symmetric":
-        return (kernel - 1) // 2, (kernel - 1) // 2
-    return _same(size, kernel, stride)
+    if rule == "same":
+        return _same(size, kernel, stride)
+    return (kernel - 1) // 2, (kernel - 1) // 2
 
 
 def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, int]:
-    """Padding of max pooling. "symmetric" is Caffe's ceil mode: at the end only."""
+    """Padding of max pooling of one axis, before and after.
+
+    rule: "symmetric" is Caffe's ceil mode, at the end only; "floor" has none where the
+    stride is above 1, and leaves out what no whole window covers.
+    """
     if stride == 1 or rule == "same":
         return _same(size, window, stride)
+    if rule == "floor":
+        return 0, 0
     outputs = -(-max(size - window, 0) // stride) + 1
     return 0, max((outputs - 1) * stride + window - size, 0)
 

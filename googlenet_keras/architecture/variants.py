@@ -28,9 +28,10 @@ class Architecture:
     """A network as data; the builder, the arithmetic and the weight maps read it.
 
     padding: "symmetric" (Caffe, PyTorch: convolutions padded alike on both sides, pools
-    in ceil mode) or "same" (TensorFlow). auxiliary_pool: "5x5/3" windows, smaller where
-    the map is, or "adaptive 4x4". Pixels enter as (pixel - pixel_mean) / pixel_scale.
-    differences: what is not as in the paper, a sentence each.
+    in ceil mode), "floor" (the same, with pools in floor mode) or "same" (TensorFlow).
+    auxiliary_pool: "5x5/3" windows, smaller where the map is, or "adaptive 4x4". Pixels
+    enter as (pixel - pixel_mean) / pixel_scale. differences: what is not as in the
+    paper, a sentence each.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Architecture:
     wide_kernel: int = 5
     batch_norm: bool = False
     gamma: bool = True
-    padding: Literal["symmetric", "same"] = "symmetric"
+    padding: Literal["symmetric", "same", "floor"] = "symmetric"
     auxiliary_pool: Literal["5x5/3", "adaptive 4x4"] = "5x5/3"
     dropout: float = 0.4
     auxiliary_dropout: float = 0.7

@@ -30,15 +30,21 @@ def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
         for name in variables.keys() & weights.keys()
         if weights[name].shape != tuple(variables[name].shape)
     ]
-    problems = {
-        "missing": sorted(variables.keys() - weights.keys()),
-        "left over": sorted(weights.keys() - variables.keys()),
-        "misshapen": sorted(misshapen),
-    }
-    if any(problems.values()):
-        raise UserError("these weights are another network's: " + _listed(problems))
+    refuse(
+        {
+            "missing": sorted(variables.keys() - weights.keys()),
+            "left over": sorted(weights.keys() - variables.keys()),
+            "misshapen": sorted(misshapen),
+        }
+    )
     for name, variable in variables.items():
         variable.assign(weights[name])
+
+
+def refuse(problems: Mapping[str, list[str]]) -> None:
+    """Raises UserError that lists the names under each kind of problem, if any."""
+    if any(problems.values()):
+        raise UserError("these weights are another network's: " + _listed(problems))
 
 
 def _name(variable: keras.Variable) -> str:

@@ -1,0 +1,1 @@
+"""Somebody else's weights become a Classifier."""

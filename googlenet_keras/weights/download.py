@@ -1,0 +1,82 @@
+"""A published file in the user's cache, fetched once and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+
+from rich.console import Console
+from rich.progress import Progress
+
+from googlenet_keras import records
+from googlenet_keras.data.checks import cache_folder
+from googlenet_keras.errors import UserError
+from googlenet_keras.weights.catalogue import LARGEST, Published
+
+BLOCK = 2**18  # bytes between two steps of the bar
+PATIENCE = 30  # seconds without a byte
+NETWORK = (URLError, HTTPException, ConnectionError, TimeoutError)  # not the disk's
+
+
+def fetched(source: Published) -> Path:
+    """The file of `source`, in the cache or brought there, with a progress bar.
+
+    Raises UserError where it cannot be had or is another file than was published.
+    """
+    path = cache_folder() / "weights" / source.file_name
+    if path.is_file() and is_published(path, source):
+        return path
+    print(f"fetching {source.address} to {path}", flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with records.written_whole(path) as temporary:
+        try:
+            _download(source, temporary)
+        except NETWORK as error:
+            raise UserError(
+                f"{source.address} cannot be fetched: {error}. Fetch it elsewhere, and "
+                f"name the file: import-weights {source.name} {source.file_name} RUN"
+            ) from error
+        _verify(temporary, source)
+    return path
+
+
+def is_published(path: Path, source: Published) -> bool:
+    """Whether `path` is the very file that `source` published, by its SHA-256."""
+    return _digest(path).startswith(source.sha256)
+
+
+def _verify(path: Path, source: Published) -> None:
+    digest = _digest(path)
+    if not digest.startswith(source.sha256):
+        raise UserError(
+            f"{source.file_name} was published with a SHA-256 of {source.sha256}; what "
+            f"came has {digest}. Nothing was kept; try again, or fetch it elsewhere "
+            "and name the file."
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(source: Published, path: Path) -> None:
+    with (
+        urllib.request.urlopen(source.address, timeout=PATIENCE) as answer,
+        path.open("wb") as file,
+        Progress(console=Console(file=sys.stderr), transient=True) as bar,
+    ):
+        length = answer.headers.get("Content-Length", "")
+        total = int(length) if length.isdigit() else source.bytes
+        task = bar.add_task(source.file_name, total=total)
+        received = 0
+        while block := answer.read(BLOCK):
+            received += len(block)
+            if received > LARGEST:
+                raise UserError(f"{source.address} sends more than any GoogLeNet has.")
+            file.write(block)
+            bar.advance(task, len(block))

@@ -1,0 +1,81 @@
+"""Files as PyTorch writes them, without PyTorch: its names in modules made up."""
+
+import io
+import pickle
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+
+from googlenet_keras.weights.pytorch_file import MAGIC
+
+TENSORS = {
+    "a.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+    "a.count": np.array([7], np.int64),
+    "b": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # other strides
+}
+KINDS = {"float32": "FloatStorage", "int64": "LongStorage"}
+
+
+class Stored:
+    """What PyTorch's pickler calls a storage."""
+
+    def __init__(self, key, array):
+        self.key, self.array = key, array
+
+
+class Tensor:
+    def __init__(self, key, array):
+        self.key, self.array = key, array
+
+    def __reduce__(self):
+        strides = tuple(s // self.array.itemsize for s in self.array.strides)
+        arguments = (Stored(self.key, self.array), 0, self.array.shape, strides)
+        rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
+        return rebuild, (*arguments, False, OrderedDict())
+
+
+def pickled(value, extra=()):
+    file = io.BytesIO()
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, found):
+            if not isinstance(found, Stored):
+                return None
+            kind = getattr(sys.modules["torch"], KINDS[found.array.dtype.name])
+            return ("storage", kind, found.key, "cpu", found.array.size, *extra)
+
+    Pickler(file, 2).dump(value)
+    return file.getvalue()
+
+
+def state_dict(tensors):
+    made = OrderedDict(
+        (n, Tensor(str(i), t)) for i, (n, t) in enumerate(tensors.items())
+    )
+    made._metadata = {"": {"version": 1}}
+    return made
+
+
+def numbers(array):
+    return array.tobytes(order="A")
+
+
+def zipped(path, tensors=TENSORS, compression=zipfile.ZIP_STORED, wrap=lambda x: x):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("net/data.pkl", pickled(wrap(state_dict(tensors))))
+        for i, array in enumerate(tensors.values()):
+            archive.writestr(f"net/data/{i}", numbers(array))
+    return path
+
+
+def legacy(path, tensors=TENSORS):
+    parts = [pickle.dumps(x, 2) for x in (MAGIC, 1001, {"little_endian": True})]
+    parts += [pickled(state_dict(tensors), (None,))]
+    parts += [pickle.dumps([str(i) for i in range(len(tensors))], 2)]
+    for array in tensors.values():
+        parts += [struct.pack("<q", array.size), numbers(array)]
+    path.write_bytes(b"".join(parts))
+    return path

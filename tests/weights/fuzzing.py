@@ -1,0 +1,80 @@
+"""Reads mutated copies of a file of weights; run as a process, since it may die.
+
+python fuzzing.py SOURCE FILE COUNT
+
+Ends with status 0 if each was read or refused with a UserError, within a second and
+without much memory. Files that have FILE's name and more behind it are mutated in turn.
+"""
+
+import importlib
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MEGABYTES = 200  # beyond what reading the whole file takes
+SECONDS = 1.0
+READERS = {"onnx-zoo": "from_onnx", "caffe": "from_caffe", "slim": "from_slim"}
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """`data` cut, with bytes changed, or with a part of it doubled or taken out."""
+    if not data:
+        return data
+    kind = draw.choice(["cut", "bytes", "bytes", "large", "double", "out"])
+    start = draw.randrange(len(data))
+    if kind == "cut":
+        return data[:start]
+    if kind in ("double", "out"):
+        part = data[start : start + draw.randrange(1, 64)]
+        rest = data[start + len(part) :]
+        return data[:start] + (part * 2 if kind == "double" else b"") + rest
+    changed = bytearray(data)
+    for _ in range(draw.choice([1, 2, 8])):
+        # a large number where a length may be, or any byte
+        value = 0xFF if kind == "large" else draw.randrange(256)
+        changed[draw.randrange(len(changed))] = value
+    return bytes(changed)
+
+
+def main(source: str, file: Path, count: int) -> None:
+    """Raises what a reader lets through."""
+    from googlenet_keras.errors import UserError
+
+    module = READERS.get(source, "from_torchvision")
+    read = importlib.import_module(f"googlenet_keras.weights.{module}").read
+    read(file)
+    before, draw = peak(), random.Random(0)
+    whole = [path for path in file.parent.iterdir() if path.name.startswith(file.name)]
+    accepted = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(count):
+            for path in whole:
+                shutil.copy(path, folder)
+            chosen = whole[number % len(whole)]
+            data = mutated(chosen.read_bytes(), draw)
+            (folder / chosen.name).write_bytes(data)
+            start = time.process_time()
+            try:
+                read(folder / file.name)
+                accepted += 1
+            except UserError:
+                pass
+            seconds = time.process_time() - start
+            assert seconds < SECONDS, f"number {number} took {seconds:.1f} s"
+            grown = peak() - before
+            assert grown < MEGABYTES, f"number {number} took {grown:.0f} MB"
+    print(f"{source} {file.name}: {count} mutations, {accepted} still whole")
+
+
+def peak() -> float:
+    """The largest memory so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,157 @@
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from making_weights import caffe_shapes, onnx_zoo, random_like
+
+from googlenet_keras.architecture.variants import PAPER
+from googlenet_keras.errors import UserError
+from googlenet_keras.network import build, response_norm
+from googlenet_keras.weights import from_caffe, importing
+from googlenet_keras.weights.from_onnx import read
+from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.layouts import from_oihw
+
+CLOSE = 1e-4  # float32 sums in another order; each correction undone is far above
+BGR_MEAN = np.array([104.0, 117.0, 123.0], np.float32)  # Caffe's
+
+
+@pytest.fixture(scope="module", params=["floor", "symmetric"])
+def rule(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def file(rule, tmp_path_factory):
+    weights = random_like(caffe_shapes())
+    weights["loss3/classifier_w_0"] *= 0.05  # or every answer would be certain
+    path = tmp_path_factory.mktemp("zoo") / f"{rule}.onnx"
+    return onnx_zoo(path, weights, ceil=rule == "symmetric")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Coloured blotches: noise would be grey by the time that it is averaged."""
+    random = np.random.default_rng(1)
+    blotches = random.integers(0, 256, (4, 8, 8, 3))
+    return blotches.repeat(28, 1).repeat(28, 2).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def wanted(file, images):
+    """What ONNX Runtime makes of the file, for BGR less Caffe's mean."""
+    bgr = (images[..., ::-1] - BGR_MEAN).transpose(0, 3, 1, 2)
+    session = onnxruntime.InferenceSession(str(file))
+    found = [session.run(None, {"data_0": one[None]})[0].ravel() for one in bgr]
+    return np.stack(found)
+
+
+def apart(classifier, images, wanted):
+    found = classifier.probabilities(images)
+    return np.abs(found - wanted).max() / wanted.max()
+
+
+def test_the_same_probabilities(file, images, wanted, rule):
+    assert 0.003 < wanted.max() < 0.9  # of 1,000 classes: neither dumb nor certain
+    classifier = import_weights("onnx-zoo", file)
+    assert apart(classifier, images, wanted) < CLOSE
+    assert classifier.architecture.padding == rule
+    assert classifier.heads == ("main",)
+    assert classifier.labels[0] == "tench"
+    assert classifier.labels[-1] == "toilet tissue"
+
+
+def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
+    monkeypatch.setattr(
+        importing, "_architecture", lambda *_: replace(PAPER, padding="same")
+    )
+    assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
+
+
+def test_alpha_that_is_not_divided_by_the_window(file, images, wanted, monkeypatch):
+    norm = response_norm.LocalResponseNormalization
+    monkeypatch.setattr(build, "LocalResponseNormalization", partial(norm, alpha=5e-4))
+    assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
+
+
+def test_blue_and_red_exchanged(file, images, wanted, monkeypatch):
+    monkeypatch.setattr(from_caffe, "reversed_input", lambda value: value)
+    assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
+
+
+def test_a_kernel_with_its_sides_exchanged(file, images, wanted, monkeypatch):
+    monkeypatch.setattr(
+        from_caffe, "from_oihw", lambda v: from_oihw(v).transpose(1, 0, 2, 3)
+    )
+    assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
+
+
+def small(path, change=lambda model: None):
+    """Two pools and a weight, changed."""
+    nodes = [
+        onnx.helper.make_node("MaxPool", ["a"], ["b"], kernel_shape=[3, 3],
+                              strides=[2, 2], pads=[0, 0, 2, 2]),
+        onnx.helper.make_node("LRN", ["b"], ["c"], size=5, alpha=1e-4),
+    ]  # fmt: skip
+    weight = onnx.numpy_helper.from_array(np.ones((2, 2), "f4"), "x_w_0")
+    graph = onnx.helper.make_graph(nodes, "g", [], [], [weight])
+    model = onnx.helper.make_model(graph)
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_the_rule_of_a_graph(tmp_path):
+    contents = read(small(tmp_path / "a.onnx"))
+    assert contents.padding == "symmetric"
+    assert contents.tensors["x_w_0"].tolist() == [[1, 1], [1, 1]]
+
+
+def pads(model):
+    given = {a.name: a for a in model.graph.node[0].attribute}
+    given["pads"].ints[:] = [1, 1, 1, 1]
+
+
+def another_norm(model):
+    given = {a.name: a for a in model.graph.node[1].attribute}
+    given["alpha"].f = 5e-4
+
+
+def elsewhere(model):
+    tensor = model.graph.initializer[0]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../secret")
+
+
+def halves(model):
+    model.graph.initializer[0].data_type = onnx.TensorProto.UINT8
+
+
+def torn(model):
+    model.graph.initializer[0].dims[0] = 2**40
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (pads, "padded at the end alone"),
+        (another_norm, "must have Caffe's"),
+        (elsewhere, "in another file, which is not opened"),
+        (halves, "must be float32"),
+        (torn, "no whole ONNX file"),
+        (lambda model: model.graph.node.pop(0), "found none"),
+    ],
+)
+def test_another_graph_is_refused(tmp_path, change, text):
+    with pytest.raises(UserError, match=text):
+        read(small(tmp_path / "a.onnx", change))
+
+
+def test_no_onnx_at_all(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="no whole ONNX file"):
+        read(path)

@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+from making_weights import caffe_shapes, caffemodel, random_like
+
+from googlenet_keras.__main__ import main
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.errors import UserError
+from googlenet_keras.weights import importing
+from googlenet_keras.weights.catalogue import CAFFE, SOURCES
+from googlenet_keras.weights.importing import imagenet_labels, import_weights
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    weights = random_like(caffe_shapes())
+    path = tmp_path_factory.mktemp("caffe") / "googlenet.caffemodel"
+    return caffemodel(path, weights)
+
+
+def test_the_command(file, tmp_path, capsys):
+    folder = tmp_path / "imported"
+    main(["import-weights", "caffe", str(file), str(folder)])
+    out = capsys.readouterr().out
+    assert f"116 tensors of {file} became 116 weights, each once" in out
+    assert "the file has no auxiliary heads" in out
+    assert f"predict {folder} IMAGE" in out
+    made = Classifier.load(folder)
+    assert made.labels == imagenet_labels()
+    assert made.preprocessing.to_json() == {
+        "height": 224,
+        "width": 224,
+        "crop_fraction": 0.875,
+    }
+    assert made.provenance["claimed_by"] == CAFFE.claimed_by
+    assert json.loads((folder / "classifier.json").read_text())["heads"] == ["main"]
+
+
+def test_an_existing_folder_stays(file, tmp_path):
+    with pytest.raises(UserError, match="never overwritten"):
+        main(["import-weights", "caffe", str(file), str(tmp_path)])
+
+
+def test_other_classes_need_their_labels(tmp_path):
+    weights = random_like(caffe_shapes())
+    for ending in ("_w_0", "_b_0"):
+        weights["loss3/classifier" + ending] = weights["loss3/classifier" + ending][:3]
+    path = caffemodel(tmp_path / "three.caffemodel", weights)
+    with pytest.raises(UserError, match="3 classes and there are 1000 labels"):
+        import_weights("caffe", path)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\nbird\n")
+    folder = tmp_path / "three"
+    main(["import-weights", "caffe", str(path), str(folder), "--labels", str(labels)])
+    assert Classifier.load(folder).labels == ("cat", "dog", "bird")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["cafe", "a.caffemodel", "b"], "Did you mean 'caffe'"),
+        (["caffe", "a.caffemodel", "b"], "no such file: a.caffemodel"),
+        (["caffe", "here.pth", "b"], r"ends in \.caffemodel; received here\.pth"),
+        (["caffe", "a", "b", "c"], "received 3 paths"),
+        (["caffe", "here.caffemodel", "b", "--variant", "bn"], "must be one of paper"),
+        (["caffe", "here.caffemodel", "b", "--labels", "none"], "holds no labels"),
+        (["torchvision", "here.pth", "b"], "no whole PyTorch file"),
+        (["onnx-zoo", "here.onnx", "b"], "no whole ONNX file|found none"),
+        (["slim", "here.ckpt", "b"], "no whole TensorFlow checkpoint"),
+    ],
+)
+def test_what_cannot_be_imported(tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    for name in ("here.pth", "here.caffemodel", "here.onnx", "here.ckpt"):
+        (tmp_path / name).write_text("nothing")
+    with pytest.raises(UserError, match=text):
+        main(["import-weights", *arguments])
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_file_too_large(file, monkeypatch):
+    monkeypatch.setattr(importing, "LARGEST", 10)
+    with pytest.raises(UserError, match="more than 10 bytes"):
+        import_weights("caffe", file)
+
+
+def test_without_a_file_it_is_fetched(file, monkeypatch):
+    asked = []
+
+    def fetched(source):
+        asked.append(source)
+        return file
+
+    monkeypatch.setattr(importing, "fetched", fetched)
+    import_weights("caffe")
+    assert asked == [CAFFE]
+
+
+def test_the_catalogue():
+    for name, source in SOURCES.items():
+        assert source.name == name
+        assert source.address.endswith(source.suffixes)
+        assert len(source.sha256) in (8, 64)
+        assert 0.67 < source.top1 < 0.7 < 0.88 < source.top5 < 0.9
+    assert len(imagenet_labels()) == len(set(imagenet_labels())) == 1000
+
+
+def test_weights_are_assigned_as_they_are(file):
+    weights = random_like(caffe_shapes())
+    made = import_weights("caffe", file)
+    bias = np.asarray(made.network.get_layer("main").bias)
+    np.testing.assert_array_equal(bias, weights["loss3/classifier_b_0"])
