@@ -12,14 +12,18 @@ def main() -> None:
     from googlenet_keras.evaluation.result import conclude
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.training import signals
-    from googlenet_keras.training.fit import train
+    from googlenet_keras.training.fit import is_begun, train
+    from googlenet_keras.weights.start import classifier_folder
 
     folder = config.run_folder
     if config.resume and (folder / records.RESULT).is_file():
         result = records.read_json(folder / records.RESULT)  # nothing is left to do
         records.remove_checkpoints(folder)  # a kill may have come before that
     else:
-        run = train(config, stopwatch)
+        start = None
+        if config.weights and not is_begun(config):
+            start = classifier_folder(config.weights, config.variant)
+        run = train(config, stopwatch, start)
         if run is None:  # the first worker does the rest
             return
         folder = run.folder

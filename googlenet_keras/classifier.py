@@ -75,14 +75,7 @@ class Classifier:
         folder: a saved Classifier, or a run that has one. Raises UserError for anything
         else.
         """
-        folder = Path(folder)
-        if not (folder / DESCRIPTION).is_file():
-            folder = records.open_run(folder) / records.CLASSIFIER
-        if not (folder / DESCRIPTION).is_file():
-            raise UserError(
-                f"a run keeps its best epoch in {records.CLASSIFIER}/, and {folder} "
-                f"has no {DESCRIPTION}; train again, or name a folder that has one."
-            )
+        folder = description_file(Path(folder)).parent
         description = records.read_json(folder / DESCRIPTION)
         try:
             classifier = _unweighted(description)
@@ -90,6 +83,21 @@ class Classifier:
             raise UserError(f"{folder / DESCRIPTION} is damaged: {error}") from error
         assign(classifier.network, _read_weights(folder / WEIGHTS))
         return classifier
+
+
+def description_file(folder: Path) -> Path:
+    """classifier.json of a saved Classifier, or of a run that has one.
+
+    Raises UserError for another folder.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        folder = records.open_run(folder) / records.CLASSIFIER
+    if not (folder / DESCRIPTION).is_file():
+        raise UserError(
+            f"a run keeps its best epoch in {records.CLASSIFIER}/, and {folder} "
+            f"has no {DESCRIPTION}; train again, or name a folder that has one."
+        )
+    return folder / DESCRIPTION
 
 
 def _unweighted(description: Mapping[str, Any]) -> Classifier:

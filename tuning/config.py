@@ -67,6 +67,11 @@ class SearchConfig(TrainConfig):
         super().__post_init__()
         for name in ("max_macs", "max_parameters"):
             _count(name, getattr(self, name))
+        if self.weights:
+            raise UserError(
+                "a search changes the widths, and weights have theirs; leave --weights "
+                "out, and train the best from random ones."
+            )
         arch = self.to_architecture()
         for width in self.baselines:
             arch.widened(width)

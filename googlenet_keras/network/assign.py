@@ -15,7 +15,7 @@ def named_weights(network: keras.Model) -> dict[str, np.ndarray]:
 
     The names are the same whether or not the layer is inside another.
     """
-    return {_name(v): np.asarray(v) for v in network.weights}
+    return {weight_name(v): np.asarray(v) for v in network.weights}
 
 
 def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
@@ -24,7 +24,7 @@ def assign(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
     Raises UserError that lists what is missing, left over or misshapen; nothing is
     assigned then.
     """
-    variables = {_name(v): v for v in network.weights}
+    variables = {weight_name(v): v for v in network.weights}
     misshapen = [
         f"{name} is {weights[name].shape}, not {tuple(variables[name].shape)}"
         for name in variables.keys() & weights.keys()
@@ -47,7 +47,8 @@ def refuse(problems: Mapping[str, list[str]]) -> None:
         raise UserError("these weights are another network's: " + _listed(problems))
 
 
-def _name(variable: keras.Variable) -> str:
+def weight_name(variable: keras.Variable) -> str:
+    """The variable's name as `named_weights` has it."""
     return "/".join(variable.path.split("/")[-2:])
 
 

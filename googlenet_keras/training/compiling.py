@@ -8,6 +8,7 @@ import tensorflow as tf
 from googlenet_keras.network.build import build
 from googlenet_keras.training import losses, replicated, schedules
 from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.starting import freeze
 
 
 def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
@@ -15,13 +16,15 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
 
     In the scope of a strategy it is one that its replicas train.
     """
+    arch = config.to_architecture()
     network = build(
-        config.to_architecture(),
+        arch,
         classes=classes,
         image_size=config.image_size,
         initialization=config.initialization,
         joint=True,
     )
+    freeze(network, arch, config.freeze_until)
     optimizer = schedules.optimizer(config, steps)
     if tf.distribute.has_strategy():
         network = replicated.replicated(network)

@@ -15,6 +15,7 @@ from googlenet_keras.architecture.variants import Architecture, architecture
 from googlenet_keras.errors import UserError
 
 Switch = Literal["auto", "on", "off"]
+Frozen = Literal["none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,18 @@ class TrainConfig:
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep encoded images in memory, or smaller copies of a folder's on disk."""
     recipe: str = "modern"
-    """Where the other defaults come from: modern, paper, caffe_quick, smoke."""
+    """Where the other defaults are: modern, paper, caffe_quick, smoke, finetune."""
     variant: str = "bn"
     """Network: bn, paper, torchvision or slim."""
     architecture: Path | None = None
     """A file with the network in place of --variant, as tuning.search writes it."""
+    weights: str = ""
+    """Weights to start from: a run, a classifier, torchvision, onnx-zoo, caffe, slim or
+    a file of theirs, whose network it is then; none: random ones."""
+    freeze_until: Frozen = "none"
+    """Of these, what does not learn: up to this module, or all of the trunk."""
+    trunk_learning_rate: Annotated[float, POSITIVE] = 1.0
+    """Factor on the learning rate of these weights; new classifiers learn at 1."""
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: tuple[int, ...] = ()
@@ -140,6 +148,7 @@ class TrainConfig:
         hints = typing.get_type_hints(type(self), include_extras=True)
         for field in dataclasses.fields(self):
             _check(field.name, getattr(self, field.name), hints[field.name])
+        self._check_start()
         self.to_architecture()
         if self.image_size:
             sides(self.image_size)
@@ -147,9 +156,20 @@ class TrainConfig:
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""
         if self.architecture:
-            data = records.read_json(self.architecture)
-            return Architecture.from_json(data).widened(self.width)
+            return Architecture.from_json(read_architecture(self.architecture)).widened(
+                self.width
+            )
         return architecture(self.variant).widened(self.width)
+
+    def _check_start(self) -> None:
+        if not self.weights and (self.freeze_until, self.trunk_learning_rate) != (
+            "none",
+            1.0,
+        ):
+            raise UserError(
+                "freeze_until and trunk_learning_rate are for weights to start from; "
+                "add --weights torchvision, or a run's folder."
+            )
 
     def loss_weights(self) -> dict[str, float]:
         """By head: main, aux1, aux2."""
@@ -183,6 +203,13 @@ class TrainConfig:
             return cls(**{n: _read(v, hints[n]) for n, v in data.items() if n in hints})
         except (TypeError, AttributeError) as error:
             raise UserError(f"these are no options of a run: {error}.") from error
+
+
+def read_architecture(path: Path) -> dict[str, Any]:
+    """The network in `path`, a file of its own or a saved classifier's description."""
+    data = records.read_json(path)
+    inside = data.get("architecture")
+    return inside if isinstance(inside, dict) else data
 
 
 def _read(value: Any, hint: Any) -> Any:

@@ -25,6 +25,7 @@ from googlenet_keras.training import (
     memory,
     settings,
     signals,
+    starting,
     watching,
 )
 from googlenet_keras.training.batches import training_batches
@@ -69,13 +70,16 @@ class _Plan:
 
 
 def train(
-    config: TrainConfig, stopwatch: machine.Stopwatch | None = None
+    config: TrainConfig,
+    stopwatch: machine.Stopwatch | None = None,
+    start: Path | None = None,
 ) -> Run | None:
     """Trains as `config` says and leaves a run folder behind.
 
     The folder has config.json, environment.json, metrics.jsonl, tensorboard/,
     checkpoints/ and classifier/, the best by validation main top-1. stopwatch: takes on
-    what an earlier part of a resumed run has spent. Of several workers the first alone
+    what an earlier part of a resumed run has spent. start: the folder of the Classifier
+    to start from, if config.weights is not its name. Of several workers the first alone
     writes and prints; the others get None. Raises UserError for what a user can mend,
     before the folder is made where that can be known, for a run that does not learn and
     for a worker that is lost; InterruptionError where a signal asked to stop.
@@ -88,6 +92,9 @@ def train(
         config = kept(begun_with(TrainConfig, config.run_folder), config, FREE)
     elif config.run_folder and team.writes:
         records.refuse_existing(config.run_folder, config.resume)
+    old = None
+    if not begun:
+        config, old = starting.opened(config, start)
     dataset = settings.opened(config)
     config, reason = settings.settled(config, dataset)
     with (
@@ -96,7 +103,7 @@ def train(
         signals.noticed() as stop,
     ):
         team.check_agreement({"begun": begun} | settings.shared(config, dataset))
-        plan = _plan(config, dataset, team)
+        plan = _plan(config, dataset, team, old)
         if team.writes:
             _begin(config, reason, begun, team)
         with records.alone(config.run_folder) if team.writes else nullcontext():
@@ -248,11 +255,16 @@ def _go_on(continuation: Continuation, folder: Path, plan: _Plan) -> None:
         )
 
 
-def _plan(config: TrainConfig, dataset: Dataset, team: Team) -> _Plan:
+def _plan(
+    config: TrainConfig, dataset: Dataset, team: Team, old: Classifier | None
+) -> _Plan:
     steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
     team.check_batch(config.batch_size)
     with team.strategy.scope():
         network = compiled(config, len(dataset.class_names), steps)
+        taken = starting.start_from(network, old, dataset.class_names) if old else ""
+    if taken and team.writes:
+        print(f"weights of {config.weights}: {taken}")
     separate_dropout(network, team.first_replica)
     classifier = _classifier(network, config, dataset)
     heads, geometry = classifier.heads, classifier.preprocessing
@@ -277,6 +289,7 @@ def _classifier(
             "training_images": dataset.train.count,
             "recipe": config.recipe,
             "seed": config.seed,
+            "started_from": config.weights,
             "commit": machine.commit(),
         },
     )

@@ -16,7 +16,7 @@ from googlenet_keras.training.recipes import MODERN, recipe
 
 # what may differ when a run goes on, since the weights do not depend on it
 FREE = ("run_folder", "resume", "checkpoint_minutes", "download")
-PATHS = ("dataset", "data_dir")
+PATHS = ("dataset", "data_dir", "weights")
 OPEN = (None, (), "auto")
 Config = TypeVar("Config", bound=TrainConfig)
 

@@ -6,7 +6,9 @@ import keras
 import tensorflow as tf
 from keras.optimizers import schedules
 
+from googlenet_keras.network.assign import weight_name
 from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.starting import of_trunk
 
 STEP_EPOCHS, STEP_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
 POLY_POWER = 0.5  # Caffe's quick_solver.prototxt
@@ -67,15 +69,24 @@ class MomentumSGD(keras.optimizers.SGD):
 
     `decay` times the weight is added to the gradient of kernels, before momentum;
     Keras's weight_decay comes after it and acts on every variable. Biases, betas and
-    gammas are not decayed. Biases learn at `bias_rate` times the rate (lr_mult).
+    gammas are not decayed. Biases learn at `bias_rate` times the rate (lr_mult), and
+    what belongs to no head at `trunk_rate` times.
     `rate_factor` is a variable that scales what the schedule says, 1 unless assigned.
     The gradient is clipped when the replicas' parts are summed; Keras clips each part.
     """
 
-    def __init__(self, *args, decay: float = 0.0, bias_rate: float = 1.0, **kw) -> None:
+    def __init__(
+        self,
+        *args,
+        decay: float = 0.0,
+        bias_rate: float = 1.0,
+        trunk_rate: float = 1.0,
+        **kw,
+    ) -> None:
         super().__init__(*args, **kw)
         self.decay = decay
         self.bias_rate = bias_rate
+        self.trunk_rate = trunk_rate
         self.rate_factor = self.add_variable((), "ones", name="rate_factor")
 
     def _get_current_learning_rate(self):
@@ -93,12 +104,15 @@ class MomentumSGD(keras.optimizers.SGD):
     def update_step(self, gradient, variable, learning_rate) -> None:
         """One variable's step."""
         # TensorFlow hands over its own variable, whose name is a mangled one
-        name = self._trainable_variables[self._get_variable_index(variable)].name
+        known = self._trainable_variables[self._get_variable_index(variable)]
+        layer, name = ["", *weight_name(known).split("/")][-2:]
         if name == "kernel" and self.decay:
             value = keras.ops.cast(variable, gradient.dtype)
             gradient = gradient + self.decay * value
         if name == "bias" and self.bias_rate != 1.0:
             learning_rate = learning_rate * self.bias_rate
+        if self.trunk_rate != 1.0 and of_trunk(layer):
+            learning_rate = learning_rate * self.trunk_rate
         self._momentum_step(gradient, variable, learning_rate)
 
     def _momentum_step(self, gradient, variable, learning_rate) -> None:
@@ -120,7 +134,11 @@ class MomentumSGD(keras.optimizers.SGD):
 
     def get_config(self) -> dict:
         """What `from_config` needs."""
-        own = {"decay": self.decay, "bias_rate": self.bias_rate}
+        own = {
+            "decay": self.decay,
+            "bias_rate": self.bias_rate,
+            "trunk_rate": self.trunk_rate,
+        }
         return super().get_config() | own
 
 
@@ -133,4 +151,5 @@ def optimizer(config: TrainConfig, steps: int) -> MomentumSGD:
         global_clipnorm=config.clip_norm or None,
         decay=config.weight_decay,
         bias_rate=config.bias_learning_rate,
+        trunk_rate=config.trunk_learning_rate,
     )

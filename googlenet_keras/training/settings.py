@@ -16,7 +16,7 @@ from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.data.splits import Dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.training import device, memory
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.config import TrainConfig, read_architecture
 
 
 def check(config: TrainConfig) -> None:
@@ -51,7 +51,13 @@ def resolved(config: TrainConfig, dataset: Dataset) -> TrainConfig:
         data_dir=config.data_dir.resolve() if config.data_dir else None,
         variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
+        weights=_absolute(config.weights),
     )
+
+
+def _absolute(weights: str) -> str:
+    path = Path(weights).expanduser()
+    return str(path.resolve()) if weights and path.exists() else weights
 
 
 def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
@@ -77,7 +83,7 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
 
 def shared(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """What several workers must have in common; paths may differ."""
-    paths = ("dataset", "data_dir", "run_folder", "architecture")
+    paths = ("dataset", "data_dir", "run_folder", "architecture", "weights")
     options = {k: v for k, v in config.to_json().items() if k not in paths}
     return options | {
         "network": config.to_architecture().to_json(),
@@ -117,7 +123,7 @@ def write(folder: Path, config: TrainConfig, reason: str) -> None:
     records.write_json(folder / records.ENVIRONMENT, environment)
     if config.architecture:  # the user's file may change or go
         copy = folder.resolve() / records.ARCHITECTURE
-        records.write_json(copy, records.read_json(config.architecture))
+        records.write_json(copy, read_architecture(config.architecture))
         config = replace(config, architecture=copy)
     widths = config.to_architecture().widths()
     records.write_json(folder / records.CONFIG, config.to_json() | {"widths": widths})
