@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from rich.progress import track
 
 from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, own_process
+from googlenet_keras.progress import tracked
 from googlenet_keras.runtimes import LiteRT, processor_alone
 from tuning import latency
 from tuning.latency import LatencyModel
@@ -57,7 +57,7 @@ def measured(
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (1, image_size[0], image_size[-1], 3), np.uint8)
     seconds = np.empty((len(runtimes), ROUNDS))
-    for turn in track(range(ROUNDS), "timing"):
+    for turn in tracked(range(ROUNDS), "timing"):
         for number, runtime in enumerate(runtimes):
             seconds[number, turn] = _seconds(runtime, image)
     return [round(float(x), 5) for x in np.median(seconds, axis=1) * 1e3]
@@ -102,7 +102,7 @@ def _converted(
         with own_process(log) as call:
             return [
                 call(convert, arch, classes, image_size, folder / str(number))
-                for number, arch in enumerate(track(architectures, "converting"))
+                for number, arch in enumerate(tracked(architectures, "converting"))
             ]
     except ProcessError as error:
         raise UserError(

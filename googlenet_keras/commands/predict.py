@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from googlenet_keras.evaluation.predict import Prediction
 
 
 @dataclass(frozen=True)
@@ -34,21 +29,12 @@ class Predict:
         from googlenet_keras.evaluation.predict import predict
         from googlenet_keras.evaluation.tables import print_predictions
         from googlenet_keras.exported import open_classifier
+        from googlenet_keras.progress import tracked
 
         classifier = open_classifier(self.model)
         explainer = Explainer(classifier, self.explain) if self.explain else None
         predictions = list(predict(classifier, self.images, self.top))
         print_predictions(predictions)
         if explainer:
-            made = [explainer(x) for x in _tracked(predictions) if x.top]
+            made = [explainer(x) for x in tracked(predictions, "drawing") if x.top]
             print(f"{len(made)} activation maps are in {self.explain}")
-
-
-def _tracked(predictions: list[Prediction]) -> Iterable[Prediction]:
-    import sys
-
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(file=sys.stderr)
-    return track(predictions, "drawing", console=console, transient=True)

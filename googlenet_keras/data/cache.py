@@ -19,6 +19,7 @@ from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.splits import PIXELS, Split, listed_split
 from googlenet_keras.data.transforms import KEPT, resize, to_bytes
 from googlenet_keras.errors import UserError
+from googlenet_keras.progress import tracked
 
 MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
 
@@ -91,17 +92,13 @@ def _make(split: Split, side: int, folder: Path) -> None:
 
 
 def _write(split: Split, side: int, folder: Path) -> None:
-    from rich.console import Console
-    from rich.progress import track
-
     def write(index, _, reference):
         data = tf.io.serialize_tensor(_smaller(split.load(reference), side))
         tf.io.write_file(tf.strings.join([str(folder), "/", tf.as_string(index)]), data)
         return index
 
     written = split.in_order().map(write, num_parallel_calls=tf.data.AUTOTUNE)
-    console = Console(file=sys.stderr)
-    for _ in track(written, "caching images", split.count, console=console):
+    for _ in tracked(written, "caching images", split.count):
         pass
 
 

@@ -21,6 +21,7 @@ from googlenet_keras.data.decoding import (
     is_upright_jpeg,
 )
 from googlenet_keras.errors import UserError
+from googlenet_keras.progress import bar
 
 CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
 SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
@@ -128,20 +129,13 @@ def _distribution(values: Sequence[int]) -> dict[str, int] | None:
 
 
 def _examined(paths: Sequence[Path]) -> Iterator[tuple[Path, Examined]]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool, _progress() as progress:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, bar() as progress:
         task = progress.add_task("checking images", total=len(paths))
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             for pair in zip(chunk, pool.map(_examine, chunk), strict=True):
                 progress.advance(task)
                 yield pair
-
-
-def _progress():
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(file=sys.stderr), transient=True)
 
 
 def _examine(path: Path) -> Examined:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
@@ -19,6 +16,7 @@ from googlenet_keras.data.splits import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.exported import Exported
+from googlenet_keras.progress import tracked
 
 Member = Classifier | Exported
 """One of an ensemble."""
@@ -75,7 +73,7 @@ def evaluate(
     answered: dict[str, list[metrics.Answers]] = {head: [] for head in heads}
     streams = [_answered(member, names, chosen, crops) for member in members]
     steps = math.ceil(chosen.count / _batch_size(crops))
-    for parts in _tracked(zip(*streams, strict=True), f"evaluating {split}", steps):
+    for parts in tracked(zip(*streams, strict=True), f"evaluating {split}", steps):
         labels.append(numbers[parts[0][0]])
         for head in heads:
             logits = np.stack([logarithms[head] for _, logarithms in parts])
@@ -133,8 +131,3 @@ def _answered(
 
 def _batch_size(kind: str) -> int:
     return max(1, pipeline.EVALUATION_BATCH // COUNTS[kind])
-
-
-def _tracked(batches: Iterator, description: str, steps: int) -> Iterator:
-    console = Console(file=sys.stderr)
-    return track(batches, description, steps, console=console, transient=True)

@@ -14,6 +14,7 @@ from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.data.pipeline import EVALUATION_BATCH
 from googlenet_keras.errors import UserError
 from googlenet_keras.exported import Exported
+from googlenet_keras.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def predict(
     if top < 1:
         raise UserError(f"top must be at least 1; received {top}.")
     files = _files([Path(path) for path in paths])
-    for start in range(0, len(files), EVALUATION_BATCH):
+    batches = range(0, len(files), EVALUATION_BATCH)
+    for start in tracked(batches, "reading images"):
         yield from _predict(classifier, files[start : start + EVALUATION_BATCH], top)
 
 

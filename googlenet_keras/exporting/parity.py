@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 from sklearn.metrics import f1_score
 
 from googlenet_keras.classifier import Classifier
@@ -19,6 +17,7 @@ from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.exported import described
 from googlenet_keras.exporting.formats import Format
 from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
+from googlenet_keras.progress import bar
 
 BATCH = 16  # small, so that a runtime's peak memory is its own
 THREE_IMAGES = 3
@@ -44,13 +43,11 @@ def batches(
     made = pipeline.for_evaluation(
         split, preprocessing, heads=("main",), batch_size=BATCH
     )
-    console = Console()
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with bar:
-        task = bar.add_task(what, total=split.count)
+    with bar() as shown:
+        task = shown.add_task(what, total=split.count)
         for images, _ in made:
             yield images.numpy()
-            bar.advance(task, len(images))
+            shown.advance(task, len(images))
 
 
 def row(measurement: Measured, labels: np.ndarray) -> dict[str, Any]:

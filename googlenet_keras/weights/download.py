@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
-from rich.console import Console
-from rich.progress import Progress
-
 from googlenet_keras import records
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
+from googlenet_keras.progress import bar
 from googlenet_keras.weights.catalogue import LARGEST, Published
 
 BLOCK = 2**18  # bytes between two steps of the bar
@@ -68,15 +65,15 @@ def _download(source: Published, path: Path) -> None:
     with (
         urllib.request.urlopen(source.address, timeout=PATIENCE) as answer,
         path.open("wb") as file,
-        Progress(console=Console(file=sys.stderr), transient=True) as bar,
+        bar() as shown,
     ):
         length = answer.headers.get("Content-Length", "")
         total = int(length) if length.isdigit() else source.bytes
-        task = bar.add_task(source.file_name, total=total)
+        task = shown.add_task(source.file_name, total=total)
         received = 0
         while block := answer.read(BLOCK):
             received += len(block)
             if received > LARGEST:
                 raise UserError(f"{source.address} sends more than any GoogLeNet has.")
             file.write(block)
-            bar.advance(task, len(block))
+            shown.advance(task, len(block))
