@@ -1,7 +1,10 @@
 """Trains GoogLeNet. `python train.py --help` lists the options."""
 
+from pathlib import Path
+
 from googlenet_keras import machine, records
 from googlenet_keras.errors import run_script
+from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.flags import read_flags
 
 
@@ -12,18 +15,14 @@ def main() -> None:
     from googlenet_keras.evaluation.result import conclude
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.training import signals
-    from googlenet_keras.training.fit import is_begun, train
-    from googlenet_keras.weights.start import classifier_folder
+    from googlenet_keras.training.fit import train
 
     folder = config.run_folder
     if config.resume and (folder / records.RESULT).is_file():
         result = records.read_json(folder / records.RESULT)  # nothing is left to do
         records.remove_checkpoints(folder)  # a kill may have come before that
     else:
-        start = None
-        if config.weights and not is_begun(config):
-            start = classifier_folder(config.weights, config.variant)
-        run = train(config, stopwatch, start)
+        run = train(config, stopwatch, _find_weights)
         if run is None:  # the first worker does the rest
             return
         folder = run.folder
@@ -38,6 +37,12 @@ def main() -> None:
         f"memory\neverything is in {folder}; try\n"
         f"  python -m googlenet_keras predict {folder} IMAGE..."
     )
+
+
+def _find_weights(config: TrainConfig) -> Path:
+    from googlenet_keras.weights.start import classifier_folder
+
+    return classifier_folder(config.weights, config.variant)
 
 
 if __name__ == "__main__":

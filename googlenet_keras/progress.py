@@ -13,8 +13,9 @@ Item = TypeVar("Item")
 
 
 def bar() -> Progress:
-    """A bar, or several, for the block that it is opened in."""
-    return Progress(console=Console(file=sys.stderr), transient=True)
+    """A bar, or several, for the block that it is opened in; none in a file."""
+    console = Console(file=sys.stderr)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def tracked(

@@ -69,8 +69,8 @@ class SearchConfig(TrainConfig):
             _count(name, getattr(self, name))
         if self.weights:
             raise UserError(
-                "a search changes the widths, and weights have theirs; leave --weights "
-                "out, and train the best from random ones."
+                "a search changes the widths, and weights have theirs: no --weights, "
+                "and no recipe that has them, such as finetune."
             )
         arch = self.to_architecture()
         for width in self.baselines:

@@ -26,7 +26,7 @@ def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, i
     if stride == 1 or rule == "same":
         return _same(size, window, stride)
     if rule == "floor":
-        return 0, 0
+        return 0, max(window - size, 0)  # a window at least
     outputs = -(-max(size - window, 0) // stride) + 1
     return 0, max((outputs - 1) * stride + window - size, 0)
 

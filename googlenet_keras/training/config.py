@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from googlenet_keras import records
 from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.architecture.variants import Architecture, architecture
-from googlenet_keras.errors import UserError
+from googlenet_keras.errors import UserError, unknown
 
 Switch = Literal["auto", "on", "off"]
 Frozen = Literal["none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"]
@@ -71,7 +71,8 @@ class TrainConfig:
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: tuple[int, ...] = ()
-    """Pixels, one number or height and width; none: 64 for digits, else 224."""
+    """Pixels, one number or height and width; none: those of --weights, else 64 for
+    digits and 224."""
     run_folder: Path | None = None
     """Where everything goes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
@@ -162,6 +163,13 @@ class TrainConfig:
         return architecture(self.variant).widened(self.width)
 
     def _check_start(self) -> None:
+        if self.freeze_until not in (known := typing.get_args(Frozen)):
+            raise unknown("freeze_until", str(self.freeze_until), known)
+        if self.weights and self.width != 1:
+            raise UserError(
+                "weights come with their widths; leave out --width, or --weights; "
+                f"received {self.width:g} and {self.weights}."
+            )
         if not self.weights and (self.freeze_until, self.trunk_learning_rate) != (
             "none",
             1.0,

@@ -72,17 +72,18 @@ class _Plan:
 def train(
     config: TrainConfig,
     stopwatch: machine.Stopwatch | None = None,
-    start: Path | None = None,
+    find: starting.Find | None = None,
 ) -> Run | None:
     """Trains as `config` says and leaves a run folder behind.
 
     The folder has config.json, environment.json, metrics.jsonl, tensorboard/,
     checkpoints/ and classifier/, the best by validation main top-1. stopwatch: takes on
-    what an earlier part of a resumed run has spent. start: the folder of the Classifier
-    to start from, if config.weights is not its name. Of several workers the first alone
-    writes and prints; the others get None. Raises UserError for what a user can mend,
-    before the folder is made where that can be known, for a run that does not learn and
-    for a worker that is lost; InterruptionError where a signal asked to stop.
+    what an earlier part of a resumed run has spent. find: gives the folder of the
+    Classifier that config.weights stands for; none: it is the folder. Of several
+    workers the first alone writes and prints; the others get None. Raises UserError for
+    what a user can mend, before the folder is made where that can be known, for a run
+    that does not learn and for a worker that is lost; InterruptionError where a signal
+    asked to stop.
     """
     settings.check(config)
     team = distribution.start(config.strategy)
@@ -92,17 +93,18 @@ def train(
         config = kept(begun_with(TrainConfig, config.run_folder), config, FREE)
     elif config.run_folder and team.writes:
         records.refuse_existing(config.run_folder, config.resume)
-    old = None
-    if not begun:
-        config, old = starting.opened(config, start)
     dataset = settings.opened(config)
+    config, old = starting.opened(config, find, begun)
     config, reason = settings.settled(config, dataset)
     with (
         device.precision_policy(config.precision),
         team.watched(config.run_folder),
         signals.noticed() as stop,
     ):
-        team.check_agreement({"begun": begun} | settings.shared(config, dataset))
+        team.check_agreement(
+            {"begun": begun, "weights": starting.digest(old)}
+            | settings.shared(config, dataset)
+        )
         plan = _plan(config, dataset, team, old)
         if team.writes:
             _begin(config, reason, begun, team)

@@ -11,7 +11,7 @@ import tyro
 
 from googlenet_keras import records
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.config import TrainConfig, read_architecture
 from googlenet_keras.training.recipes import MODERN, recipe
 
 # what may differ when a run goes on, since the weights do not depend on it
@@ -119,5 +119,5 @@ def _same(name: str, before: Any, now: Any) -> bool:
     if not (isinstance(now, str) and isinstance(before, str)):
         return False
     if name == "architecture":  # there may be a copy
-        return records.read_json(Path(now)) == records.read_json(Path(before))
+        return read_architecture(Path(now)) == read_architecture(Path(before))
     return name in PATHS and Path(now).expanduser().resolve() == Path(before)

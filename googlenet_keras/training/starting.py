@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.network.assign import named_weights, refuse, weight_name
+from googlenet_keras.training import checkpoints
 from googlenet_keras.training.config import TrainConfig
 
 HEADS = ("main", "aux1", "aux2")
+Find = Callable[[TrainConfig], Path]
+"""Gives the folder of the Classifier that config.weights stands for."""
 
 
 def opened(
-    config: TrainConfig, folder: Path | None
+    config: TrainConfig, find: Find | None, begun: bool
 ) -> tuple[TrainConfig, Classifier | None]:
     """The Classifier that --weights asks for, and the options with its network.
 
-    folder: where it is, if `config` does not name it. The size of image is its own
-    where none is given. Raises UserError.
+    None of a run that has a checkpoint: that tells all. The size of image is the
+    Classifier's where none is given. Raises UserError.
     """
-    if not config.weights:
+    if not config.weights or (begun and _has_checkpoint(config.run_folder)):
         return config, None
-    file = description_file(folder or Path(config.weights).expanduser())
+    file = description_file(find(config) if find else Path(config.weights).expanduser())
     old = Classifier.load(file.parent)
     size = (old.preprocessing.height, old.preprocessing.width)
     return replace(
@@ -35,6 +40,10 @@ def opened(
         architecture=config.architecture or file,
         image_size=config.image_size or size,
     ), old
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return checkpoints.newest(folder / records.CHECKPOINTS, remove=False) is not None
 
 
 def of_trunk(layer: str) -> bool:
@@ -46,33 +55,40 @@ def start_from(network: keras.Model, old: Classifier, labels: Sequence[str]) -> 
     """Gives `network`, for these labels, what `old` has learnt; says what that is.
 
     The trunk is taken whole. A classifier keeps what belongs to the classes that it
-    knows by name, and begins anew for others; so do hidden layers of auxiliary heads
-    that `old` has not, or has for another size of image. Raises UserError where the
+    knows by name, and begins anew for others. An auxiliary head that `old` has not, or
+    has for another size of image, begins anew altogether. Raises UserError where the
     trunks differ.
     """
     weights = named_weights(old.network)
     variables = {weight_name(v): v for v in network.weights}
     _refuse_other_trunk(weights, variables)
     known = [label for label in labels if label in old.labels]
-    old_numbers = [old.labels.index(label) for label in known]
-    numbers = [list(labels).index(label) for label in known]
-    kept = set()
+    there = [old.labels.index(label) for label in known]
+    here = [list(labels).index(label) for label in known]
+    taken = [head for head in HEADS if _fits(head, weights, variables)]
     for name, variable in variables.items():
         layer = name.split("/")[0]
-        if name not in weights:
-            continue
-        if layer in HEADS:
+        if layer in taken:
             value = np.array(variable)
-            value[..., numbers] = weights[name][..., old_numbers]
+            value[..., here] = weights[name][..., there]
             variable.assign(value)
-        elif weights[name].shape == tuple(variable.shape):
+        elif of_trunk(layer) or layer.split("_")[0] in taken:
             variable.assign(weights[name])
-            kept.update({layer.split("_")[0]} & set(HEADS))
-    taken = ", ".join(["the trunk", *(f"what is hidden in {h}" for h in sorted(kept))])
+    heads = "".join(f", {head}" for head in taken if head != "main")
     return (
-        f"{taken} taken over; {len(known)} of {len(labels)} classes are known by name, "
-        "the others begin anew"
+        f"the trunk{heads} taken over; {len(known)} of {len(labels)} classes are known "
+        "by name, the others begin anew"
     )
+
+
+def digest(old: Classifier | None) -> str:
+    """Another one for other weights or labels."""
+    if not old:
+        return ""
+    found = hashlib.sha256(repr(old.labels).encode())
+    for name, value in sorted(named_weights(old.network).items()):
+        found.update(name.encode() + value.tobytes())
+    return found.hexdigest()
 
 
 def freeze(network: keras.Model, arch: Architecture, until: str) -> None:
@@ -96,7 +112,20 @@ def _rows_until(arch: Architecture, until: str) -> Iterator[str]:
             return
 
 
-def _refuse_other_trunk(weights: dict, variables: dict) -> None:
+def _fits(head: str, weights: Mapping, variables: Mapping) -> bool:
+    """Whether a head has the same layers in both, but for the number of classes."""
+    ours, theirs = (
+        {
+            name: tuple(value.shape)[: -1 if name.startswith(f"{head}/") else None]
+            for name, value in found.items()
+            if name.startswith((f"{head}/", f"{head}_"))
+        }
+        for found in (variables, weights)
+    )
+    return ours == theirs
+
+
+def _refuse_other_trunk(weights: Mapping, variables: Mapping) -> None:
     ours, theirs = (
         {n: tuple(found[n].shape) for n in found if of_trunk(n.split("/")[0])}
         for found in (variables, weights)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import urllib.request
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 from googlenet_keras import records
 from googlenet_keras.data.checks import cache_folder
@@ -16,7 +16,6 @@ from googlenet_keras.weights.catalogue import LARGEST, Published
 
 BLOCK = 2**18  # bytes between two steps of the bar
 PATIENCE = 30  # seconds without a byte
-NETWORK = (URLError, HTTPException, ConnectionError, TimeoutError)  # not the disk's
 
 
 def fetched(source: Published) -> Path:
@@ -30,13 +29,9 @@ def fetched(source: Published) -> Path:
     print(f"fetching {source.address} to {path}", flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with records.written_whole(path) as temporary:
-        try:
-            _download(source, temporary)
-        except NETWORK as error:
-            raise UserError(
-                f"{source.address} cannot be fetched: {error}. Fetch it elsewhere, and "
-                f"name the file: import-weights {source.name} {source.file_name} RUN"
-            ) from error
+        with temporary.open("wb") as file:
+            for block in _blocks(source):
+                file.write(block)
         _verify(temporary, source)
     return path
 
@@ -61,19 +56,25 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(source: Published, path: Path) -> None:
-    with (
-        urllib.request.urlopen(source.address, timeout=PATIENCE) as answer,
-        path.open("wb") as file,
-        bar() as shown,
-    ):
-        length = answer.headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else source.bytes
-        task = shown.add_task(source.file_name, total=total)
-        received = 0
-        while block := answer.read(BLOCK):
-            received += len(block)
-            if received > LARGEST:
-                raise UserError(f"{source.address} sends more than any GoogLeNet has.")
-            file.write(block)
-            shown.advance(task, len(block))
+def _blocks(source: Published) -> Iterator[bytes]:
+    """The file's bytes as they come, with a bar. Raises UserError."""
+    received = 0
+    try:
+        with urllib.request.urlopen(source.address, timeout=PATIENCE) as answer:
+            length = answer.headers.get("Content-Length", "")
+            total = int(length) if length.isdigit() else source.bytes
+            with bar() as shown:
+                task = shown.add_task(source.file_name, total=total)
+                while block := answer.read(BLOCK):
+                    received += len(block)
+                    if received > LARGEST:
+                        raise UserError(
+                            f"{source.address} sends more than any GoogLeNet has."
+                        )
+                    yield block
+                    shown.advance(task, len(block))
+    except (OSError, HTTPException) as error:  # the network's: writing is elsewhere
+        raise UserError(
+            f"{source.address} cannot be fetched: {error}. Fetch it elsewhere, and "
+            f"name the file: import-weights {source.name} {source.file_name} RUN"
+        ) from error

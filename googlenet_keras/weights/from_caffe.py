@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
@@ -19,28 +19,17 @@ from googlenet_keras.weights.layouts import (
     reversed_input,
 )
 from googlenet_keras.weights.origins import Contents, Origin
+from googlenet_keras.weights.wire import Reader, floats, text
 
 PART = re.compile(r"(conv\d|inception_\d\w)_")  # what Caffe ends with a slash
 HEADS = {"main": "loss3", "aux1": "loss1", "aux2": "loss2"}
 WEIGHT, BIAS = "_w_0", "_b_0"  # how the ONNX zoo calls a layer's two blobs
 
-Kind = descriptor_pb2.FieldDescriptorProto
-# Of caffe.proto what leads to the weights: message → field → (number, kind, repeated).
-# `data` is declared as bytes: packed floats are the same on the wire, and read at once.
-MESSAGES = {
-    "Shape": {"dim": (1, Kind.TYPE_INT64, True)},
-    "Blob": {
-        "num": (1, Kind.TYPE_INT32, False),
-        "channels": (2, Kind.TYPE_INT32, False),
-        "height": (3, Kind.TYPE_INT32, False),
-        "width": (4, Kind.TYPE_INT32, False),
-        "data": (5, Kind.TYPE_BYTES, False),
-        "shape": (7, "Shape", False),
-    },
-    "OldLayer": {"name": (4, Kind.TYPE_BYTES, False), "blobs": (6, "Blob", True)},
-    "Layer": {"name": (1, Kind.TYPE_BYTES, False), "blobs": (7, "Blob", True)},
-    "Net": {"layers": (2, "OldLayer", True), "layer": (100, "Layer", True)},
-}
+# of caffe.proto, by the number of the field in the net: where a layer has its name and
+# its blobs; the second is how layers were written until 2014
+LAYERS = {100: (1, 7), 2: (4, 6)}
+SIDES = (1, 2, 3, 4)  # num, channels, height, width, in place of a shape
+DATA, SHAPE, DIM = 5, 7, 1
 
 
 def read(path: Path) -> Contents:
@@ -48,16 +37,15 @@ def read(path: Path) -> Contents:
 
     Raises UserError for what is none.
     """
-    net = _net_class()()
+    reader, tensors = Reader(), {}
     try:
-        net.ParseFromString(path.read_bytes())
-    except message.DecodeError as error:
-        raise UserError(f"{path} is no whole .caffemodel: {error}.") from error
-    tensors = {}
-    for layer in (*net.layer, *net.layers):
-        for ending, blob in zip((WEIGHT, BIAS), layer.blobs, strict=False):
-            name = layer.name.decode(errors="replace")
-            tensors[name + ending] = _array(blob, name)
+        for number, value in reader.fields(memoryview(path.read_bytes())):
+            for name, blob in _blobs(reader, number, value):
+                if name in tensors:
+                    raise UserError(f"{name!r:.80} is there twice.")
+                tensors[name] = blob
+    except UserError as error:
+        raise UserError(f"{path} is no whole .caffemodel: {error}") from error
     if not tensors:
         raise UserError(f"{path} is no .caffemodel: it has no layer with weights.")
     return Contents(tensors)
@@ -94,33 +82,36 @@ def _name(layer: str) -> str:
     return f"{HEADS[head]}/{role}" if head in HEADS else PART.sub(r"\1/", layer)
 
 
-def _array(blob, name: str) -> np.ndarray:
+def _blobs(
+    reader: Reader, number: int, layer: int | memoryview
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, numbers) of a layer's weights and biases."""
+    if number not in LAYERS or isinstance(layer, int):
+        return
+    named, blobs = LAYERS[number]
+    name, found = "", []
+    for part, value in reader.fields(layer):
+        if part == named:
+            name = text(value)
+        elif part == blobs and not isinstance(value, int):
+            found.append(value)
+    if len(found) > 2:
+        raise UserError(f"{name!r:.80} has {len(found)} blobs; no layer has over two.")
+    for ending, blob in zip((WEIGHT, BIAS), found, strict=False):
+        yield name + ending, _array(reader, blob, name)
+
+
+def _array(reader: Reader, blob: memoryview, name: str) -> np.ndarray:
     """The blob's floats in its shape. Raises UserError where they do not fit."""
-    shape = tuple(blob.shape.dim) or (
-        blob.num,
-        blob.channels,
-        blob.height,
-        blob.width,
-    )
-    try:
-        return np.frombuffer(blob.data, "<f4").reshape(shape)
-    except ValueError as error:
-        raise UserError(f"a blob of {name} is damaged: {error}.") from error
-
-
-@cache
-def _net_class():
-    """The message class of a whole net."""
-    file = descriptor_pb2.FileDescriptorProto(name="weights.proto", package="weights")
-    for name, fields in MESSAGES.items():
-        declared = file.message_type.add(name=name)
-        for field, (number, kind, repeated) in fields.items():
-            added = declared.field.add(name=field, number=number)
-            added.label = Kind.LABEL_REPEATED if repeated else Kind.LABEL_OPTIONAL
-            if isinstance(kind, str):
-                added.type, added.type_name = Kind.TYPE_MESSAGE, f".weights.{kind}"
-            else:
-                added.type = kind
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("weights.Net"))
+    sides: dict[int, int] = {}
+    shape: list[int] = []
+    data: int | memoryview = memoryview(b"")
+    for number, value in reader.fields(blob):
+        if number == DATA:
+            data = value
+        elif number == SHAPE and not isinstance(value, int):
+            dims = (dim for part, dim in reader.fields(value) if part == DIM)
+            shape += [side for dim in dims for side in reader.numbers(dim)]
+        elif number in SIDES and isinstance(value, int):
+            sides[number] = value
+    return floats(data, shape or [sides.get(n, 0) for n in SIDES], name)

@@ -35,6 +35,7 @@ NORM = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+ODD = (ValueError, KeyError, TypeError, AttributeError)  # kinds of number numpy lacks
 COUNTER = ".num_batches_tracked"  # which nothing needs
 
 
@@ -43,7 +44,7 @@ def read(path: Path) -> Contents:
     if path.suffix == ".safetensors":
         try:
             tensors = safetensors.numpy.load_file(path)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (OSError, SafetensorError, *ODD) as error:
             raise UserError(f"{path} is no whole .safetensors: {error}.") from error
     else:
         tensors = read_pytorch(path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
+from googlenet_keras import records
 from googlenet_keras.architecture.variants import (
     PAPER,
     SLIM,
@@ -15,7 +18,7 @@ from googlenet_keras.architecture.variants import (
 )
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.errors import UserError, unknown
+from googlenet_keras.errors import DiskError, UserError, unknown
 from googlenet_keras.network.assign import assign
 from googlenet_keras.network.build import build
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
@@ -97,13 +100,15 @@ def import_weights(
         tensors = _without_heads(route.origins, arch, tensors, heads)
         heads = ()
         print("the file's auxiliary heads were never trained; they are left out")
+    elif heads and not known.trained_heads:
+        print(f"{', '.join(heads)} are taken as trained; {source}'s own never were")
     elif not heads:
         print("the file has no auxiliary heads; a training starts new ones")
     weights = taken(tensors, route.origins(arch, heads))
     names = _labels(labels, len(weights[CLASSES]))
     network = build(arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads))
     assign(network, weights)
-    print(f"{len(tensors)} tensors of {path} became {len(weights)} weights, each once")
+    print(f"{len(tensors)} tensors of {path} became {len(weights)} weights")
     return Classifier(
         network, arch, Preprocessing(SIZE, SIZE, CROP), names, _provenance(known, path)
     )
@@ -113,6 +118,29 @@ def imagenet_labels() -> tuple[str, ...]:
     """The names of ImageNet's 1,000 classes, in the order of their WordNet numbers."""
     text = files("googlenet_keras.weights").joinpath("imagenet_labels.txt")
     return tuple(text.read_text("utf-8").splitlines())
+
+
+def wordnet_numbers() -> tuple[str, ...]:
+    """n01440764 and so on: how ImageNet's folders and TFDS call the same classes."""
+    folder = files("tensorflow_datasets.datasets.imagenet2012")
+    return tuple(folder.joinpath("labels.txt").read_text("utf-8").splitlines())
+
+
+def save_whole(classifier: Classifier, folder: Path) -> None:
+    """Saves `classifier` in a new folder that appears when all is in it.
+
+    Where another process was faster, its folder stays. Raises DiskError.
+    """
+    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}{records.TEMPORARY}")
+    try:
+        classifier.save(unfinished)
+        with records.disk_errors(folder):
+            unfinished.rename(folder)
+    except DiskError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _checked(file: Path, known: Published) -> Path:
@@ -161,7 +189,7 @@ def _without_heads(
 
 
 def _labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
-    names = labels or imagenet_labels()
+    names = imagenet_labels() if labels is None else labels
     if len(names) != classes:
         raise UserError(
             f"every class needs a label; the file has {classes} classes and there are "

@@ -7,6 +7,7 @@ zip archive (PyTorch 1.6 on) and a row of pickles with the numbers behind (befor
 
 from __future__ import annotations
 
+import math
 import pickletools
 import struct
 import zipfile
@@ -19,9 +20,11 @@ from typing import IO, Any
 import numpy as np
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.weights.catalogue import LARGEST
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
 OPERATIONS = 100_000  # of one pickle; GoogLeNet's has a tenth of it
+AXES = 4  # of a tensor, at most
 WRAPPED = ("model", "state_dict")  # where training scripts put the state_dict
 STORAGES = {
     "FloatStorage": "<f4",
@@ -32,7 +35,8 @@ STORAGES = {
 }
 DAMAGE = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError),
-    *(OSError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile),
+    *(OSError, RuntimeError, OverflowError, MemoryError),
+    *(struct.error, zipfile.BadZipFile),
 )
 
 
@@ -69,7 +73,7 @@ def read_pytorch(path: Path) -> dict[str, np.ndarray]:
         if zipfile.is_zipfile(path):
             return _from_zip(path)
         with path.open("rb") as file:
-            return _from_pickles(file)
+            return _from_pickles(file, path.stat().st_size)
     except UserError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     except DAMAGE as error:
@@ -93,24 +97,27 @@ def _from_zip(path: Path) -> dict[str, np.ndarray]:
         if missing := [key for key in keys if folder + key not in sizes]:
             raise UserError(f"the numbers of {missing[0]} are missing or compressed.")
         data = {key: archive.read(folder + key) for key in keys}
-    return {name: _array(tensor, data) for name, tensor in tensors.items()}
+    return _arrays(tensors, data)
 
 
-def _from_pickles(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _from_pickles(file: IO[bytes], size: int) -> dict[str, np.ndarray]:
     if _loaded(file) != MAGIC:
         raise UserError("it does not begin as PyTorch's files do.")
     _loaded(file)  # the protocol's version
     _loaded(file)  # what machine it was
     tensors = _state_dict(_loaded(file))
-    keys = _loaded(file)
+    keys = [_of_kind(key, str) for key in _of_kind(_loaded(file), list)]
     kinds = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     data = {}
     for key in keys:
         (count,) = struct.unpack("<q", file.read(8))
         if key not in kinds or count != kinds[key].count:
             raise UserError(f"the numbers of {key!r:.50} are not those of a tensor.")
-        data[key] = file.read(count * np.dtype(STORAGES[kinds[key].kind]).itemsize)
-    return {name: _array(tensor, data) for name, tensor in tensors.items()}
+        length = count * np.dtype(STORAGES[kinds[key].kind]).itemsize
+        if not 0 <= length <= size:
+            raise UserError(f"the numbers of {key!r:.50} are more than the file has.")
+        data[key] = file.read(length)
+    return _arrays(tensors, data)
 
 
 def _state_dict(loaded: Any) -> dict[str, _Tensor]:
@@ -123,26 +130,44 @@ def _state_dict(loaded: Any) -> dict[str, _Tensor]:
     return loaded
 
 
+def _arrays(
+    tensors: Mapping[str, _Tensor], data: Mapping[str, bytes]
+) -> dict[str, np.ndarray]:
+    """The tensors' numbers; those that share some have no more in all than a file."""
+    made, left = {}, LARGEST
+    for name, tensor in tensors.items():
+        made[name] = _array(tensor, data)
+        left -= made[name].nbytes
+        if left < 0:
+            raise UserError("its tensors have more numbers than any GoogLeNet.")
+    return made
+
+
 def _array(tensor: _Tensor, data: Mapping[str, bytes]) -> np.ndarray:
     """The tensor's numbers; it never has more than its storage."""
     storage = tensor.storage
     numbers = np.frombuffer(data[storage.key], STORAGES[storage.kind])
-    fits = len(numbers) == storage.count and len(tensor.shape) == len(tensor.strides)
-    least = min((*tensor.shape, *tensor.strides, tensor.offset, 0))
-    count = int(np.prod(tensor.shape, dtype=object)) if fits else 0
-    last = tensor.offset + sum(
-        (side - 1) * stride
-        for side, stride in zip(tensor.shape, tensor.strides, strict=fits)
-    )
-    if not fits or least < 0 or not 0 < count <= len(numbers) or last >= len(numbers):
-        raise UserError(
-            f"a tensor of shape {tensor.shape!r:.80} is not in its numbers."
-        )
+    if len(numbers) != storage.count or not _lies_in(tensor, len(numbers)):
+        raise UserError("a tensor's shape and strides are not those of its numbers.")
     steps = [stride * numbers.itemsize for stride in tensor.strides]
     view = np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :], tensor.shape, steps, writeable=False
     )
     return np.ascontiguousarray(view)
+
+
+def _lies_in(tensor: _Tensor, count: int) -> bool:
+    """Whether the tensor has no more than `count` numbers, and none beyond them."""
+    given = (*tensor.shape, *tensor.strides, tensor.offset)
+    if len(tensor.shape) != len(tensor.strides) or len(given) > 2 * AXES + 1:
+        return False
+    if not all(0 <= number <= count for number in given):
+        return False
+    last = tensor.offset + sum(
+        (side - 1) * stride
+        for side, stride in zip(tensor.shape, tensor.strides, strict=True)
+    )
+    return 0 < math.prod(tensor.shape) <= count and last < count
 
 
 def _loaded(file: IO[bytes]) -> Any:
@@ -199,7 +224,7 @@ class _Machine:
         self._pushed(_Global(name.replace(" ", ".")))
 
     def _stack_global(self, _: Any) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
+        name, module = (_of_kind(self.stack.pop(), str) for _ in range(2))
         self._pushed(_Global(f"{module}.{name}"))
 
     def _tuple(self, _: Any) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
-from googlenet_keras import records
-from googlenet_keras.classifier import DESCRIPTION
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError, unknown
-from googlenet_keras.weights.catalogue import SOURCES, published
+from googlenet_keras.weights.catalogue import SOURCES, Published, published
 from googlenet_keras.weights.download import fetched
-from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.importing import import_weights, save_whole
+
+MAPS = 1  # raised with every correction of a map, so that none is used again
 
 
 def classifier_folder(name: str, variant: str) -> Path:
@@ -24,16 +24,24 @@ def classifier_folder(name: str, variant: str) -> Path:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        inside = path / records.CLASSIFIER
-        return inside if (inside / DESCRIPTION).is_file() else path
+        return path
     source = name if name in SOURCES else _source_of(path)
     file = fetched(published(source)) if name in SOURCES else path
-    variants = published(source).variants
-    variant = variant if variant in variants else variants[0]
-    folder = cache_folder() / "classifiers" / f"{_digest(file)}-{variant}"
+    variant = _possible(published(source), variant)
+    kept = f"{_digest(file)}-{variant}-{MAPS}"
+    folder = cache_folder() / "classifiers" / kept
     if not folder.is_dir():
-        _import(source, file, variant, folder)
+        save_whole(import_weights(source, file, variant=variant), folder)
     return folder
+
+
+def _possible(source: Published, variant: str) -> str:
+    """`variant`, or the source's own for the default one. Raises UserError."""
+    if variant in source.variants:
+        return variant
+    if variant != BATCH_NORM.name:
+        raise unknown(f"what {source.name} weights become", variant, source.variants)
+    return source.variants[0]
 
 
 def _source_of(path: Path) -> str:
@@ -51,10 +59,3 @@ def _digest(file: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
-
-
-def _import(source: str, file: Path, variant: str, folder: Path) -> None:
-    unfinished = folder.with_name(f"{folder.name}{records.TEMPORARY}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    import_weights(source, file, variant=variant).save(unfinished)
-    unfinished.rename(folder)

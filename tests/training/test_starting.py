@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def test_the_trunk_is_taken_over_and_so_are_classes_of_the_same_name(old):
     network = fresh(labels)
     before = named_weights(network)
     said = start_from(network, old, labels)
-    assert "hidden in aux1, what is hidden in aux2 taken over; 2 of 4 classes" in said
+    assert said.startswith("the trunk, aux1, aux2 taken over; 2 of 4 classes are known")
     after, theirs = named_weights(network), named_weights(old.network)
     for name, value in after.items():
         if name.split("/")[0] in ("main", "aux1", "aux2"):
@@ -55,15 +57,16 @@ def test_the_answers_stay_where_the_classes_do(old):
         np.testing.assert_allclose(found, logits, atol=1e-4)
 
 
-def test_hidden_layers_for_another_size_begin_anew(old):
+def test_heads_for_another_size_begin_anew(old):
     network = fresh(old.labels, size=160)
     before = named_weights(network)
     said = start_from(network, old, old.labels)
     after = named_weights(network)
-    assert "7 of 7 classes" in said
-    np.testing.assert_array_equal(after["aux1_fc/kernel"], before["aux1_fc/kernel"])
+    assert said.startswith("the trunk taken over; 7 of 7 classes")
+    for name in ("aux1_fc/kernel", "aux1_conv/kernel", "aux2/kernel"):
+        np.testing.assert_array_equal(after[name], before[name])
     theirs = named_weights(old.network)
-    np.testing.assert_array_equal(after["aux1_conv/kernel"], theirs["aux1_conv/kernel"])
+    np.testing.assert_array_equal(after["main/kernel"], theirs["main/kernel"])
 
 
 def test_another_trunk_is_refused(old):
@@ -91,9 +94,21 @@ def test_what_is_frozen(until, frozen, free):
     assert learns == {until == "none"}
 
 
-def options(**changes):
-    return TrainConfig(width=0.125, image_size=(32,), epochs=2, weight_decay=0.0,
-                       **{"learning_rate": 0.1} | changes)  # fmt: skip
+def options(folder, **changes):
+    """Of a step from weights, in a narrow network."""
+    file = folder / "narrow.json"
+    file.write_text(json.dumps(ARCH.to_json()))
+    return TrainConfig(
+        architecture=file,
+        weights=str(folder),
+        image_size=(32,),
+        epochs=2,
+        weight_decay=0.0,
+        learning_rate=0.1,
+        clip_norm=0.0,
+        warmup_epochs=0.0,
+        **changes,
+    )
 
 
 def moved(config):
@@ -110,9 +125,8 @@ def moved(config):
 
 
 def test_the_trunk_learns_at_its_own_rate(tmp_path):
-    common = {"weights": str(tmp_path), "clip_norm": 0.0, "warmup_epochs": 0.0}
-    whole = moved(options(**common))
-    tenth = moved(options(**common, trunk_learning_rate=0.1))
+    whole = moved(options(tmp_path))
+    tenth = moved(options(tmp_path, trunk_learning_rate=0.1))
     for name in ("conv1_7x7_s2/kernel", "inception_5b_5x5/kernel"):
         np.testing.assert_allclose(tenth[name], whole[name] / 10, atol=1e-6)
         assert np.abs(whole[name]).max() > 1e-4
@@ -166,16 +180,55 @@ def test_a_run_that_started_from_weights_goes_on_without_them(old, tmp_path, cap
     assert "going on after 1 epochs" in capsys.readouterr().out
 
 
+class KilledError(Exception):
+    """What ends a run before its first checkpoint."""
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_with_them_again(
+    old, tmp_path, monkeypatch
+):
+    from googlenet_keras.training import fit
+
+    old.save(tmp_path / "old")
+    photos = write_photos(tmp_path / "photos", {"a": 12, "b": 12})
+    config = TrainConfig(
+        dataset=str(photos),
+        weights=str(tmp_path / "old"),
+        freeze_until="all",
+        epochs=1,
+        batch_size=8,
+        precision="float32",
+        run_folder=tmp_path / "run",
+        resume=True,
+    )
+
+    def killed(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "_fit", killed)
+        with pytest.raises(KilledError):
+            train(config)
+    found = named_weights(train(config).classifier.network)
+    theirs = named_weights(old.network)
+    name = "conv1_7x7_s2/kernel"
+    np.testing.assert_array_equal(found[name], theirs[name])
+
+
 def test_a_recipe_for_what_starts_from_weights():
     assert FINETUNE.weights == "torchvision"
     with pytest.raises(UserError, match="are for weights to start from; add --weights"):
         TrainConfig(freeze_until="4e")
     with pytest.raises(UserError, match="are for weights to start from"):
         TrainConfig(trunk_learning_rate=0.1)
+    with pytest.raises(UserError, match="weights come with their widths"):
+        TrainConfig(weights="torchvision", width=0.5)
+    with pytest.raises(UserError, match="freeze_until must be one of none, 3a"):
+        TrainConfig(weights="torchvision", freeze_until="3x")
 
 
 def test_a_search_has_widths_of_its_own():
     from tuning.config import SearchConfig
 
-    with pytest.raises(UserError, match="leave --weights out"):
+    with pytest.raises(UserError, match="no --weights"):
         SearchConfig(weights="torchvision", max_macs="1M")

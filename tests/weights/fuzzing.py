@@ -68,6 +68,7 @@ def main(source: str, file: Path, count: int) -> None:
             assert seconds < SECONDS, f"number {number} took {seconds:.1f} s"
             grown = peak() - before
             assert grown < MEGABYTES, f"number {number} took {grown:.0f} MB"
+    assert 0 < accepted < count  # damage is met, and is not all there is
     print(f"{source} {file.name}: {count} mutations, {accepted} still whole")
 
 

@@ -109,7 +109,22 @@ def test_a_blob_shorter_than_it_says(tmp_path):
     whole = path.read_bytes()
     assert whole.count(b"\x3a\x03\x0a\x01\x04") == 1  # the shape of the second blob
     path.write_bytes(whole.replace(b"\x3a\x03\x0a\x01\x04", b"\x3a\x03\x0a\x01\x05"))
-    with pytest.raises(UserError, match="a blob of a is damaged"):
+    with pytest.raises(UserError, match="the numbers of 'a' are damaged"):
+        read(path)
+
+
+def test_blobs_that_nobody_would_read(tmp_path):
+    small = {"a_w_0": np.ones(2, "f4"), "a_b_0": np.ones(4, "f4")}
+    path = caffemodel(tmp_path / "a.caffemodel", small)
+    layer = path.read_bytes()
+    path.write_bytes(layer * 2)
+    with pytest.raises(UserError, match="'a_w_0' is there twice"):
+        read(path)
+    path.write_bytes(b"\xa2\x06\x09\x0a\x01a" + b"\x3a\x00" * 3)
+    with pytest.raises(UserError, match="'a' has 3 blobs"):
+        read(path)
+    path.write_bytes(b"\xa2\x06\x00" * 300_000)
+    with pytest.raises(UserError, match="more parts than any network"):
         read(path)
 
 

@@ -126,6 +126,18 @@ def elsewhere(model):
     tensor.external_data.add(key="location", value="../../secret")
 
 
+def another_operator(model):
+    model.graph.node[1].op_type = "BatchNormalization"
+
+
+def padding_by_a_rule(model):
+    model.graph.node[0].attribute.add(name="auto_pad", type=3, s=b"SAME_UPPER")
+
+
+def twice(model):
+    model.graph.initializer.append(model.graph.initializer[0])
+
+
 def halves(model):
     model.graph.initializer[0].data_type = onnx.TensorProto.UINT8
 
@@ -141,7 +153,10 @@ def torn(model):
         (another_norm, "must have Caffe's"),
         (elsewhere, "in another file, which is not opened"),
         (halves, "must be float32"),
-        (torn, "no whole ONNX file"),
+        (another_operator, "has no operator 'BatchNormalization'"),
+        (padding_by_a_rule, "padding must be in numbers; found 'SAME_UPPER'"),
+        (twice, "'x_w_0' is there twice"),
+        (torn, "no whole GoogLeNet in ONNX"),
         (lambda model: model.graph.node.pop(0), "found none"),
     ],
 )
@@ -150,8 +165,17 @@ def test_another_graph_is_refused(tmp_path, change, text):
         read(small(tmp_path / "a.onnx", change))
 
 
+def test_more_nodes_than_any_network_has(tmp_path):
+    path = small(tmp_path / "a.onnx")
+    nodes = b"\x5a\x00" * 300_000  # empty inputs of the graph
+    length = b"\xc0\xcf\x24"  # 600,000
+    path.write_bytes(path.read_bytes() + b"\x3a" + length + nodes)
+    with pytest.raises(UserError, match="more parts than any network"):
+        read(path)
+
+
 def test_no_onnx_at_all(tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="no whole ONNX file"):
+    with pytest.raises(UserError, match="no whole GoogLeNet in ONNX"):
         read(path)

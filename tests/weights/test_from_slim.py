@@ -164,9 +164,7 @@ def test_equal_to_the_torchvision_route(checkpoint, tensors, tmp_path):
         "branch3.1",
         "branch4.1",
     ]
-    blocks = dict(
-        zip(MIXED, ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"], strict=True)
-    )
+    blocks = dict(zip(MIXED, BLOCKS, strict=True))
     for number, name in enumerate(kernels()):
         block = blocks.get(name[6:8])
         role = branches[(number - len(stem)) % 6]
@@ -212,6 +210,17 @@ def test_no_checkpoint(tmp_path, data, name):
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(UserError, match="no whole"):
+        read(path)
+
+
+def test_an_archive_that_unpacks_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(from_slim, "LARGEST", 10_000)
+    (tmp_path / "a.ckpt").write_bytes(bytes(20_000))
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(tmp_path / "a.ckpt", "a.ckpt")
+    assert path.stat().st_size < 1000
+    with pytest.raises(UserError, match="more than 10000 bytes"):
         read(path)
 
 

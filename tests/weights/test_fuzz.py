@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,14 @@ def slim(version):
     return write
 
 
+def archive(folder):
+    checkpoint = slim_checkpoint(folder, {"InceptionV1/a": np.ones(3, "f4")}, 1)
+    path = folder / "a.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as made:
+        made.add(checkpoint, checkpoint.name)
+    return path
+
+
 FILES = {
     "zip.pth": ("torchvision", lambda folder: zipped(folder / "a.pth")),
     "legacy.pth": ("torchvision", lambda folder: legacy(folder / "a.pth")),
@@ -56,6 +65,7 @@ FILES = {
     ),
     "one-file checkpoint": ("slim", slim(1)),
     "checkpoint": ("slim", slim(2)),
+    "archive": ("slim", archive),
 }
 
 

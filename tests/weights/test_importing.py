@@ -23,7 +23,7 @@ def test_the_command(file, tmp_path, capsys):
     folder = tmp_path / "imported"
     main(["import-weights", "caffe", str(file), str(folder)])
     out = capsys.readouterr().out
-    assert f"116 tensors of {file} became 116 weights, each once" in out
+    assert f"116 tensors of {file} became 116 weights" in out
     assert "the file has no auxiliary heads" in out
     assert f"predict {folder} IMAGE" in out
     made = Classifier.load(folder)
@@ -38,8 +38,23 @@ def test_the_command(file, tmp_path, capsys):
 
 
 def test_an_existing_folder_stays(file, tmp_path):
-    with pytest.raises(UserError, match="never overwritten"):
+    with pytest.raises(UserError, match="nothing is overwritten"):
         main(["import-weights", "caffe", str(file), str(tmp_path)])
+
+
+def test_a_folder_that_was_forgotten(file):
+    with pytest.raises(UserError, match=r"caffe \[FILE\] RUN; received .*googlenet"):
+        main(["import-weights", "caffe", str(file)])
+    assert file.is_file()
+
+
+def test_labels_as_imagenets_folders_have_them(file, tmp_path):
+    folder = tmp_path / "imported"
+    main(["import-weights", "caffe", str(file), str(folder), "--labels", "wordnet"])
+    labels = Classifier.load(folder).labels
+    assert labels[imagenet_labels().index("tench")] == "n01440764"
+    assert labels[imagenet_labels().index("zebra")] == "n02391049"
+    assert len(set(labels)) == 1000
 
 
 def test_other_classes_need_their_labels(tmp_path):
@@ -62,11 +77,12 @@ def test_other_classes_need_their_labels(tmp_path):
         (["cafe", "a.caffemodel", "b"], "Did you mean 'caffe'"),
         (["caffe", "a.caffemodel", "b"], "no such file: a.caffemodel"),
         (["caffe", "here.pth", "b"], r"ends in \.caffemodel; received here\.pth"),
-        (["caffe", "a", "b", "c"], "received 3 paths"),
+        (["caffe", "a", "b", "c"], r"\[FILE\] RUN; received a b c"),
+        (["caffe", "none/b"], "no such folder: none"),
         (["caffe", "here.caffemodel", "b", "--variant", "bn"], "must be one of paper"),
         (["caffe", "here.caffemodel", "b", "--labels", "none"], "holds no labels"),
         (["torchvision", "here.pth", "b"], "no whole PyTorch file"),
-        (["onnx-zoo", "here.onnx", "b"], "no whole ONNX file|found none"),
+        (["onnx-zoo", "here.onnx", "b"], "no whole GoogLeNet in ONNX"),
         (["slim", "here.ckpt", "b"], "no whole TensorFlow checkpoint"),
     ],
 )

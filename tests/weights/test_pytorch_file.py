@@ -1,4 +1,6 @@
 import pickle
+import struct
+import time
 import zipfile
 from collections import OrderedDict
 
@@ -7,6 +9,7 @@ import pytest
 from making_pytorch import TENSORS, Tensor, legacy, pickled, zipped
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.weights import pytorch_file
 from googlenet_keras.weights.pytorch_file import MAGIC, read_pytorch
 
 
@@ -110,7 +113,71 @@ def test_a_tensor_that_reaches_beyond_its_numbers(
         made = {"a": Reaching(offset, shape, strides)}
         archive.writestr("net/data.pkl", pickled(made))
         archive.writestr("net/data/0", bytes(16))
-    with pytest.raises(UserError, match="is not in its numbers"):
+    with pytest.raises(UserError, match="not those of its numbers"):
+        read_pytorch(path)
+
+
+def bomb(levels=40):
+    """Pairs of pairs of pairs: 2**levels when written out."""
+    return b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(levels))
+
+
+HEAD = pickle.dumps(MAGIC, 2)
+LONG = b"\x8b" + struct.pack("<i", 40_000) + b"\x01" * 40_000  # a number of 40 kB
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD + b"\x80\x04" + bomb() + b"\x8c\x01x\x93.",
+        HEAD
+        + b"".join(pickle.dumps(x, 2) for x in (1001, {}, {}))
+        + b"\x80\x02]"
+        + bomb()
+        + b"a.",
+        HEAD + b"\x80\x02(" + LONG + b"2" * 800 + b"t.",
+        b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b"x.",
+    ],
+    ids=["a name", "a key", "a long tuple", "a long text"],
+)
+def test_what_would_take_all_memory_or_for_ever(tmp_path, data):
+    path = tmp_path / "a.pth"
+    path.write_bytes(data)
+    start = time.process_time()
+    with pytest.raises(UserError):
+        read_pytorch(path)
+    assert time.process_time() - start < 1
+
+
+def test_sides_that_take_for_ever_to_multiply(torch_names, tmp_path):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        made = {"a": Reaching(0, (2**300_000,) * 100, (0,) * 100)}
+        archive.writestr("net/data.pkl", pickled(made))
+        archive.writestr("net/data/0", bytes(16))
+    start = time.process_time()
+    with pytest.raises(UserError, match="not those of its numbers"):
+        read_pytorch(path)
+    assert time.process_time() - start < 1
+
+
+def test_numbers_shared_by_many_tensors(torch_names, tmp_path, monkeypatch):
+    monkeypatch.setattr(pytorch_file, "LARGEST", 100)
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        made = {str(i): Reaching(0, (2, 2), (1, 2)) for i in range(8)}
+        archive.writestr("net/data.pkl", pickled(made))
+        archive.writestr("net/data/0", bytes(16))
+    with pytest.raises(UserError, match="more numbers than any GoogLeNet"):
+        read_pytorch(path)
+
+
+def test_more_numbers_than_the_file_has(torch_names, tmp_path):
+    path = legacy(tmp_path / "a.pth")
+    count = struct.pack("<q", TENSORS["a.weight"].size)
+    assert path.read_bytes().count(count) == 1
+    path.write_bytes(path.read_bytes().replace(count, struct.pack("<q", 2**45)))
+    with pytest.raises(UserError, match="not those of a tensor"):
         read_pytorch(path)
 
 
