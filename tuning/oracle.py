@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import trial as trials
 from keras_tuner.engine.base_tuner import BaseTuner
+from sklearn.exceptions import ConvergenceWarning
 
 from googlenet_keras import records
 from googlenet_keras.processes import ProcessError
@@ -112,7 +114,10 @@ class _Bayesian(_Budgeted, keras_tuner.oracles.BayesianOptimizationOracle):
 
     def populate_space(self, trial_id):
         """Random ones where the process proposes what was tried."""
-        response = super().populate_space(trial_id)
+        with warnings.catch_warnings():
+            # a length scale at its limit: nothing that a user could change
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            response = super().populate_space(trial_id)
         if response.get("values") and self._duplicate(response["values"]):
             response = self._random_populate_space()
             if response["values"]:
