@@ -9,14 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from googlenet_keras import machine, records
-from googlenet_keras.architecture.arithmetic import sides
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.splits import Dataset
-from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import DiskError, InterruptionError
 from googlenet_keras.training import callbacks as watch
 from googlenet_keras.training import (
@@ -29,7 +26,6 @@ from googlenet_keras.training import (
     watching,
 )
 from googlenet_keras.training.batches import training_batches
-from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.continuation import (
     BEST,
@@ -38,6 +34,7 @@ from googlenet_keras.training.continuation import (
 )
 from googlenet_keras.training.distribution import Team
 from googlenet_keras.training.flags import FREE, begun_with, kept
+from googlenet_keras.training.planning import Plan, planned
 from googlenet_keras.training.replicated import separate_dropout
 
 
@@ -57,16 +54,6 @@ class Run:
         if not self.config.checkpoint_minutes:
             return f"The classifier is in {self.folder}."
         return how_to_go_on(self.folder)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What fit needs, made before anything is written."""
-
-    classifier: Classifier
-    steps: int
-    validation: tf.data.Dataset | tf.distribute.DistributedDataset
-    team: Team
 
 
 def train(
@@ -105,7 +92,7 @@ def train(
             {"begun": begun, "weights": starting.digest(old)}
             | settings.shared(config, dataset)
         )
-        plan = _plan(config, dataset, team, old)
+        plan = planned(config, dataset, team, old)
         if team.writes:
             _begin(config, reason, begun, team)
         with records.alone(config.run_folder) if team.writes else nullcontext():
@@ -136,7 +123,7 @@ def _begin(config: TrainConfig, reason: str, begun: bool, team: Team) -> None:
 def _fit(
     config: TrainConfig,
     dataset: Dataset,
-    plan: _Plan,
+    plan: Plan,
     begun: bool,
     stop: signals.Stop,
     stopwatch: machine.Stopwatch,
@@ -163,7 +150,7 @@ def _fit(
 def _continuation(
     config: TrainConfig,
     dataset: Dataset,
-    plan: _Plan,
+    plan: Plan,
     watchers: dict[str, keras.callbacks.Callback],
     stop: signals.Stop,
     stopwatch: machine.Stopwatch,
@@ -190,7 +177,7 @@ def _continuation(
 def _reached_end(
     config: TrainConfig,
     dataset: Dataset,
-    plan: _Plan,
+    plan: Plan,
     continuation: Continuation,
     callbacks: list[keras.callbacks.Callback],
 ) -> bool:
@@ -227,7 +214,7 @@ def _reached_end(
 
 
 @contextmanager
-def _explained(config: TrainConfig, dataset: Dataset, plan: _Plan) -> Iterator[None]:
+def _explained(config: TrainConfig, dataset: Dataset, plan: Plan) -> Iterator[None]:
     """Says what can be done about a disk or a memory that is full."""
     try:
         yield
@@ -243,7 +230,7 @@ def _explained(config: TrainConfig, dataset: Dataset, plan: _Plan) -> Iterator[N
         ) from error
 
 
-def _go_on(continuation: Continuation, folder: Path, plan: _Plan) -> None:
+def _go_on(continuation: Continuation, folder: Path, plan: Plan) -> None:
     if plan.team.writes:
         records.remove_unfinished(folder)
     found = continuation.read()
@@ -255,43 +242,3 @@ def _go_on(continuation: Continuation, folder: Path, plan: _Plan) -> None:
             f"going on after {continuation.epoch} epochs and "
             f"{continuation.step} of {plan.steps} steps"
         )
-
-
-def _plan(
-    config: TrainConfig, dataset: Dataset, team: Team, old: Classifier | None
-) -> _Plan:
-    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
-    team.check_batch(config.batch_size)
-    with team.strategy.scope():
-        network = compiled(config, len(dataset.class_names), steps)
-        taken = starting.start_from(network, old, dataset.class_names) if old else ""
-    if taken and team.writes:
-        print(f"weights of {config.weights}: {taken}")
-    separate_dropout(network, team.first_replica)
-    classifier = _classifier(network, config, dataset)
-    heads, geometry = classifier.heads, classifier.preprocessing
-    validation = team.batches(
-        lambda share: pipeline.for_evaluation(
-            dataset.validation, geometry, heads=heads, share=share
-        )
-    )
-    return _Plan(classifier, steps, validation, team)
-
-
-def _classifier(
-    network: keras.Model, config: TrainConfig, dataset: Dataset
-) -> Classifier:
-    return Classifier(
-        network,
-        config.to_architecture(),
-        Preprocessing(*sides(config.image_size), config.crop_fraction),
-        dataset.class_names,
-        {
-            "trained_on": dataset.name,
-            "training_images": dataset.train.count,
-            "recipe": config.recipe,
-            "seed": config.seed,
-            "started_from": config.weights,
-            "commit": machine.commit(),
-        },
-    )

@@ -1,0 +1,71 @@
+"""What a training needs: the network, compiled and given what it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from googlenet_keras import machine
+from googlenet_keras.architecture.arithmetic import sides
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data import pipeline
+from googlenet_keras.data.splits import Dataset
+from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.training import starting
+from googlenet_keras.training.compiling import compiled
+from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.replicated import separate_dropout
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fit needs, made before anything is written."""
+
+    classifier: Classifier
+    steps: int
+    validation: tf.data.Dataset | tf.distribute.DistributedDataset
+    team: Team
+
+
+def planned(
+    config: TrainConfig, dataset: Dataset, team: Team, old: Classifier | None
+) -> Plan:
+    """The plan of `config`; old: the Classifier that it starts from, if any."""
+    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
+    team.check_batch(config.batch_size)
+    with team.strategy.scope():
+        network = compiled(config, len(dataset.class_names), steps)
+        taken = starting.start_from(network, old, dataset.class_names) if old else ""
+    if taken and team.writes:
+        print(f"weights of {config.weights}: {taken}")
+    separate_dropout(network, team.first_replica)
+    classifier = _classifier(network, config, dataset)
+    heads, geometry = classifier.heads, classifier.preprocessing
+    validation = team.batches(
+        lambda share: pipeline.for_evaluation(
+            dataset.validation, geometry, heads=heads, share=share
+        )
+    )
+    return Plan(classifier, steps, validation, team)
+
+
+def _classifier(
+    network: keras.Model, config: TrainConfig, dataset: Dataset
+) -> Classifier:
+    return Classifier(
+        network,
+        config.to_architecture(),
+        Preprocessing(*sides(config.image_size), config.crop_fraction),
+        dataset.class_names,
+        {
+            "trained_on": dataset.name,
+            "training_images": dataset.train.count,
+            "recipe": config.recipe,
+            "seed": config.seed,
+            "started_from": config.weights,
+            "commit": machine.commit(),
+        },
+    )
