@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from googlenet_keras import records
+from googlenet_keras.classifier import description_file
+from googlenet_keras.errors import UserError
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 VALIDATION = 10  # photographs of each class that choose the epoch
@@ -56,6 +58,9 @@ def compare(options: Options) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = options.base or _base(options, folder, others)
+        labels = records.read_json(description_file(base))["labels"]
+        if known := set(labels) & set(held_back):
+            raise UserError(f"{base} must not know {', '.join(sorted(known))}.")
         return [
             _both(options, folder, base, held_back, s) for s in range(options.seeds)
         ]
