@@ -62,17 +62,15 @@ class TrainConfig:
     architecture: Path | None = None
     """A file with the network in place of --variant, as tuning.search writes it."""
     weights: str = ""
-    """Weights to start from: a run, a classifier, torchvision, onnx-zoo, caffe, slim or
-    a file of theirs, whose network it is then; none: random ones."""
+    """Start from: a run, a classifier, torchvision, onnx-zoo, caffe, slim or a file."""
     freeze_until: Frozen = "none"
-    """Of these, what does not learn: up to this module, or all of the trunk."""
+    """What of --weights does not learn: up to this module, or all of the trunk."""
     trunk_learning_rate: Annotated[float, POSITIVE] = 1.0
-    """Factor on the learning rate of these weights; new classifiers learn at 1."""
+    """Factor on the learning rate of all but the heads, with --weights."""
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: tuple[int, ...] = ()
-    """Pixels, one number or height and width; none: those of --weights, else 64 for
-    digits and 224."""
+    """Pixels, one or height and width; none: of --weights, 64 for digits, or 224."""
     run_folder: Path | None = None
     """Where everything goes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
