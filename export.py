@@ -21,7 +21,8 @@ def main() -> None:
     folder, report = export(config)
     print_report(report)
     print(f"everything is in {folder}")
-    if not all(row["passed"] for row in report["formats"].values()):
+    rows = [*report["formats"].values(), report.get("web", {"passed": True})]
+    if not all(row["passed"] for row in rows):
         sys.exit(1)
 
 

@@ -1,0 +1,239 @@
+/** What happens when something is pressed, dropped or seen. */
+
+import { Album, type Entry } from "./album";
+import { Camera } from "./camera";
+import { csv, save } from "./csv";
+import { complain, make, page, say } from "./elements";
+import { Engine } from "./engine";
+import { decode, filesOf, pasted } from "./photo";
+import { type Format, FORMATS, type Model } from "./protocol";
+import { guesses } from "./ranking";
+import { clearTable, writeRow } from "./table";
+import { sentence } from "./trouble";
+import { showBars, showLatency, showPhoto } from "./view";
+
+const RUNS = 30; // of a benchmark
+
+export class App {
+  private readonly engine: Engine;
+  private readonly album: Album;
+  private readonly camera = new Camera(page.video);
+  private format: Format = "int8";
+  private shown: Entry | null = null;
+  private place: number | null = null; // the class whose map is shown; none: the first
+
+  constructor(
+    private readonly model: Model,
+    private readonly labels: readonly string[],
+  ) {
+    this.engine = new Engine(model, new URL(".", location.href).href);
+    this.album = new Album(this.engine, (entry, done, total) => {
+      this.write(entry);
+      if (total > 1) say(`${done} of ${total} photos.`);
+    });
+    page.mapsChoice.hidden = !model.files.int8.activation_map;
+  }
+
+  async start(): Promise<void> {
+    await this.choose("int8");
+    this.listen();
+    say("Ready: choose, drop or paste photos, or start the camera.");
+    document.documentElement.dataset["ready"] = "";
+    // through the service worker, which keeps it
+    if (this.model.ahead) await fetch(this.model.files.float32.file).catch(() => null);
+  }
+
+  private listen(): void {
+    page.files.onchange = () => this.take([...(page.files.files ?? [])]);
+    this.listenToDrops();
+    document.onpaste = ({ clipboardData }) => this.take(filesOf(clipboardData));
+    page.paste.hidden = !navigator.clipboard?.read;
+    page.paste.onclick = () => this.try(async () => this.take(await pasted()));
+    page.camera.onclick = () => this.try(() => this.toggleCamera());
+    page.turn.onclick = () => this.try(() => this.turnCamera());
+    page.formats.onchange = ({ target }) =>
+      this.try(() => this.change((target as HTMLInputElement).value as Format));
+    page.maps.onchange = () => this.try(() => this.show());
+    page.csv.onclick = () => save(csv(this.album.entries, this.labels), "photos.csv");
+    page.stop.onclick = () => this.album.stop();
+    page.clear.onclick = () => this.clear();
+    page.benchmark.onclick = () => this.try(() => this.measure());
+  }
+
+  private listenToDrops(): void {
+    document.ondragover = (event) => {
+      event.preventDefault();
+      page.drop.classList.add("over");
+    };
+    document.ondragleave = () => page.drop.classList.remove("over");
+    document.ondrop = (event) => {
+      event.preventDefault();
+      page.drop.classList.remove("over");
+      this.take(filesOf(event.dataTransfer));
+    };
+  }
+
+  /** Does it, and tells in one sentence if it cannot be done. */
+  private async try(what: () => Promise<void>): Promise<void> {
+    complain(null);
+    try {
+      await what();
+    } catch (error) {
+      complain(sentence(error));
+    }
+  }
+
+  /** Opens the file of `format` and has it answer from now on. */
+  private async choose(format: Format): Promise<void> {
+    if (format !== "int8") say(`Opening ${format}.`);
+    const { runtime } = await this.engine.open(format);
+    this.format = format;
+    page.runtime.textContent = `${format} computes on ${runtime}, on this device.`;
+  }
+
+  private async change(format: Format): Promise<void> {
+    const before = this.format;
+    try {
+      await this.choose(format);
+    } catch (error) {
+      page.formats.querySelector<HTMLInputElement>(`[value=${before}]`)!.checked = true;
+      throw error;
+    } finally {
+      say("");
+    }
+    await this.classify();
+  }
+
+  private take(files: readonly Blob[]): void {
+    page.files.value = "";
+    if (!files.length) return;
+    this.stopCamera();
+    const [first] = this.album.add(files);
+    this.shown = first!;
+    this.place = null;
+    void this.try(() => this.classify());
+  }
+
+  /** Has the present file answer all photos, and shows one of them. */
+  private async classify(): Promise<void> {
+    const { entries } = this.album;
+    page.many.hidden = entries.length < 2;
+    page.stop.hidden = entries.length < 2;
+    const whole = await this.album.run(this.format);
+    page.stop.hidden = true;
+    if (!whole) return say("Stopped.");
+    say(entries.length > 1 ? `Done: ${entries.length} photos.` : "Done.");
+    await this.show();
+  }
+
+  private write(entry: Entry): void {
+    writeRow(entry, this.labels, (chosen) => {
+      this.shown = chosen;
+      this.place = null;
+      void this.try(() => this.show());
+      page.result.scrollIntoView({ block: "nearest" });
+    });
+    if (entry === this.shown && this.album.entries.length > 1) {
+      void this.try(() => this.show());
+    }
+  }
+
+  /** Shows the chosen photo with its answers. Throws the photo's own trouble. */
+  private async show(): Promise<void> {
+    const entry = this.shown;
+    if (!entry) return;
+    if (entry.error) return complain(entry.error);
+    const photo = await decode(entry.file, entry.name);
+    const copy = await createImageBitmap(photo.bitmap);
+    const answer = await this.engine.classify(this.format, copy, photo.jpeg);
+    if (this.shown !== entry) return photo.bitmap.close();
+    page.result.hidden = false;
+    page.result.classList.remove("live");
+    page.title.textContent = entry.name;
+    const found = guesses(answer, this.labels);
+    const mapped = Boolean(answer.maps) && page.maps.checked;
+    const place = mapped ? (this.place ?? found[0]?.place ?? null) : null;
+    showBars(found, place, mapped ? (chosen) => this.showMap(chosen) : null);
+    showPhoto(photo.bitmap, answer, this.labels, place);
+    showLatency(entry.answers, this.labels);
+    photo.bitmap.close();
+  }
+
+  private showMap(place: number): void {
+    this.place = place;
+    void this.try(() => this.show());
+  }
+
+  private clear(): void {
+    this.album.clear();
+    clearTable();
+    this.shown = null;
+    page.result.hidden = page.many.hidden = true;
+    say("Cleared.");
+  }
+
+  private async toggleCamera(): Promise<void> {
+    if (this.camera.running) return this.stopCamera();
+    await this.camera.start();
+    this.shown = null;
+    this.watch();
+  }
+
+  private async turnCamera(): Promise<void> {
+    await this.camera.turn();
+    this.watch();
+  }
+
+  private watch(): void {
+    page.result.hidden = page.turn.hidden = false;
+    page.result.classList.add("live");
+    page.video.classList.toggle("mirrored", this.camera.mirrored);
+    page.title.textContent = page.camera.textContent = "Stop camera";
+    page.title.textContent = "Camera";
+    this.camera
+      .watch((frame, rate) => this.answerFrame(frame, rate))
+      .catch((error: unknown) => {
+        this.stopCamera();
+        complain(sentence(error));
+      });
+  }
+
+  private async answerFrame(frame: ImageBitmap, rate: number): Promise<void> {
+    const answer = await this.engine.classify(this.format, frame, false);
+    if (!this.camera.running) return;
+    showBars(guesses(answer, this.labels), null, null);
+    const time = answer.milliseconds.toFixed(1);
+    page.latency.textContent = `${answer.format}: ${time} ms · ${rate.toFixed(1)} frames/s`;
+  }
+
+  private stopCamera(): void {
+    if (!this.camera.running) return;
+    this.camera.stop();
+    page.camera.textContent = "Camera";
+    page.turn.hidden = page.result.hidden = true;
+    page.result.classList.remove("live");
+  }
+
+  private async measure(): Promise<void> {
+    this.stopCamera();
+    page.benchmark.disabled = true;
+    try {
+      page.timings.replaceChildren();
+      for (const format of FORMATS) await this.measureOne(format);
+      say("Measured.");
+    } finally {
+      page.benchmark.disabled = false;
+    }
+  }
+
+  private async measureOne(format: Format): Promise<void> {
+    say(`Measuring ${format}: ${RUNS} runs.`);
+    const timing = await this.engine.benchmark(format, RUNS);
+    const row = make("tr", "");
+    row.append(make("th", format, { scope: "row" }));
+    row.append(make("td", timing.runtime));
+    const times = [timing.median, timing.p90].map((time) => `${time.toFixed(1)} ms`);
+    row.append(...times.map((time) => make("td", time)));
+    page.timings.append(row);
+  }
+}
