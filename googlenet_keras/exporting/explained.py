@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from googlenet_keras.runtimes import IMAGE, PROBABILITIES, LiteRT
+from googlenet_keras.runtimes import IMAGE, PROBABILITIES, LiteRT, quantised
 
 MAPS = "activation_map"  # the output's name
 
@@ -59,7 +59,7 @@ def steps_apart(path: Path, proven: Path, images: Iterable[np.ndarray]) -> float
     step = steps(path)[PROBABILITIES]
     farthest = 0.0
     for image in images:
-        asked = image[None].astype(runner.get_input_details()[IMAGE]["dtype"])
+        asked = quantised(image[None], runner.get_input_details()[IMAGE])
         found = runner(**{IMAGE: asked})[PROBABILITIES]
         if step["scale"]:
             found = (found.astype(np.float32) - step["zero"]) * step["scale"]

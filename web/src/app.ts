@@ -47,7 +47,7 @@ export class App {
     page.files.onchange = () => this.take([...(page.files.files ?? [])]);
     this.listenToDrops();
     document.onpaste = ({ clipboardData }) => this.take(filesOf(clipboardData));
-    page.paste.hidden = !navigator.clipboard?.read;
+    this.offerPaste();
     page.paste.onclick = () => this.try(async () => this.take(await pasted()));
     page.camera.onclick = () => this.try(() => this.toggleCamera());
     page.turn.onclick = () => this.try(() => this.turnCamera());
@@ -58,6 +58,10 @@ export class App {
     page.stop.onclick = () => this.album.stop();
     page.clear.onclick = () => this.clear();
     page.benchmark.onclick = () => this.try(() => this.measure());
+  }
+
+  private offerPaste(): void {
+    page.paste.hidden = !navigator.clipboard?.read;
   }
 
   private listenToDrops(): void {
@@ -122,8 +126,9 @@ export class App {
     const whole = await this.album.run(this.format);
     page.stop.hidden = true;
     if (!whole) return say("Stopped.");
-    say(entries.length > 1 ? `Done: ${entries.length} photos.` : "Done.");
     await this.show();
+    page.result.scrollIntoView({ block: "nearest" });
+    say(entries.length > 1 ? `Done: ${entries.length} photos.` : "Done.");
   }
 
   private write(entry: Entry): void {
@@ -186,9 +191,11 @@ export class App {
 
   private watch(): void {
     page.result.hidden = page.turn.hidden = false;
+    page.paste.hidden = true;
     page.result.classList.add("live");
+    page.result.scrollIntoView({ block: "nearest" });
     page.video.classList.toggle("mirrored", this.camera.mirrored);
-    page.title.textContent = page.camera.textContent = "Stop camera";
+    page.camera.textContent = "Stop camera";
     page.title.textContent = "Camera";
     this.camera
       .watch((frame, rate) => this.answerFrame(frame, rate))
@@ -211,6 +218,7 @@ export class App {
     this.camera.stop();
     page.camera.textContent = "Camera";
     page.turn.hidden = page.result.hidden = true;
+    this.offerPaste();
     page.result.classList.remove("live");
   }
 

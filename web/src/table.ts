@@ -16,6 +16,7 @@ export function writeRow(
 ): void {
   const row = make("tr", "");
   const name = make("button", entry.name, { type: "button", onclick: () => chosen(entry) });
+  name.title = entry.name;
   name.disabled = entry.error !== null;
   const head = make("th", "", { scope: "row" });
   head.append(name);

@@ -1,0 +1,275 @@
+"""The exported page in headless Chromium; skipped where npm or Chromium is missing."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from making import call_main
+from PIL import Image
+
+import export
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.evaluation.predict import predict
+from googlenet_keras.exported import open_exported
+from googlenet_keras.exporting.page import SOURCES
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and shutil.which("npm")),
+    reason="the page is tried in a browser: apt-get install chromium nodejs npm",
+)
+DRIVER = Path(__file__).with_name("drive.mjs")
+
+
+@pytest.fixture(scope="module")
+def tools():
+    """web/ with what the page is built, checked and driven with."""
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--prefer-offline"],
+        cwd=SOURCES,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"npm cannot install what web/ needs: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+    return SOURCES
+
+
+@pytest.fixture(scope="module")
+def exported(tools, run_folder, tmp_path_factory):
+    """The folder of a classifier with its page."""
+    folder = tmp_path_factory.mktemp("web") / "classifier"
+    Classifier.load(run_folder).save(folder)
+    call_main(
+        export.main,
+        *("--run-folder", str(folder), "--dataset", "digits"),
+        *("--formats", "web", "--activation-map", "--licence", "CC0-1.0"),
+    )
+    return folder
+
+
+def scene(seed, size):
+    """A picture of large blots, [*size, 3] uint8, as smooth as most of a photo."""
+    blots = np.random.default_rng(seed).integers(0, 256, (5, 6, 3))
+    return np.uint8(tf.clip_by_value(tf.image.resize(blots, size, "bicubic"), 0, 255))
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Files of each kind; for 32 pixels JPEGs are halved from 220 on a side."""
+    folder = tmp_path_factory.mktemp("photos")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    files = {
+        "plain.jpg": encoded(scene(0, (150, 190)), "JPEG", quality=92),
+        "halved.jpg": encoded(scene(1, (400, 560)), "JPEG", quality=92),
+        "eighth.jpg": encoded(scene(2, (1001, 1203)), "JPEG", quality=92),
+        "turned.jpg": encoded(scene(3, (421, 300)), "JPEG", quality=92, exif=turned),
+        "grey.jpg": encoded(scene(4, (180, 150))[..., 0], "JPEG", quality=92),
+        "wide.png": encoded(scene(5, (130, 700)), "PNG"),
+        "noise.png": encoded(
+            np.random.default_rng(6).integers(0, 256, (211, 97, 3), np.uint8), "PNG"
+        ),
+        "small.png": encoded(scene(7, (20, 23)), "PNG"),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder, list(files)
+
+
+@pytest.fixture(scope="module")
+def found(exported, photos, tools, tmp_path_factory):
+    """What drive.mjs saw, by scenario."""
+    folder, names = photos
+    made = tmp_path_factory.mktemp("driven")
+    broken = {
+        "half.jpg": (folder / "halved.jpg").read_bytes()[:-900],
+        "text.jpg": b"no photo",
+        "empty.png": b"",
+    }
+    for name, data in broken.items():
+        (made / name).write_bytes(data)
+    (made / "camera.mjpeg").write_bytes(encoded(scene(8, (240, 320)), "JPEG") * 30)
+    config = {
+        "web": str(tools),
+        "serve": [sys.executable, "-m", "googlenet_keras", "serve", str(exported),
+                  "--port", "0"],
+        "folder": str(exported / "export" / "web"),
+        "chromium": CHROMIUM,
+        "photos": [str(folder / name) for name in names],
+        "png": str(folder / "small.png"),
+        "broken": [str(made / name) for name in broken],
+        "video": str(made / "camera.mjpeg"),
+        "csv": str(made / "photos.csv"),
+        "found": str(made / "found.json"),
+        "screenshots": {name: str(made / f"{name}.png")
+                        for name in ("many", "camera", "light", "dark")},
+    }  # fmt: skip
+    (made / "config.json").write_text(json.dumps(config))
+    subprocess.run(["node", DRIVER, made / "config.json"], check=True, timeout=600)
+    return json.loads((made / "found.json").read_text()) | {"csv": made / "photos.csv"}
+
+
+def test_the_sources_have_the_types_they_say(tools):
+    done = subprocess.run(["npm", "run", "check"], cwd=tools, capture_output=True)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_the_report_has_the_page(exported):
+    row = json.loads((exported / "export" / "report.json").read_text())["web"]
+    assert row["passed"]
+    assert row["first_load_megabytes"] < 20
+    assert row["runtime"] == {"@litertjs/core": "2.5.3", "license": "Apache-2.0"}
+    names = {path.name for path in (exported / "export" / "web").iterdir()}
+    assert {"index.html", "sw.js", "labels.txt", "int8.tflite", "float32.tflite",
+            "model.json", "manifest.webmanifest", "litert"} <= names  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", [
+    "photo", "handed", "many", "camera", "refused", "troubles", "offline", "looks",
+    "keyboard", "updated",
+])  # fmt: skip
+def test_the_page_says_no_error_and_asks_no_other_host(found, scenario):
+    seen = found[scenario]
+    assert "failure" not in seen, seen["failure"]
+    assert seen.get("errors", []) == []
+    hosts = {urlsplit(url).hostname for url in seen.get("requests", [])
+             if not url.startswith(("blob:", "data:"))}  # fmt: skip
+    assert hosts <= {"127.0.0.1"}
+
+
+def test_a_photo_with_both_files_and_a_map(found):
+    photo = found["photo"]
+    assert len(photo["int8"]) == 5
+    assert photo["isolated"]
+    assert photo["runtime"].startswith("float32 computes on WebAssembly, ")
+    assert photo["latency"].count(" ms, ") == 2
+    assert "agree" in photo["latency"]
+    assert f"where it sees {photo['int8'][0]}" in photo["map"]
+    assert photo["bytes"] < 20e6
+    assert photo["milliseconds"] < 15_000  # of a machine that does other things too
+
+
+def test_photos_by_drop_and_by_clipboard(found):
+    handed = found["handed"]
+    assert (handed["paste"], handed["drop"]) == ("handed.jpg", "handed.jpg")
+    assert handed["button"] == "pasted 3"
+
+
+def rows(found, format):
+    with found["csv"].open(newline="") as file:
+        return {row["photo"]: row for row in csv.DictReader(file)
+                if row["file"] == format}  # fmt: skip
+
+
+def apart(row, expected):
+    """The largest difference of the five probabilities in a line of the CSV file."""
+    return max(
+        abs(float(row[f"probability_{i}"]) - expected[row[f"label_{i}"]])
+        for i in range(1, 6)
+    )
+
+
+def test_the_page_answers_as_predict_does(found, exported, photos):
+    folder, names = photos
+    lines = rows(found, "float32")
+    predictions = predict(
+        Classifier.load(exported), [folder / name for name in names], top=10
+    )
+    for prediction in predictions:
+        name = prediction.path.name
+        # TensorFlow decodes JPEGs with libjpeg's fast transform, browsers with the
+        # accurate one; pixels then differ by 1 on average
+        allowed = 5e-4 if name.endswith(".png") else 0.06
+        assert apart(lines[name], dict(prediction.top)) < allowed, name
+        assert lines[name]["label_1"] == prediction.top[0][0]
+
+
+def test_apart_from_the_transform_jpegs_are_read_alike(found, exported, photos):
+    folder, _ = photos
+    classifier = Classifier.load(exported)
+    for name in ("plain.jpg", "grey.jpg"):
+        exact = np.asarray(Image.open(folder / name).convert("RGB"))
+        image = classifier.preprocessing(tf.constant(exact)).numpy()
+        (probabilities,) = classifier.probabilities(image[None])
+        expected = dict(zip(classifier.labels, probabilities, strict=True))
+        assert apart(rows(found, "float32")[name], expected) < 5e-4
+
+
+def test_int8_in_the_page_is_int8_in_python(found, exported, photos):
+    folder, names = photos
+    proven = open_exported(exported / "export" / "int8.tflite")
+    pngs = [folder / name for name in names if name.endswith(".png")]
+    for prediction in predict(proven, pngs, top=10):
+        line = rows(found, "int8")[prediction.path.name]
+        assert apart(line, dict(prediction.top)) <= 2 / 256
+
+
+def test_broken_photos_are_named_and_the_others_answered(found):
+    with found["csv"].open(newline="") as file:
+        errors = {row["photo"]: row["error"] for row in csv.DictReader(file)
+                  if row["error"]}  # fmt: skip
+    assert set(errors) == {"half.jpg", "text.jpg", "empty.png"}
+    assert errors["half.jpg"].startswith("half.jpg is broken or no photo")
+    assert len(found["many"]["rows"]) == 11
+
+
+def test_the_camera_runs_stops_and_may_be_refused(found):
+    camera, refused = found["camera"], found["refused"]
+    assert "frames/s" in camera["latency"]
+    assert len(camera["bars"]) == 5
+    assert camera["stopped"]
+    assert refused["trouble"].startswith("The camera was refused")
+    assert not refused["after"]
+
+
+def test_an_old_browser_and_little_memory_are_told(found):
+    assert "too old" in found["troubles"]["old"]
+    assert "too little memory" in found["troubles"]["memory"]
+
+
+def test_it_works_when_the_server_is_gone(found):
+    assert found["offline"]["int8"] == found["photo"]["int8"]
+    assert "agree" in found["offline"]["latency"]
+
+
+def test_it_fits_a_phone_in_light_and_dark_for_everybody(found):
+    light, dark = found["looks"]["light"], found["looks"]["dark"]
+    for look in (light, dark):
+        assert look["overflow"] <= 0
+        assert look["violations"] == []
+        assert [line.split("\t")[0] for line in look["timings"]] == ["int8", "float32"]
+    assert light["back"] != dark["back"]
+
+
+def test_the_keyboard_reaches_everything_and_it_can_be_installed(found):
+    reached = found["keyboard"]["reached"]
+    assert reached[:4] == ["files", "camera", "paste", "int8"]
+    assert found["keyboard"]["runtime"].startswith("float32")
+    # Chromium installs nothing from the private window that a test has
+    assert found["keyboard"]["installability"] == ["in-incognito"]
+
+
+def test_serve_says_where_and_how_to_come_onto_a_phone(found):
+    assert "adb reverse" in found["printed"]
+    assert "https" in found["printed"]
+    assert found["status"] == 0
