@@ -12,6 +12,7 @@ from googlenet_keras.errors import UserError
 
 SOURCES = Path(__file__).parents[2] / "web"
 LOCK, INSTALLED = "package-lock.json", "node_modules/.package-lock.json"
+LEAST_NODE = (20, 19)  # what the builder, Vite, asks for
 INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
 
 
@@ -22,12 +23,23 @@ def check_builder() -> None:
             "the format web is built from the folder web/ of the project's repository, "
             f"and {SOURCES} is not there; export from a clone of it, or leave web out."
         )
-    if not shutil.which("npm"):
+    version = node_version()
+    if not version or version < LEAST_NODE or not shutil.which("npm"):
+        there = ".".join(map(str, version)) if version else "none"
         raise UserError(
-            "the format web is built by npm, and there is none; install Node.js 20.19 "
-            "or later with npm (apt-get install npm, brew install node), or leave web "
-            "out of --formats."
+            f"the format web is built by npm with Node.js 20.19 or later; there is "
+            f"{there}. Install both (apt-get install nodejs npm, brew install node), "
+            "or leave web out of --formats."
         )
+
+
+def node_version() -> tuple[int, int] | None:
+    """The version of Node.js, if there is one: (20, 19)."""
+    if not (node := shutil.which("node")):
+        return None
+    done = subprocess.run([node, "--version"], capture_output=True, text=True)
+    major, minor, *_ = (*done.stdout.strip().lstrip("v").split("."), "", "")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
 
 
 def build_page(folder: Path, log: Path) -> None:

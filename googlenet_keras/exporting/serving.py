@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import IO
 
 from googlenet_keras import records
 from googlenet_keras.errors import UserError
 
 WEB, PAGE = "web", "index.html"
+EVERYWHERE = ("0.0.0.0", "::", "")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     # together they let the page compute on several threads
@@ -49,6 +53,11 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header(name, value)
         super().end_headers()
 
+    def copyfile(self, source: IO[bytes], outputfile: IO[bytes]) -> None:
+        """Sends a file, or as much of it as the browser waits for."""
+        with suppress(ConnectionError):
+            super().copyfile(source, outputfile)
+
     def list_directory(self, path: str) -> None:
         """Refuses: folders have no list."""
         self.send_error(404)
@@ -73,8 +82,9 @@ def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
 
 def instructions(host: str, port: int) -> str:
     """Where the page is, and how it comes onto a phone."""
+    shown = socket.gethostname() if host in EVERYWHERE else host
     lines = [
-        f"the page is at http://{host}:{port}/ (Ctrl+C ends it)",
+        f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)",
         "A camera, and use without a network, need https or the machine itself:",
         f"  Android by cable: adb reverse tcp:{port} tcp:{port}, then on the phone "
         f"http://localhost:{port}/",

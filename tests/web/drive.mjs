@@ -1,119 +1,27 @@
-// Drives the page in headless Chromium and prints what it found as one JSON object.
-// node drive.mjs CONFIG.json, which test_page.py writes; scenarios run by name.
-import { spawn } from "node:child_process";
+// Drives the page through scenarios and writes what it found as one JSON object.
+// node drive.mjs CONFIG.json, which test_page.py writes.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import {
+  config,
+  served,
+  opened,
+  ready,
+  text,
+  labels,
+  settled,
+  silence,
+  choose,
+  hand,
+  violations,
+  overflow,
+  DESK,
+  FAKE_CAMERA,
+  closeAll,
+} from "./browser.mjs";
 
-const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const { chromium } = createRequire(`${config.web}/`)("playwright-core");
-const axe = readFileSync(join(config.web, "node_modules/axe-core/axe.min.js"), "utf8");
-
-const QUIET = [
-  ...["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"],
-  ...["--disable-background-networking", "--disable-component-update"],
-];
-const FAKE_CAMERA = [
-  "--use-fake-device-for-media-stream",
-  `--use-file-for-fake-video-capture=${config.video}`,
-];
-const PHONE = { width: 360, height: 740 };
 const PATIENCE = 90_000; // milliseconds for one scenario
-const DESK = { width: 1200, height: 900 };
-
-/** `serve` of the run, when it has said where. */
-function served() {
-  const [command, ...given] = config.serve;
-  const child = spawn(command, given, { stdio: ["ignore", "pipe", "inherit"] });
-  const exited = new Promise((resolve) => child.on("exit", (code) => resolve(code)));
-  const end = () => (child.kill("SIGINT"), exited);
-  let printed = "";
-  return new Promise((resolve, refuse) => {
-    exited.then((code) => refuse(new Error(`it ended with ${code}: ${printed}`)));
-    child.stdout.on("data", (chunk) => {
-      printed += chunk;
-      const [url] = /http:\/\/127\.0\.0\.1:\d+\//.exec(printed) ?? [];
-      if (url) resolve({ url, printed, end });
-    });
-  });
-}
-
-const browsers = [];
-
-/** A page of its own with what it said and asked for. */
-async function opened(url, { args = [], init, context = {}, granted = [] } = {}) {
-  const executablePath = config.chromium;
-  const browser = await chromium.launch({ executablePath, args: [...QUIET, ...args] });
-  browsers.push(browser);
-  const room = await browser.newContext({ viewport: PHONE, ...context });
-  if (granted.length) await room.grantPermissions(granted, { origin: new URL(url).origin });
-  const page = await room.newPage();
-  const seen = { errors: [], requests: [], bytes: 0 };
-  watch(room, page, seen);
-  if (init) await page.addInitScript(init);
-  await page.goto(url);
-  return { browser, room, page, seen };
-}
-
-function watch(room, page, seen) {
-  page.on("console", (m) => m.type() === "error" && seen.errors.push(m.text()));
-  page.on("pageerror", (error) => seen.errors.push(String(error)));
-  room.on("request", (request) => seen.requests.push(request.url()));
-  room.on("response", async (response) => {
-    if (response.fromServiceWorker()) return;
-    seen.bytes += Number(response.headers()["content-length"] ?? 0);
-  });
-}
-
-const ready = (page) => page.waitForSelector("html[data-ready]", { timeout: 30000 });
-const text = (page, id) => page.locator(id).innerText();
-const labels = (page) => page.locator("#bars .label").allInnerTexts();
-const settled = (page, pattern) =>
-  page.waitForFunction(
-    (source) => new RegExp(source).test(document.querySelector("#status").textContent),
-    pattern,
-    { timeout: 60000 },
-  );
-
-const silence = (page) =>
-  page.locator("#status").evaluate((element) => (element.textContent = ""));
-
-async function choose(page, files) {
-  await silence(page);
-  await page.setInputFiles("#files", files);
-  await settled(page, "^Done");
-  await page.waitForSelector("#bars li");
-}
-
-/** Hands the page a file as a browser does: event is paste or drop. */
-function hand(page, file, event) {
-  const bytes = [...readFileSync(file)];
-  return page.evaluate(
-    ({ bytes, event }) => {
-      const transfer = new DataTransfer();
-      transfer.items.add(new File([Uint8Array.from(bytes)], "handed.jpg"));
-      const made =
-        event === "paste"
-          ? new ClipboardEvent("paste", { clipboardData: transfer })
-          : new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
-      (event === "paste" ? document : document.body).dispatchEvent(made);
-    },
-    { bytes, event },
-  );
-}
-
-async function violations(page) {
-  await page.evaluate(axe);
-  return page.evaluate(async () =>
-    (await globalThis.axe.run()).violations
-      .filter(({ impact }) => ["serious", "critical"].includes(impact))
-      .map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 120)}`),
-  );
-}
-
-const overflow = (page) =>
-  page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 const scenarios = {
   async photo(url) {
@@ -128,6 +36,7 @@ const scenarios = {
     const found = {
       milliseconds,
       int8,
+      float32: await labels(page),
       isolated: await page.evaluate(() => crossOriginIsolated),
       runtime: await text(page, "#runtime"),
       latency: await text(page, "#latency"),
@@ -284,6 +193,20 @@ const scenarios = {
     return { reached, runtime, installability: installabilityErrors.map((e) => e.errorId) };
   },
 
+  async gpu(url) {
+    const args = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+    const { browser, page, seen } = await opened(url, { args });
+    await ready(page);
+    const adapter = await page.evaluate(async () => !!(await navigator.gpu?.requestAdapter()));
+    await page.check("[value=float32]");
+    await settled(page, "^float32 is ready");
+    const runtime = await text(page, "#runtime");
+    await choose(page, config.photos[0]);
+    const found = { adapter, runtime, labels: await labels(page), ...seen };
+    await browser.close();
+    return found;
+  },
+
   async updated(url) {
     const { browser, page } = await opened(url);
     await ready(page);
@@ -320,7 +243,7 @@ for (const name of config.scenarios ?? Object.keys(scenarios)) {
   } catch (error) {
     found[name] = { failure: String(error).slice(0, 2000) };
   }
-  await Promise.all(browsers.splice(0).map((browser) => browser.close()));
+  await closeAll();
   found[name].seconds = (performance.now() - began) / 1000;
   if (name === "offline") server = await served();
 }

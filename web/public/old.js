@@ -1,8 +1,8 @@
-// For browsers without modules, which run nothing else of this page.
-document.addEventListener("DOMContentLoaded", function () {
+// In the oldest JavaScript, for browsers that cannot run the page's own.
+if (typeof OffscreenCanvas === "undefined" || !("noModule" in document.createElement("script"))) {
   var trouble = document.getElementById("trouble");
   trouble.textContent =
     "This browser is too old for the page: update it, or use a current Chrome, Edge, " +
-    "Firefox or Safari.";
+    "Firefox or Safari (16.4 or later).";
   trouble.hidden = false;
-});
+}

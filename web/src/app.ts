@@ -13,6 +13,7 @@ import { sentence } from "./trouble";
 import { showBars, showLatency, showPhoto } from "./view";
 
 const RUNS = 30; // of a benchmark
+const TOLD = 10; // photos between two words on how far it is
 
 export class App {
   private readonly engine: Engine;
@@ -29,7 +30,7 @@ export class App {
     this.engine = new Engine(model, new URL(".", location.href).href);
     this.album = new Album(this.engine, (entry, done, total) => {
       this.write(entry);
-      if (total > 1) say(`${done} of ${total} photos.`);
+      if (done % TOLD === 0) say(`${done} of ${total} photos.`);
     });
     page.mapsChoice.hidden = !model.files.int8.activation_map;
   }
@@ -102,9 +103,8 @@ export class App {
     } catch (error) {
       page.formats.querySelector<HTMLInputElement>(`[value=${before}]`)!.checked = true;
       throw error;
-    } finally {
-      say("");
     }
+    say(`${format} is ready.`);
     await this.classify();
   }
 
@@ -121,6 +121,7 @@ export class App {
   /** Has the present file answer all photos, and shows one of them. */
   private async classify(): Promise<void> {
     const { entries } = this.album;
+    if (!entries.length) return;
     page.many.hidden = entries.length < 2;
     page.stop.hidden = entries.length < 2;
     const whole = await this.album.run(this.format);

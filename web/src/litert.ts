@@ -27,7 +27,12 @@ export async function loadRuntime(folder: string): Promise<void> {
     (await supportsFeature("threads")) &&
     (await supportsFeature("relaxedSimd"));
   Object.assign(self, { Module: settings(folder) });
-  await loadLiteRt(folder, { jspi, threads: threaded });
+  try {
+    await loadLiteRt(folder, { jspi, threads: threaded });
+  } catch (error) {
+    const lost = error instanceof DOMException && error.name === "NetworkError";
+    throw lost ? new Error("unreachable:LiteRT.js") : error;
+  }
   threads = threaded ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
 }
 

@@ -1,6 +1,6 @@
 /** Files become upright pixels, untouched by colour profiles, as Python decodes them. */
 
-import { unreadable } from "./trouble";
+import { clipboardTrouble, unreadable } from "./trouble";
 
 export interface Photo {
   readonly bitmap: ImageBitmap;
@@ -49,12 +49,17 @@ export function filesOf(transfer: DataTransfer | null): File[] {
   return [...(transfer?.files ?? [])];
 }
 
-/** The photos on the clipboard. Rejects where the browser does not let the page look. */
+/** The photos on the clipboard. Rejects with a Trouble where there is none to be had. */
 export async function pasted(): Promise<Blob[]> {
   const found: Blob[] = [];
-  for (const item of await navigator.clipboard.read()) {
-    const type = item.types.find((kind) => kind.startsWith("image/"));
-    if (type) found.push(await item.getType(type));
+  try {
+    for (const item of await navigator.clipboard.read()) {
+      const type = item.types.find((kind) => kind.startsWith("image/"));
+      if (type) found.push(await item.getType(type));
+    }
+  } catch (error) {
+    throw clipboardTrouble(error);
   }
+  if (!found.length) throw clipboardTrouble(null);
   return found;
 }

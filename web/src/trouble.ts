@@ -19,6 +19,15 @@ export function unreachable(file: string): Trouble {
   );
 }
 
+export function clipboardTrouble(error: unknown): Trouble {
+  const refused = error instanceof DOMException && error.name === "NotAllowedError";
+  return new Trouble(
+    refused
+      ? "The clipboard was refused: allow it, or press Ctrl+V."
+      : "There is no photo on the clipboard.",
+  );
+}
+
 const OF_A_CAMERA: Readonly<Record<string, string>> = {
   NotAllowedError:
     "The camera was refused: allow it in the browser's settings for this page, or " +

@@ -21,11 +21,13 @@ interface Asked {
 
 let model: Model;
 let folder: string;
+let runtime: Promise<void>;
 const networks = new Map<Format, Promise<Network>>();
 
 async function start(order: Extract<Order, { kind: "start" }>): Promise<null> {
   ({ model, folder } = order);
-  await loadRuntime(`${folder}litert/`);
+  runtime = loadRuntime(`${folder}litert/`);
+  await runtime;
   return null;
 }
 
@@ -40,6 +42,7 @@ function network(format: Format): Promise<Network> {
 }
 
 async function opened(format: Format): Promise<Network> {
+  await runtime;
   const file = model.files[format];
   const response = await fetch(folder + file.file).catch(() => null);
   if (!response?.ok) throw new Error(`unreachable:${file.file}`);
