@@ -84,6 +84,9 @@ def apart(row, expected):
     )
 
 
+ALLOWED = {"halved.jpg": 0.005, "eighth.jpg": 0.005}  # means of many pixels
+
+
 def test_the_page_answers_as_predict_does(found, exported, photos):
     folder, names = photos
     lines = rows(found, "float32")
@@ -94,7 +97,7 @@ def test_the_page_answers_as_predict_does(found, exported, photos):
         name = prediction.path.name
         # TensorFlow decodes JPEGs with libjpeg's fast transform, browsers with the
         # accurate one, whose pixels are brighter by 0.8 on average
-        allowed = 2e-5 if name.endswith(".png") else 0.03
+        allowed = 2e-5 if name.endswith(".png") else ALLOWED.get(name, 0.03)
         assert apart(lines[name], dict(prediction.top)) < allowed, name
 
 

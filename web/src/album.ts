@@ -33,7 +33,6 @@ export class Album {
   }
 
   clear(): void {
-    this.stop();
     this.entries.length = 0;
   }
 

@@ -1,18 +1,18 @@
 /** What happens when something is pressed, dropped or seen. */
 
 import { Album, type Entry } from "./album";
+import { measure } from "./benchmark";
 import { Camera } from "./camera";
 import { csv, save } from "./csv";
-import { complain, make, page, say } from "./elements";
+import { complain, page, say } from "./elements";
 import { Engine } from "./engine";
 import { decode, filesOf, pasted } from "./photo";
-import { type Format, FORMATS, type Model } from "./protocol";
+import type { Format, Model } from "./protocol";
 import { guesses } from "./ranking";
 import { clearTable, writeRow } from "./table";
 import { sentence } from "./trouble";
 import { showBars, showLatency, showPhoto } from "./view";
 
-const RUNS = 30; // of a benchmark
 const TOLD = 10; // photos between two words on how far it is
 
 export class App {
@@ -56,7 +56,7 @@ export class App {
       this.try(() => this.change((target as HTMLInputElement).value as Format));
     page.maps.onchange = () => this.try(() => this.show());
     page.csv.onclick = () => save(csv(this.album.entries, this.labels), "photos.csv");
-    page.stop.onclick = () => this.album.stop();
+    page.stop.onclick = () => this.stop();
     page.clear.onclick = () => this.clear();
     page.benchmark.onclick = () => this.try(() => this.measure());
   }
@@ -124,9 +124,8 @@ export class App {
     if (!entries.length) return;
     page.many.hidden = entries.length < 2;
     page.stop.hidden = entries.length < 2;
-    const whole = await this.album.run(this.format);
+    if (!(await this.album.run(this.format))) return; // it was stopped, or begun anew
     page.stop.hidden = true;
-    if (!whole) return say("Stopped.");
     await this.show();
     page.result.scrollIntoView({ block: "nearest" });
     say(entries.length > 1 ? `Done: ${entries.length} photos.` : "Done.");
@@ -170,7 +169,14 @@ export class App {
     void this.try(() => this.show());
   }
 
+  private stop(): void {
+    this.album.stop();
+    page.stop.hidden = true;
+    say("Stopped.");
+  }
+
   private clear(): void {
+    this.stop();
     this.album.clear();
     clearTable();
     this.shown = null;
@@ -227,22 +233,9 @@ export class App {
     this.stopCamera();
     page.benchmark.disabled = true;
     try {
-      page.timings.replaceChildren();
-      for (const format of FORMATS) await this.measureOne(format);
-      say("Measured.");
+      await measure(this.engine);
     } finally {
       page.benchmark.disabled = false;
     }
-  }
-
-  private async measureOne(format: Format): Promise<void> {
-    say(`Measuring ${format}: ${RUNS} runs.`);
-    const timing = await this.engine.benchmark(format, RUNS);
-    const row = make("tr", "");
-    row.append(make("th", format, { scope: "row" }));
-    row.append(make("td", timing.runtime));
-    const times = [timing.median, timing.p90].map((time) => `${time.toFixed(1)} ms`);
-    row.append(...times.map((time) => make("td", time)));
-    page.timings.append(row);
   }
 }
