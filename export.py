@@ -21,6 +21,8 @@ def main() -> None:
     folder, report = export(config)
     print_report(report)
     print(f"everything is in {folder}")
+    if report.get("web", {}).get("passed"):
+        print(f"to try it: python -m googlenet_keras serve {folder.parent}")
     rows = [*report["formats"].values(), report.get("web", {"passed": True})]
     if not all(row["passed"] for row in rows):
         sys.exit(1)
