@@ -6,10 +6,7 @@ import shutil
 import subprocess
 from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
-import tensorflow as tf
-from PIL import Image
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.evaluation.predict import predict
@@ -84,7 +81,8 @@ def apart(row, expected):
     )
 
 
-ALLOWED = {"halved.jpg": 0.005, "eighth.jpg": 0.005}  # means of many pixels
+# libjpeg's smaller decoding is no plain mean of pixels
+ALLOWED = {"halved.jpg": 0.003, "eighth.jpg": 0.003}
 
 
 def test_the_page_answers_as_predict_does(found, exported, photos):
@@ -95,21 +93,8 @@ def test_the_page_answers_as_predict_does(found, exported, photos):
     )
     for prediction in predictions:
         name = prediction.path.name
-        # TensorFlow decodes JPEGs with libjpeg's fast transform, browsers with the
-        # accurate one, whose pixels are brighter by 0.8 on average
-        allowed = 2e-5 if name.endswith(".png") else ALLOWED.get(name, 0.03)
+        allowed = ALLOWED.get(name, 2e-5)
         assert apart(lines[name], dict(prediction.top)) < allowed, name
-
-
-def test_apart_from_the_transform_jpegs_are_read_alike(found, exported, photos):
-    folder, _ = photos
-    classifier = Classifier.load(exported)
-    for name in ("plain.jpg", "grey.jpg"):
-        exact = np.asarray(Image.open(folder / name).convert("RGB"))
-        image = classifier.preprocessing(tf.constant(exact)).numpy()
-        (probabilities,) = classifier.probabilities(image[None])
-        expected = dict(zip(classifier.labels, probabilities, strict=True))
-        assert apart(rows(found, "float32")[name], expected) < 2e-5
 
 
 def test_int8_in_the_page_is_int8_in_python(found, exported, photos):
