@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +29,7 @@ class Serve:
             web_folder,
         )
 
-        with open_server(web_folder(self.run_folder), self.host, self.port) as server:
+        server = open_server(web_folder(self.run_folder), self.host, self.port)
+        with suppress(KeyboardInterrupt), server:
             print(instructions(self.host, server.server_port), flush=True)
-            try:
-                server.serve_forever()
-            except KeyboardInterrupt:
-                print("ended")
+            server.serve_forever()

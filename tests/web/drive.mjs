@@ -121,6 +121,23 @@ const scenarios = {
     return { trouble, after, ...seen };
   },
 
+  async insecure(url) {
+    const args = ["--host-resolver-rules=MAP phone.test 127.0.0.1"];
+    const { browser, page, seen } = await opened(
+      url.replace("127.0.0.1", "phone.test"), { args },
+    );
+    await ready(page);
+    await page.click("#camera");
+    await page.waitForSelector("#trouble:not([hidden])");
+    const trouble = await text(page, "#trouble");
+    await choose(page, config.photos[0]);
+    // Chromium's word on a header that it heeds on https alone
+    const errors = seen.errors.filter((line) => !line.includes("Opener-Policy"));
+    const found = { trouble, int8: await labels(page), errors };
+    await browser.close();
+    return found;
+  },
+
   async troubles(url) {
     const lacking = await opened(url, { init: "delete globalThis.OffscreenCanvas" });
     await lacking.page.waitForSelector("#trouble:not([hidden])");

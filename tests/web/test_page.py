@@ -37,8 +37,8 @@ def test_the_report_has_the_page(exported):
 
 
 @pytest.mark.parametrize("scenario", [
-    "photo", "handed", "many", "camera", "refused", "troubles", "offline", "looks",
-    "keyboard", "gpu", "updated",
+    "photo", "handed", "many", "camera", "refused", "insecure", "troubles",
+    "offline", "looks", "keyboard", "gpu", "updated",
 ])  # fmt: skip
 def test_the_page_says_no_error_and_asks_no_other_host(found, scenario):
     seen = found[scenario]
@@ -122,6 +122,11 @@ def test_the_camera_runs_stops_and_may_be_refused(found):
     assert camera["stopped"]
     assert refused["trouble"].startswith("The camera was refused")
     assert not refused["after"]
+
+
+def test_without_https_all_but_the_camera_works(found):
+    assert found["insecure"]["trouble"].startswith("A camera needs https or localhost")
+    assert found["insecure"]["int8"] == found["photo"]["int8"]
 
 
 def test_an_old_browser_and_little_memory_are_told(found):

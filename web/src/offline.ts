@@ -8,12 +8,11 @@ const PATIENCE = 4000; // milliseconds; without a service worker the page works 
 export async function keepOffline(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
   try {
-    const taken = new Promise((resolve) =>
-      navigator.serviceWorker.addEventListener("controllerchange", resolve),
-    );
     const registration = await navigator.serviceWorker.register("./sw.js");
-    if (!navigator.serviceWorker.controller) await atMost(PATIENCE, taken);
-    else await takeUpdate(registration);
+    const { installing, waiting } = registration;
+    const first = installing ?? waiting;
+    if (navigator.serviceWorker.controller) await takeUpdate(registration);
+    else if (first) await atMost(PATIENCE, settled(first));
   } catch (error) {
     console.info("the page is not kept for later:", error);
   }
