@@ -1,6 +1,7 @@
 // The page in headless Chromium: how it is opened, asked and read.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -116,3 +117,12 @@ export async function violations(page) {
 
 export const overflow = (page) =>
   page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+/** What a new export changes: model.json, and its hash in the service worker. */
+export function renameModel(name) {
+  const [model, worker] = ["model.json", "sw.js"].map((file) => join(config.folder, file));
+  const hash = () => createHash("sha256").update(readFileSync(model)).digest("base64");
+  const before = hash();
+  writeFileSync(model, JSON.stringify({ ...JSON.parse(readFileSync(model, "utf8")), name }));
+  writeFileSync(worker, readFileSync(worker, "utf8").replace(before, hash()));
+}

@@ -1,24 +1,10 @@
 // Drives the page through scenarios and writes what it found as one JSON object.
 // node drive.mjs CONFIG.json, which test_page.py writes.
-import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import {
-  config,
-  served,
-  opened,
-  ready,
-  text,
-  labels,
-  settled,
-  silence,
-  choose,
-  hand,
-  violations,
-  overflow,
-  DESK,
-  FAKE_CAMERA,
-  closeAll,
+  config, served, closeAll, opened, ready, renameModel,
+  text, labels, settled, silence, choose, hand,
+  violations, overflow, DESK, FAKE_CAMERA,
 } from "./browser.mjs";
 
 const PATIENCE = 90_000; // milliseconds for one scenario
@@ -237,15 +223,6 @@ const scenarios = {
     return { before };
   },
 };
-
-/** What a new export changes: model.json, and its hash in the service worker. */
-function renameModel(name) {
-  const [model, worker] = ["model.json", "sw.js"].map((file) => join(config.folder, file));
-  const hash = () => createHash("sha256").update(readFileSync(model)).digest("base64");
-  const before = hash();
-  writeFileSync(model, JSON.stringify({ ...JSON.parse(readFileSync(model, "utf8")), name }));
-  writeFileSync(worker, readFileSync(worker, "utf8").replace(before, hash()));
-}
 
 const found = {};
 let server = await served();
