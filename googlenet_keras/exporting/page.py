@@ -84,4 +84,5 @@ def _reason(printed: str) -> str:
     """The line that says most of why npm failed."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it does not say why"])[-1 if not errors else 0][:300]
+    last = lines[-1] if lines else "it does not say why"
+    return next(iter(errors), last)[:300]

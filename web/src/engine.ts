@@ -59,7 +59,8 @@ export class Engine {
     if (!("error" in reply)) return waiting?.resolve(reply.result as never);
     const [, file] = /^unreachable:(.*)/.exec(reply.error) ?? [];
     waiting?.reject(file ? unreachable(file) : new Error(reply.error));
-    if (!file) this.restart(new Error(reply.error)); // a runtime that failed stays broken
+    // a runtime that failed, or is not there, stays broken
+    if (!file?.endsWith(".tflite")) this.restart(new Error(reply.error));
   }
 
   private restart(reason: Error): void {
