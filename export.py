@@ -21,7 +21,10 @@ def main() -> None:
     folder, report = export(config)
     print_report(report)
     print(f"everything is in {folder}")
-    if not all(row["passed"] for row in report["formats"].values()):
+    if report.get("web", {}).get("passed"):
+        print(f"to try it: python -m googlenet_keras serve {folder.parent}")
+    rows = [*report["formats"].values(), report.get("web", {"passed": True})]
+    if not all(row["passed"] for row in rows):
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""python -m googlenet_keras describe | evaluate | predict | compare | benchmark ..."""
+"""python -m googlenet_keras describe | evaluate | predict | compare | serve ..."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
 from googlenet_keras.commands.import_weights import ImportWeights
 from googlenet_keras.commands.predict import Predict
+from googlenet_keras.commands.serve import Serve
 from googlenet_keras.errors import run_script
 
 COMMANDS = {
@@ -23,6 +24,7 @@ COMMANDS = {
     "import-weights": ImportWeights,
     "check-data": CheckData,
     "benchmark": Benchmark,
+    "serve": Serve,
 }
 
 

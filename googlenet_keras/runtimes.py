@@ -93,7 +93,7 @@ class LiteRT:
 
     def _answer(self, image: np.ndarray) -> np.ndarray:
         self._interpreter.set_tensor(
-            self._input["index"], _quantised(image, self._input)
+            self._input["index"], quantised(image, self._input)
         )
         self._interpreter.invoke()
         answer = self._interpreter.get_tensor(self._output["index"])
@@ -113,7 +113,8 @@ def _verify(data: bytes) -> None:
         raise ValueError("it holds no graph.")
 
 
-def _quantised(image: np.ndarray, details: dict) -> np.ndarray:
+def quantised(image: np.ndarray, details: dict) -> np.ndarray:
+    """`image` in 0..255 as the input of those LiteRT details takes it."""
     scale, zero = details["quantization"]
     if not scale or (image.dtype == details["dtype"] and (scale, zero) == (1.0, 0)):
         return image.astype(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+EXACT = "INTEGER_ACCURATE"  # what browsers and phones do; the default darkens by 0.8
 RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
 ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
 HEAD_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
@@ -49,7 +50,9 @@ def decode_smaller(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
     libjpeg averages over ratio x ratio pixels, so nothing is aliased.
     """
     branches = [
-        lambda ratio=ratio: tf.io.decode_jpeg(encoded, channels=3, ratio=ratio)
+        lambda ratio=ratio: tf.io.decode_jpeg(
+            encoded, channels=3, ratio=ratio, dct_method=EXACT
+        )
         for ratio in RATIOS
     ]
     return tf.switch_case(ratio_index(shrink), branches)

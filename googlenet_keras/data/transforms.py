@@ -55,9 +55,12 @@ class Preprocessing:
         At least three times the pixels a side that the input needs are decoded, and the
         rest of the way is antialiased.
         """
+        return self(decode(encoded, at_least=self.least_side))
 
-        needed = KEPT * max(self.height, self.width) / self.crop_fraction
-        return self(decode(encoded, at_least=needed))
+    @property
+    def least_side(self) -> float:
+        """The pixels that a JPEG must keep on its shorter side where it is halved."""
+        return KEPT * max(self.height, self.width) / self.crop_fraction
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""

@@ -30,12 +30,19 @@ from googlenet_keras.exporting.conversion import (
     Job,
     convert,
 )
-from googlenet_keras.exporting.formats import Format, chosen, response_norms
+from googlenet_keras.exporting.formats import (
+    WEB,
+    Format,
+    chosen,
+    response_norms,
+)
 from googlenet_keras.exporting.inspection import inspected
 from googlenet_keras.exporting.measuring import ArtifactError, measured
 from googlenet_keras.exporting.metadata import WITHOUT_MEDIAPIPE, has_writer
+from googlenet_keras.exporting.page import build_page, check_builder
 from googlenet_keras.exporting.quantization_aware import fine_tuned
 from googlenet_keras.exporting.to_saved_model import to_static
+from googlenet_keras.exporting.web import web_row
 from googlenet_keras.processes import ProcessError, own_process
 from googlenet_keras.runtimes import TFLITE
 
@@ -53,11 +60,15 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
     classifier = Classifier.load(run)
     texts(classifier)  # raises for labels that no file can hold, before any work
     formats = chosen(config.formats, classifier.architecture)
+    if config.web:
+        check_builder()
     dataset = open_run_dataset(
         run, config.dataset, data_dir=config.data_dir, download=config.download
     )
     numbers = class_numbers(classifier.labels, dataset.class_names)
     with _new_folder(run / records.EXPORT) as (folder, work):
+        if config.web:
+            build_page(folder / WEB, folder / LOG)
         if any(kind.calibrated for kind in formats):
             _write_calibration(work, config, classifier, dataset)
         if config.qat_epochs and any(kind.name == "int8" for kind in formats):
@@ -74,6 +85,9 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
             for kind in formats:
                 make = partial(call, convert, job, kind.name)
                 rows[kind.name] = _row(kind, make, classifier, reference, folder)
+            if config.web:
+                again = call if config.activation_map else None
+                report[WEB] = web_row(folder, job, rows, classifier, reference, again)
         _add_ratios(rows)
         report |= _circumstances(config, classifier, dataset)
         (folder / LABELS).write_text(texts(classifier)[LABELS], "utf-8")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from googlenet_keras import records
 from googlenet_keras.errors import UserError, unknown
-from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.formats import FORMATS, WEB
 
 RUNS = Path("runs")
 
@@ -20,7 +20,10 @@ class ExportConfig:
     run_folder: Path | None = None
     """A run, or a folder with a saved classifier; none: the newest run in runs/."""
     formats: tuple[str, ...] = ()
-    """Of saved_model float32 float16 dynamic int8 int16x8 onnx; none: all it can be."""
+    """Of saved_model float32 float16 dynamic int8 int16x8 onnx, all if none is named;
+    and web, a page that runs int8 and float32 in a browser (needs npm)."""
+    activation_map: bool = False
+    """web: a second output in the page's files, so that it shows where they look."""
     calibration_images: int | None = None
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
     qat_epochs: int = 0
@@ -38,14 +41,31 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         for name in self.formats:
-            if name not in FORMATS:
-                raise unknown("a format", name, FORMATS)
-        if self.qat_epochs and self.formats and "int8" not in self.formats:
+            if name not in (*FORMATS, WEB):
+                raise unknown("a format", name, (*FORMATS, WEB))
+        if self.qat_epochs and self.formats and not {"int8", WEB} & {*self.formats}:
             raise UserError("qat_epochs trains for int8, which formats leaves out.")
+        self._check_activation_map()
         for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name} must be at least {least}; received {value}.")
+
+    def _check_activation_map(self) -> None:
+        if self.activation_map and not self.web:
+            raise UserError(
+                "activation_map is for the page; name web among the formats."
+            )
+        if self.activation_map and self.qat_epochs:
+            raise UserError(
+                "the network that qat_epochs trains has no activation_map; leave one "
+                "of them out."
+            )
+
+    @property
+    def web(self) -> bool:
+        """Whether the page is wanted."""
+        return WEB in self.formats
 
 
 def finished_run(folder: Path | None) -> Path:

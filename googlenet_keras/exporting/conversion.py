@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,16 @@ def convert(job: Job, name: str, path: Path) -> None:
         path.write_bytes(_tflite(job, name))
 
 
+def convert_explained(job: Job, name: str, path: Path) -> None:
+    """Writes the TFLite format `name` with the further output activation_map."""
+    from googlenet_keras.exporting.explained import explained
+    from googlenet_keras.exporting.metadata import with_texts
+
+    classifier, network = _loaded(job.classifier)
+    static = _static(job, "explained", lambda: explained(network))
+    path.write_bytes(with_texts(_converted(job, name, static), classifier))
+
+
 @cache
 def _loaded(folder: Path):
     from googlenet_keras.classifier import Classifier
@@ -52,22 +64,35 @@ def _loaded(folder: Path):
 
 
 def _tflite(job: Job, name: str) -> bytes:
-    from googlenet_keras.exporting.formats import response_norms
     from googlenet_keras.exporting.metadata import card, with_metadata
-    from googlenet_keras.exporting.to_saved_model import to_static
-    from googlenet_keras.exporting.to_tflite import rounded_to_int8, to_tflite
+    from googlenet_keras.exporting.to_tflite import rounded_to_int8
 
     classifier, network = _loaded(job.classifier)
-    static = job.work / "static"
-    if not static.exists():
-        to_static(network, job.work / "unfinished")
-        (job.work / "unfinished").rename(static)
-    images = job.work / CALIBRATION
-    norms = response_norms(classifier.architecture)
     rounded = job.work / ROUNDED
     if name == "int8" and rounded.exists():
         data = rounded_to_int8(rounded)
     else:
-        calibration = np.load(images) if images.exists() else np.empty(0)
-        data = to_tflite(static, name, calibration, norms)
+        data = _converted(job, name, _static(job, "static", lambda: network))
     return with_metadata(data, classifier, card(classifier, job.licence))
+
+
+def _converted(job: Job, name: str, static: Path) -> bytes:
+    from googlenet_keras.exporting.formats import response_norms
+    from googlenet_keras.exporting.to_tflite import to_tflite
+
+    classifier, _ = _loaded(job.classifier)
+    images = job.work / CALIBRATION
+    calibration = np.load(images) if images.exists() else np.empty(0)
+    norms = response_norms(classifier.architecture)
+    return to_tflite(static, name, calibration, norms)
+
+
+def _static(job: Job, name: str, network: Callable[[], Any]) -> Path:
+    """The SavedModel `name` of static batch 1, made of `network` if it is not there."""
+    from googlenet_keras.exporting.to_saved_model import to_static
+
+    static = job.work / name
+    if not static.exists():
+        to_static(network(), job.work / "unfinished")
+        (job.work / "unfinished").rename(static)
+    return static

@@ -42,6 +42,8 @@ FORMATS = {
     )
 }
 
+WEB, WEB_FORMATS = "web", ("int8", "float32")  # a page, and the files that it runs
+
 
 def response_norms(arch: Architecture) -> list[str]:
     """The names of the layers that normalise local responses."""
@@ -51,7 +53,8 @@ def response_norms(arch: Architecture) -> list[str]:
 def chosen(names: tuple[str, ...], arch: Architecture) -> list[Format]:
     """The formats of those names; of none, all that the network can have.
 
-    Raises UserError for one that the network cannot have.
+    web stands for what its page runs. Raises UserError for one that the network
+    cannot have.
     """
     refused = {}
     if response_norms(arch):
@@ -65,5 +68,6 @@ def chosen(names: tuple[str, ...], arch: Architecture) -> list[Format]:
                 f"the variant {arch.name} cannot be exported as {name}: "
                 f"{refused[name]}. Leave {name} out, or train --variant bn."
             )
-    wanted = dict.fromkeys(names) or [name for name in FORMATS if name not in refused]
+    named = [n for name in names for n in (WEB_FORMATS if name == WEB else (name,))]
+    wanted = dict.fromkeys(named) or [name for name in FORMATS if name not in refused]
     return [FORMATS[name] for name in wanted]

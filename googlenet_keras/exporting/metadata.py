@@ -52,6 +52,11 @@ def with_metadata(data: bytes, classifier: Classifier, shown: Card) -> bytes:
     """
     if has_writer():
         data = _with_buffer(data, b"TFLITE_METADATA", _metadata(shown))
+    return with_texts(data, classifier)
+
+
+def with_texts(data: bytes, classifier: Classifier) -> bytes:
+    """The TFLite file `data` with labels and preprocessing alone."""
     file = io.BytesIO(data)
     with zipfile.ZipFile(file, "a") as archive:
         for name, text in texts(classifier).items():

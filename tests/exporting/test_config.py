@@ -40,6 +40,21 @@ def test_a_variant_says_what_it_cannot_be():
     assert [f.name for f in chosen(("int8", "int8"), VARIANTS["bn"])] == ["int8"]
 
 
+def test_the_page_stands_for_the_files_that_it_runs():
+    assert [f.name for f in chosen(("web",), VARIANTS["bn"])] == ["int8", "float32"]
+    named = chosen(("onnx", "web", "int8"), VARIANTS["paper"])
+    assert [f.name for f in named] == ["onnx", "int8", "float32"]
+    assert ExportConfig(formats=("web",), qat_epochs=1).web
+    assert not ExportConfig().web
+
+
+def test_activation_maps_are_for_the_page_and_not_after_qat():
+    with pytest.raises(UserError, match="name web among the formats"):
+        ExportConfig(activation_map=True)
+    with pytest.raises(UserError, match="leave one of them out"):
+        ExportConfig(formats=("web",), activation_map=True, qat_epochs=2)
+
+
 def test_calibration_needs_an_image():
     with pytest.raises(UserError, match="at least 1; received 0"):
         ExportConfig(calibration_images=0)

@@ -1,0 +1,62 @@
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.exporting import page
+
+
+def fake_npm(folder, monkeypatch, script, version="v24.1.0"):
+    """npm and node that do `script`, and sources that nothing is installed for."""
+    sources = folder / "sources"
+    sources.mkdir()
+    (sources / "package-lock.json").write_text("{}")
+    npm = folder / "npm"
+    npm.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && exec echo {version}\n{script}\n'
+    )
+    npm.chmod(0o755)
+    monkeypatch.setattr(page, "SOURCES", sources)
+    monkeypatch.setattr(page.shutil, "which", lambda _: str(npm))
+    return sources
+
+
+def test_what_is_missing_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(page.shutil, "which", lambda _: None)
+    with pytest.raises(UserError, match=r"Node\.js 20\.19 or later; there is none\."):
+        page.check_builder()
+    monkeypatch.setattr(page, "SOURCES", tmp_path)
+    with pytest.raises(UserError, match="from a clone of it, or leave web out"):
+        page.check_builder()
+
+
+@pytest.mark.parametrize("version", ["v18.20.4", "v20.18.3", "who knows"])
+def test_an_old_node_is_told(tmp_path, monkeypatch, version):
+    fake_npm(tmp_path, monkeypatch, "", version)
+    with pytest.raises(
+        UserError, match=r"there is (18\.20|20\.18|none)\. Install both"
+    ):
+        page.check_builder()
+
+
+def test_it_is_installed_once_and_built(tmp_path, monkeypatch):
+    sources = fake_npm(tmp_path, monkeypatch, 'echo "$@" >> ../calls')
+    page.build_page(tmp_path / "made", tmp_path / "log")
+    installed = sources / page.INSTALLED
+    installed.parent.mkdir()
+    installed.write_text("{}")
+    page.build_page(tmp_path / "made", tmp_path / "log")
+    first, *builds = (tmp_path / "calls").read_text().splitlines()
+    assert first == "ci --omit=dev --ignore-scripts --prefer-offline"
+    assert builds == [f"run build -- --outDir {tmp_path / 'made'}"] * 2
+
+
+def test_what_npm_refuses_is_told(tmp_path, monkeypatch):
+    fake_npm(
+        tmp_path,
+        monkeypatch,
+        "echo going; echo npm error network is down; echo npm error more; exit 1",
+    )
+    with pytest.raises(
+        UserError, match="npm ci could not make the page: npm error network is down"
+    ):
+        page.build_page(tmp_path / "made", tmp_path / "log")
+    assert "going" in (tmp_path / "log").read_text()

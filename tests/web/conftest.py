@@ -1,0 +1,126 @@
+"""The exported page, photos of each kind, and what a browser saw with them."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from making import call_main
+from PIL import Image
+
+import export
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.exporting.page import SOURCES
+
+DRIVER = Path(__file__).with_name("drive.mjs")
+
+
+def chromium():
+    """Where Chromium is, if it is."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def tools():
+    """web/ with what the page is built, checked and driven with."""
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--prefer-offline"],
+        cwd=SOURCES,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"npm cannot install what web/ needs: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+    return SOURCES
+
+
+@pytest.fixture(scope="module")
+def exported(tools, run_folder, tmp_path_factory):
+    """The folder of a classifier with its page; it crops, and to no square."""
+    folder = tmp_path_factory.mktemp("web") / "classifier"
+    oblong = Preprocessing(32, 48, 0.8125)
+    replace(Classifier.load(run_folder), preprocessing=oblong).save(folder)
+    call_main(
+        export.main,
+        *("--run-folder", str(folder), "--dataset", "digits"),
+        *("--formats", "web", "--activation-map", "--licence", "CC0-1.0"),
+    )
+    return folder
+
+
+def scene(seed, size):
+    """A picture of large blots, [*size, 3] uint8, as smooth as most of a photo."""
+    blots = np.random.default_rng(seed).integers(0, 256, (5, 6, 3))
+    return np.uint8(tf.clip_by_value(tf.image.resize(blots, size, "bicubic"), 0, 255))
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Files of each kind; JPEGs of 354 pixels and more a side are halved."""
+    folder = tmp_path_factory.mktemp("photos")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    files = {
+        "plain.jpg": encoded(scene(0, (150, 190)), "JPEG", quality=92),
+        "halved.jpg": encoded(scene(1, (400, 560)), "JPEG", quality=92),
+        "eighth.jpg": encoded(scene(2, (1501, 1603)), "JPEG", quality=92),
+        "turned.jpg": encoded(scene(3, (421, 300)), "JPEG", quality=92, exif=turned),
+        "grey.jpg": encoded(scene(4, (180, 150))[..., 0], "JPEG", quality=92),
+        "wide.png": encoded(scene(5, (130, 700)), "PNG"),
+        "noise.png": encoded(
+            np.random.default_rng(6).integers(0, 256, (211, 97, 3), np.uint8), "PNG"
+        ),
+        "small.png": encoded(scene(7, (20, 23)), "PNG"),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder, list(files)
+
+
+@pytest.fixture(scope="module")
+def found(exported, photos, tools, tmp_path_factory):
+    """What drive.mjs saw, by scenario."""
+    folder, names = photos
+    made = tmp_path_factory.mktemp("driven")
+    broken = {
+        "half.jpg": (folder / "halved.jpg").read_bytes()[:-900],
+        "text.jpg": b"no photo",
+        "empty.png": b"",
+    }
+    for name, data in broken.items():
+        (made / name).write_bytes(data)
+    (made / "camera.mjpeg").write_bytes(encoded(scene(8, (240, 320)), "JPEG") * 30)
+    config = {
+        "web": str(tools),
+        "serve": [sys.executable, "-m", "googlenet_keras", "serve", str(exported),
+                  "--port", "0"],
+        "folder": str(exported / "export" / "web"),
+        "chromium": chromium(),
+        "photos": [str(folder / name) for name in names],
+        "png": str(folder / "small.png"),
+        "broken": [str(made / name) for name in broken],
+        "video": str(made / "camera.mjpeg"),
+        "csv": str(made / "photos.csv"),
+        "found": str(made / "found.json"),
+        "screenshots": {name: str(made / f"{name}.png")
+                        for name in ("many", "camera", "light", "dark")},
+    }  # fmt: skip
+    (made / "config.json").write_text(json.dumps(config))
+    subprocess.run(["node", DRIVER, made / "config.json"], check=True, timeout=600)
+    return json.loads((made / "found.json").read_text()) | {"csv": made / "photos.csv"}

@@ -1,0 +1,246 @@
+// Drives the page through scenarios and writes what it found as one JSON object.
+// node drive.mjs CONFIG.json, which test_page.py writes.
+import { readFileSync, writeFileSync } from "node:fs";
+import {
+  config, served, closeAll, opened, ready, renameModel,
+  text, labels, settled, silence, choose, hand,
+  violations, overflow, DESK, FAKE_CAMERA,
+} from "./browser.mjs";
+
+const PATIENCE = 90_000; // milliseconds for one scenario
+
+const scenarios = {
+  async photo(url) {
+    const began = performance.now();
+    const { browser, page, seen } = await opened(url);
+    await ready(page);
+    const milliseconds = performance.now() - began;
+    await choose(page, config.photos[0]);
+    const int8 = await labels(page);
+    await page.check("[value=float32]");
+    await page.waitForFunction(() => /agree/.test(document.querySelector("#latency").textContent));
+    const found = {
+      milliseconds,
+      int8,
+      float32: await labels(page),
+      isolated: await page.evaluate(() => crossOriginIsolated),
+      runtime: await text(page, "#runtime"),
+      latency: await text(page, "#latency"),
+      map: await page.locator("#view").getAttribute("aria-label"),
+      ...seen,
+    };
+    await browser.close();
+    return found;
+  },
+
+  async handed(url) {
+    const granted = ["clipboard-read", "clipboard-write"];
+    const { browser, page } = await opened(url, { granted });
+    await ready(page);
+    const found = {};
+    for (const event of ["paste", "drop"]) {
+      await silence(page);
+      await hand(page, config.photos[0], event);
+      await settled(page, "^Done");
+      found[event] = await text(page, "#result-title");
+    }
+    await page.evaluate(
+      async (bytes) => {
+        const blob = new Blob([Uint8Array.from(bytes)], { type: "image/png" });
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+      },
+      [...readFileSync(config.png)],
+    );
+    await silence(page);
+    await page.click("#paste");
+    await settled(page, "^Done");
+    found.button = await text(page, "#result-title");
+    await browser.close();
+    return found;
+  },
+
+  async many(url) {
+    const { browser, page, seen } = await opened(url, { context: { viewport: DESK } });
+    await ready(page);
+    await choose(page, [...config.photos, ...config.broken]);
+    await silence(page);
+    await page.check("[value=float32]");
+    await settled(page, "^Done");
+    const download = page.waitForEvent("download");
+    await page.click("#csv");
+    await (await download).saveAs(config.csv);
+    await page.locator("#rows button:enabled").last().click();
+    await page.waitForFunction(
+      (name) => document.querySelector("#result-title").textContent === name,
+      await page.locator("#rows button:enabled").last().innerText(),
+    );
+    await page.screenshot({ path: config.screenshots.many, fullPage: true });
+    const found = { rows: await page.locator("#rows tr").allInnerTexts(), ...seen };
+    await browser.close();
+    return found;
+  },
+
+  async camera(url) {
+    const args = [...FAKE_CAMERA, "--use-fake-ui-for-media-stream"];
+    const { browser, page, seen } = await opened(url, { args });
+    await ready(page);
+    await page.click("#camera");
+    await page.waitForFunction(() => / [1-9]\d*\.\d frames/.test(document.querySelector("#latency").textContent));
+    const found = { latency: await text(page, "#latency"), bars: await labels(page) };
+    await page.screenshot({ path: config.screenshots.camera });
+    await page.click("#camera");
+    found.stopped = !(await page.locator("#result").isVisible());
+    await choose(page, config.photos[0]);
+    await browser.close();
+    return { ...found, ...seen };
+  },
+
+  async refused(url) {
+    const { browser, page, seen } = await opened(url, { args: FAKE_CAMERA });
+    await ready(page);
+    await page.click("#camera");
+    await page.waitForSelector("#trouble:not([hidden])");
+    const trouble = await text(page, "#trouble");
+    await choose(page, config.photos[0]);
+    const after = await page.locator("#trouble").isVisible();
+    await browser.close();
+    return { trouble, after, ...seen };
+  },
+
+  async insecure(url) {
+    const args = ["--host-resolver-rules=MAP phone.test 127.0.0.1"];
+    const { browser, page, seen } = await opened(
+      url.replace("127.0.0.1", "phone.test"), { args },
+    );
+    await ready(page);
+    await page.click("#camera");
+    await page.waitForSelector("#trouble:not([hidden])");
+    const trouble = await text(page, "#trouble");
+    await choose(page, config.photos[0]);
+    // Chromium's word on a header that it heeds on https alone
+    const errors = seen.errors.filter((line) => !line.includes("Opener-Policy"));
+    const found = { trouble, int8: await labels(page), errors };
+    await browser.close();
+    return found;
+  },
+
+  async troubles(url) {
+    const lacking = await opened(url, { init: "delete globalThis.OffscreenCanvas" });
+    await lacking.page.waitForSelector("#trouble:not([hidden])");
+    const old = await text(lacking.page, "#trouble");
+    await lacking.browser.close();
+    const full = `const real = createImageBitmap; let first = true;
+      globalThis.createImageBitmap = (...given) => first
+        ? ((first = false), Promise.reject(new RangeError("Out of memory"))) : real(...given);`;
+    const { browser, page } = await opened(url, { init: full });
+    await ready(page);
+    await page.setInputFiles("#files", config.photos[0]);
+    await page.waitForSelector("#trouble:not([hidden])");
+    const memory = await text(page, "#trouble");
+    await choose(page, config.photos[1]);
+    await browser.close();
+    return { old, memory };
+  },
+
+  async offline(_, server) {
+    const { browser, page, seen } = await opened(server.url);
+    await ready(page);
+    await page.waitForLoadState("networkidle");
+    await server.end();
+    await page.reload();
+    await ready(page);
+    await choose(page, config.photos[0]);
+    const int8 = await labels(page);
+    await page.check("[value=float32]");
+    await page.waitForFunction(() => /agree/.test(document.querySelector("#latency").textContent));
+    const found = { int8, latency: await text(page, "#latency"), ...seen };
+    await browser.close();
+    return found;
+  },
+
+  async looks(url) {
+    const found = {};
+    for (const colorScheme of ["light", "dark"]) {
+      const { browser, page } = await opened(url, { context: { colorScheme } });
+      await ready(page);
+      await choose(page, config.photos);
+      await page.click("#benchmark");
+      await settled(page, "^Measured");
+      found[colorScheme] = {
+        overflow: await overflow(page),
+        violations: await violations(page),
+        back: await page.evaluate(() => getComputedStyle(document.body).backgroundColor),
+        timings: await page.locator("#timings tr").allInnerTexts(),
+      };
+      await page.screenshot({ path: config.screenshots[colorScheme] });
+      await browser.close();
+    }
+    return found;
+  },
+
+  async keyboard(url) {
+    const { browser, page } = await opened(url, { context: { viewport: DESK } });
+    await ready(page);
+    const reached = [];
+    for (let i = 0; i < 6; i++) {
+      await page.keyboard.press("Tab");
+      reached.push(await page.evaluate(() => document.activeElement.id || document.activeElement.value));
+    }
+    await page.focus("[value=int8]");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(() => /^float32/.test(document.querySelector("#runtime").textContent));
+    const runtime = await text(page, "#runtime");
+    const client = await page.context().newCDPSession(page);
+    const { installabilityErrors } = await client.send("Page.getInstallabilityErrors");
+    await browser.close();
+    return { reached, runtime, installability: installabilityErrors.map((e) => e.errorId) };
+  },
+
+  async gpu(url) {
+    const args = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+    const { browser, page, seen } = await opened(url, { args });
+    await ready(page);
+    const adapter = await page.evaluate(async () => !!(await navigator.gpu?.requestAdapter()));
+    await page.check("[value=float32]");
+    await settled(page, "^float32 is ready");
+    const runtime = await text(page, "#runtime");
+    await choose(page, config.photos[0]);
+    const found = { adapter, runtime, labels: await labels(page), ...seen };
+    await browser.close();
+    return found;
+  },
+
+  async updated(url) {
+    const { browser, page } = await opened(url);
+    await ready(page);
+    const before = await page.title();
+    renameModel("Another model");
+    await page.reload();
+    await page.waitForFunction(() => document.title === "Another model");
+    await ready(page);
+    renameModel(before);
+    await browser.close();
+    return { before };
+  },
+};
+
+const found = {};
+let server = await served();
+found.printed = server.printed;
+for (const name of config.scenarios ?? Object.keys(scenarios)) {
+  const began = performance.now();
+  try {
+    found[name] = await Promise.race([
+      scenarios[name](server.url, server),
+      new Promise((_, refuse) => setTimeout(refuse, PATIENCE, "it hangs")),
+    ]);
+  } catch (error) {
+    found[name] = { failure: String(error).slice(0, 2000) };
+  }
+  await closeAll();
+  found[name].seconds = (performance.now() - began) / 1000;
+  if (name === "offline") server = await served();
+}
+found.status = await server.end();
+writeFileSync(config.found, JSON.stringify(found, null, 1));
+process.exit();

@@ -1,0 +1,169 @@
+"""The exported page in headless Chromium; skipped where npm or Chromium is missing."""
+
+import csv
+import json
+import shutil
+import subprocess
+from urllib.parse import urlsplit
+
+import pytest
+
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.evaluation.predict import predict
+from googlenet_keras.exported import open_exported
+from googlenet_keras.exporting.page import LEAST_NODE, node_version
+
+CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and shutil.which("npm") and (node_version() or ()) >= LEAST_NODE),
+    reason="the page needs npm, Node.js 20.19 and Chromium to be tried: "
+    "apt-get install chromium nodejs npm",
+)
+
+
+def test_the_sources_have_the_types_they_say(tools):
+    done = subprocess.run(["npm", "run", "check"], cwd=tools, capture_output=True)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_the_report_has_the_page(exported):
+    row = json.loads((exported / "export" / "report.json").read_text())["web"]
+    assert row["passed"]
+    assert row["first_load_megabytes"] < 20
+    assert row["runtime"] == {"@litertjs/core": "2.5.3", "license": "Apache-2.0"}
+    names = {path.name for path in (exported / "export" / "web").iterdir()}
+    assert {"index.html", "sw.js", "labels.txt", "int8.tflite", "float32.tflite",
+            "model.json", "manifest.webmanifest", "litert"} <= names  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", [
+    "photo", "handed", "many", "camera", "refused", "insecure", "troubles",
+    "offline", "looks", "keyboard", "gpu", "updated",
+])  # fmt: skip
+def test_the_page_says_no_error_and_asks_no_other_host(found, scenario):
+    seen = found[scenario]
+    assert "failure" not in seen, seen["failure"]
+    assert seen.get("errors", []) == []
+    hosts = {urlsplit(url).hostname for url in seen.get("requests", [])
+             if not url.startswith(("blob:", "data:"))}  # fmt: skip
+    assert hosts <= {"127.0.0.1"}
+
+
+def test_a_photo_with_both_files_and_a_map(found):
+    photo = found["photo"]
+    assert len(photo["int8"]) == 5
+    assert photo["isolated"]
+    assert photo["runtime"].startswith("float32 computes on WebAssembly, ")
+    assert photo["latency"].count(" ms, ") == 2
+    assert "agree" in photo["latency"]
+    assert f"where it sees {photo['int8'][0]}" in photo["map"]
+    assert photo["bytes"] < 20e6
+    assert photo["milliseconds"] < 15_000  # of a machine that does other things too
+
+
+def test_photos_by_drop_and_by_clipboard(found):
+    handed = found["handed"]
+    assert (handed["paste"], handed["drop"]) == ("handed.jpg", "handed.jpg")
+    assert handed["button"] == "pasted 3"
+
+
+def rows(found, format):
+    with found["csv"].open(newline="") as file:
+        return {row["photo"]: row for row in csv.DictReader(file)
+                if row["file"] == format}  # fmt: skip
+
+
+def apart(row, expected):
+    """The largest difference of the five probabilities in a line of the CSV file."""
+    return max(
+        abs(float(row[f"probability_{i}"]) - expected[row[f"label_{i}"]])
+        for i in range(1, 6)
+    )
+
+
+# libjpeg's smaller decoding is no plain mean of pixels
+ALLOWED = {"halved.jpg": 0.003, "eighth.jpg": 0.003}
+
+
+def test_the_page_answers_as_predict_does(found, exported, photos):
+    folder, names = photos
+    lines = rows(found, "float32")
+    predictions = predict(
+        Classifier.load(exported), [folder / name for name in names], top=10
+    )
+    for prediction in predictions:
+        name = prediction.path.name
+        allowed = ALLOWED.get(name, 2e-5)
+        assert apart(lines[name], dict(prediction.top)) < allowed, name
+
+
+def test_int8_in_the_page_is_int8_in_python(found, exported, photos):
+    folder, names = photos
+    proven = open_exported(exported / "export" / "int8.tflite")
+    pngs = [folder / name for name in names if name.endswith(".png")]
+    for prediction in predict(proven, pngs, top=10):
+        line = rows(found, "int8")[prediction.path.name]
+        assert apart(line, dict(prediction.top)) <= 2 / 256
+
+
+def test_broken_photos_are_named_and_the_others_answered(found):
+    with found["csv"].open(newline="") as file:
+        errors = {row["photo"]: row["error"] for row in csv.DictReader(file)
+                  if row["error"]}  # fmt: skip
+    assert set(errors) == {"half.jpg", "text.jpg", "empty.png"}
+    assert errors["half.jpg"].startswith("half.jpg is broken or no photo")
+    assert len(found["many"]["rows"]) == 11
+
+
+def test_the_camera_runs_stops_and_may_be_refused(found):
+    camera, refused = found["camera"], found["refused"]
+    assert "frames/s" in camera["latency"]
+    assert len(camera["bars"]) == 5
+    assert camera["stopped"]
+    assert refused["trouble"].startswith("The camera was refused")
+    assert not refused["after"]
+
+
+def test_without_https_all_but_the_camera_works(found):
+    assert found["insecure"]["trouble"].startswith("A camera needs https or localhost")
+    assert found["insecure"]["int8"] == found["photo"]["int8"]
+
+
+def test_an_old_browser_and_little_memory_are_told(found):
+    assert "too old" in found["troubles"]["old"]
+    assert "too little memory" in found["troubles"]["memory"]
+
+
+def test_it_works_when_the_server_is_gone(found):
+    assert found["offline"]["int8"] == found["photo"]["int8"]
+    assert "agree" in found["offline"]["latency"]
+
+
+def test_it_fits_a_phone_in_light_and_dark_for_everybody(found):
+    light, dark = found["looks"]["light"], found["looks"]["dark"]
+    for look in (light, dark):
+        assert look["overflow"] <= 0
+        assert look["violations"] == []
+        assert [line.split("\t")[0] for line in look["timings"]] == ["int8", "float32"]
+    assert light["back"] != dark["back"]
+
+
+def test_the_keyboard_reaches_everything_and_it_can_be_installed(found):
+    reached = found["keyboard"]["reached"]
+    assert reached[:4] == ["files", "camera", "paste", "int8"]
+    assert found["keyboard"]["runtime"].startswith("float32")
+    # Chromium installs nothing from the private window that a test has
+    assert found["keyboard"]["installability"] == ["in-incognito"]
+
+
+def test_float32_computes_on_a_gpu_where_there_is_one(found):
+    gpu = found["gpu"]
+    kind = "WebGPU" if gpu["adapter"] else "WebAssembly"
+    assert gpu["runtime"].startswith(f"float32 computes on {kind}")
+    assert gpu["labels"][0] == found["photo"]["float32"][0]
+
+
+def test_serve_says_where_and_how_to_come_onto_a_phone(found):
+    assert "adb reverse" in found["printed"]
+    assert "https" in found["printed"]
+    assert found["status"] == 0
