@@ -102,6 +102,7 @@ export class App {
       await this.choose(format);
     } catch (error) {
       page.formats.querySelector<HTMLInputElement>(`[value=${before}]`)!.checked = true;
+      say("");
       throw error;
     }
     say(`${format} is ready.`);
