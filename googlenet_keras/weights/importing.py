@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from uuid import uuid4
 
 from googlenet_keras import records
 from googlenet_keras.architecture.variants import (
@@ -131,7 +131,7 @@ def save_whole(classifier: Classifier, folder: Path) -> None:
 
     Where another process was faster, its folder stays. Raises DiskError.
     """
-    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}{records.TEMPORARY}")
+    unfinished = folder.with_name(f"{folder.name}.{uuid4().hex}{records.TEMPORARY}")
     try:
         classifier.save(unfinished)
         with records.disk_errors(folder):
