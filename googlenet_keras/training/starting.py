@@ -11,13 +11,14 @@ import keras
 import numpy as np
 
 from googlenet_keras import records
+from googlenet_keras.architecture import table1
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.network.assign import named_weights, refuse, weight_name
 from googlenet_keras.training import checkpoints
 from googlenet_keras.training.config import TrainConfig
 
-HEADS = ("main", "aux1", "aux2")
+HEADS = ("main", *(head.name for head in table1.HEADS))
 Find = Callable[[TrainConfig], Path]
 """Gives the folder of the Classifier that config.weights stands for."""
 

@@ -18,7 +18,7 @@ from googlenet_keras.weights.layouts import (
     in_turn,
     reversed_input,
 )
-from googlenet_keras.weights.origins import Contents, Origin
+from googlenet_keras.weights.origins import Contents, Origin, layers
 from googlenet_keras.weights.wire import Reader, floats, text
 
 PART = re.compile(r"(conv\d|inception_\d\w)_")  # what Caffe ends with a slash
@@ -55,10 +55,7 @@ def origins(arch: Architecture, heads: tuple[str, ...]) -> dict[str, Origin]:
     """Whence each weight of `arch` with these auxiliary heads comes."""
     found = {}
     widths = arch.widths()
-    for layer in widths:
-        head = layer.split("_")[0]
-        if head in ("aux1", "aux2") and head not in heads:
-            continue
+    for layer, head in layers(arch, heads):
         turn = from_oihw
         if layer == arch.rows[0].name:
             turn = in_turn(from_oihw, reversed_input)

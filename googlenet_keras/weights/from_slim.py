@@ -17,7 +17,7 @@ from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.catalogue import LARGEST
 from googlenet_keras.weights.layouts import as_it_is, in_turn, widened
-from googlenet_keras.weights.origins import Contents, Origin, normalised
+from googlenet_keras.weights.origins import Contents, Origin, layers, normalised
 
 SCOPE = "InceptionV1/"
 STEM = {
@@ -62,9 +62,7 @@ def read(path: Path) -> Contents:
 def origins(arch: Architecture, heads: tuple[str, ...]) -> dict[str, Origin]:
     """Whence each weight of `arch` comes; Slim has no auxiliary heads."""
     found = {}
-    for layer in arch.widths():
-        if layer.startswith(("aux1", "aux2")):
-            continue
+    for layer, _ in layers(arch, ()):
         name = SCOPE + _convolution(layer)
         turn = as_it_is
         if layer.endswith("_5x5"):

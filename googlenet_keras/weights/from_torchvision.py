@@ -17,7 +17,7 @@ from googlenet_keras.weights.layouts import (
     in_turn,
     widened,
 )
-from googlenet_keras.weights.origins import Contents, Origin, normalised
+from googlenet_keras.weights.origins import Contents, Origin, layers, normalised
 from googlenet_keras.weights.pytorch_file import read_pytorch
 
 STEM = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2", "conv2_3x3": "conv3"}
@@ -55,10 +55,7 @@ def origins(arch: Architecture, heads: tuple[str, ...]) -> dict[str, Origin]:
     """Whence each weight of `arch` with these auxiliary heads comes."""
     found = {}
     widths = arch.widths()
-    for layer in widths:
-        head = layer.split("_")[0]
-        if head in ("aux1", "aux2") and head not in heads:
-            continue
+    for layer, head in layers(arch, heads):
         if layer.endswith("_fc"):
             flat = partial(after_flatten, channels=widths[f"{head}_conv"])
             found[f"{layer}/kernel"] = Origin(f"{head}.fc1.weight", flat)

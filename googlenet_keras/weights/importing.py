@@ -27,7 +27,6 @@ from googlenet_keras.weights.download import fetched, is_published
 from googlenet_keras.weights.origins import Contents, Origin, Tensors, taken
 
 SIZE, CROP = 224, 0.875  # 224 of 256 pixels, as every source claims its accuracy
-HEADS = ("aux1", "aux2")
 Origins = Callable[[Architecture, tuple[str, ...]], dict[str, Origin]]
 CLASSES = "main/bias"  # a weight that has one value for each class
 
@@ -93,17 +92,12 @@ def import_weights(
     original = is_published(path, known) if path.is_file() else False
     route = ROUTES[source]
     contents = route.read(path)
-    tensors = contents.tensors
     arch = _architecture(source, variant or known.variants[0], contents.padding)
-    heads = _heads(route.origins, arch, tensors)
-    if original and not known.trained_heads:
-        tensors = _without_heads(route.origins, arch, tensors, heads)
-        heads = ()
-        print("the file's auxiliary heads were never trained; they are left out")
-    elif heads and not known.trained_heads:
-        print(f"{', '.join(heads)} are taken as trained; {source}'s own never were")
-    elif not heads:
-        print("the file has no auxiliary heads; a training starts new ones")
+    heads = _heads(route.origins, arch, contents.tensors)
+    untrained = () if known.trained_heads or not original else heads
+    tensors = _without(untrained, route.origins, arch, contents.tensors)
+    heads = () if untrained else heads
+    print(_said_of_heads(known, heads, untrained))
     weights = taken(tensors, route.origins(arch, heads))
     names = _labels(labels, len(weights[CLASSES]))
     network = build(arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads))
@@ -169,23 +163,34 @@ def _architecture(source: str, variant: str, padding: str | None) -> Architectur
     return {"paper": PAPER, "slim": SLIM, "torchvision": TORCHVISION}[variant]
 
 
+def _names(origins: Origins, arch: Architecture, heads: tuple[str, ...]) -> set[str]:
+    """What a file calls that which belongs to these auxiliary heads alone."""
+    trunk, both = (origins(arch, wanted) for wanted in ((), heads))
+    return {both[ours].name for ours in both.keys() - trunk.keys()}
+
+
 def _heads(origins: Origins, arch: Architecture, tensors: Tensors) -> tuple[str, ...]:
     """The auxiliary heads that the file has something of."""
-    own = {origin.name for origin in origins(arch, ()).values()}
-    found = []
-    for head in HEADS:
-        names = {origin.name for origin in origins(arch, (head,)).values()} - own
-        if names & tensors.keys():
-            found.append(head)
-    return tuple(found)
+    known = [head.name for head in arch.heads]
+    return tuple(h for h in known if _names(origins, arch, (h,)) & tensors.keys())
 
 
-def _without_heads(
-    origins: Origins, arch: Architecture, tensors: Tensors, heads: tuple[str, ...]
+def _without(
+    heads: tuple[str, ...], origins: Origins, arch: Architecture, tensors: Tensors
 ) -> Tensors:
-    own = {origin.name for origin in origins(arch, ()).values()}
-    spare = {origin.name for origin in origins(arch, heads).values()} - own
+    spare = _names(origins, arch, heads)
     return {name: value for name, value in tensors.items() if name not in spare}
+
+
+def _said_of_heads(
+    known: Published, heads: tuple[str, ...], untrained: tuple[str, ...]
+) -> str:
+    if untrained:
+        return "the file's auxiliary heads were never trained; they are left out"
+    if not heads:
+        return "the file has no auxiliary heads; a training starts new ones"
+    listed = f"{', '.join(heads)} are taken as trained"
+    return listed if known.trained_heads else f"{listed}; {known.name}'s own never were"
 
 
 def _labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.assign import refuse
 from googlenet_keras.weights.layouts import Turn, as_it_is
@@ -56,6 +57,17 @@ def taken(tensors: Tensors, origins: Mapping[str, Origin]) -> dict[str, np.ndarr
         if not np.isfinite(value).all():
             raise UserError(f"weights must be finite; {origins[ours].name} are not.")
     return weights
+
+
+def layers(arch: Architecture, heads: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(layer, its auxiliary head or "") of convolutions and heads' hidden layers.
+
+    heads: the auxiliary ones that are wanted.
+    """
+    for layer in arch.widths():
+        head = next((h.name for h in arch.heads if layer.startswith(f"{h.name}_")), "")
+        if not head or head in heads:
+            yield layer, head
 
 
 def normalised(layer: str, names: Mapping[str, str]) -> Iterator[tuple[str, Origin]]:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -134,18 +135,22 @@ def test_the_trunk_learns_at_its_own_rate(tmp_path):
         np.testing.assert_allclose(tenth[name], whole[name], atol=1e-6)
 
 
-def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
-    old.save(tmp_path / "old")
-    photos = write_photos(tmp_path / "photos", {"class 1": 12, "new": 12})
-    config = TrainConfig(
+def few(folder, old, classes, **changes):
+    """Options of a run on few photographs of `classes`, from the network `old`."""
+    old.save(folder / "old")
+    photos = write_photos(folder / "photos", dict.fromkeys(classes, 12))
+    return TrainConfig(
         dataset=str(photos),
-        weights=str(tmp_path / "old"),
-        freeze_until="all",
-        epochs=2,
+        weights=str(folder / "old"),
         batch_size=8,
         precision="float32",
-        run_folder=tmp_path / "run",
+        run_folder=folder / "run",
+        **{"epochs": 1} | changes,
     )
+
+
+def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
+    config = few(tmp_path, old, ("class 1", "new"), epochs=2, freeze_until="all")
     run = train(config)
     assert run.config.image_size == (64, 64)
     found, theirs = named_weights(run.classifier.network), named_weights(old.network)
@@ -161,18 +166,7 @@ def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
 
 
 def test_a_run_that_started_from_weights_goes_on_without_them(old, tmp_path, capsys):
-    import shutil
-
-    old.save(tmp_path / "old")
-    photos = write_photos(tmp_path / "photos", {"a": 12, "b": 12})
-    config = TrainConfig(
-        dataset=str(photos),
-        weights=str(tmp_path / "old"),
-        epochs=1,
-        batch_size=8,
-        run_folder=tmp_path / "run",
-        resume=True,
-    )
+    config = few(tmp_path, old, ("a", "b"), resume=True)
     train(config)
     shutil.rmtree(tmp_path / "old")
     capsys.readouterr()
@@ -189,18 +183,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_with_them_again(
 ):
     from googlenet_keras.training import fit
 
-    old.save(tmp_path / "old")
-    photos = write_photos(tmp_path / "photos", {"a": 12, "b": 12})
-    config = TrainConfig(
-        dataset=str(photos),
-        weights=str(tmp_path / "old"),
-        freeze_until="all",
-        epochs=1,
-        batch_size=8,
-        precision="float32",
-        run_folder=tmp_path / "run",
-        resume=True,
-    )
+    config = few(tmp_path, old, ("a", "b"), resume=True, freeze_until="all")
 
     def killed(*_):
         raise KilledError

@@ -172,6 +172,13 @@ def test_numbers_shared_by_many_tensors(torch_names, tmp_path, monkeypatch):
         read_pytorch(path)
 
 
+def test_parts_that_are_larger_in_all_than_a_file(torch_names, tmp_path, monkeypatch):
+    path = zipped(tmp_path / "a.pth")
+    monkeypatch.setattr(pytorch_file, "LARGEST", 100)
+    with pytest.raises(UserError, match="it has more numbers than any GoogLeNet"):
+        read_pytorch(path)
+
+
 def test_more_numbers_than_the_file_has(torch_names, tmp_path):
     path = legacy(tmp_path / "a.pth")
     count = struct.pack("<q", TENSORS["a.weight"].size)
