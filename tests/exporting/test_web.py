@@ -23,7 +23,7 @@ def built(bundle, tmp_path):
         "index.html": "page", "sw.js": "code", "assets/index.js": "script",
         "litert/plain.wasm": "w" * 100, "litert/plain.js": "j" * 10,
         "litert/threaded.wasm": "w" * 200, "litert/threaded.js": "j" * 20,
-        "litert/version.json": '{"@litertjs/core": "2.5.3"}',
+        "litert/version.json": '{"@litertjs/core": "2.5.2"}',
     }  # fmt: skip
     for name, text in files.items():
         (folder / "web" / name).write_text(text)

@@ -30,7 +30,7 @@ def test_the_report_has_the_page(exported):
     row = json.loads((exported / "export" / "report.json").read_text())["web"]
     assert row["passed"]
     assert row["first_load_megabytes"] < 20
-    assert row["runtime"] == {"@litertjs/core": "2.5.3", "license": "Apache-2.0"}
+    assert row["runtime"] == {"@litertjs/core": "2.5.2", "license": "Apache-2.0"}
     names = {path.name for path in (exported / "export" / "web").iterdir()}
     assert {"index.html", "sw.js", "labels.txt", "int8.tflite", "float32.tflite",
             "model.json", "manifest.webmanifest", "litert"} <= names  # fmt: skip
