@@ -9,6 +9,18 @@ import {
 
 const PATIENCE = 90_000; // milliseconds for one scenario
 
+/** What a benchmark says when float32 cannot be had. */
+async function lost(url) {
+  const { browser, page } = await opened(url, { context: { serviceWorkers: "block" } });
+  await ready(page);
+  await page.route("**/float32.tflite", (route) => route.abort());
+  await page.click("#benchmark");
+  await page.waitForSelector("#trouble:not([hidden])");
+  const found = { lost: await text(page, "#trouble"), status: await text(page, "#status") };
+  await browser.close();
+  return found;
+}
+
 const scenarios = {
   async photo(url) {
     const began = performance.now();
@@ -139,7 +151,7 @@ const scenarios = {
     const memory = await text(page, "#trouble");
     await choose(page, config.photos[1]);
     await browser.close();
-    return { old, memory };
+    return { old, memory, ...(await lost(url)) };
   },
 
   async offline(_, server) {

@@ -136,6 +136,11 @@ def test_an_old_browser_and_little_memory_are_told(found):
     assert "too little memory" in found["troubles"]["memory"]
 
 
+def test_a_lost_file_is_told_and_nothing_is_said_to_go_on(found):
+    assert "float32.tflite cannot be fetched" in found["troubles"]["lost"]
+    assert found["troubles"]["status"].strip() == ""
+
+
 def test_it_works_when_the_server_is_gone(found):
     assert found["offline"]["int8"] == found["photo"]["int8"]
     assert "agree" in found["offline"]["latency"]

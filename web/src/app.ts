@@ -235,6 +235,9 @@ export class App {
     page.benchmark.disabled = true;
     try {
       await measure(this.engine);
+    } catch (error) {
+      say(""); // or "Measuring" would stay beside what went wrong
+      throw error;
     } finally {
       page.benchmark.disabled = false;
     }
