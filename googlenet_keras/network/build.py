@@ -127,9 +127,11 @@ def _outputs(plan: _Plan, image, heads: tuple[AuxiliaryHead, ...]) -> dict:
 
 def _pixels(arch: Architecture, image):
     scale = 1.0 / arch.pixel_scale
+    offsets = [-mean * scale for mean in arch.pixel_mean]
     return layers.Rescaling(
         scale,
-        offset=[-mean * scale for mean in arch.pixel_mean],
+        # one number is added several times faster than three
+        offset=offsets[0] if len(set(offsets)) == 1 else offsets,
         name="pixels",
         dtype="float32",
     )(image)

@@ -74,6 +74,33 @@ def test_half_precision_keeps_float32_statistics(images, policy):
     np.testing.assert_allclose(tf.cast(result, "float32"), expected, atol=3e-2)
 
 
+@pytest.mark.parametrize("channels", [8, 24, 32])
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_of_any_width_is_as_float32(channels, training):
+    rng = np.random.default_rng(1)
+    x = tf.cast(rng.normal(1, 2, (2, 5, 4, channels)).astype("float32"), "bfloat16")
+    weights = tf.cast(rng.normal(size=x.shape).astype("float32"), "bfloat16")
+    found = []
+    for dtype in ("float32", "bfloat16"):
+        layer = FusedBatchNormalization(dtype=dtype)
+        layer.build(x.shape)
+        layer.gamma.assign(np.linspace(0.5, 1.5, channels))
+        layer.beta.assign(np.linspace(-1, 1, channels))
+        y, gradient = _with_gradient(layer, tf.cast(x, dtype), weights, training)
+        moved = tf.concat([layer.moving_mean, layer.moving_variance], 0)
+        found.append((y, gradient, moved))
+    for exact, rounded in zip(*found, strict=True):
+        assert exact.shape == rounded.shape
+        np.testing.assert_allclose(tf.cast(rounded, "float32"), exact, atol=0.04)
+
+
+def _with_gradient(layer, x, weights, training):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=training)
+    return y, tape.gradient(y, x, tf.cast(weights, x.dtype))
+
+
 def test_both_travel_in_a_keras_file(tmp_path, images):
     image = keras.Input((5, 5, 6))
     x = FusedBatchNormalization(scale=False, epsilon=0.1, name="norm")(image)
