@@ -19,7 +19,7 @@ def main() -> None:
 
     folder = config.run_folder
     if config.resume and (folder / records.RESULT).is_file():
-        result = records.read_json(folder / records.RESULT)  # nothing is left to do
+        result = records.read_result(folder)  # nothing is left to do
         records.remove_checkpoints(folder)  # a kill may have come before that
     else:
         run = train(config, stopwatch, _find_weights)
@@ -33,10 +33,15 @@ def main() -> None:
     print_figures({"validation": result["validation"], "test": result["test"]})
     print(
         f"best epoch {result['best_epoch']} of {result['epochs']}, "
-        f"{result['seconds']:.0f} s, at most {result['peak_megabytes']:.0f} MB of "
-        f"memory\neverything is in {folder}; try\n"
+        f"{result['seconds']:.0f} s{_memory(result['peak_megabytes'])}\n"
+        f"everything is in {folder}; try\n"
         f"  python -m googlenet_keras predict {folder} IMAGE..."
     )
+
+
+def _memory(megabytes: float | None) -> str:
+    """In words; Windows does not tell it."""
+    return f", at most {megabytes:.0f} MB of memory" if megabytes else ""
 
 
 def _find_weights(config: TrainConfig) -> Path:

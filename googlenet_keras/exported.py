@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from googlenet_keras import records
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import DESCRIPTION, Classifier
 from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.runtimes import (
@@ -23,7 +23,7 @@ from googlenet_keras.runtimes import (
     open_runtime,
 )
 
-LABELS, DESCRIPTION = "labels.txt", "classifier.json"  # what travels in every file
+LABELS = "labels.txt"  # travels in every file, as DESCRIPTION does
 EXTRA = "assets.extra"  # the folder of a SavedModel that TensorFlow leaves alone
 FLOAT_STEP = 1e-12  # the least probability that a loss is taken of
 

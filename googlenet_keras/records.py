@@ -23,6 +23,7 @@ TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 ARCHITECTURE = "architecture.json"  # a copy of the file that --architecture named
 EVENT = "event"  # what a line of metrics.jsonl tells that tells of no epoch
+LOCK = ".lock"
 TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 TOP_K = 5  # what "top5" counts in every file
 
@@ -43,7 +44,7 @@ def _is_unbegun(folder: Path) -> bool:
     if not folder.is_dir() or (folder / CONFIG).exists():
         return False
     names = {path.name for path in folder.iterdir() if path.suffix != TEMPORARY}
-    return names <= {ENVIRONMENT, ARCHITECTURE}
+    return names <= {ENVIRONMENT, ARCHITECTURE, LOCK}
 
 
 def create_run(folder: Path, resume: bool = False) -> Path:
@@ -73,7 +74,8 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    with (folder / CONFIG).open("r+b") as file:  # NFS locks what can be written alone
+    # NFS locks only what can be written; the others are replaced, which ends a lock
+    with (folder / LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -104,6 +106,28 @@ def check_target(path: Path) -> None:
         raise UserError(
             f"a file to write needs a name in a folder that exists; received {path}."
         )
+
+
+def expanded(name: str) -> Path:
+    """The path with ~ and ~user replaced, or as it is where nobody is called that."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What a finished run came to. Raises UserError where `folder` holds none."""
+    path = folder / RESULT
+    if not path.is_file():
+        raise UserError(f"{folder} has no {RESULT}: its run is not finished.")
+    result = read_json(path)
+    if "validation" not in result:
+        raise UserError(
+            f"{path} is not a training's; a search's best network is trained by "
+            "python -m tuning.search --resume --retrain."
+        )
+    return result
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -149,7 +173,8 @@ def _sync(path: Path) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Removes below `folder` what a process was writing when it was killed."""
     for path in folder.rglob(f"*{TEMPORARY}"):
-        path.unlink(missing_ok=True)
+        if path.is_file():  # an export's unfinished folder is the export's
+            path.unlink(missing_ok=True)
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -187,8 +212,19 @@ def append_line(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON lines file."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """The objects of a JSON lines file. Raises UserError for a damaged line."""
+    lines = path.read_text().splitlines()
+    return [_parsed(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(
+            f"each line of {path} holds JSON; line {number} is damaged: {error}. A "
+            "process that was killed may have left it; --resume mends it."
+        ) from error
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:

@@ -107,3 +107,34 @@ def test_only_the_epochs_that_are_done_are_kept(tmp_path):
     assert len(records.read_lines(path)) == 5
     records.keep_epochs(tmp_path / "none.jsonl", 0)
     assert records.read_epochs(tmp_path / "none.jsonl") == []
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    path = tmp_path / records.METRICS
+    path.write_text('{"epoch": 1}\n{"epo\n')
+    with pytest.raises(UserError, match=r"metrics.jsonl .*line 2 is damaged"):
+        records.read_epochs(path)
+
+
+def test_only_files_are_unfinished(tmp_path):
+    export = tmp_path / "classifier" / f"export.1.new{records.TEMPORARY}"
+    export.mkdir(parents=True)
+    (tmp_path / f"config.json.1{records.TEMPORARY}").touch()
+    records.remove_unfinished(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert export.is_dir()
+
+
+def test_a_search_is_no_finished_run(tmp_path):
+    with pytest.raises(UserError, match="not finished"):
+        records.read_result(tmp_path)
+    records.write_json(tmp_path / records.RESULT, {"best": {}, "trials": 3})
+    with pytest.raises(UserError, match="not a training's"):
+        records.read_result(tmp_path)
+
+
+def test_a_user_that_is_none_stays_as_it_is_written():
+    assert records.expanded("~nobody-of-that-name/run") == Path(
+        "~nobody-of-that-name/run"
+    )
+    assert records.expanded("~/run") == Path.home() / "run"

@@ -17,6 +17,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from sklearn.exceptions import ConvergenceWarning
 
 from googlenet_keras import records
+from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError
 from tuning.budget import Budget
 from tuning.config import SearchConfig
@@ -213,7 +214,7 @@ class Tuner(BaseTuner):
         """The figures of one trial."""
         try:
             return self._run(trial.trial_id, trial.hyperparameters.values)
-        except ProcessError as error:
+        except (ProcessError, UserError, OSError) as error:
             file = Path(self.get_trial_dir(trial.trial_id), REASON)
             records.write_bytes(file, str(error).encode())
             raise keras_tuner.errors.FailedTrialError(str(error)) from error

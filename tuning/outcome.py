@@ -92,6 +92,7 @@ def _retrained(config: SearchConfig) -> bool:
         run = train(
             config.training(
                 architecture=config.run_folder / BEST,
+                variant=best["architecture"]["name"],
                 width=1.0,
                 run_folder=folder,
                 resume=True,  # it may have been cut off

@@ -52,17 +52,25 @@ def search(config: SearchConfig) -> dict[str, Any]:
     The run folder has trials.jsonl, best_architecture.json and pareto.png. Raises
     UserError, before the folder is made where that can be known.
     """
-    from tuning.ledger import Ledger
-    from tuning.outcome import conclude, refuse_failure, retrain
-
     if not config.resume and config.run_folder:
         records.refuse_existing(config.run_folder)
     dataset = _data(config)
     config = config if config.resume else _resolved(config, dataset)
     space, budget = _space(config, dataset)
-    if config.resume:
-        _keep_options(config)  # some may change on the way
     print(f"run folder {config.run_folder}", flush=True)
+    with records.alone(config.run_folder):
+        return _searched(config, dataset, space, budget)
+
+
+def _searched(
+    config: SearchConfig, dataset: Dataset, space: Space, budget: Budget
+) -> dict[str, Any]:
+    """The trials, the baselines and what comes of them."""
+    from tuning.ledger import Ledger
+    from tuning.outcome import conclude, refuse_failure, retrain
+
+    if config.resume:
+        _keep_options(config)  # some may have changed
     ledger = Ledger(config.run_folder, budget.costs, config.trials)
     tuner = _tuner(config, space, budget, ledger)
     if config.workers and not tuner.is_done():

@@ -34,6 +34,8 @@ class CheckData:
         root = self.folder.resolve()
         if not root.is_dir():
             raise UserError(f"no such folder: {self.folder}.")
+        path = self.json or root.with_name(f"{root.name}.check.json")
+        records.check_target(path)
         found = summary(root, files_by_label(root))
         if not found["files"]:
             raise UserError(f"a data set needs class folders with images; {root} has "
@@ -41,7 +43,6 @@ class CheckData:
         if self.quarantine:
             _refuse_conflicts(root, found["problems"], self.quarantine)
         _print(found)
-        path = self.json or root.with_name(f"{root.name}.check.json")
         records.write_json(path, found)
         print(f"the whole report is in {path}")
         if self.quarantine:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import records
 from googlenet_keras.architecture.description import describe
 from googlenet_keras.architecture.variants import Architecture, architecture
+from googlenet_keras.training.config import read_architecture
 
 BARE = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 columns
 
@@ -34,7 +34,7 @@ class Describe:
     def run(self) -> None:
         """Prints it. Raises UserError for an unknown variant or a size out of range."""
         chosen = (
-            Architecture.from_json(records.read_json(self.architecture))
+            Architecture.from_json(read_architecture(self.architecture))
             if self.architecture
             else architecture(self.variant)
         )

@@ -9,8 +9,11 @@ import hashlib
 import os
 import shutil
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import tensorflow as tf
 
@@ -20,7 +23,9 @@ from googlenet_keras.data.splits import PIXELS, Split, listed_split
 from googlenet_keras.data.transforms import KEPT, resize, to_bytes
 from googlenet_keras.errors import UserError
 from googlenet_keras.progress import tracked
+from googlenet_keras.records import TEMPORARY
 
+ABANDONED = 3600  # seconds
 MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
 
 
@@ -79,9 +84,10 @@ def _key(files: tuple[Path, ...], side: int) -> str:
 def _make(split: Split, side: int, folder: Path) -> None:
     """Writes every image, numbered as it is read, into a folder that appears whole."""
     print(f"smaller, uncompressed copies of the images go to {folder}", file=sys.stderr)
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
+    _sweep(folder.parent)
+    temporary = folder.with_name(f"{folder.name}.{uuid4().hex}{TEMPORARY}")
     try:
+        temporary.mkdir(parents=True)
         _write(split, side, temporary)
         temporary.rename(folder)
     except (tf.errors.OpError, OSError) as error:
@@ -89,6 +95,14 @@ def _make(split: Split, side: int, folder: Path) -> None:
             raise UserError(f"the images cannot be cached: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Removes what killed processes left: nothing has been added to it for long."""
+    for folder in parent.glob(f"*{TEMPORARY}"):
+        with suppress(OSError):  # another process may be faster
+            if time.time() - folder.stat().st_mtime > ABANDONED:
+                shutil.rmtree(folder)
 
 
 def _write(split: Split, side: int, folder: Path) -> None:

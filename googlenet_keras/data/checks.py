@@ -24,7 +24,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.progress import bar
 
 CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
-SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
+SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")  # how files begin
 EMPTY, NO_IMAGE, BROKEN = "empty", "no image", "broken or truncated"
 
 

@@ -43,7 +43,7 @@ def open_dataset(
     if name == "digits":
         return _digits()
     if name and _is_folder(name):
-        return open_folder(Path(name).expanduser(), validation_fraction)
+        return open_folder(records.expanded(name), validation_fraction)
     if not name or name.startswith((".", "~", "/")):
         raise UserError(f"no such folder: {name}.")
     from googlenet_keras.data.tfds_source import open_tfds
@@ -53,8 +53,8 @@ def open_dataset(
 
 def _is_folder(name: str) -> bool:
     try:
-        return Path(name).expanduser().is_dir()
-    except (OSError, RuntimeError):  # a name too long, an unknown ~user
+        return records.expanded(name).is_dir()
+    except OSError:  # a name too long
         return False
 
 

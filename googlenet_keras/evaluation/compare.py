@@ -94,10 +94,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _result(name: str, folder: Path) -> dict[str, Any]:
-    path = records.open_run(folder) / records.RESULT
-    if not path.is_file():
-        raise UserError(f"{folder} has no {records.RESULT}: its run is not finished.")
-    result = records.read_json(path)
+    result = records.read_result(records.open_run(folder))
     split = "test" if result["test"] else "validation"
     figures = result[split]
     return {

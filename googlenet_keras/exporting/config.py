@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from googlenet_keras import records
 from googlenet_keras.errors import UserError, unknown
 from googlenet_keras.exporting.formats import FORMATS, WEB
 
 RUNS = Path("runs")
+Layout = Literal["nhwc", "nchw"]
+LAYOUTS = get_args(Layout)
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class ExportConfig:
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
     qat_epochs: int = 0
     """Epochs of fine-tuning with int8's rounding, if int8 loses too much; 0: none."""
-    onnx_layout: Literal["nhwc", "nchw"] = "nhwc"
+    onnx_layout: Layout = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
-    licence: str = "not stated"
-    """What the files say of their licence, such as CC-BY-4.0."""
+    licence: str | None = None
+    """What the files say of their licence, such as CC-BY-4.0; none: what is known."""
     dataset: str | None = None
     """digits, a folder of class folders or a TFDS name; none: the run's own."""
     data_dir: Path | None = None
@@ -43,6 +45,8 @@ class ExportConfig:
         for name in self.formats:
             if name not in (*FORMATS, WEB):
                 raise unknown("a format", name, (*FORMATS, WEB))
+        if self.onnx_layout not in LAYOUTS:
+            raise unknown("onnx_layout", self.onnx_layout, LAYOUTS)
         if self.qat_epochs and self.formats and not {"int8", WEB} & {*self.formats}:
             raise UserError("qat_epochs trains for int8, which formats leaves out.")
         self._check_activation_map()

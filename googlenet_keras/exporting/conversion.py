@@ -25,7 +25,7 @@ class Job:
     classifier: Path
     work: Path
     channels_first: bool
-    licence: str
+    licence: str | None
 
 
 def convert(job: Job, name: str, path: Path) -> None:

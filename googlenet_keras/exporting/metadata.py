@@ -27,15 +27,15 @@ class Card:
     licence: str
 
 
-def card(classifier: Classifier, licence: str) -> Card:
-    """The Card of a Classifier, from where it came from."""
+def card(classifier: Classifier, licence: str | None) -> Card:
+    """The Card of a Classifier, from where it came from; licence: the user's word."""
     origin = classifier.provenance
     data = origin.get("trained_on", "data that it does not name")
     return Card(
         f"GoogLeNet ({classifier.architecture.name})",
         f"{len(classifier.labels)} classes, trained on {data}.",
         str(origin.get("commit") or "unknown"),
-        licence,
+        licence or str(origin.get("licence", "not stated")),
     )
 
 

@@ -19,7 +19,7 @@ from googlenet_keras.exporting.formats import Format
 from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
 from googlenet_keras.progress import bar
 
-BATCH = 16  # small, so that a runtime's peak memory is its own
+BATCH = 16
 THREE_IMAGES = 3
 PHOTOGRAPHS = 32  # validation images that a SavedModel also gets as files
 

@@ -13,8 +13,8 @@ from googlenet_keras import records
 from googlenet_keras.errors import UserError
 
 WEB, PAGE = "web", "index.html"
-EVERYWHERE = ("0.0.0.0", "::", "")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "")
+LOOPBACK = ("127.0.0.1", "localhost")
 HEADERS = {
     # together they let the page compute on several threads
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -8,11 +8,10 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.checks import SIGNATURES
 from googlenet_keras.exported import EXTRA, texts
 from googlenet_keras.records import TOP_K
 from googlenet_keras.runtimes import IMAGE, PROBABILITIES
-
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")  # how files begin
 
 
 def to_saved_model(network: keras.Model, classifier: Classifier, path: Path) -> None:

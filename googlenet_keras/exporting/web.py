@@ -94,7 +94,9 @@ def _images(reference: parity.Reference, classifier: Classifier) -> Iterator[Any
         yield from batch
 
 
-def complete(folder: Path, classifier: Classifier, licence: str) -> dict[str, Any]:
+def complete(
+    folder: Path, classifier: Classifier, licence: str | None
+) -> dict[str, Any]:
     """Makes the built page in `folder`, which has the .tflite files, one of a model.
 
     Gives the report's row: what a visitor fetches first, what all weighs, in megabytes.
@@ -109,7 +111,7 @@ def complete(folder: Path, classifier: Classifier, licence: str) -> dict[str, An
     model = {
         "name": shown.name,
         "description": shown.description,
-        "licence": licence,
+        "licence": shown.licence,
         "preprocessing": _preprocessing(classifier),
         "files": {name: _file(folder / FORMATS[name].file) for name in WEB_FORMATS},
         "ahead": first + exact <= FIRST_LOAD,

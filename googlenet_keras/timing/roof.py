@@ -15,7 +15,7 @@ TYPES = {
 }
 
 
-def roof(precision: str) -> float:
+def roof(precision: str, repeats: int = REPEATS) -> float:
     """GFLOP per CPU second of a 2048 x 2048 product in `precision`'s arithmetic.
 
     One multiply-add counts as two operations.
@@ -24,5 +24,5 @@ def roof(precision: str) -> float:
     left = tf.cast(tf.random.stateless_normal([SIDE, SIDE], [1, 2]), dtype)
     right = tf.cast(tf.random.stateless_normal([SIDE, SIDE], [3, 4]), dtype)
     product = tf.function(tf.matmul)
-    timings = measure(lambda: product(left, right), REPEATS)
+    timings = measure(lambda: product(left, right), repeats)
     return 2 * SIDE**3 / 1e9 / timings.per(1)["cpu_seconds"]["median"]

@@ -36,6 +36,7 @@ def training_step(
         image_size=image_size,
         batch_size=batch_size,
         epochs=1,
+        xla="on" if device.choose_xla("auto") else "off",
     ).resolved({})
     size = arithmetic.sides(image_size)
     images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)

@@ -36,6 +36,7 @@ class Between:
         return above and value <= self.high and math.isfinite(value)
 
 
+OPEN = (None, (), "auto")  # values of options that are left to the data or the machine
 POSITIVE = Between(0, open_low=True)
 FRACTION = Between(0, 1)
 OTHERWISE = {"weight_decay": 5e-4, "color_jitter": 0.0}  # where data has no default
@@ -161,8 +162,6 @@ class TrainConfig:
         return architecture(self.variant).widened(self.width)
 
     def _check_start(self) -> None:
-        if self.freeze_until not in (known := typing.get_args(Frozen)):
-            raise unknown("freeze_until", str(self.freeze_until), known)
         if self.weights and self.width != 1:
             raise UserError(
                 "weights come with their widths; leave out --width, or --weights; "
@@ -187,10 +186,9 @@ class TrainConfig:
 
     def resolved(self, defaults: typing.Mapping[str, Any]) -> TrainConfig:
         """Every option left to the data set takes its value from `defaults`."""
-        open_values = (None, (), "auto")
         rate = 0.05 if self.to_architecture().batch_norm else 0.01
         chosen = OTHERWISE | {"learning_rate": rate} | dict(defaults)
-        filled = {k: v for k, v in chosen.items() if getattr(self, k) in open_values}
+        filled = {k: v for k, v in chosen.items() if getattr(self, k) in OPEN}
         return replace(self, **filled)
 
     def to_json(self) -> dict[str, Any]:
@@ -225,6 +223,9 @@ def _read(value: Any, hint: Any) -> Any:
 
 
 def _check(name: str, value: Any, hint: Any) -> None:
+    known = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal and value not in known:
+        raise unknown(name, str(value), known)
     rules = [x for x in typing.get_args(hint) if isinstance(x, Between)]
     for rule in rules if value not in (None, "auto") else ():
         if not rule.holds(value):

@@ -73,6 +73,8 @@ def train(
     asked to stop.
     """
     settings.check(config)
+    if config.batch_size == "auto":
+        memory.leave_to_others()
     team = distribution.start(config.strategy)
     keras.utils.set_random_seed(config.seed)
     begun = is_begun(config)
@@ -93,9 +95,8 @@ def train(
             | settings.shared(config, dataset)
         )
         plan = planned(config, dataset, team, old)
-        if team.writes:
-            _begin(config, reason, begun, team)
-        with records.alone(config.run_folder) if team.writes else nullcontext():
+        folder = _kept_folder(config, reason, begun, team)
+        with folder if team.writes else nullcontext():
             best = _fit(
                 config, dataset, plan, begun, stop, stopwatch or machine.Stopwatch()
             )
@@ -110,14 +111,23 @@ def is_begun(config: TrainConfig) -> bool:
     return config.resume and (config.run_folder / records.CONFIG).is_file()
 
 
-def _begin(config: TrainConfig, reason: str, begun: bool, team: Team) -> None:
+@contextmanager
+def _kept_folder(
+    config: TrainConfig, reason: str, begun: bool, team: Team
+) -> Iterator[None]:
+    """The run folder with its options in it, for this process alone."""
+    folder = config.run_folder
     print(f"precision {config.precision}: {reason}")
     if team.name != "none":
         print(team.describe(config.batch_size, config.learning_rate))
     if not begun:
-        records.create_run(config.run_folder, config.resume)
-        settings.write(config.run_folder, config, reason)
-    print(f"run folder {config.run_folder}", flush=True)
+        records.create_run(folder, config.resume)
+    with records.alone(folder):
+        if not begun:  # unless another process has, in the meantime
+            records.refuse_existing(folder, resume=True)
+            settings.write(folder, config, reason)
+        print(f"run folder {folder}", flush=True)
+        yield
 
 
 def _fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +12,12 @@ import tyro
 
 from googlenet_keras import records
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.config import TrainConfig, read_architecture
+from googlenet_keras.training.config import OPEN, TrainConfig, read_architecture
 from googlenet_keras.training.recipes import MODERN, recipe
 
 # what may differ when a run goes on, since the weights do not depend on it
 FREE = ("run_folder", "resume", "checkpoint_minutes", "download")
 PATHS = ("dataset", "data_dir", "weights")
-OPEN = (None, (), "auto")
 Config = TypeVar("Config", bound=TrainConfig)
 
 
@@ -88,6 +88,12 @@ def stored(
 def begun_with(kind: type[Config], folder: Path) -> Config:
     """The options in `folder`'s config.json, wherever the folder is now."""
     options = records.read_json(folder / records.CONFIG)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    if strange := sorted(options.keys() - fields - {"widths"}):
+        raise UserError(
+            f"{folder} was begun by another program or version: its {records.CONFIG} "
+            f"has {', '.join(strange)}. Name a folder that this one began."
+        )
     if (folder / records.ARCHITECTURE).is_file():
         options["architecture"] = str(folder.resolve() / records.ARCHITECTURE)
     return kind.from_json(options | {"run_folder": str(folder)})
@@ -120,4 +126,4 @@ def _same(name: str, before: Any, now: Any) -> bool:
         return False
     if name == "architecture":  # there may be a copy
         return read_architecture(Path(now)) == read_architecture(Path(before))
-    return name in PATHS and Path(now).expanduser().resolve() == Path(before)
+    return name in PATHS and records.expanded(now).resolve() == Path(before)

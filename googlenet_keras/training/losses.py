@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from googlenet_keras.network.layers import PACKAGE
 from googlenet_keras.records import TOP_K
 
 
-@keras.saving.register_keras_serializable(package="googlenet_keras")
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits against class numbers or parts, labels smoothed.
 

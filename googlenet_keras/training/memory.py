@@ -37,6 +37,18 @@ def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
             f"--batch-size auto tries multiples of {STEP}, and there are {images} "
             "images to train on; give a number."
         )
+    return _tried(config, classes, min(MOST, images))
+
+
+def leave_to_others() -> None:
+    """Has TensorFlow take a GPU's memory as it needs it, if it has not started yet.
+
+    Else the process that tries batches would find none.
+    """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
+def _tried(config: TrainConfig, classes: int, most: int) -> int:
     print("trying how many images a step has memory for", file=sys.stderr)
     free = _free_bytes()
     with own_process(Path(os.devnull)) as call:
@@ -50,7 +62,7 @@ def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
                 raise
             return True
 
-        return _largest(fits, min(MOST, images))
+        return _largest(fits, most)
 
 
 def too_large(network: keras.Model, config: TrainConfig, classes: int) -> UserError:
@@ -65,7 +77,7 @@ def too_large(network: keras.Model, config: TrainConfig, classes: int) -> UserEr
         if tf.config.list_physical_devices("GPU"):  # whose memory this process has
             fits = _largest(lambda batch: _runs(network, config, classes, batch), most)
         else:
-            fits = largest_batch(config, classes, most)
+            fits = _tried(config, classes, min(MOST, most))
     except UserError as error:
         return error
     return UserError(

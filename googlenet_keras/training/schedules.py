@@ -7,12 +7,12 @@ import tensorflow as tf
 from keras.optimizers import schedules
 
 from googlenet_keras.network.assign import weight_name
+from googlenet_keras.network.layers import PACKAGE
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.starting import of_trunk
 
 STEP_EPOCHS, STEP_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
 POLY_POWER = 0.5  # Caffe's quick_solver.prototxt
-PACKAGE = "googlenet_keras"
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

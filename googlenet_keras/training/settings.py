@@ -20,7 +20,9 @@ from googlenet_keras.training.config import TrainConfig, read_architecture
 
 
 def check(config: TrainConfig) -> None:
-    """Raises UserError for options that several devices cannot have."""
+    """Raises UserError for options that do not go together."""
+    if config.resume and not config.run_folder:
+        raise UserError("resume goes on with a run_folder; none came.")
     if config.strategy == "none":
         return
     given = f"--strategy {config.strategy}"
@@ -44,7 +46,7 @@ def opened(config: TrainConfig) -> Dataset:
 
 def resolved(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Every option that the data decide as it will be used, wherever from."""
-    data = Path(config.dataset).expanduser()
+    data = records.expanded(config.dataset)
     return replace(
         config.resolved(dataset.defaults),
         dataset=str(data.resolve()) if dataset.train.files else config.dataset,
@@ -56,7 +58,7 @@ def resolved(config: TrainConfig, dataset: Dataset) -> TrainConfig:
 
 
 def _absolute(weights: str) -> str:
-    path = Path(weights).expanduser()
+    path = records.expanded(weights)
     return str(path.resolve()) if weights and path.exists() else weights
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from googlenet_keras import records
 from googlenet_keras.architecture import table1
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
 from googlenet_keras.classifier import Classifier, description_file
+from googlenet_keras.errors import UserError
 from googlenet_keras.network.assign import named_weights, refuse, weight_name
 from googlenet_keras.training import checkpoints
 from googlenet_keras.training.config import TrainConfig
@@ -33,14 +34,25 @@ def opened(
     """
     if not config.weights or (begun and _has_checkpoint(config.run_folder)):
         return config, None
-    file = description_file(find(config) if find else Path(config.weights).expanduser())
+    file = description_file(find(config) if find else records.expanded(config.weights))
     old = Classifier.load(file.parent)
+    _refuse_other_variant(config, old.architecture.name)
     size = (old.preprocessing.height, old.preprocessing.width)
     return replace(
         config,
         architecture=config.architecture or file,
         image_size=config.image_size or size,
     ), old
+
+
+def _refuse_other_variant(config: TrainConfig, found: str) -> None:
+    default = config.variant == BATCH_NORM.name  # nobody may have asked for it
+    if not (default or config.architecture or config.variant == found):
+        raise UserError(
+            f"weights come with their network; {config.weights} has {found!r}, and "
+            f"--variant {config.variant} was asked for. Give --variant {found}, or "
+            "other weights."
+        )
 
 
 def _has_checkpoint(folder: Path) -> bool:

@@ -87,7 +87,7 @@ SLIM = Published(
     top1=0.698,
     top5=0.896,
     claimed_by="tensorflow/models, research/slim/README.md",
-    suffixes=(".tar.gz", ".ckpt"),
+    suffixes=(".tar.gz", ".ckpt", ".index"),
 )
 
 SOURCES = {s.name: s for s in (TORCHVISION, ONNX_ZOO, CAFFE, SLIM)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -103,9 +103,10 @@ def import_weights(
     network = build(arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads))
     assign(network, weights)
     print(f"{len(tensors)} tensors of {path} became {len(weights)} weights")
-    return Classifier(
-        network, arch, Preprocessing(SIZE, SIZE, CROP), names, _provenance(known, path)
-    )
+    origin = _provenance(known, path)
+    if labels is None:
+        origin["trained_on"] = "ImageNet"
+    return Classifier(network, arch, Preprocessing(SIZE, SIZE, CROP), names, origin)
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -142,7 +143,7 @@ def _checked(file: Path, known: Published) -> Path:
     prefix = known.name == "slim" and Path(f"{file}.index").is_file()
     if not (file.is_file() or prefix):
         raise UserError(f"no such file: {file}.")
-    if not prefix and not file.name.endswith((*known.suffixes, ".index")):
+    if not prefix and not file.name.endswith(known.suffixes):
         raise UserError(
             f"{known.name} weights are in a file that ends in "
             f"{' or '.join(known.suffixes)}; received {file.name}."
@@ -203,7 +204,7 @@ def _labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
     return names
 
 
-def _provenance(known: Published, path: Path) -> Mapping[str, object]:
+def _provenance(known: Published, path: Path) -> dict[str, object]:
     return {
         "weights_from": known.name,
         "file": path.name,

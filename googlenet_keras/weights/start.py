@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from googlenet_keras import records
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError, unknown
@@ -22,7 +23,7 @@ def classifier_folder(name: str, variant: str) -> Path:
     downloaded; or a file of theirs. What is imported becomes `variant` where it can,
     and is kept in the user's cache folder. Raises UserError.
     """
-    path = Path(name).expanduser()
+    path = records.expanded(name)
     if path.is_dir():
         return path
     source = name if name in SOURCES else _source_of(path)
@@ -46,7 +47,7 @@ def _possible(source: Published, variant: str) -> str:
 
 def _source_of(path: Path) -> str:
     for name, source in SOURCES.items():
-        if path.name.endswith((*source.suffixes, ".ckpt.index")):
+        if path.name.endswith(source.suffixes):
             return name
     raise unknown("weights that are no folder or file", str(path), SOURCES)
 

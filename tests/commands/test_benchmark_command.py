@@ -71,5 +71,7 @@ def test_the_roof(tmp_path, capsys):
 def test_bad_values(run_folder):
     with pytest.raises(UserError, match=r"repeats must be at least 1; received 0\."):
         main(["benchmark", "roof", "--repeats", "0"])
+    with pytest.raises(UserError, match="in a folder that exists; received nowhere"):
+        main(["benchmark", "roof", "--json", "nowhere/roof.json"])
     with pytest.raises(UserError, match="needs --model"):
         main(["benchmark", "inference"])

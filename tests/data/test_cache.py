@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,6 +8,7 @@ from PIL import Image
 from googlenet_keras.data import cache, pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cached
+from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.data.decoding import decode
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
@@ -107,6 +110,16 @@ def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
     assert len(batches(kept)) == 2 * (split.count // 4)
     folder = next(iter(kept.in_order()))[2].numpy().decode().rpartition("/")[0]
     assert not [p for p in tf.io.gfile.listdir(folder + "/..") if p.endswith(".tmp/")]
+
+
+def test_what_a_killed_process_left_is_removed_later(photos, monkeypatch):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    parent = cache_folder() / "images"
+    for name in ("old", "new"):
+        (parent / f"{name}.tmp").mkdir(parents=True, exist_ok=True)
+    os.utime(parent / "old.tmp", (0, 0))
+    cached(split, "disk", 34, 34)
+    assert [path.name for path in parent.glob("*.tmp")] == ["new.tmp"]
 
 
 def test_disk_needs_files():

@@ -2,10 +2,12 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from making import classifier as made_classifier
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.crops import Crops
@@ -105,3 +107,10 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
             "height": 32, "width": 32, "crop_fraction": 1.0,
         }  # fmt: skip
     assert path.read_bytes()[:5000] == data[:5000]
+
+
+def test_the_licence_is_the_weights_own_unless_one_is_given():
+    made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
+    assert metadata.card(made, None).licence == "MIT"
+    assert metadata.card(made, "CC0-1.0").licence == "CC0-1.0"
+    assert metadata.card(replace(made, provenance={}), None).licence == "not stated"

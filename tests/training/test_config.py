@@ -25,6 +25,9 @@ from googlenet_keras.training.recipes import RECIPES, recipe
         ("main_weight", 0.0, "main_weight must be above 0; received 0.0."),
         ("warmup_epochs", math.inf, "warmup_epochs must be at least 0; received inf."),
         ("seed", -1, "seed must be at least 0"),
+        ("schedule", "cosin", "Did you mean 'cosine'?"),
+        ("mirror", True, "mirror must be one of auto, on, off; received 'True'."),
+        ("freeze_until", "3x", "freeze_until must be one of none, 3a"),
     ],
 )
 def test_rules(option, value, message):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from making import write_photos
 
+from googlenet_keras import records
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.assign import named_weights
 from googlenet_keras.training import compiling, fit, watching
@@ -149,3 +150,20 @@ def test_chance_is_the_cross_entropy_of_the_frequencies():
     smoothed = -0.9 * np.log(0.86) - 0.1 * np.log(0.14)  # 0.9 * p + 0.1 / 2
     assert watching.chance_level((9, 1), 2, 0.1) == pytest.approx(smoothed)
     assert watching.chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
+
+
+def test_a_folder_that_another_process_has_begun_in_is_left_alone(data, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with (
+        records.alone(run),
+        pytest.raises(UserError, match="one process at a time trains in"),
+    ):
+        fit.train(tiny(run, data, resume=True))
+    assert not (run / records.CONFIG).exists()
+    assert fit.train(tiny(run, data, resume=True)).best_epoch == 1
+
+
+def test_resuming_needs_a_folder(data):
+    with pytest.raises(UserError, match="goes on with a run_folder"):
+        fit.train(tiny(None, data, resume=True))

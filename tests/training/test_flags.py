@@ -88,3 +88,10 @@ def test_resuming_begins_what_is_not_there(tmp_path):
     )
     with pytest.raises(UserError, match="needs the --run-folder to go on with"):
         read_flags(["--resume"])
+
+
+def test_a_search_is_no_run_to_go_on_with(begun):
+    config = records.read_json(begun / records.CONFIG)
+    records.write_json(begun / records.CONFIG, config | {"tuner": "random"})
+    with pytest.raises(UserError, match=r"by another program .* has tuner\."):
+        read_flags(["--resume", "--run-folder", str(begun)])

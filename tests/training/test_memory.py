@@ -24,6 +24,8 @@ def test_the_largest_that_fits_is_found(limit):
 def test_where_nothing_fits_that_is_said():
     with pytest.raises(UserError, match=r"not even 8 images fit .* smaller"):
         memory._largest(lambda batch: False, 256)
+    few = replace(recipe("smoke"), batch_size=8)
+    assert str(memory.too_large(None, few, classes=2)).startswith("not even 8 images")
     with pytest.raises(UserError, match="multiples of 8, and there are 7 images"):
         memory.largest_batch(recipe("smoke"), classes=2, images=7)
 

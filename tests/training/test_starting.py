@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from googlenet_keras.training.compiling import compiled
 from googlenet_keras.training.config import TrainConfig
 from googlenet_keras.training.fit import train
 from googlenet_keras.training.recipes import FINETUNE
-from googlenet_keras.training.starting import freeze, start_from
+from googlenet_keras.training.starting import freeze, opened, start_from
 
 ARCH = BATCH_NORM.widened(0.125)
 
@@ -215,3 +216,12 @@ def test_a_search_has_widths_of_its_own():
 
     with pytest.raises(UserError, match="no --weights"):
         SearchConfig(weights="torchvision", max_macs="1M")
+
+
+def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):
+    old.save(tmp_path / "old")
+    config = TrainConfig(weights=str(tmp_path / "old"), variant="paper")
+    with pytest.raises(UserError, match=r"has 'bn', and --variant paper was asked"):
+        opened(config, find=None, begun=False)
+    same, found = opened(replace(config, variant="bn"), find=None, begun=False)
+    assert same.to_architecture() == found.architecture

@@ -15,6 +15,7 @@ from tuning_parts import model
 
 from googlenet_keras import records
 from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.errors import UserError
 from tuning import probing, search, workers
 from tuning.config import SearchConfig
 
@@ -126,6 +127,11 @@ def test_a_finished_search_is_not_repeated(tmp_path, capsys):
     check_result(folder)
     before = rows(folder)
     assert len(before) == 2
+    with (
+        records.alone(folder),
+        pytest.raises(UserError, match="one process at a time"),
+    ):
+        call_main(search.main, "--resume", *options)
     call_main(search.main, "--resume", *options)
     assert rows(folder) == before
     assert "trial 0, 1 of 1: top-1" in capsys.readouterr().out

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from making import call_main, write_photos
@@ -40,6 +41,11 @@ def test_two_at_the_same_time(file):
         found = list(pool.map(classifier_folder, [str(file)] * 2, ["bn"] * 2))
     assert found[0] == found[1]
     assert Classifier.load(found[0]).labels[0] == "tench"
+
+
+@pytest.mark.parametrize("name", ["inception_v1.ckpt", "inception_v1.ckpt.index"])
+def test_a_checkpoint_is_slims(name):
+    assert start._source_of(Path(name)) == "slim"
 
 
 def test_a_name_is_fetched(file, monkeypatch):
