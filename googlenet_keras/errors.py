@@ -47,6 +47,7 @@ def run_script(main: Callable[[], None]) -> NoReturn:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or our message is buried
     try:
         main()
+        sys.stdout.flush()  # or a reader that has gone is noticed after the end
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (UserError, OSError) as error:

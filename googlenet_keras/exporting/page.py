@@ -12,7 +12,7 @@ from googlenet_keras.errors import UserError
 
 SOURCES = Path(__file__).parents[2] / "web"
 LOCK, INSTALLED = "package-lock.json", "node_modules/.package-lock.json"
-LEAST_NODE = (20, 19)  # what the builder, Vite, asks for
+NODE = "Node.js 20.19 or later of 20, or from 22.12"  # what the builder, Vite, asks for
 INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
 
 
@@ -24,13 +24,17 @@ def check_builder() -> None:
             f"and {SOURCES} is not there; export from a clone of it, or leave web out."
         )
     version = node_version()
-    if not version or version < LEAST_NODE or not shutil.which("npm"):
+    if not is_enough(version) or not shutil.which("npm"):
         there = ".".join(map(str, version)) if version else "none"
         raise UserError(
-            f"the format web is built by npm with Node.js 20.19 or later; there is "
-            f"{there}. Install both (apt-get install nodejs npm, brew install node), "
-            "or leave web out of --formats."
+            f"the format web is built by npm with {NODE}; there is {there}. Install "
+            "both from nodejs.org, or leave web out of --formats."
         )
+
+
+def is_enough(version: tuple[int, int] | None) -> bool:
+    """Whether the page can be built with that version of Node.js."""
+    return bool(version) and ((20, 19) <= version < (21, 0) or version >= (22, 12))
 
 
 def node_version() -> tuple[int, int] | None:

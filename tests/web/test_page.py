@@ -11,12 +11,12 @@ import pytest
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.evaluation.predict import predict
 from googlenet_keras.exported import open_exported
-from googlenet_keras.exporting.page import LEAST_NODE, node_version
+from googlenet_keras.exporting.page import NODE, is_enough, node_version
 
 CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and shutil.which("npm") and (node_version() or ()) >= LEAST_NODE),
-    reason="the page needs npm, Node.js 20.19 and Chromium to be tried: "
+    not (CHROMIUM and shutil.which("npm") and is_enough(node_version())),
+    reason=f"the page needs npm, {NODE} and Chromium to be tried: "
     "apt-get install chromium nodejs npm",
 )
 

@@ -50,8 +50,8 @@ export class App {
     document.onpaste = ({ clipboardData }) => this.take(filesOf(clipboardData));
     this.offerPaste();
     page.paste.onclick = () => this.try(async () => this.take(await pasted()));
-    page.camera.onclick = () => this.try(() => this.toggleCamera());
-    page.turn.onclick = () => this.try(() => this.turnCamera());
+    page.camera.onclick = () => this.tryCamera(() => this.toggleCamera());
+    page.turn.onclick = () => this.tryCamera(() => this.turnCamera());
     page.formats.onchange = ({ target }) =>
       this.try(() => this.change((target as HTMLInputElement).value as Format));
     page.maps.onchange = () => this.try(() => this.show());
@@ -134,6 +134,7 @@ export class App {
 
   private write(entry: Entry): void {
     writeRow(entry, this.labels, (chosen) => {
+      this.stopCamera();
       this.shown = chosen;
       this.place = null;
       void this.try(() => this.show());
@@ -185,6 +186,13 @@ export class App {
     say("Cleared.");
   }
 
+  /** As `try`, and nobody can ask for the camera again while it is asked for. */
+  private async tryCamera(what: () => Promise<void>): Promise<void> {
+    page.camera.disabled = page.turn.disabled = true;
+    await this.try(what);
+    page.camera.disabled = page.turn.disabled = false;
+  }
+
   private async toggleCamera(): Promise<void> {
     if (this.camera.running) return this.stopCamera();
     await this.camera.start();
@@ -193,7 +201,12 @@ export class App {
   }
 
   private async turnCamera(): Promise<void> {
-    await this.camera.turn();
+    try {
+      await this.camera.turn();
+    } catch (error) {
+      this.leaveCamera();
+      throw error;
+    }
     this.watch();
   }
 
@@ -224,6 +237,10 @@ export class App {
   private stopCamera(): void {
     if (!this.camera.running) return;
     this.camera.stop();
+    this.leaveCamera();
+  }
+
+  private leaveCamera(): void {
     page.camera.textContent = "Camera";
     page.turn.hidden = page.result.hidden = true;
     this.offerPaste();

@@ -15,8 +15,8 @@ declare const FOLDER: {
   readonly first: readonly string[];
 };
 
-const CACHE = "page";
 const SCOPE = self.registration.scope;
+const CACHE = `page ${SCOPE}`; // there may be other pages on the same host
 
 function keyOf(path: string): string {
   return `${SCOPE}${path}?${FOLDER.files[path]}`;
@@ -26,9 +26,12 @@ async function fetched(path: string): Promise<Response> {
   const integrity = FOLDER.files[path]!;
   const response = await fetch(SCOPE + path, { integrity, cache: "no-cache" });
   if (!response.ok) throw new TypeError(`${path}: status ${response.status}`);
+  // a host may redirect index.html to /, and no visit may be answered by a redirection
+  const { body, headers } = response;
+  const direct = response.redirected ? new Response(body, { headers }) : response;
   const cache = await caches.open(CACHE);
-  await cache.put(keyOf(path), response.clone());
-  return response;
+  await cache.put(keyOf(path), direct.clone());
+  return direct;
 }
 
 async function kept(path: string): Promise<Response | undefined> {
