@@ -100,7 +100,7 @@ def found(exported, photos, tools, tmp_path_factory):
     made = tmp_path_factory.mktemp("driven")
     broken = {
         "half.jpg": (folder / "halved.jpg").read_bytes()[:-900],
-        "text.jpg": b"no photo",
+        "=text.jpg": b"no photo",
         "empty.png": b"",
     }
     for name, data in broken.items():

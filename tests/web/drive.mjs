@@ -47,9 +47,9 @@ const scenarios = {
 
   async handed(url) {
     const granted = ["clipboard-read", "clipboard-write"];
-    const { browser, page } = await opened(url, { granted });
+    const { browser, page, seen } = await opened(url, { granted });
     await ready(page);
-    const found = {};
+    const found = { ...seen };
     for (const event of ["paste", "drop"]) {
       await silence(page);
       await hand(page, config.photos[0], event);
@@ -102,21 +102,30 @@ const scenarios = {
     await page.screenshot({ path: config.screenshots.camera });
     await page.click("#camera");
     found.stopped = !(await page.locator("#result").isVisible());
-    await choose(page, config.photos[0]);
+    await choose(page, config.photos);
+    await page.click("#camera");
+    await page.waitForFunction(() => /frames/.test(document.querySelector("#latency").textContent));
+    await page.locator("#rows button").first().click();
+    await page.waitForFunction(() => !/frames/.test(document.querySelector("#latency").textContent));
+    found.left = await text(page, "#camera");
+    found.title = await text(page, "#result-title");
+    found.chosen = await page.locator("#rows button").first().innerText();
     await browser.close();
     return { ...found, ...seen };
   },
 
   async refused(url) {
     const { browser, page, seen } = await opened(url, { args: FAKE_CAMERA });
-    await ready(page);
+    await page.setInputFiles("#files", config.photos[1]); // before the page is ready
+    await settled(page, "^Done");
+    const early = await text(page, "#result-title");
     await page.click("#camera");
     await page.waitForSelector("#trouble:not([hidden])");
     const trouble = await text(page, "#trouble");
     await choose(page, config.photos[0]);
     const after = await page.locator("#trouble").isVisible();
     await browser.close();
-    return { trouble, after, ...seen };
+    return { early, trouble, after, ...seen };
   },
 
   async insecure(url) {
@@ -131,7 +140,8 @@ const scenarios = {
     await choose(page, config.photos[0]);
     // Chromium's word on a header that it heeds on https alone
     const errors = seen.errors.filter((line) => !line.includes("Opener-Policy"));
-    const found = { trouble, int8: await labels(page), errors };
+    const requests = seen.requests.map((asked) => asked.replace("phone.test", "127.0.0.1"));
+    const found = { trouble, int8: await labels(page), errors, requests };
     await browser.close();
     return found;
   },
@@ -144,14 +154,14 @@ const scenarios = {
     const full = `const real = createImageBitmap; let first = true;
       globalThis.createImageBitmap = (...given) => first
         ? ((first = false), Promise.reject(new RangeError("Out of memory"))) : real(...given);`;
-    const { browser, page } = await opened(url, { init: full });
+    const { browser, page, seen } = await opened(url, { init: full });
     await ready(page);
     await page.setInputFiles("#files", config.photos[0]);
     await page.waitForSelector("#trouble:not([hidden])");
     const memory = await text(page, "#trouble");
     await choose(page, config.photos[1]);
     await browser.close();
-    return { old, memory, ...(await lost(url)) };
+    return { old, memory, ...(await lost(url)), ...seen };
   },
 
   async offline(_, server) {
@@ -173,7 +183,7 @@ const scenarios = {
   async looks(url) {
     const found = {};
     for (const colorScheme of ["light", "dark"]) {
-      const { browser, page } = await opened(url, { context: { colorScheme } });
+      const { browser, page, seen } = await opened(url, { context: { colorScheme } });
       await ready(page);
       await choose(page, config.photos);
       await page.click("#benchmark");
@@ -185,13 +195,15 @@ const scenarios = {
         timings: await page.locator("#timings tr").allInnerTexts(),
       };
       await page.screenshot({ path: config.screenshots[colorScheme] });
+      found.errors = [...(found.errors ?? []), ...seen.errors];
+      found.requests = [...(found.requests ?? []), ...seen.requests];
       await browser.close();
     }
     return found;
   },
 
   async keyboard(url) {
-    const { browser, page } = await opened(url, { context: { viewport: DESK } });
+    const { browser, page, seen } = await opened(url, { context: { viewport: DESK } });
     await ready(page);
     const reached = [];
     for (let i = 0; i < 6; i++) {
@@ -205,7 +217,8 @@ const scenarios = {
     const client = await page.context().newCDPSession(page);
     const { installabilityErrors } = await client.send("Page.getInstallabilityErrors");
     await browser.close();
-    return { reached, runtime, installability: installabilityErrors.map((e) => e.errorId) };
+    const installability = installabilityErrors.map((e) => e.errorId);
+    return { reached, runtime, installability, ...seen };
   },
 
   async gpu(url) {
@@ -223,7 +236,7 @@ const scenarios = {
   },
 
   async updated(url) {
-    const { browser, page } = await opened(url);
+    const { browser, page, seen } = await opened(url);
     await ready(page);
     const before = await page.title();
     renameModel("Another model");
@@ -232,7 +245,7 @@ const scenarios = {
     await ready(page);
     renameModel(before);
     await browser.close();
-    return { before };
+    return { before, ...seen };
   },
 };
 

@@ -40,6 +40,7 @@ export class App {
     this.listen();
     say("Ready: choose, drop or paste photos, or start the camera.");
     document.documentElement.dataset["ready"] = "";
+    this.take([...(page.files.files ?? [])]); // chosen while the files were on their way
     // through the service worker, which keeps it
     if (this.model.ahead) await fetch(this.model.files.float32.file).catch(() => null);
   }

@@ -30,13 +30,17 @@ function linesOf(entry: Entry, labels: readonly string[]): string[][] {
   return [...lines, [entry.name, "", "", ...Array(2 * SHOWN).fill(""), entry.error]];
 }
 
+/** The cell, never one that a spreadsheet would compute. */
 function quoted(cell: string): string {
-  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+  const text = /^[=+\-@]/.test(cell) ? `'${cell}` : cell;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
+
+const BYTE_ORDER = "\ufeff"; // or Excel does not take the text for UTF-8
 
 /** Has the browser save `text` as a file of that name. */
 export function save(text: string, name: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  const url = URL.createObjectURL(new Blob([BYTE_ORDER, text], { type: "text/csv" }));
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -28,10 +28,11 @@ async function fetched(path: string): Promise<Response> {
   if (!response.ok) throw new TypeError(`${path}: status ${response.status}`);
   // a host may redirect index.html to /, and no visit may be answered by a redirection
   const { body, headers } = response;
-  const direct = response.redirected ? new Response(body, { headers }) : response;
-  const cache = await caches.open(CACHE);
-  await cache.put(keyOf(path), direct.clone());
-  return direct;
+  return response.redirected ? new Response(body, { headers }) : response;
+}
+
+async function keep(path: string, response: Response): Promise<void> {
+  await (await caches.open(CACHE)).put(keyOf(path), response);
 }
 
 async function kept(path: string): Promise<Response | undefined> {
@@ -44,9 +45,18 @@ async function install(): Promise<void> {
   const before = keys.map(({ url }) => url.slice(SCOPE.length).split("?")[0]!);
   const wanted = new Set([...FOLDER.first, ...before].filter((p) => p in FOLDER.files));
   await Promise.all(
-    [...wanted].map(async (path) => (await kept(path)) ?? (await fetched(path))),
+    [...wanted].map(async (path) => (await kept(path)) ?? keep(path, await fetched(path))),
   );
   await self.skipWaiting();
+}
+
+/** The file, kept or fetched; of a disk that is full it is fetched each time. */
+async function answer(path: string): Promise<Response> {
+  const found = await kept(path);
+  if (found) return found;
+  const response = await fetched(path);
+  await keep(path, response.clone()).catch(() => undefined);
+  return response;
 }
 
 async function removeOld(): Promise<void> {
@@ -65,5 +75,5 @@ self.addEventListener("fetch", (event) => {
   const whole = origin + pathname;
   const path = whole === SCOPE ? "index.html" : whole.slice(SCOPE.length);
   if (event.request.method !== "GET" || !(path in FOLDER.files)) return;
-  event.respondWith(kept(path).then((found) => found ?? fetched(path)));
+  event.respondWith(answer(path));
 });
