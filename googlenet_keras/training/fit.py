@@ -95,7 +95,9 @@ def train(
             | settings.shared(config, dataset)
         )
         plan = planned(config, dataset, team, old)
-        folder = _kept_folder(config, reason, begun, team)
+        if team.writes:
+            _say(config, reason, team)
+        folder = settings.kept_folder(config, reason, begun)
         with folder if team.writes else nullcontext():
             best = _fit(
                 config, dataset, plan, begun, stop, stopwatch or machine.Stopwatch()
@@ -111,23 +113,10 @@ def is_begun(config: TrainConfig) -> bool:
     return config.resume and (config.run_folder / records.CONFIG).is_file()
 
 
-@contextmanager
-def _kept_folder(
-    config: TrainConfig, reason: str, begun: bool, team: Team
-) -> Iterator[None]:
-    """The run folder with its options in it, for this process alone."""
-    folder = config.run_folder
+def _say(config: TrainConfig, reason: str, team: Team) -> None:
     print(f"precision {config.precision}: {reason}")
     if team.name != "none":
         print(team.describe(config.batch_size, config.learning_rate))
-    if not begun:
-        records.create_run(folder, config.resume)
-    with records.alone(folder):
-        if not begun:  # unless another process has, in the meantime
-            records.refuse_existing(folder, resume=True)
-            settings.write(folder, config, reason)
-        print(f"run folder {folder}", flush=True)
-        yield
 
 
 def _fit(

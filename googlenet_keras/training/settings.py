@@ -7,6 +7,8 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,11 +113,25 @@ def _default_folder(config: TrainConfig, dataset: Dataset) -> Path:
     return Path("runs") / f"{dataset.name}-{config.variant}-{when}"
 
 
-def write(folder: Path, config: TrainConfig, reason: str) -> None:
-    """Writes environment.json, a copy of the architecture, and config.json at last.
+@contextmanager
+def kept_folder(config: TrainConfig, reason: str, begun: bool) -> Iterator[None]:
+    """The run folder, with its options in it, for this process alone.
 
-    reason: of the precision.
+    reason: of the precision. Raises UserError where another process has the folder.
     """
+    folder = config.run_folder
+    if not begun:
+        records.create_run(folder, config.resume)
+    with records.alone(folder):
+        if not begun:  # unless another process has, in the meantime
+            records.refuse_existing(folder, resume=True)
+            _write(folder, config, reason)
+        print(f"run folder {folder}", flush=True)
+        yield
+
+
+def _write(folder: Path, config: TrainConfig, reason: str) -> None:
+    """Writes environment.json, a copy of the architecture, and config.json at last."""
     environment = machine.environment() | {
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "devices": device.names(),
