@@ -4,7 +4,7 @@ import sys
 
 import tyro
 
-from googlenet_keras.errors import run_script
+from googlenet_keras.console import run_script
 from googlenet_keras.exporting.config import ExportConfig
 
 

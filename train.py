@@ -2,25 +2,26 @@
 
 from pathlib import Path
 
-from googlenet_keras import machine, records
-from googlenet_keras.errors import run_script
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.console import run_script
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.flags import read_flags
+from googlenet_keras.training.options import TrainConfig
 
 
 def main() -> None:
     """Trains, evaluates and prints what came out."""
-    stopwatch = machine.Stopwatch()
+    stopwatch = Stopwatch()
     config = read_flags()
     from googlenet_keras.evaluation.result import conclude
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.training import signals
-    from googlenet_keras.training.fit import train
+    from googlenet_keras.training.trainer import train
 
     folder = config.run_folder
-    if config.resume and (folder / records.RESULT).is_file():
-        result = records.read_result(folder)  # nothing is left to do
-        records.remove_checkpoints(folder)  # a kill may have come before that
+    if config.resume and RunFolder(folder).is_finished:
+        result = RunFolder(folder).read_result()  # nothing is left to do
+        RunFolder(folder).remove_checkpoints()  # a kill may have come before that
     else:
         run = train(config, stopwatch, _find_weights)
         if run is None:  # the first worker does the rest
@@ -45,7 +46,7 @@ def _memory(megabytes: float | None) -> str:
 
 
 def _find_weights(config: TrainConfig) -> Path:
-    from googlenet_keras.weights.start import classifier_folder
+    from googlenet_keras.weights.pretrained import classifier_folder
 
     return classifier_folder(config.weights, config.variant)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from googlenet_keras.runtimes import Runtime, open_runtime
+from googlenet_keras.artifacts.runtimes import Runtime, open_runtime
 
 IMAGES = 15
 
@@ -30,8 +30,8 @@ def opened(text: str) -> tuple[str, Runtime]:
 
 def with_operator(folder: Path) -> str:
     """The classifier in `folder` as ONNX, its response norms one operator each."""
+    from googlenet_keras.artifacts.deployable import deployable
     from googlenet_keras.classifier import Classifier
-    from googlenet_keras.exporting.deployable import deployable
     from googlenet_keras.exporting.to_onnx import to_onnx
 
     path = Path(tempfile.mkdtemp()) / "lrn.onnx"

@@ -23,9 +23,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from googlenet_keras import records
 from googlenet_keras.classifier import description_file
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json
+from googlenet_keras.run_folder import RunFolder
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 VALIDATION = 10  # photographs of each class that choose the epoch
@@ -58,7 +59,7 @@ def compare(options: Options) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = options.base or _base(options, folder, others)
-        labels = records.read_json(description_file(base))["labels"]
+        labels = read_json(description_file(base))["labels"]
         if known := set(labels) & set(held_back):
             raise UserError(f"{base} must not know {', '.join(sorted(known))}.")
         return [
@@ -115,7 +116,7 @@ def _trained(options: Options, data: Path, run: Path, *flags: str) -> dict:
     command = [sys.executable, TRAIN, "--dataset", data, "--image-size", size]
     command += ["--run-folder", run, *flags]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return records.read_json(run / records.RESULT)
+    return read_json(RunFolder(run).result)
 
 
 def _print(rows: list[dict[str, float]]) -> None:

@@ -23,7 +23,8 @@ import tyro
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from googlenet_keras import records
+from googlenet_keras.files import TEMPORARY_SUFFIX, read_json_lines
+from googlenet_keras.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 OFTEN = "0.0005"  # minutes between checkpoints: less than a step and its writing take
@@ -103,11 +104,11 @@ def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
 
 
 def _is_writing(run: Path) -> bool:
-    return any(run.glob(f"{records.CHECKPOINTS}/*{records.TEMPORARY}"))
+    return any(run.glob(f"checkpoints/*{TEMPORARY_SUFFIX}"))
 
 
 def _newest(run: Path) -> str:
-    names = [p.stem for p in run.glob(f"{records.CHECKPOINTS}/*.sha256")]
+    names = [p.stem for p in run.glob("checkpoints/*.sha256")]
     return max(names, default="")
 
 
@@ -115,7 +116,7 @@ def _done(run: Path) -> tuple[int, int]:
     """Epochs and steps of the newest checkpoint."""
     if not (name := _newest(run)):
         return 0, 0
-    with safe_open(run / records.CHECKPOINTS / f"{name}.safetensors", "np") as file:
+    with safe_open(RunFolder(run).checkpoints / f"{name}.safetensors", "np") as file:
         progress = json.loads(file.metadata()["progress"])
     return progress["epoch"], progress["step"]
 
@@ -129,13 +130,13 @@ def _command(run: Path, options: Options) -> subprocess.Popen:
 
 
 def _weights_equal(*runs: Path) -> bool:
-    a, b = (load_file(r / records.CLASSIFIER / "weights.safetensors") for r in runs)
+    a, b = (load_file(RunFolder(r).classifier / "weights.safetensors") for r in runs)
     return a.keys() == b.keys() and all(np.array_equal(a[n], b[n]) for n in a)
 
 
 def _figures(run: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl without what no two runs have in common."""
-    lines = records.read_lines(run / records.METRICS)
+    lines = read_json_lines(RunFolder(run).metrics)
     return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
 

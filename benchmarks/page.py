@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from googlenet_keras.evaluation.predict import predict
-from googlenet_keras.exported import open_exported
-from googlenet_keras.exporting.page import SOURCES
+from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.prediction import predict
+from googlenet_keras.webpage.builder import SOURCES
 
 RUNS = 30
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.variants import architecture
+from googlenet_keras.architecture.variants import get_architecture
 
 WARMUP = 2  # steps
 ALL = (1, 2, 4, 8, 16, 32, 64)
@@ -128,9 +128,9 @@ def _work(options: Options, strategy: str) -> None:
     import keras
     import tensorflow as tf
 
-    from googlenet_keras.training import device, distribution
-    from googlenet_keras.training.compiling import compiled
-    from googlenet_keras.training.config import TrainConfig
+    from googlenet_keras.training import distribution, precision
+    from googlenet_keras.training.model import compiled
+    from googlenet_keras.training.options import TrainConfig
 
     team = distribution.start(strategy)
     keras.utils.set_random_seed(0)
@@ -139,7 +139,7 @@ def _work(options: Options, strategy: str) -> None:
         TrainConfig(variant=options.variant, width=options.width, epochs=1),
         image_size=size,
     ).resolved({})
-    with device.precision_policy(options.precision), team.strategy.scope():
+    with precision.precision_policy(options.precision), team.strategy.scope():
         network = compiled(config, options.classes, steps=1000)
 
     def batches(share):
@@ -176,7 +176,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _parameters(options: Options) -> int:
-    arch = architecture(options.variant).widened(options.width)
+    arch = get_architecture(options.variant).widened(options.width)
     return arithmetic.parameters(
         arch,
         classes=options.classes,

@@ -14,7 +14,7 @@ from googlenet_keras.commands.evaluate import Evaluate
 from googlenet_keras.commands.import_weights import ImportWeights
 from googlenet_keras.commands.predict import Predict
 from googlenet_keras.commands.serve import Serve
-from googlenet_keras.errors import run_script
+from googlenet_keras.console import run_script
 
 COMMANDS = {
     "describe": Describe,

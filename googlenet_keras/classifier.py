@@ -13,12 +13,13 @@ import safetensors.numpy
 from safetensors import SafetensorError
 from scipy.special import softmax
 
-from googlenet_keras import records
 from googlenet_keras.architecture.variants import Architecture
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.assign import assign, named_weights
+from googlenet_keras.files import read_json, write_bytes, write_json
 from googlenet_keras.network.build import build
+from googlenet_keras.network.weights import assign_weights, named_weights
+from googlenet_keras.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -64,9 +65,9 @@ class Classifier:
             "heads": list(self.heads),
             "provenance": dict(self.provenance),
         }
-        records.write_json(folder / DESCRIPTION, description)
+        write_json(folder / DESCRIPTION, description)
         weights = safetensors.numpy.save(named_weights(self.network))
-        records.write_bytes(folder / WEIGHTS, weights)
+        write_bytes(folder / WEIGHTS, weights)
 
     @classmethod
     def load(cls, folder: Path) -> Classifier:
@@ -76,12 +77,12 @@ class Classifier:
         else.
         """
         folder = description_file(Path(folder)).parent
-        description = records.read_json(folder / DESCRIPTION)
+        description = read_json(folder / DESCRIPTION)
         try:
             classifier = _unweighted(description)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{folder / DESCRIPTION} is damaged: {error}") from error
-        assign(classifier.network, _read_weights(folder / WEIGHTS))
+        assign_weights(classifier.network, _read_weights(folder / WEIGHTS))
         return classifier
 
 
@@ -91,10 +92,10 @@ def description_file(folder: Path) -> Path:
     Raises UserError for another folder.
     """
     if not (folder / DESCRIPTION).is_file():
-        folder = records.open_run(folder) / records.CLASSIFIER
+        folder = RunFolder.open(folder).classifier
     if not (folder / DESCRIPTION).is_file():
         raise UserError(
-            f"a run keeps its best epoch in {records.CLASSIFIER}/, and {folder} "
+            f"a run keeps its best epoch in classifier/, and {folder} "
             f"has no {DESCRIPTION}; train again, or name a folder that has one."
         )
     return folder / DESCRIPTION

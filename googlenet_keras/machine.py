@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,39 +14,6 @@ PACKAGES = (
     *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
     *("ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "mediapipe", "keras-tuner"),
 )
-
-
-class Stopwatch:
-    """Wall and CPU seconds since it was made; the process's peak memory."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def add(self, seconds: float, cpu_seconds: float) -> None:
-        """Counts what an earlier process spent, too."""
-        self._wall -= seconds
-        self._cpu -= cpu_seconds
-
-    def figures(self) -> dict[str, float | None]:
-        """{"seconds", "cpu_seconds", "peak_megabytes"}; the peak is the process's."""
-        return {
-            "seconds": round(time.perf_counter() - self._wall, 3),
-            "cpu_seconds": round(time.process_time() - self._cpu, 3),
-            "peak_megabytes": _peak_megabytes(),
-        }
-
-
-def _peak_megabytes() -> float | None:
-    """The process's largest resident memory; None where the system does not tell."""
-    if kilobytes := proc_field("self/status", "VmHWM"):
-        # unlike getrusage's, this does not begin with the parent process's
-        return round(float(kilobytes.split()[0]) * 1024 / 1e6, 1)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def environment() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Work in a process of its own: what it prints, leaks or breaks goes with it."""
+"""Calls functions in a child process: what they print, leak or crash stays there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -17,28 +18,40 @@ Call = Callable[..., Any]
 
 
 class ProcessError(Exception):
-    """What the process could not do; the text is one line that says why."""
+    """A call in a child process failed; the text is one line that says why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child process may use before the system ends it; None: no limit.
+
+    memory_bytes: address space beyond what it has when it starts. cpu_seconds: user and
+    system, of all its calls together. Neither is known on Windows.
+    """
+
+    memory_bytes: int | None = None
+    cpu_seconds: int | None = None
 
 
 @contextmanager
-def own_process(log: Path | None) -> Iterator[Call]:
-    """A function that has another one called there, and gives what that one gives.
+def child_process(log: Path | None, limits: Limits | None = None) -> Iterator[Call]:
+    """Yields `call(function, *arguments)`, which runs the function in a child process.
 
-    Whatever it raises becomes a ProcessError, and so does the process's death, after
-    which the next call has a new one. It ends with the block or with this process,
-    however that ends. log: the file that takes what is printed; none: it is printed
+    An exception there becomes a ProcessError here; so does the child's death, after
+    which the next call starts a new child. The child ends with the block or with this
+    process, however that ends. log: a file for what the child prints; None: it prints
     here.
     """
-    pools = [_started(log)]
+    pools = [_start(log, limits)]
 
     def call(function: Call, *arguments: Any) -> Any:
         try:
             return pools[-1].submit(function, *arguments).result()
         except BrokenProcessPool as error:
-            pools.append(_started(log))
-            hint = f"; {log.name} may say why" if log else ""
+            pools.append(_start(log, limits))
+            hint = f"; see {log.name}" if log else ""
             raise ProcessError(f"its process died{hint}") from error
-        except Exception as error:  # whatever it is that can be raised there
+        except Exception as error:  # whatever the function raises
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise ProcessError(lines[0]) from error
 
@@ -48,26 +61,47 @@ def own_process(log: Path | None) -> Iterator[Call]:
         pools[-1].shutdown()
 
 
-def redirect(log: Path) -> None:
-    """Sends this process's output and errors to `log`."""
+def redirect_output(log: Path) -> None:
+    """Appends this process's standard output and errors to the file `log`."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)
 
 
-def _started(log: Path | None) -> ProcessPoolExecutor:
+def _start(log: Path | None, limits: Limits | None) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    return ProcessPoolExecutor(1, context, _begin, (log,))
+    return ProcessPoolExecutor(1, context, _initialize, (log, limits or Limits()))
 
 
-def _begin(log: Path | None) -> None:
-    # several share a GPU, whose memory the first would take whole
+def _initialize(log: Path | None, limits: Limits) -> None:
+    from googlenet_keras.console import show_log
+
+    # several processes may share a GPU, whose memory the first would take whole
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if log:
-        redirect(log)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+        redirect_output(log)
+    show_log()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _limit_this_process(limits)
 
 
-def _follow_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
+def _limit_this_process(limits: Limits) -> None:
+    if limits == Limits() or os.name == "nt":
+        return
+    import resource
+
+    from googlenet_keras.machine import proc_field
+
+    if limits.memory_bytes:
+        used = int((proc_field("self/status", "VmSize") or "0").split()[0]) * 1024
+        most = used + limits.memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    if limits.cpu_seconds:
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds,) * 2)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
     os._exit(1)

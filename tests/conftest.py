@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from making import call_main, write_photos
 
+from googlenet_keras.console import show_log
+
+show_log()  # as the scripts do, so that capsys has it
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Callable[..., Path]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.network.build import build
 
 

@@ -6,7 +6,7 @@ from making import call_main, write_photos
 from matplotlib.image import imread
 
 import train
-from googlenet_keras import records
+from googlenet_keras.files import read_json, read_json_lines
 
 
 def test_a_run_leaves_everything_behind(run_folder):
@@ -42,8 +42,8 @@ def test_result_json_has_the_agreed_shape(run_folder):
 
 
 def test_the_validation_during_training_is_the_one_reported(run_folder):
-    lines = records.read_lines(run_folder / "metrics.jsonl")
-    result = records.read_json(run_folder / "result.json")
+    lines = read_json_lines(run_folder / "metrics.jsonl")
+    result = read_json(run_folder / "result.json")
     assert [line["epoch"] for line in lines] == [1, 2]
     best = lines[result["best_epoch"] - 1]["validation"]["main"]
     # trained in this machine's fastest precision, evaluated in float32
@@ -66,7 +66,7 @@ def test_it_learns_colours_of_a_folder_with_two_classes(tmp_path, capsys):
         train.main, "--recipe", "smoke", "--dataset", str(root), "--run-folder",
         str(folder), "--epochs", "8", "--batch-size", "4", "--precision", "float32",
     )  # fmt: skip
-    result = records.read_json(folder / "result.json")
+    result = read_json(folder / "result.json")
     assert result["validation"]["main"]["top1"] >= 0.9
     assert result["validation"]["main"]["top5"] is None
     assert result["test"] is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from googlenet_keras.processes import ProcessError, own_process
+from googlenet_keras.processes import ProcessError, child_process
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,17 +16,17 @@ def refuse(reason):
 
 
 def test_it_gives_what_the_function_gives_elsewhere(tmp_path):
-    with own_process(tmp_path / "log.txt") as call:
+    with child_process(tmp_path / "log.txt") as call:
         assert call(os.getpid) != os.getpid()
         call(print, "heard")
     assert (tmp_path / "log.txt").read_text() == "heard\n"
 
 
 def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
-    with own_process(tmp_path / "log.txt") as call:
+    with child_process(tmp_path / "log.txt") as call:
         with pytest.raises(ProcessError, match=r"^the loss must stay finite$"):
             call(refuse, "\nthe loss must stay finite\nand more")
-        with pytest.raises(ProcessError, match=r"its process died; log.txt may say"):
+        with pytest.raises(ProcessError, match=r"its process died; see log.txt"):
             call(os._exit, 3)
         assert call(len, "next") == 4
 
@@ -34,8 +34,8 @@ def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
 SUICIDE = """
 import os, sys
 from pathlib import Path
-from googlenet_keras.processes import own_process
-with own_process(None) as call:
+from googlenet_keras.processes import child_process
+with child_process(None) as call:
     print(call(os.getpid), flush=True)
     os.kill(os.getpid(), 9)
 """

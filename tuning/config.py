@@ -13,8 +13,8 @@ import tyro
 
 from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.config import POSITIVE, Between, TrainConfig
 from googlenet_keras.training.flags import chosen_recipe, kept, stored
+from googlenet_keras.training.options import POSITIVE, Between, TrainConfig
 
 # what may change on the way
 FREE = (

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.files import append_json_line, read_json_lines, write_bytes
+from googlenet_keras.stopwatch import peak_megabytes
 from tuning.budget import Costs
 
 TRIALS = "trials.jsonl"
@@ -46,9 +47,9 @@ class Ledger:
             "reason": None,
             **(results or {}),
             **more,
-            "search_peak_megabytes": machine.Stopwatch().figures()["peak_megabytes"],
+            "search_peak_megabytes": peak_megabytes(),
         }
-        records.append_line(self._path, row)
+        append_json_line(self._path, row)
         self.rows.append(row)
         print(self._line(row), flush=True)
 
@@ -97,5 +98,5 @@ def _whole_lines(path: Path) -> list[Row]:
     text = path.read_text()
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
-        records.write_bytes(path, whole.encode())
-    return records.read_lines(path)
+        write_bytes(path, whole.encode())
+    return read_json_lines(path)

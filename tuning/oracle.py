@@ -16,8 +16,8 @@ from keras_tuner.engine import trial as trials
 from keras_tuner.engine.base_tuner import BaseTuner
 from sklearn.exceptions import ConvergenceWarning
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import write_bytes, write_json
 from googlenet_keras.processes import ProcessError
 from tuning.budget import Budget
 from tuning.config import SearchConfig
@@ -84,11 +84,11 @@ class _Budgeted(keras_tuner.Oracle):
 
     def save(self):
         """Writes the state whole or not at all; keras-tuner's own may be cut."""
-        records.write_json(Path(self._get_oracle_fname()), self.get_state())
+        write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial):
         path = Path(self._get_trial_dir(trial.trial_id), "trial.json")
-        records.write_json(path, trial.get_state())
+        write_json(path, trial.get_state())
 
     def reload(self):
         """Goes on after the last trial that ended; the one that ran begins again.
@@ -216,14 +216,14 @@ class Tuner(BaseTuner):
             return self._run(trial.trial_id, trial.hyperparameters.values)
         except (ProcessError, UserError, OSError) as error:
             file = Path(self.get_trial_dir(trial.trial_id), REASON)
-            records.write_bytes(file, str(error).encode())
+            write_bytes(file, str(error).encode())
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
 
     def save(self):
         """Writes the state whole or not at all."""
         if not self._is_worker():
             self.oracle.save()
-        records.write_json(Path(self._get_tuner_fname()), self.get_state())
+        write_json(Path(self._get_tuner_fname()), self.get_state())
 
     def _get_tuner_fname(self):
         # one name for all, so that a search goes on with more workers or fewer

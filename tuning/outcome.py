@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.processes import ProcessError, own_process
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.stopwatch import Stopwatch
 from tuning import probing
 from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
@@ -38,7 +40,7 @@ def conclude(config: SearchConfig, ledger: Ledger, budget: Budget) -> dict[str, 
     """
     folder, trials = config.run_folder, ledger.best()
     best, milliseconds = _proven(config, trials, budget)
-    records.write_json(folder / BEST, best["architecture"])
+    write_json(folder / BEST, best["architecture"])
     pareto(trials, ledger.baselines(), config.limits(), folder / PARETO)
     print_rows([best, *ledger.baselines()])
     trained = [*trials, *ledger.baselines()]
@@ -51,7 +53,7 @@ def conclude(config: SearchConfig, ledger: Ledger, budget: Budget) -> dict[str, 
         "seconds": round(sum(row["seconds"] for row in trained), 1),
         "cpu_seconds": round(sum(row["cpu_seconds"] for row in trained), 1),
     }
-    records.write_json(folder / records.RESULT, result)
+    write_json(RunFolder(folder).result, result)
     print(
         f"everything is in {folder}; train and export the best, trial {best['trial']}, "
         "with\n  python -m tuning.search --resume --retrain --run-folder "
@@ -66,7 +68,7 @@ def retrain(config: SearchConfig) -> None:
     Both are done in a process of their own, after which a GPU is free again. Exits with
     1 where a format fails its gate.
     """
-    with own_process(log=None) as call:
+    with child_process(log=None) as call:
         try:
             passed = call(_retrained, config)
         except ProcessError as error:
@@ -82,13 +84,13 @@ def _retrained(config: SearchConfig) -> bool:
     from googlenet_keras.exporting.bundle import export
     from googlenet_keras.exporting.chart import print_report
     from googlenet_keras.exporting.config import ExportConfig
-    from googlenet_keras.training.fit import train
+    from googlenet_keras.training.trainer import train
 
-    best = records.read_json(config.run_folder / records.RESULT)["best"]
+    best = read_json(RunFolder(config.run_folder).result)["best"]
     name = f"{RETRAINED}-{best['trial']}-{config.retrain_epochs}-epochs"
     folder = config.run_folder / name
-    if not (folder / records.RESULT).is_file():
-        stopwatch = machine.Stopwatch()
+    if not RunFolder(folder).is_finished:
+        stopwatch = Stopwatch()
         run = train(
             config.training(
                 architecture=config.run_folder / BEST,
@@ -138,11 +140,11 @@ def _proven(
 
 def _measured(path: Path, rows: list[Row], costs: Costs) -> list[float]:
     """Milliseconds of the rows' int8 files; `path` keeps those of every trial."""
-    known = records.read_json(path) if path.is_file() else {}
+    known = read_json(path) if path.is_file() else {}
     new = [row for row in rows if row["trial"] not in known]
     if new:
         networks = [Architecture.from_json(row["architecture"]) for row in new]
         found = probing.measured(networks, costs.classes, costs.image_size)
         known |= dict(zip((row["trial"] for row in new), found, strict=True))
-        records.write_json(path, known)
+        write_json(path, known)
     return [known[row["trial"]] for row in rows]

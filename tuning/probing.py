@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from googlenet_keras import machine, records
+from googlenet_keras import machine
 from googlenet_keras.architecture.variants import Architecture
-from googlenet_keras.data.checks import cache_folder
+from googlenet_keras.artifacts.runtimes import LiteRT, processor_alone
+from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
-from googlenet_keras.processes import ProcessError, own_process
-from googlenet_keras.progress import tracked
-from googlenet_keras.runtimes import LiteRT, processor_alone
+from googlenet_keras.files import cache_folder, read_json, write_json
+from googlenet_keras.processes import ProcessError, child_process
 from tuning import latency
 from tuning.latency import LatencyModel
 
@@ -33,13 +33,13 @@ def latency_model(
     path = cached(base, classes, image_size)
     if path.is_file():
         with suppress(UserError):  # another version's is measured again
-            return LatencyModel.from_json(records.read_json(path))
+            return LatencyModel.from_json(read_json(path))
     print("measuring int8 files on this machine, once; one to two minutes", flush=True)
     architectures = latency.probes(base, FITTED + HELD_OUT)
     milliseconds = measured(architectures, classes, image_size)
     model = latency.fitted(architectures, milliseconds, classes, image_size, HELD_OUT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    records.write_json(path, model.to_json())
+    write_json(path, model.to_json())
     print(
         f"milliseconds are predicted within {model.median_error:.1%} in the median of "
         f"{HELD_OUT} networks that were not fitted; kept in {path}"
@@ -57,7 +57,7 @@ def measured(
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (1, image_size[0], image_size[-1], 3), np.uint8)
     seconds = np.empty((len(runtimes), ROUNDS))
-    for turn in tracked(range(ROUNDS), "timing"):
+    for turn in track(range(ROUNDS), "timing"):
         for number, runtime in enumerate(runtimes):
             seconds[number, turn] = _seconds(runtime, image)
     return [round(float(x), 5) for x in np.median(seconds, axis=1) * 1e3]
@@ -99,10 +99,10 @@ def _converted(
     log = cache_folder() / "latency" / "conversion.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with own_process(log) as call:
+        with child_process(log) as call:
             return [
                 call(convert, arch, classes, image_size, folder / str(number))
-                for number, arch in enumerate(tracked(architectures, "converting"))
+                for number, arch in enumerate(track(architectures, "converting"))
             ]
     except ProcessError as error:
         raise UserError(
@@ -116,7 +116,7 @@ def convert(
     """path.tflite: the int8 file of a network with its first weights."""
     import keras
 
-    from googlenet_keras.exporting.deployable import untrained
+    from googlenet_keras.artifacts.deployable import untrained
     from googlenet_keras.exporting.formats import response_norms
     from googlenet_keras.exporting.to_saved_model import to_static
     from googlenet_keras.exporting.to_tflite import to_tflite

@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from googlenet_keras import machine, records
-from googlenet_keras.errors import UserError, run_script
+from googlenet_keras import machine
+from googlenet_keras.console import run_script
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.run_folder import RunFolder
 from tuning import workers
 from tuning.config import SearchConfig, read_search_flags
 
 if TYPE_CHECKING:
     from googlenet_keras.architecture.variants import Architecture
-    from googlenet_keras.data.splits import Dataset
+    from googlenet_keras.data.dataset import Dataset
     from tuning.budget import Budget
     from tuning.latency import LatencyModel
     from tuning.ledger import Ledger
@@ -53,12 +56,12 @@ def search(config: SearchConfig) -> dict[str, Any]:
     UserError, before the folder is made where that can be known.
     """
     if not config.resume and config.run_folder:
-        records.refuse_existing(config.run_folder)
+        RunFolder(config.run_folder).refuse_existing()
     dataset = _data(config)
     config = config if config.resume else _resolved(config, dataset)
     space, budget = _space(config, dataset)
     print(f"run folder {config.run_folder}", flush=True)
-    with records.alone(config.run_folder):
+    with RunFolder(config.run_folder).lock():
         return _searched(config, dataset, space, budget)
 
 
@@ -89,8 +92,8 @@ def _searched(
 
 
 def _data(config: SearchConfig) -> Dataset:
-    from googlenet_keras.runtimes import processor_alone
-    from googlenet_keras.training.settings import opened
+    from googlenet_keras.artifacts.runtimes import processor_alone
+    from googlenet_keras.training.job import opened
 
     processor_alone()  # the trials, which are other processes, need a GPU's memory
     return opened(config)
@@ -98,8 +101,8 @@ def _data(config: SearchConfig) -> Dataset:
 
 def _resolved(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     """Every option as it will be used."""
+    from googlenet_keras.training.job import resolved
     from googlenet_keras.training.recipes import recipe
-    from googlenet_keras.training.settings import resolved
 
     given = config.epochs
     config = resolved(replace(config, epochs=recipe(config.recipe).epochs), dataset)
@@ -133,9 +136,9 @@ def _space(config: SearchConfig, dataset: Dataset) -> tuple[Space, Budget]:
     budget = Budget(limits, replace(costs, latency=model), margin)
     space = Space(budget.uniform(whole), config.level, config.tune)
     if not config.resume:
-        records.create_run(folder)
-        records.write_json(folder / records.ENVIRONMENT, machine.environment())
-        records.write_json(folder / LATENCY, model.to_json())
+        RunFolder(folder).create()
+        write_json(RunFolder(folder).environment, machine.environment())
+        write_json(folder / LATENCY, model.to_json())
         _keep_options(config)
     return space, budget
 
@@ -145,9 +148,9 @@ def _keep_options(config: SearchConfig) -> None:
     options = replace(config, resume=False)
     if config.architecture:
         copy = config.run_folder.resolve() / BASE
-        records.write_json(copy, records.read_json(config.architecture))
+        write_json(copy, read_json(config.architecture))
         options = replace(options, architecture=copy)
-    records.write_json(config.run_folder / records.CONFIG, options.to_json())
+    write_json(RunFolder(config.run_folder).config, options.to_json())
 
 
 def _latency(config: SearchConfig, classes: int) -> LatencyModel:
@@ -156,7 +159,7 @@ def _latency(config: SearchConfig, classes: int) -> LatencyModel:
     from tuning.probing import latency_model
 
     if config.resume:
-        return LatencyModel.from_json(records.read_json(config.run_folder / LATENCY))
+        return LatencyModel.from_json(read_json(config.run_folder / LATENCY))
     return latency_model(config.to_architecture(), classes, config.image_size)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from googlenet_keras import machine, records
 from googlenet_keras.architecture.variants import Architecture
-from googlenet_keras.processes import own_process
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.files import write_json
+from googlenet_keras.processes import child_process
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.stopwatch import Stopwatch
+from googlenet_keras.training.options import TrainConfig
 from tuning.config import SearchConfig
 
 TRIALS = "trials"  # the folder with a run for each
@@ -26,7 +28,7 @@ def trained(
     folder.mkdir(exist_ok=True)
     shutil.rmtree(folder / name, ignore_errors=True)
     description = folder / f"{name}.json"
-    records.write_json(description, arch.to_json())
+    write_json(description, arch.to_json())
     training = config.training(
         architecture=description,
         width=1.0,
@@ -35,20 +37,20 @@ def trained(
         checkpoint_minutes=0.0,
         **changes,
     )
-    with own_process(folder / f"{name}.log") as call:
+    with child_process(folder / f"{name}.log") as call:
         return call(_train, training)
 
 
 def _train(config: TrainConfig) -> dict[str, Any]:
-    from googlenet_keras.training.fit import train
+    from googlenet_keras.training.trainer import train
 
-    stopwatch = machine.Stopwatch()
+    stopwatch = Stopwatch()
     run = train(config)
-    lines = records.read_epochs(run.folder / records.METRICS)
+    lines = RunFolder(run.folder).read_epochs()
     best = lines[run.best_epoch - 1]["validation"]
-    shutil.rmtree(run.folder / records.CLASSIFIER)  # many, and none is for use
+    shutil.rmtree(RunFolder(run.folder).classifier)  # many, and none is for use
     return {
         "top1": {head: best[head]["top1"] for head in run.classifier.heads},
         "epochs": len(lines),
-        **stopwatch.figures(),
+        **stopwatch.spent(),
     }

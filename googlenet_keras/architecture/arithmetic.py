@@ -14,7 +14,7 @@ from googlenet_keras.architecture.rows import (
     MaxPool,
     Row,
 )
-from googlenet_keras.architecture.variants import Architecture, architecture
+from googlenet_keras.architecture.variants import Architecture, get_architecture
 from googlenet_keras.errors import UserError
 
 SMALLEST_IMAGE = 32  # five halvings leave one pixel
@@ -127,9 +127,9 @@ def trace(
 
     Raises UserError for an image side below 32 pixels or fewer than 2 classes.
     """
-    arch = architecture(variant)
+    arch = get_architecture(variant)
     check_classes(classes)
-    current: Map = (*sides(image_size), 3)
+    current: Map = (*height_and_width(image_size), 3)
     for row in arch.rows:
         stage = _stage(arch, row, current)
         yield stage
@@ -141,7 +141,7 @@ def trace(
     yield Stage("main", (1, 1, classes), (_dense("main", current[2], classes),))
 
 
-def sides(image_size: int | tuple[int, ...]) -> tuple[int, int]:
+def height_and_width(image_size: int | tuple[int, ...]) -> tuple[int, int]:
     """Height and width in pixels, checked; one number stands for both."""
     single = isinstance(image_size, Integral)
     pair = (int(image_size),) if single else tuple(image_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from googlenet_keras.architecture.rows import Inception
 from googlenet_keras.architecture.table1 import HEADS
-from googlenet_keras.errors import UserError, unknown
+from googlenet_keras.errors import UserError, unknown_choice
 
 if TYPE_CHECKING:
     from googlenet_keras.architecture.variants import Architecture
@@ -30,7 +30,7 @@ def check(arch: Architecture) -> None:
     """
     for field, known in CHOICES.items():
         if getattr(arch, field) not in known:
-            raise unknown(field, str(getattr(arch, field)), map(str, known))
+            raise unknown_choice(field, str(getattr(arch, field)), map(str, known))
     for field in ("dropout", "auxiliary_dropout"):
         _check(field, 0 <= getattr(arch, field) < 1, "at least 0 and below 1", arch)
     positive = 0 < arch.pixel_scale < math.inf
@@ -46,9 +46,9 @@ def check(arch: Architecture) -> None:
     modules = [row.name for row in arch.rows if isinstance(row, Inception)]
     for head in arch.heads:
         if head.name not in (known := [h.name for h in HEADS]):
-            raise unknown("an auxiliary head", head.name, known)
+            raise unknown_choice("an auxiliary head", head.name, known)
         if head.after not in modules:
-            raise unknown(f"the place of {head.name}", str(head.after), modules)
+            raise unknown_choice(f"the place of {head.name}", str(head.after), modules)
 
 
 def _check(field: str, holds: bool, rule: str, arch: Any) -> None:

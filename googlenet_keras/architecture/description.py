@@ -7,7 +7,7 @@ from typing import Any
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.arithmetic import Map, Stage
 from googlenet_keras.architecture.rows import Inception
-from googlenet_keras.architecture.variants import Architecture, architecture
+from googlenet_keras.architecture.variants import Architecture, get_architecture
 
 
 def describe(
@@ -21,8 +21,8 @@ def describe(
     Parameters are trainable values; macs are multiply-adds for one image; shares are
     parts of the network without its auxiliary heads. Raises UserError.
     """
-    arch = architecture(variant)
-    size = arithmetic.sides(image_size)
+    arch = get_architecture(variant)
+    size = arithmetic.height_and_width(image_size)
     stages = list(arithmetic.trace(arch, classes, size, auxiliary=True))
     trunk = [stage for stage in stages if not stage.auxiliary]
     parameters, macs = _total(trunk)

@@ -18,7 +18,7 @@ from googlenet_keras.architecture.rows import (
     Row,
 )
 from googlenet_keras.architecture.table1 import HEADS, TABLE_1
-from googlenet_keras.errors import UserError, unknown
+from googlenet_keras.errors import UserError, unknown_choice
 
 WIDTH_STEP = 8  # every width of Table 1 is a multiple of 8; tensor cores want it too
 
@@ -66,7 +66,7 @@ class Architecture:
         known = self.widths()
         for name, filters in widths.items():
             if name not in known:
-                raise unknown("a width's layer", name, known)
+                raise unknown_choice("a width's layer", name, known)
             if filters < 1:
                 raise UserError(f"the width of {name} must be at least 1; "
                                 f"received {filters}.")  # fmt: skip
@@ -215,10 +215,10 @@ SLIM = replace(
 VARIANTS = {v.name: v for v in (BATCH_NORM, PAPER, TORCHVISION, SLIM)}
 
 
-def architecture(variant: str | Architecture) -> Architecture:
+def get_architecture(variant: str | Architecture) -> Architecture:
     """The Architecture of that name, or the one given. Raises UserError."""
     if isinstance(variant, Architecture):
         return variant
     if variant not in VARIANTS:
-        raise unknown("variant", variant, VARIANTS)
+        raise unknown_choice("variant", variant, VARIANTS)
     return VARIANTS[variant]

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from googlenet_keras import machine, records
+from googlenet_keras import machine
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import check_output_file, write_json
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class Benchmark:
                     f"{name} must be at least {least}; received {getattr(self, name)}."
                 )
         if self.json:
-            records.check_target(self.json)
+            check_output_file(self.json)
         found = self._measured()
         _print(found)
         if self.json:
-            records.write_json(self.json, found)
+            write_json(self.json, found)
 
     def _measured(self) -> dict[str, Any]:
         if self.what == "training-step":

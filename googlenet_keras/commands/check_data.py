@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import check_output_file, write_json
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CheckData:
         if not root.is_dir():
             raise UserError(f"no such folder: {self.folder}.")
         path = self.json or root.with_name(f"{root.name}.check.json")
-        records.check_target(path)
+        check_output_file(path)
         found = summary(root, files_by_label(root))
         if not found["files"]:
             raise UserError(f"a data set needs class folders with images; {root} has "
@@ -43,7 +43,7 @@ class CheckData:
         if self.quarantine:
             _refuse_conflicts(root, found["problems"], self.quarantine)
         _print(found)
-        records.write_json(path, found)
+        write_json(path, found)
         print(f"the whole report is in {path}")
         if self.quarantine:
             _move(root, found["problems"], self.quarantine)

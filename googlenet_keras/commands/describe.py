@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from googlenet_keras.architecture.description import describe
-from googlenet_keras.architecture.variants import Architecture, architecture
-from googlenet_keras.training.config import read_architecture
+from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.training.options import read_architecture
 
 BARE = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 columns
 
@@ -36,7 +36,7 @@ class Describe:
         chosen = (
             Architecture.from_json(read_architecture(self.architecture))
             if self.architecture
-            else architecture(self.variant)
+            else get_architecture(self.variant)
         )
         found = describe(
             chosen.widened(self.width),

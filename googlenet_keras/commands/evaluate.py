@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import check_output_file, write_json
 
 if TYPE_CHECKING:
-    from googlenet_keras.data.splits import Dataset
+    from googlenet_keras.data.dataset import Dataset
     from googlenet_keras.evaluation.evaluate import Evaluation, Member
 
 
@@ -43,11 +43,11 @@ class Evaluate:
 
     def run(self) -> None:
         """Prints the tables, and writes what was asked for. Raises UserError."""
+        from googlenet_keras.artifacts.artifact import open_classifier, run_of
         from googlenet_keras.data.crops import CENTRE, PHONE
         from googlenet_keras.data.sources import open_run_dataset
         from googlenet_keras.evaluation.evaluate import evaluate
         from googlenet_keras.evaluation.tables import print_classes, print_figures
-        from googlenet_keras.exported import open_classifier, run_of
 
         self._check()
         members = [open_classifier(path) for path in self.models]
@@ -65,7 +65,7 @@ class Evaluate:
         print_classes(found[self.crops[0]].by_class())
         gap = _phone_gap(found)
         if self.json:
-            records.write_json(self.json, self._findings(found, figures, gap))
+            write_json(self.json, self._findings(found, figures, gap))
         if self.report:
             self._write_report(members, data, found, figures)
 
@@ -80,7 +80,7 @@ class Evaluate:
             check_kind(kind)
         for target in (self.report, self.json):
             if target:
-                records.check_target(target)
+                check_output_file(target)
 
     def _findings(
         self,
@@ -106,8 +106,8 @@ class Evaluate:
         found: dict[str, Evaluation],
         figures: dict[str, dict[str, Any]],
     ) -> None:
+        from googlenet_keras.artifacts.artifact import run_of
         from googlenet_keras.evaluation.report import Subject, write_report
-        from googlenet_keras.exported import run_of
 
         subject = Subject(
             members,

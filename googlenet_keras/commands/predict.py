@@ -25,16 +25,16 @@ class Predict:
 
     def run(self) -> None:
         """Prints the table. Raises UserError."""
+        from googlenet_keras.artifacts.artifact import open_classifier
+        from googlenet_keras.console import track
         from googlenet_keras.evaluation.activation_map import Explainer
-        from googlenet_keras.evaluation.predict import predict
         from googlenet_keras.evaluation.tables import print_predictions
-        from googlenet_keras.exported import open_classifier
-        from googlenet_keras.progress import tracked
+        from googlenet_keras.prediction import predict
 
         classifier = open_classifier(self.model)
         explainer = Explainer(classifier, self.explain) if self.explain else None
         predictions = list(predict(classifier, self.images, self.top))
         print_predictions(predictions)
         if explainer:
-            made = [explainer(x) for x in tracked(predictions, "drawing") if x.top]
+            made = [explainer(x) for x in track(predictions, "drawing") if x.top]
             print(f"{len(made)} activation maps are in {self.explain}")

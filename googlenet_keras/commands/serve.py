@@ -23,11 +23,7 @@ class Serve:
 
     def run(self) -> None:
         """Prints the address and serves. Raises UserError."""
-        from googlenet_keras.exporting.serving import (
-            instructions,
-            open_server,
-            web_folder,
-        )
+        from googlenet_keras.webpage.server import instructions, open_server, web_folder
 
         server = open_server(web_folder(self.run_folder), self.host, self.port)
         with suppress(KeyboardInterrupt), server:

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from googlenet_keras.data.decoding import (
+from googlenet_keras.data.dataset import PIXELS, UPRIGHT_JPEG
+from googlenet_keras.data.decode import (
     TRANSPOSED,
     decode_stored,
     decode_window,
     orientation,
     upright,
 )
-from googlenet_keras.data.splits import PIXELS, UPRIGHT_JPEG
-from googlenet_keras.data.transforms import resize, to_bytes
+from googlenet_keras.data.preprocessing import resize, to_bytes
 
 Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""

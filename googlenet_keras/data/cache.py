@@ -17,13 +17,12 @@ from uuid import uuid4
 
 import tensorflow as tf
 
-from googlenet_keras.data.checks import cache_folder
-from googlenet_keras.data.decoding import decode
-from googlenet_keras.data.splits import PIXELS, Split, listed_split
-from googlenet_keras.data.transforms import KEPT, resize, to_bytes
+from googlenet_keras.console import track
+from googlenet_keras.data.dataset import PIXELS, Split, listed_split
+from googlenet_keras.data.decode import decode
+from googlenet_keras.data.preprocessing import KEPT, resize, to_bytes
 from googlenet_keras.errors import UserError
-from googlenet_keras.progress import tracked
-from googlenet_keras.records import TEMPORARY
+from googlenet_keras.files import TEMPORARY_SUFFIX, cache_folder
 
 ABANDONED = 3600  # seconds
 MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
@@ -85,7 +84,7 @@ def _make(split: Split, side: int, folder: Path) -> None:
     """Writes every image, numbered as it is read, into a folder that appears whole."""
     print(f"smaller, uncompressed copies of the images go to {folder}", file=sys.stderr)
     _sweep(folder.parent)
-    temporary = folder.with_name(f"{folder.name}.{uuid4().hex}{TEMPORARY}")
+    temporary = folder.with_name(f"{folder.name}.{uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
         temporary.mkdir(parents=True)
         _write(split, side, temporary)
@@ -99,7 +98,7 @@ def _make(split: Split, side: int, folder: Path) -> None:
 
 def _sweep(parent: Path) -> None:
     """Removes what killed processes left: nothing has been added to it for long."""
-    for folder in parent.glob(f"*{TEMPORARY}"):
+    for folder in parent.glob(f"*{TEMPORARY_SUFFIX}"):
         with suppress(OSError):  # another process may be faster
             if time.time() - folder.stat().st_mtime > ABANDONED:
                 shutil.rmtree(folder)
@@ -112,7 +111,7 @@ def _write(split: Split, side: int, folder: Path) -> None:
         return index
 
     written = split.in_order().map(write, num_parallel_calls=tf.data.AUTOTUNE)
-    for _ in tracked(written, "caching images", split.count):
+    for _ in track(written, "caching images", split.count):
         pass
 
 

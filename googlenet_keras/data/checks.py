@@ -14,14 +14,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from googlenet_keras import records
-from googlenet_keras.data.decoding import (
+from googlenet_keras.console import progress_bar
+from googlenet_keras.data.decode import (
     JPEG_SIGNATURE,
     decode_stored,
     is_upright_jpeg,
 )
 from googlenet_keras.errors import UserError
-from googlenet_keras.progress import bar
+from googlenet_keras.files import cache_folder, read_json, write_json
 
 CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
 SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")  # how files begin
@@ -129,7 +129,7 @@ def _distribution(values: Sequence[int]) -> dict[str, int] | None:
 
 
 def _examined(paths: Sequence[Path]) -> Iterator[tuple[Path, Examined]]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool, bar() as progress:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:
         task = progress.add_task("checking images", total=len(paths))
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
@@ -174,17 +174,11 @@ def _store(root: Path) -> Path:
     return cache_folder() / "checks" / f"{name}.json"
 
 
-def cache_folder() -> Path:
-    """Where results that can be made again are kept: XDG_CACHE_HOME or ~/.cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "googlenet_keras"
-
-
 def _known(store: Path) -> dict[str, Examined]:
     if not store.is_file():
         return {}
     try:
-        data = records.read_json(store)
+        data = read_json(store)
         return {path: Examined(**result) for path, result in data.items()}
     except (UserError, TypeError):  # damaged, or an older program's: made anew
         return {}
@@ -193,7 +187,7 @@ def _known(store: Path) -> dict[str, Examined]:
 def _remember(store: Path, examined: Mapping[str, Examined]) -> None:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        records.write_json(store, {name: asdict(x) for name, x in examined.items()})
+        write_json(store, {name: asdict(x) for name, x in examined.items()})
     except (OSError, UserError) as error:
         print(f"the check is not remembered: {error}", file=sys.stderr)
 

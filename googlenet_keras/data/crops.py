@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from googlenet_keras.data.decoding import decode
-from googlenet_keras.data.transforms import KEPT, Preprocessing, resize
-from googlenet_keras.errors import unknown
+from googlenet_keras.data.decode import decode
+from googlenet_keras.data.preprocessing import KEPT, Preprocessing, resize
+from googlenet_keras.errors import unknown_choice
 
 CENTRE, PHONE = "1", "phone"
 COUNTS = {CENTRE: 1, "10": 10, "144": 144, PHONE: 1}
@@ -99,7 +99,7 @@ class Crops:
 def check_kind(kind: str) -> None:
     """Raises UserError for a kind of crops that there is not."""
     if kind not in COUNTS:
-        raise unknown("crops", kind, COUNTS)
+        raise unknown_choice("crops", kind, COUNTS)
 
 
 def cut(image: tf.Tensor, size: tuple[int, int], places: Places) -> list[tf.Tensor]:

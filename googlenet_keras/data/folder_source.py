@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.checks import examine, problems, warn_of_problems
-from googlenet_keras.data.splits import (
+from googlenet_keras.data.dataset import (
     ENCODED,
     PHOTOS,
     UPRIGHT_JPEG,

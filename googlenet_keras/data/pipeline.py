@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.crops import Crops
+from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.preprocessing import Preprocessing, to_bytes
 from googlenet_keras.data.regularization import Regularization
-from googlenet_keras.data.splits import Split
-from googlenet_keras.data.transforms import Preprocessing, to_bytes
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH = 64

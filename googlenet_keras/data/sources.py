@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras import records
+from googlenet_keras.data.dataset import Dataset, Split, listed_split
 from googlenet_keras.data.folder_source import open_folder
-from googlenet_keras.data.splits import Dataset, Split, listed_split
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import expand_user, read_json
+from googlenet_keras.run_folder import RunFolder
 
 DIGITS_PART = 300  # digits kept for validation, and as many for the test
 DIGITS = {
@@ -43,7 +44,7 @@ def open_dataset(
     if name == "digits":
         return _digits()
     if name and _is_folder(name):
-        return open_folder(records.expanded(name), validation_fraction)
+        return open_folder(expand_user(name), validation_fraction)
     if not name or name.startswith((".", "~", "/")):
         raise UserError(f"no such folder: {name}.")
     from googlenet_keras.data.tfds_source import open_tfds
@@ -53,7 +54,7 @@ def open_dataset(
 
 def _is_folder(name: str) -> bool:
     try:
-        return records.expanded(name).is_dir()
+        return expand_user(name).is_dir()
     except OSError:  # a name too long
         return False
 
@@ -96,8 +97,8 @@ def open_run_dataset(
 
     Raises UserError where neither is known.
     """
-    own = run_folder / records.CONFIG
-    config = records.read_json(own) if own.is_file() else {}
+    own = RunFolder(run_folder).config
+    config = read_json(own) if own.is_file() else {}
     name = source or config.get("dataset")
     if name is None:
         raise UserError(

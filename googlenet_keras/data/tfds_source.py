@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from googlenet_keras.data.splits import PHOTOS, Dataset, Split
+from googlenet_keras.data.dataset import PHOTOS, Dataset, Split
 from googlenet_keras.errors import UserError
 
 

@@ -16,10 +16,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from googlenet_keras.artifacts.artifact import Exported
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation.predict import Prediction, read
-from googlenet_keras.exported import Exported
+from googlenet_keras.prediction import Prediction, read
 
 SHOWN = 3  # classes of each photo
 OPACITY = 0.55  # of the map over the photo

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import pictures, plots
 from googlenet_keras.evaluation.pages import write_page
 from googlenet_keras.evaluation.tables import print_figures
+from googlenet_keras.files import check_output_file, read_json
+from googlenet_keras.run_folder import RunFolder
 
 TEMPLATE = "comparison.html.j2"
 OWN = ("run_folder", "resume", "architecture")  # of each run, whatever it trains
@@ -29,14 +30,14 @@ def compare(folders: Sequence[Path], page: Path) -> None:
     """
     if len(folders) < 2:
         raise UserError(f"compare needs at least two runs; received {len(folders)}.")
-    records.check_target(page)
+    check_output_file(page)
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError("compare needs different runs; one is named twice.")
     names = _names(folders)
     results = [
         _result(name, folder) for name, folder in zip(names, folders, strict=True)
     ]
-    options = differing([records.read_json(f / records.CONFIG) for f in folders])
+    options = differing([read_json(RunFolder(f).config) for f in folders])
     _print_options(options, names)
     print_figures(
         {
@@ -48,7 +49,7 @@ def compare(folders: Sequence[Path], page: Path) -> None:
         "run",
     )  # fmt: skip
     lines = {
-        name: records.read_epochs(folder / records.METRICS)
+        name: RunFolder(folder).read_epochs()
         for name, folder in zip(names, folders, strict=True)
     }
     content = {
@@ -94,7 +95,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _result(name: str, folder: Path) -> dict[str, Any]:
-    result = records.read_result(records.open_run(folder))
+    result = RunFolder.open(folder).read_result()
     split = "test" if result["test"] else "validation"
     figures = result[split]
     return {

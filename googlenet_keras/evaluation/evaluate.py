@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from googlenet_keras.artifacts.artifact import Exported
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.crops import CENTRE, COUNTS, Crops, check_kind
-from googlenet_keras.data.splits import Dataset, Split
+from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
-from googlenet_keras.exported import Exported
-from googlenet_keras.progress import tracked
 
 Member = Classifier | Exported
 """One of an ensemble."""
@@ -73,7 +73,7 @@ def evaluate(
     answered: dict[str, list[metrics.Answers]] = {head: [] for head in heads}
     streams = [_answered(member, names, chosen, crops) for member in members]
     steps = math.ceil(chosen.count / _batch_size(crops))
-    for parts in tracked(zip(*streams, strict=True), f"evaluating {split}", steps):
+    for parts in track(zip(*streams, strict=True), f"evaluating {split}", steps):
         labels.append(numbers[parts[0][0]])
         for head in heads:
             logits = np.stack([logarithms[head] for _, logarithms in parts])

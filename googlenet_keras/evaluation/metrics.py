@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.records import TOP_K
+from googlenet_keras.run_folder import TOP_K
 
 NAMES = {
     "top1": "top-1",

@@ -8,8 +8,8 @@ from typing import Any
 
 import jinja2
 
-from googlenet_keras import records
 from googlenet_keras.evaluation.metrics import NAMES
+from googlenet_keras.files import write_bytes
 
 
 def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
@@ -26,4 +26,4 @@ def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
     )
     page = environment.get_template(template).render(figure_names=NAMES, **content)
     # a file name need not be text; what cannot be written becomes a question mark
-    records.write_bytes(path, page.encode("utf-8", "replace"))
+    write_bytes(path, page.encode("utf-8", "replace"))

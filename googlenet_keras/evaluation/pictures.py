@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from googlenet_keras.data.transforms import resize
+from googlenet_keras.data.preprocessing import resize
 
 QUALITY, PHOTO_SIDE = 85, 192  # of JPEGs: a page may show a hundred
 SPACE = 1  # pixels between filters

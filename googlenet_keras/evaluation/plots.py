@@ -11,7 +11,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.splits import Split
+from googlenet_keras.data.dataset import Split
 from googlenet_keras.evaluation.evaluate import Evaluation
 
 MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes

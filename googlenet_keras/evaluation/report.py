@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from googlenet_keras import records
 from googlenet_keras.architecture.description import describe
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.crops import CENTRE
-from googlenet_keras.data.splits import Dataset, Split
+from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.evaluation import pictures, plots
 from googlenet_keras.evaluation.activation_map import ActivationMaps, overlay
 from googlenet_keras.evaluation.compare import shown_options
 from googlenet_keras.evaluation.evaluate import Evaluation, Member
 from googlenet_keras.evaluation.pages import write_page
+from googlenet_keras.files import read_json
+from googlenet_keras.run_folder import RunFolder
 
 NAME = "report.html"
 TEMPLATE = "report.html.j2"
@@ -187,10 +188,10 @@ def _of_run(folder: Path | None) -> dict[str, Any]:
     known: dict[str, Any] = dict.fromkeys(
         ("curves", "epochs", "options", "environment", "formats")
     )
-    if folder is None or not (folder / records.CONFIG).is_file():
+    if folder is None or not RunFolder(folder).is_started:
         return known
-    lines = records.read_epochs(folder / records.METRICS)
-    exported = folder / records.EXPORT / "report.json"
+    lines = RunFolder(folder).read_epochs()
+    exported = RunFolder(folder).export / "report.json"
     title = "Cross-entropy, top-1 and learning rate of each epoch"
     return known | {
         "curves": pictures.drawing(plots.curves(lines), title),
@@ -201,7 +202,7 @@ def _of_run(folder: Path | None) -> dict[str, Any]:
                 np.median([line["images_per_second"] for line in lines])
             ),
         },
-        "options": shown_options(records.read_json(folder / records.CONFIG)),
-        "environment": records.read_json(folder / records.ENVIRONMENT),
-        "formats": records.read_json(exported) if exported.is_file() else None,
+        "options": shown_options(RunFolder(folder).read_config()),
+        "environment": read_json(RunFolder(folder).environment),
+        "formats": read_json(exported) if exported.is_file() else None,
     }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras import machine, records
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.splits import Dataset
+from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
 from googlenet_keras.evaluation.report import NAME, Subject, write_report
+from googlenet_keras.files import write_json
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.stopwatch import Stopwatch
 
 
 def conclude(
@@ -18,24 +20,24 @@ def conclude(
     classifier: Classifier,
     dataset: Dataset,
     best_epoch: int,
-    stopwatch: machine.Stopwatch,
+    stopwatch: Stopwatch,
 ) -> dict[str, Any]:
     """Evaluates the saved classifier, makes plots/, report.html and result.json.
 
     The figures are float32's, those that `evaluate` gives again, whatever the precision
     of training. The checkpoints go: a run with a result has nothing to go on with.
     """
-    with records.alone(folder):
-        lines = records.read_epochs(folder / records.METRICS)
+    with RunFolder(folder).lock():
+        lines = RunFolder(folder).read_epochs()
         validation = evaluate(classifier, dataset, "validation")
         test = evaluate(classifier, dataset, "test") if dataset.test else None
-        _draw(folder / records.PLOTS, lines, classifier, dataset, validation)
+        _draw(RunFolder(folder).plots, lines, classifier, dataset, validation)
         result = {
             "validation": validation.figures(),
             "test": test.figures() if test else None,
             "epochs": len(lines),
             "best_epoch": best_epoch,
-            **stopwatch.figures(),
+            **stopwatch.spent(),
         }
         results = {name: result[name] for name in ("validation", "test")}
         subject = Subject(
@@ -49,8 +51,8 @@ def conclude(
             own_data=True,
         )
         write_report(subject, folder / NAME)
-        records.write_json(folder / records.RESULT, result)
-        records.remove_checkpoints(folder)
+        write_json(RunFolder(folder).result, result)
+        RunFolder(folder).remove_checkpoints()
     return result
 
 

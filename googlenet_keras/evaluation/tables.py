@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from googlenet_keras.evaluation.metrics import NAMES
-from googlenet_keras.evaluation.predict import Prediction
+from googlenet_keras.prediction import Prediction
 
 MOST_CLASSES = 20  # more rows than this are not read
 _WITH_INTERVAL = ("top1", "macro_f1")

@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from googlenet_keras import machine, records
+from googlenet_keras import machine
+from googlenet_keras.artifacts.artifact import LABELS, texts
+from googlenet_keras.artifacts.runtimes import TFLITE
+from googlenet_keras.artifacts.tflite_metadata import (
+    WITHOUT_MEDIAPIPE,
+    has_writer,
+)
 from googlenet_keras.classifier import DESCRIPTION, WEIGHTS, Classifier
+from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.sources import open_run_dataset
-from googlenet_keras.data.splits import Dataset
 from googlenet_keras.evaluation.evaluate import class_numbers
-from googlenet_keras.exported import LABELS, texts
 from googlenet_keras.exporting import calibration, parity
 from googlenet_keras.exporting.chart import chart
 from googlenet_keras.exporting.config import ExportConfig, finished_run
@@ -38,13 +43,13 @@ from googlenet_keras.exporting.formats import (
 )
 from googlenet_keras.exporting.inspection import inspected
 from googlenet_keras.exporting.measuring import ArtifactError, measured
-from googlenet_keras.exporting.metadata import WITHOUT_MEDIAPIPE, has_writer
-from googlenet_keras.exporting.page import build_page, check_builder
-from googlenet_keras.exporting.quantization_aware import fine_tuned
 from googlenet_keras.exporting.to_saved_model import to_static
-from googlenet_keras.exporting.web import web_row
-from googlenet_keras.processes import ProcessError, own_process
-from googlenet_keras.runtimes import TFLITE
+from googlenet_keras.files import disk_errors, write_json
+from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.quantization_aware import fine_tuned
+from googlenet_keras.webpage.builder import build_page, check_builder
+from googlenet_keras.webpage.page import web_row
 
 REPORT, CHART, LOG, FAILED = "report.json", "formats.png", "export.log", ".failed"
 
@@ -56,7 +61,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
     that fails the gate is in it with the suffix .failed. Raises UserError.
     """
     run = finished_run(config.run_folder)
-    saved = run if (run / DESCRIPTION).is_file() else run / records.CLASSIFIER
+    saved = run if (run / DESCRIPTION).is_file() else RunFolder(run).classifier
     classifier = Classifier.load(run)
     texts(classifier)  # raises for labels that no file can hold, before any work
     formats = chosen(config.formats, classifier.architecture)
@@ -66,7 +71,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         run, config.dataset, data_dir=config.data_dir, download=config.download
     )
     numbers = class_numbers(classifier.labels, dataset.class_names)
-    with _new_folder(run / records.EXPORT) as (folder, work):
+    with _new_folder(RunFolder(run).export) as (folder, work):
         if config.web:
             build_page(folder / WEB, folder / LOG)
         if any(kind.calibrated for kind in formats):
@@ -81,7 +86,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         keras = parity.row(reference.answers, reference.labels)
         report = {"keras": {"megabytes": _megabytes(saved / WEIGHTS), **keras}}
         report["formats"] = rows = {}
-        with own_process(folder / LOG) as call:
+        with child_process(folder / LOG) as call:
             for kind in formats:
                 make = partial(call, convert, job, kind.name)
                 rows[kind.name] = _row(kind, make, classifier, reference, folder)
@@ -91,9 +96,9 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         _add_ratios(rows)
         report |= _circumstances(config, classifier, dataset)
         (folder / LABELS).write_text(texts(classifier)[LABELS], "utf-8")
-        records.write_json(folder / REPORT, report)
+        write_json(folder / REPORT, report)
         chart(report, folder / CHART)
-    return run / records.EXPORT, report
+    return RunFolder(run).export, report
 
 
 @contextmanager
@@ -105,7 +110,7 @@ def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
     )
     _sweep(path)
     try:
-        with records.disk_errors(path):
+        with disk_errors(path):
             new.mkdir()
             work.mkdir()
         yield new, work

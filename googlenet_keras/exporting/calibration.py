@@ -7,8 +7,8 @@ from collections import Counter
 
 import numpy as np
 
-from googlenet_keras.data.splits import Split
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 
 FEW = 100  # fewer leave ranges to chance

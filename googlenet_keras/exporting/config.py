@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from googlenet_keras import records
-from googlenet_keras.errors import UserError, unknown
+from googlenet_keras.errors import UserError, unknown_choice
 from googlenet_keras.exporting.formats import FORMATS, WEB
+from googlenet_keras.run_folder import RunFolder
 
 RUNS = Path("runs")
 Layout = Literal["nhwc", "nchw"]
@@ -44,9 +44,9 @@ class ExportConfig:
     def __post_init__(self) -> None:
         for name in self.formats:
             if name not in (*FORMATS, WEB):
-                raise unknown("a format", name, (*FORMATS, WEB))
+                raise unknown_choice("a format", name, (*FORMATS, WEB))
         if self.onnx_layout not in LAYOUTS:
-            raise unknown("onnx_layout", self.onnx_layout, LAYOUTS)
+            raise unknown_choice("onnx_layout", self.onnx_layout, LAYOUTS)
         if self.qat_epochs and self.formats and not {"int8", WEB} & {*self.formats}:
             raise UserError("qat_epochs trains for int8, which formats leaves out.")
         self._check_activation_map()
@@ -75,19 +75,19 @@ class ExportConfig:
 def finished_run(folder: Path | None) -> Path:
     """The run to export, or folder of a saved classifier. Raises UserError."""
     folder = folder or _newest()
-    is_run = (folder / records.CONFIG).is_file()
-    if is_run and not (folder / records.RESULT).is_file():
+    is_run = RunFolder(folder).is_started
+    if is_run and not RunFolder(folder).is_finished:
         raise UserError(
             f"only a finished run can be exported, and {folder} has no "
-            f"{records.RESULT}. Let its training end, or export what it has saved so "
-            f"far: --run-folder {folder / records.CLASSIFIER} --dataset DATA."
+            "result.json. Let its training end, or export what it has "
+            f"saved so far: --run-folder {RunFolder(folder).classifier} --dataset DATA."
         )
     return folder
 
 
 def _newest() -> Path:
-    results = RUNS.glob(f"*/{records.RESULT}")
-    runs = (path for path in results if (path.parent / records.CLASSIFIER).is_dir())
+    results = RUNS.glob("*/result.json")
+    runs = (path for path in results if RunFolder(path.parent).classifier.is_dir())
     found = sorted(runs, key=lambda path: path.stat().st_mtime)
     if not found:
         raise UserError(

@@ -44,8 +44,8 @@ def convert(job: Job, name: str, path: Path) -> None:
 
 def convert_explained(job: Job, name: str, path: Path) -> None:
     """Writes the TFLite format `name` with the further output activation_map."""
-    from googlenet_keras.exporting.explained import explained
-    from googlenet_keras.exporting.metadata import with_texts
+    from googlenet_keras.artifacts.tflite_metadata import with_texts
+    from googlenet_keras.webpage.activation_output import explained
 
     classifier, network = _loaded(job.classifier)
     static = _static(job, "explained", lambda: explained(network))
@@ -54,9 +54,9 @@ def convert_explained(job: Job, name: str, path: Path) -> None:
 
 @cache
 def _loaded(folder: Path):
+    from googlenet_keras.artifacts.deployable import deployable
+    from googlenet_keras.artifacts.runtimes import processor_alone
     from googlenet_keras.classifier import Classifier
-    from googlenet_keras.exporting.deployable import deployable
-    from googlenet_keras.runtimes import processor_alone
 
     processor_alone()
     classifier = Classifier.load(folder)
@@ -64,7 +64,7 @@ def _loaded(folder: Path):
 
 
 def _tflite(job: Job, name: str) -> bytes:
-    from googlenet_keras.exporting.metadata import card, with_metadata
+    from googlenet_keras.artifacts.tflite_metadata import card, with_metadata
     from googlenet_keras.exporting.to_tflite import rounded_to_int8
 
     classifier, network = _loaded(job.classifier)

@@ -13,10 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from googlenet_keras.errors import UserError
-from googlenet_keras.machine import Stopwatch, cores
-from googlenet_keras.processes import redirect
-from googlenet_keras.runtimes import (
+from googlenet_keras.artifacts.runtimes import (
     LiteRT,
     Runtime,
     is_exported,
@@ -24,6 +21,10 @@ from googlenet_keras.runtimes import (
     open_runtime,
     processor_alone,
 )
+from googlenet_keras.errors import UserError
+from googlenet_keras.machine import cores
+from googlenet_keras.processes import redirect_output
+from googlenet_keras.stopwatch import peak_megabytes
 
 LEAST_RUNS, MOST_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
 
@@ -110,7 +111,7 @@ def _worker(path: Path, threads: int, log: Path) -> Iterator[Any]:
 
 def _work(connection: Connection, path: Path, threads: int, log: Path) -> None:
     """Answers a size with figures, images and encoded photographs with answers."""
-    redirect(log)
+    redirect_output(log)
     try:
         runtime = _opened(path, threads)
         while True:
@@ -129,7 +130,7 @@ def _work(connection: Connection, path: Path, threads: int, log: Path) -> None:
 def _cost(runtime: Runtime, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "milliseconds": _timed(runtime, size),
-        "peak_megabytes": Stopwatch().figures()["peak_megabytes"],
+        "peak_megabytes": peak_megabytes(),
         "partitions": runtime.partitions() if isinstance(runtime, LiteRT) else None,
     }
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
+from googlenet_keras.artifacts.artifact import described
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.console import progress_bar
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.splits import Split
-from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.exported import described
+from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.exporting.formats import Format
 from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
-from googlenet_keras.progress import bar
 
 BATCH = 16
 THREE_IMAGES = 3
@@ -43,7 +43,7 @@ def batches(
     made = pipeline.for_evaluation(
         split, preprocessing, heads=("main",), batch_size=BATCH
     )
-    with bar() as shown:
+    with progress_bar() as shown:
         task = shown.add_task(what, total=split.count)
         for images, _ in made:
             yield images.numpy()

@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from googlenet_keras.artifacts.artifact import texts
+from googlenet_keras.artifacts.runtimes import IMAGE
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exported import texts
-from googlenet_keras.runtimes import IMAGE
 
 OPSET = 17  # 18 turns the global average pool into two operators; tf2onnx ends there
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from googlenet_keras.artifacts.artifact import EXTRA, texts
+from googlenet_keras.artifacts.runtimes import IMAGE, PROBABILITIES
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.checks import SIGNATURES
-from googlenet_keras.exported import EXTRA, texts
-from googlenet_keras.records import TOP_K
-from googlenet_keras.runtimes import IMAGE, PROBABILITIES
+from googlenet_keras.run_folder import TOP_K
 
 
 def to_saved_model(network: keras.Model, classifier: Classifier, path: Path) -> None:

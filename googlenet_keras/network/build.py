@@ -16,8 +16,8 @@ from googlenet_keras.architecture.rows import (
     MaxPool,
     Row,
 )
-from googlenet_keras.architecture.variants import Architecture, architecture
-from googlenet_keras.errors import unknown
+from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.errors import unknown_choice
 from googlenet_keras.network.layers import (
     FusedBatchNormalization,
     JointConvolutions,
@@ -101,12 +101,12 @@ def build(
     phones' accelerators have. Raises UserError for an unknown name or a size out of
     range.
     """
-    arch = architecture(variant).widened(width).with_widths(widths or {})
+    arch = get_architecture(variant).widened(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
-        raise unknown("initialization", initialization, INITIALIZATIONS)
+        raise unknown_choice("initialization", initialization, INITIALIZATIONS)
     arithmetic.check_classes(classes)
     plan = _Plan(arch, classes, INITIALIZATIONS[initialization], joint, portable)
-    image = keras.Input((*arithmetic.sides(image_size), 3), name="image")
+    image = keras.Input((*arithmetic.height_and_width(image_size), 3), name="image")
     outputs = _outputs(plan, image, arch.heads if auxiliary else ())
     return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.architecture import arithmetic
+from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.artifacts.runtimes import is_exported, limit_threads
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exported import open_exported
-from googlenet_keras.runtimes import is_exported, limit_threads
-from googlenet_keras.timing.measure import measure, report
+from googlenet_keras.stopwatch import time_calls
+from googlenet_keras.timing.benchmark_report import report
 from googlenet_keras.timing.roof import roof
 
 Forward = Callable[[np.ndarray], object]
@@ -42,7 +43,7 @@ def inference(
     size = (geometry.height, geometry.width)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch_size, *size, 3), np.uint8)
-    timings = measure(lambda: forward(images), repeats, warmup=5)
+    timings = time_calls(lambda: forward(images), calls=repeats, warmup=5)
     options = what | {
         "batch_size": batch_size,
         "image_size": list(size),

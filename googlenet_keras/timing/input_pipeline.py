@@ -7,8 +7,9 @@ from typing import Any
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.sources import open_dataset
-from googlenet_keras.timing.measure import measure, report
-from googlenet_keras.training.batches import training_batches
+from googlenet_keras.stopwatch import time_calls
+from googlenet_keras.timing.benchmark_report import report
+from googlenet_keras.training.input_pipeline import training_batches
 from googlenet_keras.training.recipes import recipe
 
 
@@ -38,7 +39,7 @@ def input_pipeline(
         for _ in range(steps):
             next(batches)
 
-    timings = measure(epoch, repeats, warmup=1)
+    timings = time_calls(epoch, calls=repeats, warmup=1)
     options = {
         "dataset": data.name,
         "image_size": list(config.image_size),

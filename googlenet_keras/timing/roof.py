@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from googlenet_keras.timing.measure import measure
+from googlenet_keras.stopwatch import time_calls
 
 SIDE = 2048
 REPEATS = 7
@@ -24,5 +24,5 @@ def roof(precision: str, repeats: int = REPEATS) -> float:
     left = tf.cast(tf.random.stateless_normal([SIDE, SIDE], [1, 2]), dtype)
     right = tf.cast(tf.random.stateless_normal([SIDE, SIDE], [3, 4]), dtype)
     product = tf.function(tf.matmul)
-    timings = measure(lambda: product(left, right), repeats)
+    timings = time_calls(lambda: product(left, right), calls=repeats)
     return 2 * SIDE**3 / 1e9 / timings.per(1)["cpu_seconds"]["median"]

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from googlenet_keras import records
 from googlenet_keras.errors import DiskError, UserError
+from googlenet_keras.files import append_json_line
 
 STUCK = 0.99  # of chance's cross-entropy: a head above this has learnt nothing
 STUCK_STEPS = 200  # after warm-up, before a head that learns nothing is called dead
@@ -148,7 +148,7 @@ class WriteMetrics(keras.callbacks.Callback):
             "train": self._figures(logs, ""),
             "validation": self._figures(logs, "val_"),
         }
-        records.append_line(self._path, line)
+        append_json_line(self._path, line)
 
     def _figures(self, logs: dict, prefix: str) -> dict[str, Any]:
         heads = {h: _head_figures(logs, f"{prefix}{h}_") for h in self._heads}

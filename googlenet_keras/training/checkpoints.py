@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from googlenet_keras import records
 from googlenet_keras.errors import DiskError
+from googlenet_keras.files import atomic_file, disk_errors, write_bytes
 
 GENERATIONS = 2
 TENSORS, DIGEST = ".safetensors", ".sha256"
@@ -42,14 +42,14 @@ def write(folder: Path, state: State) -> None:
     that `sha256sum --check` reads. Each is written whole and synced. Raises DiskError
     where the disk refuses; what was there before stays.
     """
-    with records.disk_errors(folder):
+    with disk_errors(folder):
         folder.mkdir(exist_ok=True)
     before = _generations(folder)
     number = before[-1] + 1 if before else 0
     tensors, digest = _files(folder, number)
-    with records.written_whole(tensors) as temporary:
+    with atomic_file(tensors) as temporary:
         _save(state, temporary)
-    records.write_bytes(digest, f"{_sha256(tensors)}  {tensors.name}\n".encode())
+    write_bytes(digest, f"{_sha256(tensors)}  {tensors.name}\n".encode())
     for old in before[: 1 - GENERATIONS]:
         _remove(folder, old)
 
@@ -94,7 +94,7 @@ def _save(state: State, path: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with records.disk_errors(path), path.open("rb") as file:
+    with disk_errors(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.config import OPEN, TrainConfig, read_architecture
+from googlenet_keras.files import expand_user, read_json
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.options import OPEN, TrainConfig, read_architecture
 from googlenet_keras.training.recipes import MODERN, recipe
 
 # what may differ when a run goes on, since the weights do not depend on it
@@ -74,12 +75,12 @@ def stored(
         raise UserError("--resume needs the --run-folder to go on with; none came.")
     if not given.resume:
         return None
-    file = given.run_folder / records.CONFIG
+    file = RunFolder(given.run_folder).config
     if not file.is_file():
         if required:
             raise UserError(
                 f"--resume goes on with what was begun; {given.run_folder} has no "
-                f"{records.CONFIG}. Leave --resume out to begin."
+                f"{file.name}. Leave --resume out to begin."
             )
         return None
     return begun_with(kind, given.run_folder)
@@ -87,15 +88,15 @@ def stored(
 
 def begun_with(kind: type[Config], folder: Path) -> Config:
     """The options in `folder`'s config.json, wherever the folder is now."""
-    options = records.read_json(folder / records.CONFIG)
+    options = read_json(RunFolder(folder).config)
     fields = {field.name for field in dataclasses.fields(kind)}
     if strange := sorted(options.keys() - fields - {"widths"}):
         raise UserError(
-            f"{folder} was begun by another program or version: its {records.CONFIG} "
+            f"{folder} was begun by another program or version: its config.json "
             f"has {', '.join(strange)}. Name a folder that this one began."
         )
-    if (folder / records.ARCHITECTURE).is_file():
-        options["architecture"] = str(folder.resolve() / records.ARCHITECTURE)
+    if RunFolder(folder).architecture.is_file():
+        options["architecture"] = str(RunFolder(folder.resolve()).architecture)
     return kind.from_json(options | {"run_folder": str(folder)})
 
 
@@ -126,4 +127,4 @@ def _same(name: str, before: Any, now: Any) -> bool:
         return False
     if name == "architecture":  # there may be a copy
         return read_architecture(Path(now)) == read_architecture(Path(before))
-    return name in PATHS and records.expanded(now).resolve() == Path(before)
+    return name in PATHS and expand_user(now).resolve() == Path(before)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.network.layers import PACKAGE
-from googlenet_keras.records import TOP_K
+from googlenet_keras.run_folder import TOP_K
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -13,12 +13,12 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras import machine
-from googlenet_keras.architecture.arithmetic import sides
+from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.errors import UserError
-from googlenet_keras.processes import ProcessError, own_process
-from googlenet_keras.training import device
-from googlenet_keras.training.compiling import compiled
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.training import precision
+from googlenet_keras.training.model import compiled
+from googlenet_keras.training.options import TrainConfig
 
 STEP, MOST = 8, 256  # larger batches learn less from the same epochs
 SPARED = 0.1  # of the free memory, for the input pipeline
@@ -51,7 +51,7 @@ def leave_to_others() -> None:
 def _tried(config: TrainConfig, classes: int, most: int) -> int:
     print("trying how many images a step has memory for", file=sys.stderr)
     free = _free_bytes()
-    with own_process(Path(os.devnull)) as call:
+    with child_process(Path(os.devnull)) as call:
 
         def fits(batch: int) -> bool:
             try:
@@ -120,7 +120,7 @@ def _step_or_end(
 
     What a step that failed leaves of the memory is in pieces.
     """
-    with device.precision_policy(config.precision):
+    with precision.precision_policy(config.precision):
         if not _runs(_network(config, classes, free), config, classes, batch):
             os._exit(1)
 
@@ -140,7 +140,7 @@ def _network(config: TrainConfig, classes: int, free: int | None) -> keras.Model
 
 
 def _runs(network: keras.Model, config: TrainConfig, classes: int, batch: int) -> bool:
-    images = tf.zeros((batch, *sides(config.image_size), 3))
+    images = tf.zeros((batch, *height_and_width(config.image_size), 3))
     labels = tf.zeros((batch,), tf.int32)
     try:
         network.train_on_batch(images, dict.fromkeys(network.output, labels))

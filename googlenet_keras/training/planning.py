@@ -8,15 +8,15 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras import machine
-from googlenet_keras.architecture.arithmetic import sides
+from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.splits import Dataset
-from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.training import starting
-from googlenet_keras.training.compiling import compiled
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.preprocessing import Preprocessing
+from googlenet_keras.training import transfer
 from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.model import compiled
+from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.replicated import separate_dropout
 
 
@@ -38,7 +38,7 @@ def planned(
     team.check_batch(config.batch_size)
     with team.strategy.scope():
         network = compiled(config, len(dataset.class_names), steps)
-        taken = starting.start_from(network, old, dataset.class_names) if old else ""
+        taken = transfer.start_from(network, old, dataset.class_names) if old else ""
     if taken and team.writes:
         print(f"weights of {config.weights}: {taken}")
     separate_dropout(network, team.first_replica)
@@ -58,7 +58,7 @@ def _classifier(
     return Classifier(
         network,
         config.to_architecture(),
-        Preprocessing(*sides(config.image_size), config.crop_fraction),
+        Preprocessing(*height_and_width(config.image_size), config.crop_fraction),
         dataset.class_names,
         {
             "trained_on": dataset.name,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from googlenet_keras.errors import unknown
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.errors import unknown_choice
+from googlenet_keras.training.options import TrainConfig
 
 MODERN = TrainConfig()
 """What trains well today from scratch: SGD with Nesterov momentum, warm-up and cosine
@@ -79,5 +79,5 @@ RECIPES = {r.recipe: r for r in (MODERN, PAPER, CAFFE_QUICK, SMOKE, FINETUNE)}
 def recipe(name: str) -> TrainConfig:
     """The options of the recipe `name`. Raises UserError for one that is unknown."""
     if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
+        raise unknown_choice("recipe", name, RECIPES)
     return RECIPES[name]

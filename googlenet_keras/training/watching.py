@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from googlenet_keras import records
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.splits import Dataset
+from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import callbacks as watch
-from googlenet_keras.training import schedules
-from googlenet_keras.training.averaging import AverageWeights
-from googlenet_keras.training.config import TrainConfig
-from googlenet_keras.training.continuation import AVERAGE, BEST
+from googlenet_keras.training import optimizer
+from googlenet_keras.training.ema import AverageWeights
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.resume import AVERAGE, BEST
 
 STATEFUL = ("learning", AVERAGE, BEST)  # those whose state belongs to a checkpoint
 
@@ -35,7 +35,7 @@ def watchers(
     even = config.class_weights == "balanced"  # then every class counts alike
     counts = None if even else dataset.train.class_counts
     chance = chance_level(counts, len(dataset.class_names), config.label_smoothing)
-    warmup = schedules.warmup_steps(config, steps)
+    warmup = optimizer.warmup_steps(config, steps)
     found = {"learning": watch.WatchLearning(chance, warmup, heads)}
     if config.average_epochs:
         found[AVERAGE] = AverageWeights(config.average_epochs * steps)
@@ -43,10 +43,10 @@ def watchers(
         return found | {BEST: watch.SaveBest(lambda: None)}
     return found | {
         "metrics": watch.WriteMetrics(
-            folder / records.METRICS, heads, config.batch_size
+            RunFolder(folder).metrics, heads, config.batch_size
         ),
-        BEST: watch.SaveBest(lambda: classifier.save(folder / records.CLASSIFIER)),
-        "tensorboard": watch.Events(folder / records.TENSORBOARD, write_graph=False),
+        BEST: watch.SaveBest(lambda: classifier.save(RunFolder(folder).classifier)),
+        "tensorboard": watch.Events(RunFolder(folder).tensorboard, write_graph=False),
         "bar": watch.ShortBar(config.batch_size),
     }
 

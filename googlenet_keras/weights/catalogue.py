@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from googlenet_keras.errors import unknown
+from googlenet_keras.errors import unknown_choice
 
 LARGEST = 2**27  # bytes; the largest published file has two fifths of it
 
@@ -96,5 +96,5 @@ SOURCES = {s.name: s for s in (TORCHVISION, ONNX_ZOO, CAFFE, SLIM)}
 def published(name: str) -> Published:
     """The source of that name. Raises UserError for one that is unknown."""
     if name not in SOURCES:
-        raise unknown("a source of weights", name, SOURCES)
+        raise unknown_choice("a source of weights", name, SOURCES)
     return SOURCES[name]

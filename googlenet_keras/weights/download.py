@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from googlenet_keras import records
-from googlenet_keras.data.checks import cache_folder
+from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError
-from googlenet_keras.progress import bar
+from googlenet_keras.files import atomic_file, cache_folder
 from googlenet_keras.weights.catalogue import LARGEST, Published
 
 BLOCK = 2**18  # bytes between two steps of the bar
@@ -28,7 +27,7 @@ def fetched(source: Published) -> Path:
         return path
     print(f"fetching {source.address} to {path}", flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with records.written_whole(path) as temporary:
+    with atomic_file(path) as temporary:
         with temporary.open("wb") as file:
             for block in _blocks(source):
                 file.write(block)
@@ -63,7 +62,7 @@ def _blocks(source: Published) -> Iterator[bytes]:
         with urllib.request.urlopen(source.address, timeout=PATIENCE) as answer:
             length = answer.headers.get("Content-Length", "")
             total = int(length) if length.isdigit() else source.bytes
-            with bar() as shown:
+            with progress_bar() as shown:
                 task = shown.add_task(source.file_name, total=total)
                 while block := answer.read(BLOCK):
                     received += len(block)

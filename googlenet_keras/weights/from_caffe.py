@@ -18,7 +18,7 @@ from googlenet_keras.weights.layouts import (
     in_turn,
     reversed_input,
 )
-from googlenet_keras.weights.origins import Contents, Origin, layers
+from googlenet_keras.weights.name_map import Contents, Origin, layers
 from googlenet_keras.weights.wire import Reader, floats, text
 
 PART = re.compile(r"(conv\d|inception_\d\w)_")  # what Caffe ends with a slash

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.origins import Contents
+from googlenet_keras.weights.name_map import Contents
 from googlenet_keras.weights.wire import Reader, floats, text
 
 # of onnx.proto: the fields that lead to the weights and to the windows of the pools

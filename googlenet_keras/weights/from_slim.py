@@ -17,7 +17,7 @@ from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.catalogue import LARGEST
 from googlenet_keras.weights.layouts import as_it_is, in_turn, widened
-from googlenet_keras.weights.origins import Contents, Origin, layers, normalised
+from googlenet_keras.weights.name_map import Contents, Origin, layers, normalised
 
 SCOPE = "InceptionV1/"
 STEM = {

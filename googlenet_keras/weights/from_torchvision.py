@@ -17,7 +17,7 @@ from googlenet_keras.weights.layouts import (
     in_turn,
     widened,
 )
-from googlenet_keras.weights.origins import Contents, Origin, layers, normalised
+from googlenet_keras.weights.name_map import Contents, Origin, layers, normalised
 from googlenet_keras.weights.pytorch_file import read_pytorch
 
 STEM = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2", "conv2_3x3": "conv3"}

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
-from googlenet_keras import records
 from googlenet_keras.architecture.variants import (
     PAPER,
     SLIM,
@@ -17,14 +16,15 @@ from googlenet_keras.architecture.variants import (
     Architecture,
 )
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.errors import DiskError, UserError, unknown
-from googlenet_keras.network.assign import assign
+from googlenet_keras.data.preprocessing import Preprocessing
+from googlenet_keras.errors import DiskError, UserError, unknown_choice
+from googlenet_keras.files import TEMPORARY_SUFFIX, disk_errors
 from googlenet_keras.network.build import build
+from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
 from googlenet_keras.weights.catalogue import LARGEST, Published, published
 from googlenet_keras.weights.download import fetched, is_published
-from googlenet_keras.weights.origins import Contents, Origin, Tensors, taken
+from googlenet_keras.weights.name_map import Contents, Origin, Tensors, taken
 
 SIZE, CROP = 224, 0.875  # 224 of 256 pixels, as every source claims its accuracy
 Origins = Callable[[Architecture, tuple[str, ...]], dict[str, Origin]]
@@ -87,7 +87,7 @@ def import_weights(
     """
     known = published(source)
     if variant and variant not in known.variants:
-        raise unknown(f"what {source} weights become", variant, known.variants)
+        raise unknown_choice(f"what {source} weights become", variant, known.variants)
     path = _checked(file, known) if file else fetched(known)
     original = is_published(path, known) if path.is_file() else False
     route = ROUTES[source]
@@ -101,7 +101,7 @@ def import_weights(
     weights = taken(tensors, route.origins(arch, heads))
     names = _labels(labels, len(weights[CLASSES]))
     network = build(arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads))
-    assign(network, weights)
+    assign_weights(network, weights)
     print(f"{len(tensors)} tensors of {path} became {len(weights)} weights")
     origin = _provenance(known, path)
     if labels is None:
@@ -126,10 +126,10 @@ def save_whole(classifier: Classifier, folder: Path) -> None:
 
     Where another process was faster, its folder stays. Raises DiskError.
     """
-    unfinished = folder.with_name(f"{folder.name}.{uuid4().hex}{records.TEMPORARY}")
+    unfinished = folder.with_name(f"{folder.name}.{uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
         classifier.save(unfinished)
-        with records.disk_errors(folder):
+        with disk_errors(folder):
             unfinished.rename(folder)
     except DiskError:
         if not folder.is_dir():

@@ -89,4 +89,4 @@ def test_sides_and_classes_out_of_range():
     with pytest.raises(UserError, match=r"at least 2, .*received 1\."):
         parameters("bn", classes=1)
     with pytest.raises(UserError, match="one number or height and width"):
-        arithmetic.sides((1, 2, 3))
+        arithmetic.height_and_width((1, 2, 3))

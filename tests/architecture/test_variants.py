@@ -11,7 +11,7 @@ from googlenet_keras.architecture.variants import (
     TORCHVISION,
     VARIANTS,
     Architecture,
-    architecture,
+    get_architecture,
 )
 from googlenet_keras.errors import UserError
 
@@ -77,7 +77,7 @@ def test_json_that_is_no_architecture(broken):
 
 def test_unknown_names_get_the_nearest():
     with pytest.raises(UserError, match=r"received 'papr'. Did you mean 'paper'\?"):
-        architecture("papr")
+        get_architecture("papr")
     with pytest.raises(UserError, match="Did you mean 'inception_3a_1x1'"):
         BATCH_NORM.with_widths({"inception_3a_1": 8})
     with pytest.raises(UserError, match=r"conv2_3x3 must be at least 1; received 0\."):

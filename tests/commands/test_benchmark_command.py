@@ -1,15 +1,15 @@
 import pytest
 from making import write_photos
 
-from googlenet_keras import records
 from googlenet_keras.__main__ import main
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json
 
 
 def measured(tmp_path, *arguments):
     path = tmp_path / "figures.json"
     main(["benchmark", *arguments, "--repeats", "2", "--json", str(path)])
-    return records.read_json(path)
+    return read_json(path)
 
 
 def check_shape(found, what):

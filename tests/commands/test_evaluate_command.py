@@ -3,14 +3,14 @@ import json
 import pytest
 from making import write_photos
 
-from googlenet_keras import records
 from googlenet_keras.__main__ import main
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json
 
 
 def test_a_run_is_evaluated_on_its_own_data(run_folder, tmp_path, capsys):
     main(["evaluate", str(run_folder), "--json", str(tmp_path / "f.json")])
-    report = records.read_json(tmp_path / "f.json")
+    report = read_json(tmp_path / "f.json")
     assert report["split"] == "validation"
     assert report["phone_gap"] is None
     figures = report["crops"]["1"]
@@ -51,13 +51,13 @@ def test_crops_and_an_ensemble(run_folder, tmp_path, capsys):
     path = tmp_path / "f.json"
     twice = [str(run_folder), str(run_folder / "classifier")]
     main(["evaluate", *twice, *data, "--crops", "10", "phone", "--json", str(path)])
-    report = records.read_json(path)
+    report = read_json(path)
     assert list(report["crops"]) == ["10", "phone", "1"]
     assert report["phone_gap"]["top1"] == pytest.approx(
         report["crops"]["1"]["main"]["top1"] - report["crops"]["phone"]["main"]["top1"]
     )
     main(["evaluate", str(run_folder), *data, "--json", str(path)])
-    alone = records.read_json(path)["crops"]["1"]
+    alone = read_json(path)["crops"]["1"]
     assert alone["main"]["loss"] == pytest.approx(
         report["crops"]["1"]["main"]["loss"], rel=1e-5
     )  # an ensemble of a network with itself

@@ -5,7 +5,7 @@ import pytest
 
 from googlenet_keras.__main__ import main
 from googlenet_keras.errors import UserError
-from googlenet_keras.exporting.serving import instructions, open_server, web_folder
+from googlenet_keras.webpage.server import instructions, open_server, web_folder
 
 
 @pytest.fixture

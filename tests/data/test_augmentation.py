@@ -12,8 +12,8 @@ from googlenet_keras.data.augmentation import (
     random_draws,
     random_window,
 )
-from googlenet_keras.data.decoding import RATIOS, decode_stored
-from googlenet_keras.data.transforms import Preprocessing, resize, to_bytes
+from googlenet_keras.data.decode import RATIOS, decode_stored
+from googlenet_keras.data.preprocessing import Preprocessing, resize, to_bytes
 
 
 def augmentation(**changes):

@@ -9,7 +9,7 @@ from googlenet_keras.data import cache, pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cached
 from googlenet_keras.data.checks import cache_folder
-from googlenet_keras.data.decoding import decode
+from googlenet_keras.data.decode import decode
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from making import write_photos
 
-from googlenet_keras import records
 from googlenet_keras.data import checks
 from googlenet_keras.data.folder_source import files_by_label
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_the_command_reports_and_moves(root, tmp_path, capsys):
     assert "10 images in 13 files" in shown
     assert "b/2.jpg: broken or truncated" in shown
     assert "a/4.jpg = b/liar.jpg" in shown
-    report = records.read_json(tmp_path / "photos.check.json")
+    report = read_json(tmp_path / "photos.check.json")
     assert report["problems"] == PROBLEMS
     assert all((away / name).is_file() for name in PROBLEMS)
     assert not any((root / name).exists() for name in PROBLEMS)

@@ -10,7 +10,7 @@ from googlenet_keras.data.crops import (
     cut,
     starts,
 )
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 
 INPUT = Preprocessing(224, 224, 0.875)

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.sources import open_dataset
-from googlenet_keras.data.splits import Split
-from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 
 

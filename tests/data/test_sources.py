@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from googlenet_keras.data.decoding import decode
+from googlenet_keras.data.decode import decode
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.decoding import decode
+from googlenet_keras.data.decode import decode
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 

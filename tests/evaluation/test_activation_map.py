@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from googlenet_keras.architecture.variants import architecture
+from googlenet_keras.architecture.variants import get_architecture
+from googlenet_keras.artifacts.artifact import open_exported
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.transforms import Preprocessing
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.activation_map import ActivationMaps, Explainer
-from googlenet_keras.evaluation.predict import predict
-from googlenet_keras.exported import open_exported
 from googlenet_keras.network.build import build
+from googlenet_keras.prediction import predict
 
 SIDE, OBJECT = 128, 40  # pixels; 4 x 4 places
 
@@ -36,7 +36,7 @@ def classifier():
         kinds, corners = draw(0, 2, 16), draw(0, SIDE - OBJECT, (16, 2))
         images = [with_object(k, *c) for k, c in zip(kinds, corners, strict=True)]
         network.train_on_batch(np.stack(images), {"main": kinds})
-    arch = architecture("paper").widened(0.25)
+    arch = get_architecture("paper").widened(0.25)
     return Classifier(network, arch, Preprocessing(SIDE, SIDE, 1.0), ("blue", "$red$"))
 
 

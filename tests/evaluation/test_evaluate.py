@@ -10,7 +10,7 @@ from googlenet_keras.data.crops import Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import evaluate
-from googlenet_keras.network.assign import assign, named_weights
+from googlenet_keras.network.weights import assign_weights, named_weights
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_members_name_their_classes_in_any_order(classifier, digits):
         classifier.preprocessing,
         classifier.labels[::-1],
     )
-    assign(turned.network, named_weights(classifier.network))
+    assign_weights(turned.network, named_weights(classifier.network))
     kernel, bias = weights.get_weights()
     turned.network.get_layer("main").set_weights([kernel[:, ::-1], bias[::-1]])
     alone = evaluate(classifier, digits, "test").heads["main"]

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from googlenet_keras.evaluation.predict import predict
-from googlenet_keras.exported import open_exported
+from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.prediction import predict
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "classify.py"
 

@@ -8,12 +8,12 @@ from making import call_main, write_photos
 
 import export
 from googlenet_keras.__main__ import main
+from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation.predict import predict
-from googlenet_keras.exported import open_classifier
 from googlenet_keras.exporting import bundle as bundle_module
 from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.prediction import predict
 
 
 def test_every_format_is_made_and_passes(bundle):

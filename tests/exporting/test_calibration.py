@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.data.sources import open_dataset
-from googlenet_keras.data.transforms import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.calibration import calibration_images
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from making import classifier, write_photos
 
+from googlenet_keras.artifacts.artifact import DESCRIPTION, LABELS
+from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.tflite_metadata import card, with_metadata
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
-from googlenet_keras.exported import DESCRIPTION, LABELS
 from googlenet_keras.exporting import measuring, parity
-from googlenet_keras.exporting.deployable import deployable
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
-from googlenet_keras.exporting.metadata import card, with_metadata
 from googlenet_keras.exporting.to_saved_model import to_static
 from googlenet_keras.exporting.to_tflite import to_tflite
 

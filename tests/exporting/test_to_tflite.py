@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from making import classifier
 
-from googlenet_keras.exporting.deployable import deployable
+from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.exporting.inspection import inspected, operators
 from googlenet_keras.exporting.to_saved_model import to_static
 from googlenet_keras.exporting.to_tflite import to_tflite
-from googlenet_keras.runtimes import LiteRT
 
 NORMS = ["pool1_norm1", "conv2_norm2"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)

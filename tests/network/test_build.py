@@ -6,8 +6,8 @@ import tensorflow as tf
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.assign import assign, named_weights
 from googlenet_keras.network.build import build
+from googlenet_keras.network.weights import assign_weights, named_weights
 
 TINY = {"classes": 3, "width": 0.125}
 
@@ -84,7 +84,7 @@ def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
     assert trainable(model) == arithmetic.parameters(
         arch, classes=3, image_size=size, auxiliary=True
     )
-    image = np.zeros((2, *arithmetic.sides(size), 3), "uint8")
+    image = np.zeros((2, *arithmetic.height_and_width(size), 3), "uint8")
     shapes = {head: logits.shape for head, logits in model(image).items()}
     assert shapes == dict.fromkeys(("main", "aux1", "aux2"), (2, 3))
 
@@ -214,7 +214,7 @@ def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
         for name, value in named_weights(plain).items()
     }
     for network in (plain, joint):
-        assign(network, weights)
+        assign_weights(network, weights)
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
     gradients = {}
     for name, network in (("plain", plain), ("joint", joint)):
@@ -237,7 +237,7 @@ def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
 def test_joint_batch_norm_moves_the_statistics_of_each_layer():
     plain = build("bn", image_size=32, **TINY)
     joint = build("bn", image_size=32, joint=True, **TINY)
-    assign(joint, named_weights(plain))
+    assign_weights(joint, named_weights(plain))
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     for network in (plain, joint):
         network(images, training=True)

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from making import write_photos
 
-from googlenet_keras import records
 from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.assign import named_weights
-from googlenet_keras.training import distribution, fit
+from googlenet_keras.files import read_json_lines, write_json
+from googlenet_keras.network.weights import named_weights
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training import distribution, trainer
 from googlenet_keras.training.distribution import Team
 from googlenet_keras.training.recipes import recipe
 
@@ -32,9 +33,9 @@ import keras
 import numpy as np
 
 from googlenet_keras.errors import run_script
-from googlenet_keras.network.assign import named_weights
+from googlenet_keras.network.weights import named_weights
 from googlenet_keras.training import fit, watching
-from googlenet_keras.training.config import TrainConfig
+from googlenet_keras.training.options import TrainConfig
 
 options, folder, dies = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 watchers = watching.watchers
@@ -111,7 +112,7 @@ def options(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("common")
     arch = replace(PAPER.widened(0.125), dropout=0.0, auxiliary_dropout=0.0)
-    records.write_json(folder / "architecture.json", arch.to_json())
+    write_json(folder / "architecture.json", arch.to_json())
     return replace(
         recipe("smoke"),
         dataset=str(write_photos(folder / "photos", {"a": 100, "b": 61}, (32, 32))),
@@ -130,7 +131,7 @@ def options(tmp_path_factory):
 def alone(options, tmp_path_factory):
     """The run that one process trains."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    run = fit.train(replace(options, run_folder=folder))
+    run = trainer.train(replace(options, run_folder=folder))
     assert run.dataset.validation.count == 129
     return run
 
@@ -143,7 +144,7 @@ def assert_equal_runs(folder, other):
     assert weights.keys() == expected.keys()
     for name, value in weights.items():
         np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
-    for line, same in zip(*(records.read_lines(f / records.METRICS)
+    for line, same in zip(*(read_json_lines(RunFolder(f).metrics)
                             for f in (folder, other)), strict=True):  # fmt: skip
         for kind in ("train", "validation"):
             for head in ("main", "aux1", "aux2"):
@@ -238,8 +239,8 @@ halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, halves)
 
 from googlenet_keras.training import distribution, fit, replicated
-from googlenet_keras.training.config import TrainConfig
-from googlenet_keras.training.schedules import MomentumSGD
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.optimizer import MomentumSGD
 
 team = distribution.start("mirrored")
 distribution.start = lambda name: team  # a second one would count its sums anew
@@ -332,4 +333,4 @@ def test_a_batch_is_shared_evenly():
 def test_what_several_devices_cannot_have(options, change, message):
     config = replace(options, strategy="multi-worker", **change)
     with pytest.raises(UserError, match=message):
-        fit.train(config)
+        trainer.train(config)

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.flags import read_flags
 from googlenet_keras.training.recipes import recipe
 
@@ -58,7 +59,7 @@ def test_help_explains_every_flag(capsys):
 def begun(tmp_path):
     """The folder of a run that --resume can go on with."""
     config = replace(recipe("smoke"), run_folder=tmp_path, precision="float32")
-    records.write_json(tmp_path / records.CONFIG, config.to_json())
+    write_json(RunFolder(tmp_path).config, config.to_json())
     return tmp_path
 
 
@@ -91,7 +92,7 @@ def test_resuming_begins_what_is_not_there(tmp_path):
 
 
 def test_a_search_is_no_run_to_go_on_with(begun):
-    config = records.read_json(begun / records.CONFIG)
-    records.write_json(begun / records.CONFIG, config | {"tuner": "random"})
+    config = read_json(RunFolder(begun).config)
+    write_json(RunFolder(begun).config, config | {"tuner": "random"})
     with pytest.raises(UserError, match=r"by another program .* has tuner\."):
         read_flags(["--resume", "--run-folder", str(begun)])

@@ -1,7 +1,8 @@
 import pytest
 
-from googlenet_keras import records
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.run_folder import RunFolder
 from tuning.config import SearchConfig, read_search_flags
 
 
@@ -35,7 +36,7 @@ def test_a_training_has_the_searchs_options():
 @pytest.fixture
 def begun(tmp_path):
     config = SearchConfig(epochs=2, max_macs="3M", baselines=(), image_size=(32,))
-    records.write_json(tmp_path / records.CONFIG, config.to_json())
+    write_json(RunFolder(tmp_path).config, config.to_json())
     return tmp_path
 
 
@@ -53,9 +54,9 @@ def test_a_recipes_epochs_are_a_trainings_not_a_trials():
 
 
 def test_a_path_may_be_written_in_another_way(begun, monkeypatch):
-    stored = records.read_json(begun / records.CONFIG)
+    stored = read_json(RunFolder(begun).config)
     stored["dataset"] = str(begun.resolve() / "photos")
-    records.write_json(begun / records.CONFIG, stored)
+    write_json(RunFolder(begun).config, stored)
     monkeypatch.chdir(begun)
     again = ["--resume", "--run-folder", str(begun), "--dataset"]
     assert read_search_flags([*again, "photos"]).resume

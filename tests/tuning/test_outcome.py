@@ -1,9 +1,10 @@
 import pytest
 from tuning_parts import budget
 
-from googlenet_keras import records
 from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json, read_json_lines
+from googlenet_keras.run_folder import RunFolder
 from tuning import outcome
 from tuning.config import SearchConfig
 from tuning.ledger import BASELINE, COMPLETED, FAILED, Ledger
@@ -34,12 +35,12 @@ def config(folder, **options):
 
 def test_the_best_is_written_drawn_and_counted(ledger, tmp_path, capsys):
     outcome.conclude(config(tmp_path), ledger, budget(size=64))
-    result = records.read_json(tmp_path / records.RESULT)
+    result = read_json(RunFolder(tmp_path).result)
     assert result["best"]["trial"] == "1"
     assert (result["trials"], result["failed"]) == (2, 1)
     assert [row["trial"] for row in result["baselines"]] == ["uniform"]
     assert (result["seconds"], result["cpu_seconds"]) == (9.0, 12.0)
-    best = records.read_json(tmp_path / outcome.BEST)
+    best = read_json(tmp_path / outcome.BEST)
     assert Architecture.from_json(best) == WIDE
     assert (tmp_path / outcome.PARETO).read_bytes()[:4] == b"\x89PNG"
     assert "--resume --retrain --run-folder" in capsys.readouterr().out
@@ -71,6 +72,6 @@ def test_a_line_that_was_cut_is_dropped_and_written_anew(ledger, tmp_path):
     path = tmp_path / "trials.jsonl"
     path.write_text(path.read_text() + '{"trial": "3", "sta')
     again = Ledger(tmp_path, budget(size=64).costs, trials=3)
-    assert again.rows == [*records.read_lines(path)]
+    assert again.rows == [*read_json_lines(path)]
     assert len(again.rows) == 5
     assert "3" not in again

@@ -8,12 +8,13 @@ import pytest
 from making import call_main
 from tuning_parts import space
 
-from googlenet_keras import records
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.exporting.config import ExportConfig
+from googlenet_keras.files import read_json, write_json
 from googlenet_keras.network.build import build
+from googlenet_keras.run_folder import RunFolder
 from tuning.budget import Costs
 
 VALUES = {"stem": 0.5, "inception_3": 1.0, "inception_4": 1.5, "inception_5": 2.0}
@@ -32,7 +33,7 @@ def found(tmp_path_factory):
     """A network of the space, as a search writes it."""
     folder = tmp_path_factory.mktemp("found")
     arch = space("coarse", width=0.125).to_architecture(VALUES)
-    records.write_json(folder / "best_architecture.json", arch.to_json())
+    write_json(folder / "best_architecture.json", arch.to_json())
     return arch, folder / "best_architecture.json"
 
 
@@ -66,7 +67,7 @@ def test_the_trained_network_is_the_one_that_was_found(found, exported):
     assert trained.architecture == arch
     built = build(arch, classes=CLASSES, image_size=SIZE, auxiliary=False)
     assert sum(math.prod(x.shape) for x in built.trainable_weights) == counts(arch)[1]
-    config = records.read_json(exported / records.CONFIG)
+    config = read_json(RunFolder(exported).config)
     assert config["widths"] == arch.widths()
 
 

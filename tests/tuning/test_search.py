@@ -13,9 +13,10 @@ import pytest
 from making import call_main
 from tuning_parts import model
 
-from googlenet_keras import records
 from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.run_folder import RunFolder
 from tuning import probing, search, workers
 from tuning.config import SearchConfig
 
@@ -75,7 +76,7 @@ def known_machine():
     """The model of latency of a machine that was measured before."""
     path = probing.cached(BATCH_NORM, 10, (32,))
     path.parent.mkdir(parents=True, exist_ok=True)
-    records.write_json(path, model().to_json())
+    write_json(path, model().to_json())
 
 
 @pytest.mark.usefixtures("known_machine")
@@ -108,14 +109,14 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     assert sorted(done) == ["0", "1", "2"]
     assert all(row["macs"] <= 1e6 for row in after if row["status"] == "completed")
     check_result(folder)
-    best = records.read_json(folder / records.RESULT)["best"]
+    best = read_json(RunFolder(folder).result)["best"]
     retrained = folder / f"retrained-{best['trial']}-1-epochs"
-    report = records.read_json(retrained / "export" / "report.json")
+    report = read_json(retrained / "export" / "report.json")
     passed = [row["passed"] for row in report["formats"].values()]
     assert report["formats"]["float32"]["passed"]
     assert status == (0 if all(passed) else 1)
-    config = records.read_json(retrained / records.CONFIG)
-    found = records.read_json(folder / "best_architecture.json")
+    config = read_json(RunFolder(retrained).config)
+    found = read_json(folder / "best_architecture.json")
     assert config["widths"] == Architecture.from_json(found).widths()
 
 
@@ -128,7 +129,7 @@ def test_a_finished_search_is_not_repeated(tmp_path, capsys):
     before = rows(folder)
     assert len(before) == 2
     with (
-        records.alone(folder),
+        RunFolder(folder).lock(),
         pytest.raises(UserError, match="one process at a time"),
     ):
         call_main(search.main, "--resume", *options)
@@ -140,7 +141,7 @@ def test_a_finished_search_is_not_repeated(tmp_path, capsys):
 
 
 def check_result(folder):
-    result = records.read_json(folder / records.RESULT)
+    result = read_json(RunFolder(folder).result)
     names = [row["trial"] for row in result["baselines"]]
     assert names == ["uniform"]
     best = max(
@@ -148,7 +149,7 @@ def check_result(folder):
         key=lambda row: row["top1"]["main"],
     )
     assert result["best"]["top1"]["main"] == best["top1"]["main"]
-    found = records.read_json(folder / "best_architecture.json")
+    found = read_json(folder / "best_architecture.json")
     assert found == result["best"]["architecture"]
     assert (folder / "pareto.png").read_bytes()[:4] == b"\x89PNG"
 

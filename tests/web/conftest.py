@@ -17,8 +17,8 @@ from PIL import Image
 
 import export
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.transforms import Preprocessing
-from googlenet_keras.exporting.page import SOURCES
+from googlenet_keras.data.preprocessing import Preprocessing
+from googlenet_keras.webpage.builder import SOURCES
 
 DRIVER = Path(__file__).with_name("drive.mjs")
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from googlenet_keras.artifacts.artifact import open_exported
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.evaluation.predict import predict
-from googlenet_keras.exported import open_exported
-from googlenet_keras.exporting.page import NODE, is_enough, node_version
+from googlenet_keras.prediction import predict
+from googlenet_keras.webpage.builder import NODE, is_enough, node_version
 
 CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 pytestmark = pytest.mark.skipif(

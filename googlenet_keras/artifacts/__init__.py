@@ -1,0 +1,1 @@
+"""An exported file with its runtime, its labels and its preprocessing."""

@@ -1,0 +1,75 @@
+"""A Classifier's network as a phone needs it: one input, one output, nothing spare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.artifacts.runtimes import PROBABILITIES
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.network.build import build
+from googlenet_keras.network.layers import FusedBatchNormalization
+from googlenet_keras.network.weights import assign_weights, named_weights
+
+
+def deployable(classifier: Classifier, portable: bool = True) -> keras.Model:
+    """From `image`, [batch, height, width, 3] in 0..255, to {"probabilities"}.
+
+    float32 whatever it was trained in; the auxiliary heads and dropout are gone, batch
+    normalisation and the pixels' scale are folded into the convolutions. portable:
+    local response normalisation from operations that phones' accelerators have.
+    Keras's dtype policy must be float32, as it is outside training.
+    """
+    arch, geometry = classifier.architecture, classifier.preprocessing
+    heads = tuple(head.name for head in arch.heads)
+    weights = {
+        name: value
+        for name, value in named_weights(classifier.network).items()
+        if not name.startswith(heads)
+    }
+    size = (geometry.height, geometry.width)
+    network = untrained(arch, len(classifier.labels), size, portable)
+    assign_weights(network, folded(arch, weights))
+    return network
+
+
+def untrained(
+    arch: Architecture, classes: int, image_size: tuple[int, ...], portable: bool = True
+) -> keras.Model:
+    """The same with its first weights: as large and as fast as a trained one."""
+    network = build(
+        replace(arch, batch_norm=False, pixel_scale=1.0),
+        classes=classes,
+        image_size=image_size,
+        auxiliary=False,
+        portable=portable,
+    )
+    (image,) = network.inputs
+    softmax = keras.layers.Softmax(name=PROBABILITIES, dtype="float32")
+    return keras.Model(image, {PROBABILITIES: softmax(network.output["main"])})
+
+
+def folded(
+    arch: Architecture, weights: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """`weights` by name, with batch normalisation and pixel_scale in the kernels."""
+    epsilon = FusedBatchNormalization().epsilon
+    found = {n: v for n, v in weights.items() if not n.split("/")[0].endswith("_bn")}
+    for name in [n for n in found if n.endswith("/kernel")]:
+        layer = name.removesuffix("/kernel")
+        if f"{layer}_bn/beta" not in weights:
+            continue
+        gamma, beta, mean, variance = (
+            weights.get(f"{layer}_bn/{part}", 1.0)
+            for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        scale = gamma / np.sqrt(variance + epsilon)
+        found[name] = found[name] * scale
+        found[f"{layer}/bias"] = beta - mean * scale
+    first = f"{arch.rows[0].name}/kernel"
+    found[first] = found[first] / np.float32(arch.pixel_scale)
+    return found

@@ -1,0 +1,184 @@
+"""A file or folder appears whole or not at all; JSON; the user's cache folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from googlenet_keras.errors import DiskError, UserError
+
+TEMPORARY_SUFFIX = ".tmp"  # of a file or folder that is being written
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path to write; renames it to `path`, synced, at the end.
+
+    If the block fails, `path` stays as it was. Raises DiskError if the disk refuses.
+    """
+    temporary = path.with_name(f"{path.name}.{_this_process()}{TEMPORARY_SUFFIX}")
+    with disk_errors(path):
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
+    """Yields a new folder to fill; renames it to `path` at the end of the block.
+
+    If the block fails, `path` stays as it was. replace: a folder at `path` is replaced;
+    otherwise the one of a process that finished earlier stays. What killed processes of
+    this machine left beside `path` is removed. Raises DiskError.
+    """
+    new, old = (
+        path.with_name(f"{path.name}.{_this_process()}.{role}{TEMPORARY_SUFFIX}")
+        for role in ("new", "old")
+    )
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        new.mkdir()
+    try:
+        yield new
+        with disk_errors(path):
+            if replace and path.exists():
+                path.rename(old)
+            if not path.exists():
+                new.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname().replace('.', '-')}-{os.getpid()}"
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes the folders of dead processes, or restores `path` if one held it."""
+    host = _this_process().rpartition("-")[0]
+    for folder in path.parent.glob(f"{path.name}.{host}-*.*{TEMPORARY_SUFFIX}"):
+        process, role = folder.name.split(".")[-3:-1]
+        if _is_alive(int(process.rpartition("-")[2])):
+            continue
+        if role == "old" and not path.exists():
+            folder.rename(path)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Waits until the disk holds `path`, a file or a folder's list of names."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folder
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError within the block into a DiskError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DiskError(f"{path} cannot be written: {reason}.") from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes `data` atomically. Raises DiskError if the disk refuses."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes `data` atomically as indented JSON. Raises DiskError."""
+    write_bytes(path, (json.dumps(data, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object. Raises UserError if the file holds none."""
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} must hold a JSON object; it holds another value.")
+    return data
+
+
+def append_json_line(path: Path, data: Mapping[str, Any]) -> None:
+    """Appends one JSON object as a line, synced. Raises DiskError."""
+    with disk_errors(path), path.open("a") as file:
+        file.write(json.dumps(data) + "\n")
+        file.flush()
+        if path.is_file():
+            os.fsync(file.fileno())
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads a JSON lines file. Raises UserError for a damaged line."""
+    lines = path.read_text().splitlines()
+    return [_parse_line(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(
+            f"each line of {path} must be JSON; line {number} is damaged: {error}. A "
+            "killed process may have left it; --resume repairs it."
+        ) from error
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for what can be made again (XDG_CACHE_HOME on Linux)."""
+    return platformdirs.user_cache_path("googlenet_keras", appauthor=False)
+
+
+def expand_user(name: str) -> Path:
+    """The path with ~ and ~user expanded, or unchanged for an unknown user."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def check_output_file(path: Path) -> None:
+    """Raises UserError if no file could be written to `path`."""
+    if not path.name or path.is_dir() or not path.parent.is_dir():
+        raise UserError(
+            f"an output file needs a name in an existing folder; received {path}."
+        )

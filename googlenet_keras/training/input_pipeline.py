@@ -1,0 +1,56 @@
+"""What a run's options make of its data: batches of all its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from googlenet_keras.architecture.arithmetic import height_and_width
+from googlenet_keras.data import pipeline
+from googlenet_keras.data.augmentation import Augmentation
+from googlenet_keras.data.cache import cached
+from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.regularization import Regularization
+from googlenet_keras.training.options import TrainConfig
+
+
+def training_batches(
+    config: TrainConfig,
+    dataset: Dataset,
+    heads: Sequence[str],
+    start: tuple[int, int] = (0, 0),
+    share: pipeline.Share = pipeline.WHOLE,
+) -> tf.data.Dataset:
+    """Batches of all epochs from `start`, as `config` says, or a share of each."""
+    augment = Augmentation(
+        *height_and_width(config.image_size),
+        crop_area=config.crop_area,
+        crop_aspect=config.crop_aspect,
+        mirror=config.mirror == "on",
+        color_jitter=config.color_jitter,
+        random_interpolation=config.random_interpolation,
+    )
+    regularization = Regularization(
+        rand_augment=config.rand_augment,
+        random_erasing=config.random_erasing,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        classes=len(dataset.class_names),
+    )
+    return pipeline.for_training(
+        cached(dataset.train, config.cache, *height_and_width(config.image_size)),
+        augment,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        seed=config.seed,
+        heads=heads,
+        regularization=regularization,
+        class_weights=(
+            pipeline.balanced_weights(dataset.train)
+            if config.class_weights == "balanced"
+            else None
+        ),
+        start=start,
+        share=share,
+    )

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+from making import classifier
+
+from googlenet_keras.architecture.variants import VARIANTS
+from googlenet_keras.artifacts.deployable import deployable
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
+    made = classifier(variant)
+    network = deployable(made)
+    images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype("float32")
+    found = network.predict_on_batch(images)
+    assert list(found) == ["probabilities"]
+    np.testing.assert_allclose(
+        found["probabilities"], made.probabilities(images), atol=2e-5
+    )
+    assert np.ptp(found["probabilities"]) > 0.01  # else anything would agree
+    names = [layer.name for layer in network.layers]
+    assert [x.name for x in network.inputs] == ["image"]
+    assert not [n for n in names if n.endswith("_bn") or n.startswith("aux")]
+
+
+def test_response_norm_is_rewritten_unless_asked_for():
+    made = classifier("paper")
+    kinds = [
+        {type(layer).__name__ for layer in deployable(made, portable).layers}
+        for portable in (True, False)
+    ]
+    assert "PortableResponseNormalization" in kinds[0]
+    assert "LocalResponseNormalization" in kinds[1]

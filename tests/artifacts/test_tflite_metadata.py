@@ -1,0 +1,118 @@
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from making import classifier as made_classifier
+
+from googlenet_keras.artifacts import tflite_metadata
+from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.crops import Crops
+from googlenet_keras.prediction import predict
+
+# MediaPipe as an app uses it, in a process of its own: no option but the path
+CLASSIFY = """
+import json, sys
+import mediapipe
+from mediapipe.tasks.python import vision
+with vision.ImageClassifier.create_from_model_path(sys.argv[1]) as classifier:
+    image = mediapipe.Image.create_from_file(sys.argv[2])
+    (head,) = classifier.classify(image).classifications
+print(json.dumps({x.category_name: x.score for x in head.categories}))
+"""
+
+
+@pytest.fixture(scope="module")
+def digit(tmp_path_factory):
+    """A picture of exactly the network's input size."""
+    path = tmp_path_factory.mktemp("digit") / "digit.png"
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    path.write_bytes(tf.io.encode_png(image).numpy())
+    return path
+
+
+def by_mediapipe(model, photo):
+    """Probabilities by label."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLASSIFY, model, photo],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [
+    ("float32", 1e-4), ("float16", 0.005), ("int8", 0.02),
+])  # fmt: skip
+def test_mediapipe_gives_the_labels_by_name(bundle, digit, name, tolerance):
+    found = by_mediapipe(bundle / f"{name}.tflite", digit)
+    classifier = Classifier.load(bundle.parent)
+    (expected,) = predict(classifier, [digit], top=10)
+    assert set(found) == set("0123456789")
+    for label, probability in expected.top:
+        assert found[label] == pytest.approx(probability, abs=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(90, 61), (200, 300), (20, 100)])
+def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, shape):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(tf.io.encode_png(noise).numpy())
+    found = by_mediapipe(bundle / "float32.tflite", photo)
+    exported = open_exported(bundle / "float32.tflite")
+    crop = Crops(exported.preprocessing, "phone").read(photo.read_bytes())
+    (expected,) = exported.probabilities(crop.numpy())
+    for label, probability in zip(exported.labels, expected, strict=True):
+        # it interpolates in 32nds of a pixel; how much that moves, the training tells
+        assert found[label] == pytest.approx(probability, abs=0.006)
+
+
+def test_the_card_is_read_back(bundle):
+    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
+
+    data = (bundle / "int8.tflite").read_bytes()
+    buffer = data[data.index(b"M001") - 4 :]
+    found = schema.ModelMetadataT.InitFromObj(
+        schema.ModelMetadata.GetRootAsModelMetadata(buffer, 0)
+    )
+    assert found.name == b"GoogLeNet (bn)"
+    assert found.description == b"10 classes, trained on digits."
+    assert found.license == b"not stated"
+    (image,) = found.subgraphMetadata[0].inputTensorMetadata
+    assert image.processUnits[0].options.mean == [0.0]
+    assert image.processUnits[0].options.std == [1.0]
+    (answer,) = found.subgraphMetadata[0].outputTensorMetadata
+    assert answer.associatedFiles[0].name == b"labels.txt"
+
+
+def test_without_mediapipe_the_labels_are_packed_all_the_same(
+    bundle, monkeypatch, tmp_path
+):
+    data = (bundle / "float32.tflite").read_bytes()
+    classifier = Classifier.load(bundle.parent)
+    monkeypatch.setattr(tflite_metadata, "has_writer", lambda: False)
+    shown = tflite_metadata.card(classifier, "CC0-1.0")
+    path = tmp_path / "plain.tflite"
+    path.write_bytes(tflite_metadata.with_metadata(data[:5000], classifier, shown))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("labels.txt").decode().split() == list("0123456789")
+        assert json.loads(archive.read("classifier.json"))["preprocessing"] == {
+            "height": 32, "width": 32, "crop_fraction": 1.0,
+        }  # fmt: skip
+    assert path.read_bytes()[:5000] == data[:5000]
+
+
+def test_the_licence_is_the_weights_own_unless_one_is_given():
+    made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
+    assert tflite_metadata.card(made, None).licence == "MIT"
+    assert tflite_metadata.card(made, "CC0-1.0").licence == "CC0-1.0"
+    assert (
+        tflite_metadata.card(replace(made, provenance={}), None).licence == "not stated"
+    )

@@ -1,0 +1,106 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import (
+    append_json_line,
+    atomic_folder,
+    expand_user,
+    read_json,
+    read_json_lines,
+    write_bytes,
+    write_json,
+)
+
+
+def test_json_is_written_whole_and_read_back(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"b": [1, None, "ä"]})
+    assert read_json(path) == {"b": [1, None, "ä"]}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"new": object()})
+    assert read_json(path) == {"old": 1}
+    with pytest.raises(UserError, match="cannot be written: No such file"):
+        write_bytes(tmp_path / "no" / "folder", b"")
+
+
+def test_a_full_disk_is_said():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(UserError, match="No space left"):
+        append_json_line(Path("/dev/full"), {"epoch": 1})
+
+
+def test_lines_add_up(tmp_path):
+    for i in range(3):
+        append_json_line(tmp_path / "m.jsonl", {"epoch": i})
+    assert read_json_lines(tmp_path / "m.jsonl") == [{"epoch": i} for i in range(3)]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]"])
+def test_what_is_no_object(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        read_json(path)
+
+
+def test_an_atomic_folder_appears_whole(tmp_path):
+    path = tmp_path / "made"
+    with pytest.raises(TypeError), atomic_folder(path) as folder:
+        (folder / "a").write_text(None)
+    assert os.listdir(tmp_path) == []
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("first")
+        assert not path.exists()
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("second")
+    assert (path / "a").read_text() == "first"
+    with atomic_folder(path, replace=True) as folder:
+        (folder / "a").write_text("third")
+        assert (path / "a").read_text() == "first"
+    assert (path / "a").read_text() == "third"
+    assert os.listdir(tmp_path) == ["made"]
+
+
+HALF = """
+import os, sys
+from pathlib import Path
+from googlenet_keras.files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as folder:
+    (folder / "a").write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", HALF, str(tmp_path / "made")]
+    subprocess.run(command, cwd=root, check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("made.")
+    left.rename(tmp_path / left.name.replace(".new.", ".old."))
+    with pytest.raises(KeyError), atomic_folder(tmp_path / "made"):
+        raise KeyError  # the dead process had moved the folder aside; it is restored
+    assert os.listdir(tmp_path) == ["made"]
+    subprocess.run(command, cwd=root, check=False)
+    with atomic_folder(tmp_path / "made", replace=True):
+        pass
+    assert os.listdir(tmp_path) == ["made"]
+    assert os.listdir(tmp_path / "made") == []
+
+
+def test_a_user_that_is_none_stays_as_it_is_written():
+    assert expand_user("~nobody-of-that-name/run") == Path("~nobody-of-that-name/run")
+    assert expand_user("~/run") == Path.home() / "run"

@@ -1,0 +1,75 @@
+import keras
+import numpy as np
+import pytest
+
+from googlenet_keras.training.optimizer import MomentumSGD, optimizer, schedule
+from googlenet_keras.training.options import TrainConfig
+
+
+def rates(steps=10, **options):
+    config = TrainConfig(learning_rate=0.1, **options)
+    made = schedule(config, steps)
+    return [float(made(i)) for i in range(config.epochs * steps)]
+
+
+def test_warm_up_rises_to_the_peak_and_cosine_falls_to_0():
+    found = rates(epochs=5, warmup_epochs=1.0)
+    np.testing.assert_allclose(found[:10], np.arange(1, 11) / 100, rtol=1e-5)
+    assert found[10] == pytest.approx(0.1)
+    assert found[30] == pytest.approx(0.05)  # half-way down the cosine
+    assert found[-1] == pytest.approx(0.0, abs=2e-4)
+
+
+def test_a_short_run_warms_up_for_a_quarter_of_it():
+    found = rates(epochs=2, warmup_epochs=2.0)
+    assert found[4] == pytest.approx(0.1)
+    assert found[5] == pytest.approx(0.1)
+    assert found[-1] < 0.01
+
+
+def test_the_papers_rate_falls_4_percent_every_8_epochs():
+    found = rates(epochs=17, schedule="step", warmup_epochs=0.0)
+    assert found[0] == found[79] == pytest.approx(0.1)
+    assert found[80] == pytest.approx(0.096)
+    assert found[160] == pytest.approx(0.1 * 0.96**2)
+
+
+def test_caffes_poly_rate():
+    found = rates(epochs=10, schedule="poly", warmup_epochs=0.0)
+    assert found[75] == pytest.approx(0.1 * (1 - 0.75) ** 0.5)
+
+
+def test_the_schedule_travels_with_the_optimiser():
+    config = TrainConfig(epochs=3, learning_rate=0.1, weight_decay=5e-4)
+    made = optimizer(config, steps=10)
+    copy = MomentumSGD.from_config(made.get_config())
+    for step in (0, 5, 25):
+        assert float(copy._learning_rate(step)) == float(made._learning_rate(step))
+    assert copy.decay == 5e-4
+
+
+def variable(name, value=1.0):
+    return keras.Variable([value], name=name)
+
+
+def after(steps, name, **options):
+    """What `steps` steps with gradient 0.5 make of a variable that starts at 1."""
+    weight = variable(name)
+    sgd = MomentumSGD(0.1, momentum=0.9, **options)
+    sgd.build([weight])
+    for _ in range(steps):
+        sgd.apply([keras.ops.convert_to_tensor([0.5])])
+    return float(weight[0])
+
+
+def test_decay_enters_before_momentum():
+    # step 1: v = -0.1 (0.5 + 0.2 * 1) = -0.07, w = 0.93
+    # step 2: v = 0.9 * -0.07 - 0.1 (0.5 + 0.2 * 0.93) = -0.1316, w = 0.7984
+    assert after(1, "kernel", decay=0.2) == pytest.approx(0.93)
+    assert after(2, "kernel", decay=0.2) == pytest.approx(0.7984)
+
+
+def test_biases_are_not_decayed_and_learn_at_their_own_rate():
+    assert after(1, "bias", decay=0.2) == pytest.approx(0.95)
+    assert after(1, "bias", decay=0.2, bias_rate=2.0) == pytest.approx(0.90)
+    assert after(1, "gamma", decay=0.2, bias_rate=2.0) == pytest.approx(0.95)

@@ -1,0 +1,61 @@
+import json
+
+import numpy as np
+import pytest
+from making import call_main, classifier
+
+import export
+from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.exporting.inspection import inspected
+from googlenet_keras.exporting.to_saved_model import to_static
+from googlenet_keras.exporting.to_tflite import rounded_to_int8
+from googlenet_keras.training.quantization_aware import FakeQuantize, rounding
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype("float32")
+NORMS = ["pool1_norm1", "conv2_norm2"]
+
+
+def test_rounding_follows_the_range_in_training_alone():
+    layer = FakeQuantize()
+    x = np.linspace(-1, 3, 1001, dtype="float32")
+    found = np.asarray(layer(x, training=True))
+    assert len(np.unique(found)) == 256
+    np.testing.assert_allclose(found, x, atol=4 / 255 / 2 + 1e-6)
+    assert (float(layer.low), float(layer.high)) == (-1, 3)
+    assert np.max(layer(x * 9)) == pytest.approx(3, abs=0.02)  # cut off, not followed
+    layer(x * 2, training=True)
+    assert float(layer.high) == pytest.approx(0.99 * 3 + 0.01 * 6)
+
+
+@pytest.mark.parametrize("variant", ["bn", "paper"])
+def test_the_file_rounds_as_the_network_did(variant, tmp_path):
+    network = rounding(deployable(classifier(variant)))
+    network(IMAGES, training=True)  # the ranges
+    expected = np.asarray(network(IMAGES)["probabilities"])
+    to_static(network, tmp_path / "rounded")
+    data = rounded_to_int8(tmp_path / "rounded")
+    (tmp_path / "int8.tflite").write_bytes(data)
+    found = LiteRT(tmp_path / "int8.tflite", threads=1)(IMAGES)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert np.ptp(expected) > 0.1
+    contents = inspected(data, NORMS if variant == "paper" else (), quantised=True)
+    assert len(contents["not_quantised"]) == (14 if variant == "paper" else 0)
+
+
+def test_export_trains_for_int8(run_folder, tmp_path):
+    copy = tmp_path / "classifier"
+    Classifier.load(run_folder).save(copy)
+    call_main(
+        export.main,
+        *("--run-folder", str(copy), "--dataset", "digits"),
+        *("--formats", "int8", "--qat-epochs", "1"),
+    )
+    report = json.loads((copy / "export" / "report.json").read_text())
+    row = report["formats"]["int8"]
+    assert report["options"]["qat_epochs"] == 1
+    assert row["passed"]
+    assert row["not_quantised"] == []
+    assert row["max_difference"] > 0.01  # it is not the network it began as
+    assert row["top1"] > report["keras"]["top1"] - 0.02

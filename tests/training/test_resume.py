@@ -1,0 +1,236 @@
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from making import write_photos
+
+from googlenet_keras.data import pipeline
+from googlenet_keras.errors import InterruptionError, UserError
+from googlenet_keras.files import TEMPORARY_SUFFIX, append_json_line, read_json_lines
+from googlenet_keras.network.weights import named_weights
+from googlenet_keras.run_folder import EVENT_KEY, RunFolder
+from googlenet_keras.training import checkpoints, trainer
+from googlenet_keras.training.recipes import recipe
+
+EPOCHS, STEPS = 6, 4
+
+
+def tiny(folder, data, **options):
+    """Six epochs of four steps, with everything random that there is."""
+    config = replace(
+        recipe("smoke"),
+        dataset=str(data),
+        run_folder=folder,
+        resume=True,
+        checkpoint_minutes=1e-6,
+        width=0.125,
+        epochs=EPOCHS,
+        batch_size=4,
+        cutmix=1.0,
+        precision="float32",
+    )
+    return replace(config, **options)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("data") / "d", {"a": 10, "b": 10})
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """The run that nothing happens to."""
+    return trainer.train(tiny(tmp_path_factory.mktemp("whole") / "run", data))
+
+
+def same(run, other):
+    first, second = (named_weights(r.classifier.network) for r in (run, other))
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def figures(run):
+    lines = RunFolder(run.folder).read_epochs()
+    return [(x["epoch"], x["learning_rate"], x["train"], x["validation"])
+            for x in lines]  # fmt: skip
+
+
+def signal_after(folder, count, number):
+    """Sends this process a signal when the run has written `count` checkpoints."""
+
+    def send():
+        file = RunFolder(folder).checkpoints / f"{count:08d}.sha256"
+        while not file.exists():
+            time.sleep(0.002)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def test_a_run_that_is_stopped_twice_ends_as_one_that_is_not(data, whole, tmp_path):
+    config = tiny(tmp_path / "run", data)
+    for count, number in ((1, signal.SIGTERM), (10, signal.SIGINT)):
+        signal_after(config.run_folder, count, number)
+        with pytest.raises(InterruptionError, match=r"steps\. Go on with") as e:
+            trainer.train(config)
+        assert e.value.status == 128 + number
+        assert f"--resume --run-folder {config.run_folder}" in str(e.value)
+        kept = checkpoints.newest(RunFolder(config.run_folder).checkpoints)
+        assert kept.progress["epoch"] * STEPS + kept.progress["step"] >= count
+    resumed = trainer.train(config)
+    assert same(resumed, whole)
+    assert figures(resumed) == figures(whole)
+    assert resumed.best_epoch == whole.best_epoch
+
+
+def test_what_was_written_after_the_checkpoint_is_done_again(data, whole, tmp_path):
+    """As if the process had been killed in a write, one epoch after a checkpoint."""
+    config = tiny(tmp_path / "run", data)
+    signal_after(config.run_folder, 6, signal.SIGTERM)
+    with pytest.raises(InterruptionError):
+        trainer.train(config)
+    metrics = RunFolder(config.run_folder).metrics
+    line = read_json_lines(metrics)[-1] | {"epoch": EPOCHS}
+    append_json_line(metrics, line)
+    with metrics.open("a") as file:
+        file.write('{"epoch": 7, "lea')
+    left = config.run_folder / "checkpoints" / f"x.1{TEMPORARY_SUFFIX}"
+    left.write_bytes(b"half")
+    resumed = trainer.train(config)
+    assert figures(resumed) == figures(whole)
+    assert not left.exists()
+
+
+def test_a_finished_run_is_not_trained_again(data, whole, capsys):
+    before = RunFolder(whole.folder).metrics.read_bytes()
+    again = trainer.train(whole.config)
+    assert same(again, whole)
+    assert again.best_epoch == whole.best_epoch
+    assert RunFolder(whole.folder).metrics.read_bytes() == before
+    assert f"going on after {EPOCHS} epochs" in capsys.readouterr().out
+
+
+def test_other_data_are_refused(data, whole):
+    first = data / "a" / "0.jpg"
+    moved = first.rename(data / "a" / "00.jpg")
+    try:
+        with pytest.raises(UserError, match="goes on with the images it began with"):
+            trainer.train(whole.config)
+    finally:
+        moved.rename(first)
+
+
+def test_epochs_that_nothing_is_left_of_are_refused(data, tmp_path):
+    config = tiny(tmp_path / "run", data, epochs=1, checkpoint_minutes=0.0)
+    trainer.train(config)
+    assert not RunFolder(config.run_folder).checkpoints.exists()
+    with pytest.raises(UserError, match="has none that is whole of its 1 epochs"):
+        trainer.train(config)
+
+
+def test_what_was_killed_before_it_began_begins(data, tmp_path):
+    config = tiny(tmp_path / "run", data, epochs=1)
+    config.run_folder.mkdir()
+    for name in ("environment.json", "config.json.7.tmp"):
+        (config.run_folder / name).write_text("{")
+    with pytest.raises(UserError, match="never overwritten"):
+        trainer.train(replace(config, resume=False))
+    assert trainer.train(config).best_epoch == 1
+
+
+def poisoned(times, epoch, step):
+    """training_batches whose labels are not finite at one step, `times` times."""
+    left, made = tf.Variable(times), trainer.training_batches
+    number = epoch * STEPS + step
+
+    def batches(config, dataset, heads, start=(0, 0), *share):
+        first = start[0] * STEPS + start[1]
+
+        def spoil(i, images, labels):
+            bad = tf.logical_and(i + first == number, left > 0)
+            left.assign_sub(tf.cast(bad, tf.int32))
+            whole = tf.where(bad, np.nan, 1.0)
+            return images, {head: parts * whole for head, parts in labels.items()}
+
+        counted = made(config, dataset, heads, start, *share).enumerate()
+        return counted.map(lambda i, example: spoil(i, *example))
+
+    return batches
+
+
+def test_a_batch_that_is_not_finite_is_named_and_gone_on_from(
+    data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(trainer, "training_batches", poisoned(1, epoch=2, step=1))
+    run = trainer.train(tiny(tmp_path / "run", data))
+    assert [line[0] for line in figures(run)] == list(range(1, EPOCHS + 1))
+    lines = read_json_lines(RunFolder(run.folder).metrics)
+    (event,) = (line for line in lines if EVENT_KEY in line)
+    assert (event["epoch"], event["step"]) == (3, 2)
+    assert (event["back_to_epoch"], event["back_to_step"]) == (3, 2)
+    assert event["learning_rate_factor"] == 0.5
+    assert event["files"] == pipeline.batch_files(
+        run.dataset.train, batch_size=4, seed=0, epoch=2, step=1
+    )
+    assert "step 2 of epoch 3 is not finite; back to step 2" in capsys.readouterr().out
+
+
+def test_after_three_returns_the_files_are_named(data, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "training_batches", poisoned(99, epoch=1, step=2))
+    config = tiny(tmp_path / "run", data)
+    with pytest.raises(UserError, match=r"must stay finite.*The batch: .*\.jpg, "):
+        trainer.train(config)
+    lines = read_json_lines(RunFolder(config.run_folder).metrics)
+    factors = [x["learning_rate_factor"] for x in lines if EVENT_KEY in x]
+    assert factors == [0.5, 0.25, 0.125]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MB of its own, and a way to make room on it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=3m", "none", str(folder)]
+    made = subprocess.run(["mount", *options], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("mounting a file system is for root alone")
+    grow = ["mount", "-o", "remount,size=60m", str(folder)]
+    yield folder, lambda: subprocess.run(grow, check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_folder_that_goes_away_ends_a_run(data, whole, tmp_path):
+    """The event files' writer would make it anew and go on without the rest."""
+    folder, away = tmp_path / "run", tmp_path / "away"
+
+    def move():
+        while not (RunFolder(folder).checkpoints / "00000000.sha256").exists():
+            time.sleep(0.002)
+        folder.rename(away)
+
+    threading.Thread(target=move, daemon=True).start()
+    with pytest.raises(UserError, match=r"has been moved or removed\. Go on"):
+        trainer.train(tiny(folder, data, checkpoint_minutes=10.0))
+    shutil.rmtree(folder)
+    away.rename(folder)
+    assert same(trainer.train(tiny(folder, data)), whole)
+
+
+def test_a_disk_that_fills_up_ends_a_run_that_can_be_gone_on_with(
+    data, whole, small_disk
+):
+    folder, make_room = small_disk
+    config = tiny(folder / "run", data)
+    with pytest.raises(UserError, match=r"No space left.* Go on with"):
+        trainer.train(config)
+    assert checkpoints.newest(folder / "run" / "checkpoints") is not None
+    make_room()
+    resumed = trainer.train(config)
+    assert same(resumed, whole)
+    assert figures(resumed) == figures(whole)

@@ -1,0 +1,227 @@
+import json
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from making import classifier, write_photos
+
+from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.errors import UserError
+from googlenet_keras.network.build import build
+from googlenet_keras.network.weights import named_weights
+from googlenet_keras.training.model import compiled
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.recipes import FINETUNE
+from googlenet_keras.training.trainer import train
+from googlenet_keras.training.transfer import freeze, opened, start_from
+
+ARCH = BATCH_NORM.widened(0.125)
+
+
+@pytest.fixture(scope="module")
+def old():
+    """A network that knows class 0 to class 6."""
+    return classifier("bn")
+
+
+def fresh(labels, size=64):
+    return build(ARCH, classes=len(labels), image_size=size, joint=True)
+
+
+def test_the_trunk_is_taken_over_and_so_are_classes_of_the_same_name(old):
+    labels = ("other", "class 5", "another", "class 2")
+    network = fresh(labels)
+    before = named_weights(network)
+    said = start_from(network, old, labels)
+    assert said.startswith("the trunk, aux1, aux2 taken over; 2 of 4 classes are known")
+    after, theirs = named_weights(network), named_weights(old.network)
+    for name, value in after.items():
+        if name.split("/")[0] in ("main", "aux1", "aux2"):
+            for here, there in ((1, 5), (3, 2)):
+                np.testing.assert_array_equal(
+                    value[..., here], theirs[name][..., there]
+                )
+            for here in (0, 2):
+                np.testing.assert_array_equal(value[..., here], before[name][..., here])
+        else:
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def test_the_answers_stay_where_the_classes_do(old):
+    network = fresh(old.labels)
+    start_from(network, old, old.labels)
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("f4")
+    for head, logits in old.logits(images).items():
+        found = network.predict_on_batch(images)[head]
+        np.testing.assert_allclose(found, logits, atol=1e-4)
+
+
+def test_heads_for_another_size_begin_anew(old):
+    network = fresh(old.labels, size=160)
+    before = named_weights(network)
+    said = start_from(network, old, old.labels)
+    after = named_weights(network)
+    assert said.startswith("the trunk taken over; 7 of 7 classes")
+    for name in ("aux1_fc/kernel", "aux1_conv/kernel", "aux2/kernel"):
+        np.testing.assert_array_equal(after[name], before[name])
+    theirs = named_weights(old.network)
+    np.testing.assert_array_equal(after["main/kernel"], theirs["main/kernel"])
+
+
+def test_another_trunk_is_refused(old):
+    network = build(BATCH_NORM.widened(0.25), classes=2, image_size=64)
+    with pytest.raises(UserError, match=r"misshapen: conv1_7x7_s2/kernel is \(7, 7, 3"):
+        start_from(network, old, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("until", "frozen", "free"),
+    [
+        ("none", [], ["conv1_7x7_s2", "inception_5b_3x3", "main"]),
+        ("4a", ["conv1_7x7_s2", "inception_4a_3x3_bn"], ["inception_4b_3x3", "main"]),
+        ("all", ["conv1_7x7_s2", "inception_5b_5x5"], ["main", "aux1_fc", "aux2"]),
+    ],
+)
+def test_what_is_frozen(until, frozen, free):
+    network = fresh("abc")
+    freeze(network, ARCH, until)
+    trainable = {v.path.split("/")[-2] for v in network.trainable_variables}
+    assert trainable.isdisjoint(frozen)
+    assert trainable.issuperset(free)
+    joint = network.get_layer("inception_4a_joint")
+    learns = {layer.trainable for layer in (*joint.convolutions, *joint.norms)}
+    assert learns == {until == "none"}
+
+
+def options(folder, **changes):
+    """Of a step from weights, in a narrow network."""
+    file = folder / "narrow.json"
+    file.write_text(json.dumps(ARCH.to_json()))
+    return TrainConfig(
+        architecture=file,
+        weights=str(folder),
+        image_size=(32,),
+        epochs=2,
+        weight_decay=0.0,
+        learning_rate=0.1,
+        clip_norm=0.0,
+        warmup_epochs=0.0,
+        **changes,
+    )
+
+
+def moved(config):
+    """How far a step without momentum moves each layer's kernel."""
+    keras.utils.set_random_seed(0)
+    network = compiled(config, classes=3, steps=10)
+    network.optimizer.momentum = 0.0
+    before = named_weights(network)
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype("f4")
+    labels = dict.fromkeys(network.output, np.arange(8) % 3)
+    network.train_on_batch(images, labels)
+    after = named_weights(network)
+    return {n: after[n] - before[n] for n in before if n.endswith("/kernel")}
+
+
+def test_the_trunk_learns_at_its_own_rate(tmp_path):
+    whole = moved(options(tmp_path))
+    tenth = moved(options(tmp_path, trunk_learning_rate=0.1))
+    for name in ("conv1_7x7_s2/kernel", "inception_5b_5x5/kernel"):
+        np.testing.assert_allclose(tenth[name], whole[name] / 10, atol=1e-6)
+        assert np.abs(whole[name]).max() > 1e-4
+    for name in ("main/kernel", "aux1_fc/kernel", "aux2_conv/kernel"):
+        np.testing.assert_allclose(tenth[name], whole[name], atol=1e-6)
+
+
+def few(folder, old, classes, **changes):
+    """Options of a run on few photographs of `classes`, from the network `old`."""
+    old.save(folder / "old")
+    photos = write_photos(folder / "photos", dict.fromkeys(classes, 12))
+    return TrainConfig(
+        dataset=str(photos),
+        weights=str(folder / "old"),
+        batch_size=8,
+        precision="float32",
+        run_folder=folder / "run",
+        **{"epochs": 1} | changes,
+    )
+
+
+def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
+    config = few(tmp_path, old, ("class 1", "new"), epochs=2, freeze_until="all")
+    run = train(config)
+    assert run.config.image_size == (64, 64)
+    found, theirs = named_weights(run.classifier.network), named_weights(old.network)
+    trunk = [n for n in theirs if not n.startswith(("main", "aux"))]
+    assert len(trunk) == 57 * 5
+    for name in trunk:
+        np.testing.assert_array_equal(found[name], theirs[name], err_msg=name)
+    kernel = found["main/kernel"]
+    assert np.abs(kernel[:, 0] - theirs["main/kernel"][:, 1]).max() > 1e-4  # it learns
+    assert Classifier.load(tmp_path / "run").provenance["started_from"] == str(
+        tmp_path / "old"
+    )
+
+
+def test_a_run_that_started_from_weights_goes_on_without_them(old, tmp_path, capsys):
+    config = few(tmp_path, old, ("a", "b"), resume=True)
+    train(config)
+    shutil.rmtree(tmp_path / "old")
+    capsys.readouterr()
+    train(config)
+    assert "going on after 1 epochs" in capsys.readouterr().out
+
+
+class KilledError(Exception):
+    """What ends a run before its first checkpoint."""
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_with_them_again(
+    old, tmp_path, monkeypatch
+):
+    from googlenet_keras.training import trainer
+
+    config = few(tmp_path, old, ("a", "b"), resume=True, freeze_until="all")
+
+    def killed(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_fit", killed)
+        with pytest.raises(KilledError):
+            train(config)
+    found = named_weights(train(config).classifier.network)
+    theirs = named_weights(old.network)
+    name = "conv1_7x7_s2/kernel"
+    np.testing.assert_array_equal(found[name], theirs[name])
+
+
+def test_a_recipe_for_what_starts_from_weights():
+    assert FINETUNE.weights == "torchvision"
+    with pytest.raises(UserError, match="are for weights to start from; add --weights"):
+        TrainConfig(freeze_until="4e")
+    with pytest.raises(UserError, match="are for weights to start from"):
+        TrainConfig(trunk_learning_rate=0.1)
+    with pytest.raises(UserError, match="weights come with their widths"):
+        TrainConfig(weights="torchvision", width=0.5)
+    with pytest.raises(UserError, match="freeze_until must be one of none, 3a"):
+        TrainConfig(weights="torchvision", freeze_until="3x")
+
+
+def test_a_search_has_widths_of_its_own():
+    from tuning.config import SearchConfig
+
+    with pytest.raises(UserError, match="no --weights"):
+        SearchConfig(weights="torchvision", max_macs="1M")
+
+
+def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):
+    old.save(tmp_path / "old")
+    config = TrainConfig(weights=str(tmp_path / "old"), variant="paper")
+    with pytest.raises(UserError, match=r"has 'bn', and --variant paper was asked"):
+        opened(config, find=None, begun=False)
+    same, found = opened(replace(config, variant="bn"), find=None, begun=False)
+    assert same.to_architecture() == found.architecture

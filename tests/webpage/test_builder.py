@@ -1,0 +1,62 @@
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.webpage import builder
+
+
+def fake_npm(folder, monkeypatch, script, version="v24.1.0"):
+    """npm and node that do `script`, and sources that nothing is installed for."""
+    sources = folder / "sources"
+    sources.mkdir()
+    (sources / "package-lock.json").write_text("{}")
+    npm = folder / "npm"
+    npm.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && exec echo {version}\n{script}\n'
+    )
+    npm.chmod(0o755)
+    monkeypatch.setattr(builder, "SOURCES", sources)
+    monkeypatch.setattr(builder.shutil, "which", lambda _: str(npm))
+    return sources
+
+
+def test_what_is_missing_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(builder.shutil, "which", lambda _: None)
+    with pytest.raises(UserError, match=r"from 22\.12; there is none\."):
+        builder.check_builder()
+    monkeypatch.setattr(builder, "SOURCES", tmp_path)
+    with pytest.raises(UserError, match="from a clone of it, or leave web out"):
+        builder.check_builder()
+
+
+@pytest.mark.parametrize("version", ["v20.18.3", "v21.7.3", "v22.11.0", "?"])
+def test_an_old_node_is_told(tmp_path, monkeypatch, version):
+    fake_npm(tmp_path, monkeypatch, "", version)
+    with pytest.raises(
+        UserError, match=r"there is (20\.18|21\.7|22\.11|none)\. Install both"
+    ):
+        builder.check_builder()
+
+
+def test_it_is_installed_once_and_built(tmp_path, monkeypatch):
+    sources = fake_npm(tmp_path, monkeypatch, 'echo "$@" >> ../calls')
+    builder.build_page(tmp_path / "made", tmp_path / "log")
+    installed = sources / builder.INSTALLED
+    installed.parent.mkdir()
+    installed.write_text("{}")
+    builder.build_page(tmp_path / "made", tmp_path / "log")
+    first, *builds = (tmp_path / "calls").read_text().splitlines()
+    assert first == "ci --omit=dev --ignore-scripts --prefer-offline"
+    assert builds == [f"run build -- --outDir {tmp_path / 'made'}"] * 2
+
+
+def test_what_npm_refuses_is_told(tmp_path, monkeypatch):
+    fake_npm(
+        tmp_path,
+        monkeypatch,
+        "echo going; echo npm error network is down; echo npm error more; exit 1",
+    )
+    with pytest.raises(
+        UserError, match="npm ci could not make the page: npm error network is down"
+    ):
+        builder.build_page(tmp_path / "made", tmp_path / "log")
+    assert "going" in (tmp_path / "log").read_text()
