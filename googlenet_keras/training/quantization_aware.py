@@ -7,6 +7,7 @@ to live with it (arXiv 1712.05877). TensorFlow's own toolkit does not know Keras
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -158,8 +159,11 @@ class _RawPixels(keras.layers.Layer):
 
 
 def _rounded_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    kinds = {keras.layers.Conv2D: _RoundedConv2D, keras.layers.Dense: _RoundedDense}
-    kind = kinds.get(type(layer), type(layer))
+    kinds: dict[Any, Any] = {
+        keras.layers.Conv2D: _RoundedConv2D,
+        keras.layers.Dense: _RoundedDense,
+    }
+    kind: Any = kinds.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
 
 
