@@ -18,7 +18,7 @@ _HOME = {  # public name: the module it lives in; imported when first used
     "TrainConfig": "training.config",
     "train": "training.fit",
     "evaluate": "evaluation.evaluate",
-    "predict": "evaluation.predict",
+    "predict": "prediction",
     "ExportConfig": "exporting.config",
     "export": "exporting.bundle",
 }

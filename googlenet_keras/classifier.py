@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -19,6 +19,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_bytes, write_json
 from googlenet_keras.network.build import build
 from googlenet_keras.network.weights import assign_weights, named_weights
+from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(Predictor):
     """A network, the numbers it was built from, its geometry, labels and origin.
 
     network: images [batch, height, width, 3] in 0..255 to logits by head. labels: class
@@ -44,7 +45,6 @@ class Classifier:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """main, then the auxiliary heads that the network has."""
         return tuple(self.network.output)
 
     def logits(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -52,8 +52,13 @@ class Classifier:
         return self.network.predict_on_batch(images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """The main head's softmax, [batch, classes], for preprocessed images."""
         return softmax(self.logits(images)["main"], axis=1)
+
+    def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            head: log_softmax(logits.astype(np.float64), axis=1)
+            for head, logits in self.logits(images).items()
+        }
 
     def save(self, folder: Path) -> None:
         """Writes classifier.json and weights.safetensors, each whole or not at all."""

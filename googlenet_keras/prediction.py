@@ -1,95 +1,183 @@
-"""What a Classifier sees in image files."""
+"""What every trained network offers, a Classifier or an exported file: predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.artifacts.artifact import Exported
-from googlenet_keras.classifier import Classifier
 from googlenet_keras.console import track
 from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.data.pipeline import EVALUATION_BATCH
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
+"""A file, a folder of files, or RGB pixels: [height, width, 3], or several of them as
+[n, height, width, 3], uint8 or float in 0..255."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One file's likeliest labels with their probabilities, likeliest first.
+    """An image's likeliest labels with their probabilities, likeliest first.
 
-    top is empty for a file, found in a folder, that is no image.
+    path: the image's file, None for pixels. top is empty for a file in a folder that is
+    not an image.
     """
 
-    path: Path
+    path: Path | None
     top: tuple[tuple[str, float], ...]
 
 
+class Predictor(ABC):
+    """A trained network with its labels and preprocessing, whatever runs it.
+
+    labels: class names in the order of the outputs.
+    """
+
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the outputs: main, then the auxiliary heads, if any."""
+        return ("main",)
+
+    @abstractmethod
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The main head's softmax, [batch, classes], of preprocessed images."""
+
+    @abstractmethod
+    def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Each head's log-softmax, [batch, classes], of preprocessed images."""
+
+    def predict(
+        self, images: Image | Iterable[Image], top: int = 5
+    ) -> list[Prediction]:
+        """Predicts the `top` likeliest labels of each image.
+
+        images: one or several files, folders of files, arrays of pixels or PIL images.
+        Raises UserError for a path that does not exist, a folder without files, a file
+        that is not an image unless it was found in a folder, values that are not
+        pixels, and `top` below 1.
+        """
+        if top < 1:
+            raise UserError(f"top must be at least 1; received {top}.")
+        sources = list(_sources(images))
+        if not sources:
+            raise UserError("predict needs at least one image file or folder.")
+        batches = range(0, len(sources), EVALUATION_BATCH)
+        return [
+            prediction
+            for start in track(batches, "predicting")
+            for prediction in self._predict_batch(
+                sources[start : start + EVALUATION_BATCH], top
+            )
+        ]
+
+    def _predict_batch(
+        self, sources: Sequence[_Source], top: int
+    ) -> Iterator[Prediction]:
+        loaded = [source.load(self.preprocessing) for source in sources]
+        images = [image for image in loaded if image is not None]
+        rows = iter(self.probabilities(np.stack(images)) if images else ())
+        for source, image in zip(sources, loaded, strict=True):
+            labels = () if image is None else self._likeliest(next(rows), top)
+            yield Prediction(source.path, labels)
+
+    def _likeliest(self, row: np.ndarray, top: int) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-row, kind="stable")[:top]
+        return tuple((self.labels[i], float(row[i])) for i in order)
+
+
 def predict(
-    classifier: Classifier | Exported, paths: Sequence[Path | str], top: int = 5
-) -> Iterator[Prediction]:
-    """The `top` labels of each image file; a folder stands for the files in it.
-
-    Raises UserError for a path that does not exist, a folder without files, a file
-    named here that is no image, and `top` below 1.
-    """
-    if top < 1:
-        raise UserError(f"top must be at least 1; received {top}.")
-    files = _files([Path(path) for path in paths])
-    batches = range(0, len(files), EVALUATION_BATCH)
-    for start in track(batches, "reading images"):
-        yield from _predict(classifier, files[start : start + EVALUATION_BATCH], top)
+    predictor: Predictor, images: Image | Iterable[Image], top: int = 5
+) -> list[Prediction]:
+    """The same as `predictor.predict(images, top)`."""
+    return predictor.predict(images, top)
 
 
-def _files(paths: Sequence[Path]) -> list[tuple[Path, bool]]:
-    """(file, whether it was named) for each path and each file of a folder."""
-    if not paths:
-        raise UserError("predict needs at least one image file or folder.")
-    found: list[tuple[Path, bool]] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"no such image or folder: {path}.")
-        inside = [(file, False) for file in files_below(path)]
-        if path.is_dir() and not inside:
-            raise UserError(f"a folder to predict needs images; {path} has no files.")
-        found += inside if path.is_dir() else [(path, True)]
-    return found
-
-
-def _predict(
-    classifier: Classifier | Exported, files: Sequence[tuple[Path, bool]], top: int
-) -> Iterator[Prediction]:
-    images = [read(classifier, path, named) for path, named in files]
-    found = [image for image in images if image is not None]
-    rows = iter(classifier.probabilities(np.stack(found)) if found else ())
-    for (path, _), image in zip(files, images, strict=True):
-        likeliest = _likeliest(classifier, next(rows), top) if image is not None else ()
-        yield Prediction(path, likeliest)
-
-
-def _likeliest(
-    classifier: Classifier | Exported, row: np.ndarray, top: int
-) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-row, kind="stable")[:top]
-    return tuple((classifier.labels[i], float(row[i])) for i in order)
-
-
-def read(
-    classifier: Classifier | Exported, path: Path, named: bool
-) -> np.ndarray | None:
-    """The preprocessed image in a file; none for one that is none and was not `named`.
-
-    Raises UserError for one that was.
-    """
+def load_image(preprocessing: Preprocessing, path: Path) -> np.ndarray:
+    """Reads and preprocesses an image file. Raises UserError if it is not an image."""
     try:
-        image = classifier.preprocessing.read(tf.io.read_file(str(path)))
+        image: tf.Tensor = preprocessing.read(tf.io.read_file(str(path)))
     except (tf.errors.OpError, UnicodeError) as error:
-        if not named:
-            return None
         raise UserError(
             f"an image must be a whole JPEG, PNG, GIF, BMP or WebP file; {path} is not."
         ) from error
     return image.numpy()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where one image comes from: a file, perhaps found in a folder, or pixels."""
+
+    path: Path | None = None
+    pixels: np.ndarray | None = None
+    in_folder: bool = False
+
+    def load(self, preprocessing: Preprocessing) -> np.ndarray | None:
+        """The preprocessed image; None for a file in a folder that is not an image."""
+        if self.path is None:
+            return preprocessing(self.pixels).numpy()
+        try:
+            return load_image(preprocessing, self.path)
+        except UserError:
+            if self.in_folder:
+                return None
+            raise
+
+
+def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:
+    if isinstance(images, str | Path):
+        yield from _files(Path(images))
+    elif hasattr(images, "__array__") or not isinstance(images, Iterable):
+        yield from (_Source(pixels=image) for image in _pixels(images))
+    else:
+        for image in images:
+            yield from _sources(image)
+
+
+def _files(path: Path) -> Iterator[_Source]:
+    if not path.exists():
+        raise UserError(f"no such image or folder: {path}.")
+    if not path.is_dir():
+        yield _Source(path)
+        return
+    files = files_below(path)
+    if not files:
+        raise UserError(f"a folder to predict needs images; {path} has no files.")
+    yield from (_Source(file, in_folder=True) for file in files)
+
+
+def _pixels(images: Any) -> list[np.ndarray]:
+    """The images, each [height, width, 3], in an array or a PIL image."""
+    from PIL import Image, ImageOps
+
+    if isinstance(images, Image.Image):
+        images = ImageOps.exif_transpose(images).convert("RGB")
+    array = np.asarray(images)
+    if array.ndim not in (3, 4) or array.shape[-1] != 3 or 0 in array.shape[-3:]:
+        raise UserError(
+            "an array of images must be [height, width, 3] or [n, height, width, 3]; "
+            f"received {list(array.shape)}."
+        )
+    if array.dtype.kind not in "uif" or not ((array >= 0) & (array <= 255)).all():
+        raise UserError(
+            "pixels must be RGB values in 0..255; received other values "
+            f"({array.dtype})."
+        )
+    if array.dtype.kind == "f" and array.size and array.max() <= 1:
+        log.warning("all pixels are in 0..1, which is black; they must be in 0..255.")
+    return list(array) if array.ndim == 4 else [array]

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.prediction import predict
@@ -61,3 +63,66 @@ def test_bad_paths(classifier, tmp_path):
     for message, paths in cases.items():
         with pytest.raises(UserError, match=message):
             list(predict(classifier, paths))
+
+
+def test_pixels_are_predicted_as_their_file_is(classifier, images):
+    (expected,) = classifier.predict(str(images / "a.png"))
+    with Image.open(images / "a.png") as picture:
+        (from_pil,) = classifier.predict(picture)
+        transparent = picture.convert("RGBA")
+    pixels = np.asarray(transparent)[..., :3]
+    for image in (pixels, pixels.astype(np.float32), transparent, tf.constant(pixels)):
+        (found,) = classifier.predict(image)
+        assert found == from_pil
+    assert from_pil.path is None
+    assert [name for name, _ in from_pil.top] == [name for name, _ in expected.top]
+    for (_, found), (_, wanted) in zip(from_pil.top, expected.top, strict=True):
+        assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def test_images_of_all_kinds_keep_their_order(classifier, images):
+    pixels = np.zeros((3, 20, 30, 3), np.uint8)
+    pixels[1] = 255
+    found = classifier.predict([pixels, images / "a.png", pixels[1]], top=1)
+    assert [p.path for p in found] == [None, None, None, images / "a.png", None]
+    assert found[0] == found[2] != found[1] == found[4]
+
+
+def test_an_upright_photo_is_shown_to_the_network(classifier):
+    """EXIF orientation 6: the camera was turned a quarter to the left."""
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+    turned = Image.fromarray(np.rot90(pixels))
+    turned.getexif()[0x0112] = 6
+    assert classifier.predict(turned) == classifier.predict(pixels)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((8, 8)), r"\[height, width, 3\] or .*; received \[8, 8\]\."),
+        (np.zeros((8, 8, 4)), r"received \[8, 8, 4\]\."),
+        (np.zeros((2, 0, 8, 3)), r"received \[2, 0, 8, 3\]\."),
+        (np.full((8, 8, 3), -1.0), "pixels must be RGB values in 0..255; .*float64"),
+        (np.full((8, 8, 3), np.nan), "pixels must be RGB values"),
+        (np.full((8, 8, 3), "x"), "pixels must be RGB values"),
+        (np.zeros((0, 8, 8, 3)), "at least one image"),
+        (7, r"received \[\]\."),
+    ],
+)
+def test_what_is_not_an_image(classifier, image, message):
+    with pytest.raises(UserError, match=message):
+        classifier.predict(image)
+
+
+def test_pixels_of_0_to_1_are_warned_about(classifier, capsys):
+    classifier.predict(np.random.default_rng(0).uniform(0, 1, (8, 8, 3)))
+    assert "they must be in 0..255" in capsys.readouterr().err
+
+
+def test_an_exported_file_predicts_what_its_run_does(classifier, bundle, images):
+    exported = open_classifier(bundle / "float32.tflite")
+    (found,), (expected,) = (
+        x.predict(images / "a.png") for x in (exported, classifier)
+    )
+    assert found.path == expected.path
+    assert dict(found.top) == pytest.approx(dict(expected.top), abs=1e-4)

@@ -22,6 +22,7 @@ from googlenet_keras.artifacts.runtimes import (
 from googlenet_keras.classifier import DESCRIPTION, Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
+from googlenet_keras.prediction import Predictor
 
 LABELS = "labels.txt"  # travels in every file, as DESCRIPTION does
 EXTRA = "assets.extra"  # the folder of a SavedModel that TensorFlow leaves alone
@@ -29,23 +30,21 @@ FLOAT_STEP = 1e-12  # the least probability that a loss is taken of
 
 
 @dataclass(frozen=True)
-class Exported:
+class Exported(Predictor):
     """A .tflite or .onnx file or a SavedModel folder that export.py made.
 
-    It has the main head alone and gives probabilities, whose logarithms are its logits.
+    It has the main head only.
     """
 
     runtime: Runtime
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    heads: tuple[str, ...] = ("main",)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """The softmax, [batch, classes], for preprocessed images."""
         return self.runtime(np.asarray(images))
 
-    def logits(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Logarithms of the probabilities, [batch, classes].
+    def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The logarithms of the probabilities, [batch, classes].
 
         A probability of 0 counts as half the smallest that the file can tell, spread
         over the classes, so that they sum to little.

@@ -13,7 +13,8 @@ from googlenet_keras.files import check_output_file, write_json
 
 if TYPE_CHECKING:
     from googlenet_keras.data.dataset import Dataset
-    from googlenet_keras.evaluation.evaluate import Evaluation, Member
+    from googlenet_keras.evaluation.evaluate import Evaluation
+    from googlenet_keras.prediction import Predictor
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Evaluate:
 
     def _write_report(
         self,
-        members: list[Member],
+        members: list[Predictor],
         data: Dataset,
         found: dict[str, Evaluation],
         figures: dict[str, dict[str, Any]],

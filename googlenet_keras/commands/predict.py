@@ -29,11 +29,10 @@ class Predict:
         from googlenet_keras.console import track
         from googlenet_keras.evaluation.activation_map import Explainer
         from googlenet_keras.evaluation.tables import print_predictions
-        from googlenet_keras.prediction import predict
 
         classifier = open_classifier(self.model)
         explainer = Explainer(classifier, self.explain) if self.explain else None
-        predictions = list(predict(classifier, self.images, self.top))
+        predictions = classifier.predict(self.images, self.top)
         print_predictions(predictions)
         if explainer:
             made = [explainer(x) for x in track(predictions, "drawing") if x.top]

@@ -16,10 +16,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from googlenet_keras.artifacts.artifact import Exported
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
-from googlenet_keras.prediction import Prediction, read
+from googlenet_keras.prediction import Prediction, Predictor, load_image
 
 SHOWN = 3  # classes of each photo
 OPACITY = 0.55  # of the map over the photo
@@ -29,7 +28,7 @@ COLORS = "inferno"
 class ActivationMaps:
     """The maps of a Classifier. Raises UserError for an exported file."""
 
-    def __init__(self, classifier: Classifier | Exported) -> None:
+    def __init__(self, classifier: Predictor) -> None:
         if not isinstance(classifier, Classifier):
             raise UserError(
                 "an activation map needs the layer before the last, which an exported "
@@ -56,7 +55,7 @@ class Explainer:
     overwritten. Raises UserError for an exported file and a folder that cannot be made.
     """
 
-    def __init__(self, classifier: Classifier | Exported, folder: Path) -> None:
+    def __init__(self, classifier: Predictor, folder: Path) -> None:
         self._classifier, self._folder = classifier, folder
         self._maps = ActivationMaps(classifier)
         try:
@@ -66,7 +65,8 @@ class Explainer:
 
     def __call__(self, prediction: Prediction) -> Path:
         """Draws the photo of a `prediction`, and gives the picture's path."""
-        image = read(self._classifier, prediction.path, named=True)
+        assert prediction.path, "only a file's prediction can be explained"
+        image = load_image(self._classifier.preprocessing, prediction.path)
         (found,) = self._maps(image[None])
         path = _free(self._folder, prediction.path.stem)
         _draw(image, prediction, found, self._classifier.labels, path)

@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from googlenet_keras.artifacts.artifact import Exported
-from googlenet_keras.classifier import Classifier
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.crops import CENTRE, COUNTS, Crops, check_kind
 from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
+from googlenet_keras.prediction import Predictor
 
-Member = Classifier | Exported
-"""One of an ensemble."""
 Logarithms = dict[str, np.ndarray]
 """[batch, classes] by head, whose softmax are the probabilities."""
 
@@ -51,7 +48,7 @@ class Evaluation:
 
 
 def evaluate(
-    members: Member | Sequence[Member],
+    members: Predictor | Sequence[Predictor],
     dataset: Dataset,
     split: str = "validation",
     crops: str = CENTRE,
@@ -64,7 +61,7 @@ def evaluate(
     the classifier does not know and members that know different ones.
     """
     check_kind(crops)
-    members = (members,) if isinstance(members, Member) else tuple(members)
+    members = (members,) if isinstance(members, Predictor) else tuple(members)
     names = _agreed_names(members)
     numbers = class_numbers(names, dataset.class_names)
     chosen = dataset.split(split)
@@ -98,7 +95,7 @@ def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
     return np.array([known.index(name) for name in names])
 
 
-def _agreed_names(members: Sequence[Member]) -> tuple[str, ...]:
+def _agreed_names(members: Sequence[Predictor]) -> tuple[str, ...]:
     names = members[0].labels
     for member in members[1:]:
         if odd := set(names).symmetric_difference(member.labels):
@@ -110,7 +107,7 @@ def _agreed_names(members: Sequence[Member]) -> tuple[str, ...]:
 
 
 def _answered(
-    member: Member, names: tuple[str, ...], split: Split, kind: str
+    member: Predictor, names: tuple[str, ...], split: Split, kind: str
 ) -> Iterator[tuple[np.ndarray, Logarithms]]:
     """(labels, logarithms) of each batch of images, the classes in `names`' order."""
     crops = Crops(member.preprocessing, kind)
@@ -119,7 +116,7 @@ def _answered(
         split, crops, heads=("main",), batch_size=_batch_size(kind)
     )
     for images, truth in batches:
-        flat = member.logits(images.numpy().reshape(-1, *crops.size, 3))
+        flat = member.log_probabilities(images.numpy().reshape(-1, *crops.size, 3))
         logarithms = {
             head: metrics.averaged(logits.reshape(-1, crops.count, len(order)), axis=1)[
                 :, order

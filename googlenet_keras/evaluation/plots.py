@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Split
 from googlenet_keras.evaluation.evaluate import Evaluation
+from googlenet_keras.prediction import Predictor
 
 MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
 DEEP = 0.7  # part of a class from which its cell is too deep a blue for dark text
@@ -119,7 +120,7 @@ def predictions(
 
 
 def images_at(
-    classifier: Classifier, split: Split, wanted: Sequence[int]
+    classifier: Predictor, split: Split, wanted: Sequence[int]
 ) -> dict[int, np.ndarray]:
     """The preprocessed images at these places of the reading order."""
     chosen = tf.constant(wanted, tf.int64)

@@ -16,9 +16,10 @@ from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.evaluation import pictures, plots
 from googlenet_keras.evaluation.activation_map import ActivationMaps, overlay
 from googlenet_keras.evaluation.compare import shown_options
-from googlenet_keras.evaluation.evaluate import Evaluation, Member
+from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.evaluation.pages import write_page
 from googlenet_keras.files import read_json
+from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import RunFolder
 
 NAME = "report.html"
@@ -38,7 +39,7 @@ class Subject:
     own_data: whether it was trained on `dataset`.
     """
 
-    members: Sequence[Member]
+    members: Sequence[Predictor]
     names: Sequence[str]
     dataset: Dataset
     split: str
