@@ -1,4 +1,4 @@
-"""The waist of the project: a network with all that is needed to use it."""
+"""Classifier: a trained network with its labels, preprocessing and provenance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import safetensors.numpy
@@ -25,16 +25,17 @@ from googlenet_keras.run_folder import RunFolder
 if TYPE_CHECKING:
     import keras
 
-DESCRIPTION = "classifier.json"
-WEIGHTS = "weights.safetensors"
+DESCRIPTION_FILE = "classifier.json"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 @dataclass(frozen=True)
 class Classifier(Predictor):
-    """A network, the numbers it was built from, its geometry, labels and origin.
+    """A trained network with its labels, preprocessing and provenance.
 
-    network: images [batch, height, width, 3] in 0..255 to logits by head. labels: class
-    names in the order of the logits. provenance: how it came about, plain values.
+    network: images [batch, height, width, 3] in 0..255 to logits by head. architecture:
+    what it was built from. labels: class names in the order of the logits. provenance:
+    how it was made, as plain values.
     """
 
     network: keras.Model
@@ -48,7 +49,7 @@ class Classifier(Predictor):
         return tuple(self.network.output)
 
     def logits(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Each head's logits, [batch, classes], for preprocessed images."""
+        """Each head's logits, [batch, classes], of preprocessed images."""
         return self.network.predict_on_batch(images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -60,8 +61,9 @@ class Classifier(Predictor):
             for head, logits in self.logits(images).items()
         }
 
-    def save(self, folder: Path) -> None:
-        """Writes classifier.json and weights.safetensors, each whole or not at all."""
+    def save(self, folder: Path | str) -> None:
+        """Writes classifier.json and weights.safetensors, each atomically."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         description = {
             "architecture": self.architecture.to_json(),
@@ -70,58 +72,57 @@ class Classifier(Predictor):
             "heads": list(self.heads),
             "provenance": dict(self.provenance),
         }
-        write_json(folder / DESCRIPTION, description)
+        write_json(folder / DESCRIPTION_FILE, description)
         weights = safetensors.numpy.save(named_weights(self.network))
-        write_bytes(folder / WEIGHTS, weights)
+        write_bytes(folder / WEIGHTS_FILE, weights)
 
     @classmethod
-    def load(cls, folder: Path) -> Classifier:
-        """Reads what `save` wrote; nothing in the files is executed.
+    def load(cls, folder: Path | str) -> Self:
+        """Loads a saved Classifier, or that of a run; no code in the files is executed.
 
-        folder: a saved Classifier, or a run that has one. Raises UserError for anything
-        else.
+        Raises UserError for another folder and for damaged files.
         """
         folder = description_file(Path(folder)).parent
-        description = read_json(folder / DESCRIPTION)
+        description = read_json(folder / DESCRIPTION_FILE)
         try:
-            classifier = _unweighted(description)
+            classifier = cls._build(description)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{folder / DESCRIPTION} is damaged: {error}") from error
-        assign_weights(classifier.network, _read_weights(folder / WEIGHTS))
+            raise UserError(
+                f"{folder / DESCRIPTION_FILE} is damaged: {error}"
+            ) from error
+        assign_weights(classifier.network, _read_weights(folder / WEIGHTS_FILE))
         return classifier
+
+    @classmethod
+    def _build(cls, description: Mapping[str, Any]) -> Self:
+        """The Classifier with freshly initialized weights."""
+        preprocessing = Preprocessing(**description["preprocessing"])
+        architecture = Architecture.from_json(description["architecture"])
+        network = build(
+            architecture,
+            classes=len(description["labels"]),
+            image_size=(preprocessing.height, preprocessing.width),
+            auxiliary=len(description["heads"]) > 1,
+        )
+        labels = tuple(description["labels"])
+        return cls(
+            network, architecture, preprocessing, labels, description["provenance"]
+        )
 
 
 def description_file(folder: Path) -> Path:
-    """classifier.json of a saved Classifier, or of a run that has one.
+    """The classifier.json of a saved Classifier or of a run.
 
     Raises UserError for another folder.
     """
-    if not (folder / DESCRIPTION).is_file():
+    if not (folder / DESCRIPTION_FILE).is_file():
         folder = RunFolder.open(folder).classifier
-    if not (folder / DESCRIPTION).is_file():
+    if not (folder / DESCRIPTION_FILE).is_file():
         raise UserError(
             f"a run keeps its best epoch in classifier/, and {folder} "
-            f"has no {DESCRIPTION}; train again, or name a folder that has one."
+            f"has no {DESCRIPTION_FILE}; train again, or name a folder that has one."
         )
-    return folder / DESCRIPTION
-
-
-def _unweighted(description: Mapping[str, Any]) -> Classifier:
-    architecture = Architecture.from_json(description["architecture"])
-    preprocessing = Preprocessing(**description["preprocessing"])
-    network = build(
-        architecture,
-        classes=len(description["labels"]),
-        image_size=(preprocessing.height, preprocessing.width),
-        auxiliary=len(description["heads"]) > 1,
-    )
-    return Classifier(
-        network,
-        architecture,
-        preprocessing,
-        tuple(description["labels"]),
-        description["provenance"],
-    )
+    return folder / DESCRIPTION_FILE
 
 
 def _read_weights(path: Path) -> dict[str, np.ndarray]:

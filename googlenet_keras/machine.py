@@ -1,6 +1,4 @@
-"""What a result depends on beside its options: versions, processor, commit, time."""
-
-from __future__ import annotations
+"""The environment of a result: versions, processor, system and commit."""
 
 import os
 import platform
@@ -8,7 +6,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 PACKAGES = (
     *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
@@ -16,8 +14,19 @@ PACKAGES = (
 )
 
 
-def environment() -> dict[str, Any]:
-    """Versions, processor and commit: what a result depends on beside its options."""
+class Environment(TypedDict):
+    """What a result depends on beside its options; None where it is unknown."""
+
+    python: str
+    packages: dict[str, str | None]
+    system: str
+    processor: str
+    cores: int
+    commit: str | None
+
+
+def environment() -> Environment:
+    """The environment of this process."""
     return {
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
@@ -29,7 +38,7 @@ def environment() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """The number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -41,9 +50,9 @@ def cpu_flags() -> frozenset[str]:
 
 
 def commit() -> str | None:
-    """The git commit of this program, "-dirty" appended where files differ from it.
+    """The git commit of this program, with "-dirty" if its files were changed.
 
-    None where the program does not run from its own checkout.
+    None if the program does not run from its own checkout.
     """
     here = Path(__file__).resolve().parents[1]
     if not (here / ".git").exists():
@@ -66,7 +75,7 @@ def _version(package: str) -> str | None:
 
 
 def proc_field(file: str, name: str) -> str | None:
-    """A line's value in /proc/`file`; None where the system has no such line."""
+    """The value of the line `name` in /proc/`file`; None if there is no such line."""
     try:
         lines = Path("/proc", file).read_text().splitlines()
     except OSError:

@@ -19,12 +19,12 @@ from googlenet_keras.artifacts.runtimes import (
     onnx_texts,
     open_runtime,
 )
-from googlenet_keras.classifier import DESCRIPTION, Classifier
+from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.prediction import Predictor
 
-LABELS = "labels.txt"  # travels in every file, as DESCRIPTION does
+LABELS = "labels.txt"  # travels in every file, as DESCRIPTION_FILE does
 EXTRA = "assets.extra"  # the folder of a SavedModel that TensorFlow leaves alone
 FLOAT_STEP = 1e-12  # the least probability that a loss is taken of
 
@@ -75,7 +75,7 @@ def described(path: Path) -> tuple[tuple[str, ...], Preprocessing]:
         raise UserError(f"no such exported file: {path}.")
     try:
         found = _texts(path)
-        preprocessing = json.loads(found[DESCRIPTION])["preprocessing"]
+        preprocessing = json.loads(found[DESCRIPTION_FILE])["preprocessing"]
         return tuple(found[LABELS].splitlines()), Preprocessing(**preprocessing)
     except UserError:
         raise
@@ -114,7 +114,7 @@ def texts(classifier: Classifier) -> dict[str, str]:
     preprocessing = classifier.preprocessing.to_json()
     return {
         LABELS: "\n".join(classifier.labels) + "\n",
-        DESCRIPTION: json.dumps(
+        DESCRIPTION_FILE: json.dumps(
             {
                 "architecture": classifier.architecture.to_json(),
                 "preprocessing": preprocessing,
@@ -132,7 +132,7 @@ def _is_text(label: str) -> bool:
 
 
 def _texts(path: Path) -> Mapping[str, str]:
-    names = (LABELS, DESCRIPTION)
+    names = (LABELS, DESCRIPTION_FILE)
     if path.suffix == ONNX:
         return onnx_texts(path)
     if path.suffix != TFLITE:

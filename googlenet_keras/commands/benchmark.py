@@ -1,149 +1,186 @@
-"""`benchmark`: how fast this machine trains, reads, answers and multiplies."""
+"""`benchmark`: measures training, input pipeline, inference and matrix products."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import tyro
+from tyro.conf import arg, subcommand
 
-from googlenet_keras import machine
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_file, write_json
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.recipes import recipe
+
+if TYPE_CHECKING:
+    from googlenet_keras.timing.benchmark_report import BenchmarkReport, MatmulReport
+
+LEAST_VALUES = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """Measures speed: warm-up, repeats, medians with their spread, CPU seconds."""
+class Measurement(ABC):
+    """What all benchmarks have in common: repeats, and a report to print and write."""
 
-    what: Annotated[
-        Literal["training-step", "input-pipeline", "inference", "roof"],
-        tyro.conf.Positional,
-    ]
-    """What to measure."""
-    model: Path | None = None
-    """inference: a run, a folder of a saved classifier, or an exported file."""
-    dataset: str = "digits"
-    """input-pipeline: digits, a folder of class folders or a TFDS name."""
-    recipe: str = "modern"
-    """input-pipeline: the recipe whose crops are made."""
-    crop_area: float | None = None
-    """input-pipeline: smallest area of a crop (0..1); none: the recipe's."""
-    color_jitter: float | None = None
-    """input-pipeline: change of brightness and so on (0..1); none: the recipe's."""
-    cache: Literal["none", "memory", "disk"] = "none"
-    """input-pipeline: what is kept between epochs."""
-    variant: str = "bn"
-    """training-step: bn, paper, torchvision or slim."""
-    width: float = 1.0
-    """training-step: factor on every filter count."""
-    image_size: tuple[int, ...] = (224,)
-    """training-step, input-pipeline: pixels, one number or height and width."""
-    batch_size: int = 16
-    """training-step, inference: images in a step."""
-    classes: int = 1000
-    """training-step: number of classes."""
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    """training-step, roof: arithmetic; auto: the fastest here, or for roof two."""
-    threads: int = 0
-    """inference: threads within an operation; 0: one for each core."""
     repeats: int = 7
     """Measured repeats, at least 1; an input pipeline's repeat is an epoch."""
     json: Path | None = None
-    """Write the figures to this JSON file too."""
+    """Write the report to this JSON file too."""
+
+    @abstractmethod
+    def measure(self) -> "BenchmarkReport | MatmulReport":
+        """Measures and gives the report."""
 
     def run(self) -> None:
-        """Measures, prints and writes. Raises UserError."""
-        rules = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
-        for name, least in rules.items():
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"{name} must be at least {least}; received {getattr(self, name)}."
-                )
+        """Measures, prints and writes the report. Raises UserError."""
+        for name, least in LEAST_VALUES.items():
+            if (value := getattr(self, name, least)) < least:
+                raise UserError(f"{name} must be at least {least}; received {value}.")
         if self.json:
             check_output_file(self.json)
-        found = self._measured()
-        _print(found)
+        report = self.measure()
+        _print(report)
         if self.json:
-            write_json(self.json, found)
+            write_json(self.json, report)
 
-    def _measured(self) -> dict[str, Any]:
-        if self.what == "training-step":
-            return self._training_step()
-        if self.what == "input-pipeline":
-            return self._input_pipeline()
-        return self._inference() if self.what == "inference" else self._roof()
 
-    def _training_step(self) -> dict[str, Any]:
-        from googlenet_keras.timing.training_step import training_step
+@dataclass(frozen=True)
+class TrainingStep(Measurement):
+    """Times a training step on random images."""
 
-        return training_step(
-            self.variant,
+    variant: str = TrainConfig.variant
+    """Network: bn, paper, torchvision or slim."""
+    width: float = TrainConfig.width
+    """Factor on every filter count, rounded to multiples of 8."""
+    image_size: tuple[int, ...] = (224,)
+    """Pixels, one number or height and width."""
+    batch_size: int = 16
+    """Images per step."""
+    classes: int = 1000
+    """Number of classes, from 2."""
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    """Arithmetic; auto: what this machine computes fastest."""
+
+    def measure(self) -> "BenchmarkReport":
+        from googlenet_keras.timing.training_step import time_training_step
+
+        config = TrainConfig(
+            variant=self.variant,
             width=self.width,
+            image_size=self.image_size,
             batch_size=self.batch_size,
-            image_size=self.image_size,
-            classes=self.classes,
             precision=self.precision,
-            repeats=self.repeats,
         )
+        return time_training_step(config, classes=self.classes, repeats=self.repeats)
 
-    def _input_pipeline(self) -> dict[str, Any]:
-        from googlenet_keras.timing.input_pipeline import input_pipeline
 
-        return input_pipeline(
-            self.dataset,
+@dataclass(frozen=True)
+class InputPipeline(Measurement):
+    """Times epochs of the training input pipeline, from files to batches."""
+
+    dataset: str = TrainConfig.dataset
+    """digits, a folder of class folders, or the name of a TFDS data set."""
+    image_size: tuple[int, ...] = (224,)
+    """Pixels, one number or height and width."""
+    recipe: str = TrainConfig.recipe
+    """The recipe whose augmentation is used."""
+    crop_area: float | None = None
+    """Smallest area of a training crop (0..1); none: the recipe's."""
+    color_jitter: float | None = None
+    """Change of brightness, contrast, saturation (0..1); none: the recipe's."""
+    cache: Literal["none", "memory", "disk"] = "none"
+    """Keep encoded images in memory, or smaller copies of a folder's on disk."""
+
+    def measure(self) -> "BenchmarkReport":
+        from googlenet_keras.timing.input_pipeline import time_input_pipeline
+
+        config = recipe(self.recipe)
+        config = replace(
+            config,
+            dataset=self.dataset,
             image_size=self.image_size,
-            recipe_name=self.recipe,
-            crop_area=self.crop_area,
-            color_jitter=self.color_jitter,
             cache=self.cache,
-            repeats=self.repeats,
+            crop_area=_given(self.crop_area, config.crop_area),
+            color_jitter=_given(self.color_jitter, config.color_jitter),
         )
+        return time_input_pipeline(config, repeats=self.repeats)
 
-    def _inference(self) -> dict[str, Any]:
-        from googlenet_keras.timing.inference import inference
+
+def _given(value: float | None, default: float | None) -> float | None:
+    return default if value is None else value
+
+
+@dataclass(frozen=True)
+class Inference(Measurement):
+    """Times a forward pass of a run's network or of an exported file."""
+
+    model: Path | None = None
+    """A run, a folder of a saved classifier, or an exported file."""
+    batch_size: int = 16
+    """Images per forward pass."""
+    threads: int = 0
+    """Threads within an operation; 0: one for each core."""
+
+    def measure(self) -> "BenchmarkReport":
+        from googlenet_keras.timing.inference import time_inference
 
         if self.model is None:
             raise UserError(
                 "benchmark inference needs --model RUN or an exported file."
             )
-        return inference(
+        return time_inference(
             self.model,
             batch_size=self.batch_size,
             threads=self.threads,
             repeats=self.repeats,
         )
 
-    def _roof(self) -> dict[str, Any]:
-        from googlenet_keras.timing.roof import roof
 
-        precisions = ("float32", "mixed_bfloat16")
-        wanted = precisions if self.precision == "auto" else (self.precision,)
-        return {
-            "what": "roof",
-            "gigaflops_per_cpu_second": {
-                name: roof(name, self.repeats) for name in wanted
-            },
-            "environment": machine.environment(),
-        }
+@dataclass(frozen=True)
+class Roof(Measurement):
+    """Measures the peak matmul rate: that of a product of large matrices."""
+
+    DEFAULT_PRECISIONS: ClassVar = ("float32", "mixed_bfloat16")
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    """Arithmetic; auto: float32 and mixed_bfloat16."""
+
+    def measure(self) -> "MatmulReport":
+        from googlenet_keras.timing.matmul_rate import time_matmul
+
+        auto = self.precision == "auto"
+        precisions = self.DEFAULT_PRECISIONS if auto else (self.precision,)
+        return time_matmul(precisions, repeats=self.repeats)
 
 
-def _print(found: Mapping[str, Any]) -> None:
-    if found["what"] == "roof":
-        for name, rate in found["gigaflops_per_cpu_second"].items():
+@dataclass(frozen=True)
+class Benchmark:
+    """Measures speed: medians with their spread after a warm-up, in CPU seconds too."""
+
+    what: Annotated[
+        Annotated[TrainingStep, subcommand("training-step")]
+        | Annotated[InputPipeline, subcommand("input-pipeline")]
+        | Annotated[Inference, subcommand("inference")]
+        | Annotated[Roof, subcommand("roof")],
+        arg(name=""),
+    ]
+
+    def run(self) -> None:
+        """Runs the chosen benchmark. Raises UserError."""
+        self.what.run()
+
+
+def _print(report: "BenchmarkReport | MatmulReport") -> None:
+    if report["what"] == "roof":
+        for name, rate in report["gigaflops_per_cpu_second"].items():
             print(f"{name}: {rate:.0f} GFLOP per CPU second")
         return
-    cpu = found["cpu_seconds_per_image"]
-    print(
-        f"{found['what']}: "
-        + ", ".join(f"{k} {v}" for k, v in found["options"].items())
-    )
+    cpu = report["cpu_seconds_per_image"]
+    options = ", ".join(f"{name} {value}" for name, value in report["options"].items())
+    print(f"{report['what']}: {options}")
     print(
         f"{1 / cpu['median']:.1f} images per CPU second (10th to 90th percentile "
         f"{1 / cpu['p90']:.1f} to {1 / cpu['p10']:.1f}), "
-        f"{found['images_per_second']:.1f} images per second"
+        f"{report['images_per_second']:.1f} images per second"
     )
-    if found["share_of_roof"] is not None:
-        print(f"{found['share_of_roof']:.0%} of this machine's matrix-product rate")
+    if report["share_of_roof"] is not None:
+        print(f"{report['share_of_roof']:.0%} of this machine's peak matmul rate")

@@ -22,7 +22,7 @@ from googlenet_keras.artifacts.tflite_metadata import (
     WITHOUT_MEDIAPIPE,
     has_writer,
 )
-from googlenet_keras.classifier import DESCRIPTION, WEIGHTS, Classifier
+from googlenet_keras.classifier import DESCRIPTION_FILE, WEIGHTS_FILE, Classifier
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.sources import open_run_dataset
 from googlenet_keras.evaluation.evaluate import class_numbers
@@ -61,7 +61,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
     that fails the gate is in it with the suffix .failed. Raises UserError.
     """
     run = finished_run(config.run_folder)
-    saved = run if (run / DESCRIPTION).is_file() else RunFolder(run).classifier
+    saved = run if (run / DESCRIPTION_FILE).is_file() else RunFolder(run).classifier
     classifier = Classifier.load(run)
     texts(classifier)  # raises for labels that no file can hold, before any work
     formats = chosen(config.formats, classifier.architecture)
@@ -84,7 +84,7 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
         job = Job(saved.resolve(), work, layout, config.licence)
         reference = _reference(saved, classifier, dataset, numbers, folder)
         keras = parity.row(reference.answers, reference.labels)
-        report = {"keras": {"megabytes": _megabytes(saved / WEIGHTS), **keras}}
+        report = {"keras": {"megabytes": _megabytes(saved / WEIGHTS_FILE), **keras}}
         report["formats"] = rows = {}
         with child_process(folder / LOG) as call:
             for kind in formats:

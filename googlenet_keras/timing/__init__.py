@@ -1,1 +1,1 @@
-"""What `benchmark` runs: speed measured, with its spread and its circumstances."""
+"""The measurements of the `benchmark` command."""

@@ -1,24 +1,51 @@
-"""The JSON report of a benchmark."""
-
-from __future__ import annotations
+"""The JSON reports of benchmarks."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import tensorflow as tf
 
 from googlenet_keras import machine
-from googlenet_keras.stopwatch import Timings, peak_megabytes
+from googlenet_keras.machine import Environment
+from googlenet_keras.stopwatch import Spread, Timings, peak_megabytes
+
+Measured = Literal["training-step", "input-pipeline", "inference"]
 
 
-def report(
-    what: str,
+class BenchmarkReport(TypedDict):
+    """The report of a benchmark that processes images.
+
+    what, options: what was measured. share_of_roof: the rate of the convolutions as a
+    fraction of the peak matmul rate; None where it does not apply.
+    """
+
+    what: Measured
+    options: dict[str, Any]
+    repeats: int
+    images_per_second: float
+    seconds_per_image: Spread
+    cpu_seconds_per_image: Spread
+    share_of_roof: float | None
+    peak_megabytes: float | None
+    environment: Environment
+
+
+class MatmulReport(TypedDict):
+    """The report of the peak matmul rate by precision."""
+
+    what: Literal["roof"]
+    gigaflops_per_cpu_second: dict[str, float]
+    environment: Environment
+
+
+def benchmark_report(
+    what: Measured,
     options: Mapping[str, Any],
     timings: Timings,
     images: int,
     share_of_roof: float | None = None,
-) -> dict[str, Any]:
-    """The JSON of one benchmark; images: in one repeat."""
+) -> BenchmarkReport:
+    """The report of a benchmark; images: how many were processed in one repeat."""
     per_image = timings.per(images)
     if tf.config.list_physical_devices("GPU"):
         share_of_roof = None  # it is counted in CPU seconds, which a GPU does not spend

@@ -1,6 +1,4 @@
-"""Milliseconds of one forward pass of a Classifier or an exported file."""
-
-from __future__ import annotations
+"""The time of a forward pass of a Classifier or an exported file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,48 +10,48 @@ from googlenet_keras.architecture import arithmetic
 from googlenet_keras.artifacts.artifact import open_exported
 from googlenet_keras.artifacts.runtimes import is_exported, limit_threads
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.prediction import Predictor
 from googlenet_keras.stopwatch import time_calls
-from googlenet_keras.timing.benchmark_report import report
-from googlenet_keras.timing.roof import roof
+from googlenet_keras.timing.benchmark_report import BenchmarkReport, benchmark_report
+from googlenet_keras.timing.matmul_rate import matmul_rate
 
-Forward = Callable[[np.ndarray], object]
+WARMUP_CALLS = 5
+Forward = Callable[[np.ndarray], np.ndarray]
 
 
-def inference(
+def time_inference(
     path: Path, *, batch_size: int, threads: int, repeats: int
-) -> dict[str, Any]:
-    """Times the main head of what is at `path` on random images.
+) -> BenchmarkReport:
+    """Times the main head of the model at `path` on random images.
 
     A Classifier runs in TensorFlow in float32, an exported file in its own runtime.
-    share_of_roof is known for a Classifier alone. threads: 0 for as many as there are
-    cores; TensorFlow takes them before its first operation only.
+    share_of_roof is known for a Classifier only. threads: 0 for one per core; they can
+    be set before TensorFlow's first operation only.
     """
-    share_of = None
+    model: Predictor
+    forward: Forward
     if is_exported(path):
-        exported = open_exported(path, threads)
-        forward, geometry = exported.probabilities, exported.preprocessing
-        what = {"file": path.name}
+        model = open_exported(path, threads)
+        forward, what = model.probabilities, {"file": path.name}
     else:
         if threads:
             limit_threads(threads)
-        classifier = Classifier.load(path)
-        forward, geometry = _forward(classifier), classifier.preprocessing
-        what = {"variant": classifier.architecture.name}
-        share_of = _gigaflops(classifier)
-    size = (geometry.height, geometry.width)
+        model = Classifier.load(path)
+        forward, what = _forward(model), {"variant": model.architecture.name}
+    size = (model.preprocessing.height, model.preprocessing.width)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch_size, *size, 3), np.uint8)
-    timings = time_calls(lambda: forward(images), calls=repeats, warmup=5)
-    options = what | {
+    timings = time_calls(lambda: forward(images), calls=repeats, warmup=WARMUP_CALLS)
+    options: dict[str, Any] = what | {
         "batch_size": batch_size,
         "image_size": list(size),
         "threads": threads,
     }
     share = None
-    if share_of:
+    if isinstance(model, Classifier):
         seconds = timings.per(batch_size)["cpu_seconds"]["median"]
-        share = share_of / seconds / roof("float32")
-    return report("inference", options, timings, batch_size, share)
+        share = _gigaflops(model) / seconds / matmul_rate("float32")
+    return benchmark_report("inference", options, timings, batch_size, share)
 
 
 def _forward(classifier: Classifier) -> Forward:
@@ -66,7 +64,7 @@ def _forward(classifier: Classifier) -> Forward:
 
 
 def _gigaflops(classifier: Classifier) -> float:
-    """Of one image: twice the multiply-adds of the network without auxiliary heads."""
+    """The operations on one image: two per multiply-add, without auxiliary heads."""
     geometry = classifier.preprocessing
     macs = arithmetic.macs(
         classifier.architecture,

@@ -1,17 +1,15 @@
-"""One step of training: forward, backward and the optimiser's update, three heads."""
+"""The time of a training step: forward, backward and update, with all heads."""
 
-from __future__ import annotations
-
-from typing import Any
+from dataclasses import replace
 
 import tensorflow as tf
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.stopwatch import time_calls
-from googlenet_keras.timing.benchmark_report import report
-from googlenet_keras.timing.roof import roof
+from googlenet_keras.timing.benchmark_report import BenchmarkReport, benchmark_report
+from googlenet_keras.timing.matmul_rate import matmul_rate
 from googlenet_keras.training import model
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.options import Switch, TrainConfig
 from googlenet_keras.training.precision import (
     choose_precision,
     choose_xla,
@@ -19,50 +17,41 @@ from googlenet_keras.training.precision import (
 )
 
 PASSES = 3  # forward, gradients of activations, gradients of weights
+SCHEDULED_STEPS = 1000  # of the learning rate; any number costs the same
 
 
-def training_step(
-    variant: str,
-    *,
-    width: float,
-    batch_size: int,
-    image_size: tuple[int, ...],
-    classes: int,
-    precision: str,
-    repeats: int,
-) -> dict[str, Any]:
-    """Times train_on_batch on random images; share_of_roof is of the convolutions'.
+def time_training_step(
+    config: TrainConfig, *, classes: int, repeats: int
+) -> BenchmarkReport:
+    """Times train_on_batch on a batch of random images.
 
-    The operations counted are 3 x 2 x multiply-adds of the network with both heads.
+    share_of_roof counts 3 x 2 x multiply-adds of the network with both heads.
     """
-    policy, _ = choose_precision(precision)
-    config = TrainConfig(
-        variant=variant,
-        width=width,
-        image_size=image_size,
-        batch_size=batch_size,
-        epochs=1,
-        xla="on" if choose_xla("auto") else "off",
-    ).resolved({})
-    size = arithmetic.height_and_width(image_size)
+    policy, _ = choose_precision(config.precision)
+    xla: Switch = "on" if choose_xla(config.xla) else "off"
+    config = replace(config, xla=xla, epochs=1).resolved({})
+    batch_size = config.batch_size
+    assert isinstance(batch_size, int), "a benchmark does not choose its batch size"
+    size = arithmetic.height_and_width(config.image_size)
     images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)
     labels = tf.random.stateless_uniform([batch_size], [3, 4], 0, classes, tf.int32)
     with precision_policy(policy):
-        network = model.compiled(config, classes, steps=1000)
+        network = model.compiled(config, classes, steps=SCHEDULED_STEPS)
         truth = dict.fromkeys(network.output, labels)
         timings = time_calls(
             lambda: network.train_on_batch(images, truth), calls=repeats
         )
     arch = config.to_architecture()
     macs = arithmetic.macs(arch, classes=classes, image_size=size, auxiliary=True)
-    work = PASSES * 2 * macs * batch_size / 1e9
-    rate = work / timings.per(1)["cpu_seconds"]["median"]
+    gigaflops = PASSES * 2 * macs * batch_size / 1e9
+    rate = gigaflops / timings.per(1)["cpu_seconds"]["median"]
     options = {
-        "variant": variant,
-        "width": width,
+        "variant": config.variant,
+        "width": config.width,
         "batch_size": batch_size,
         "image_size": list(size),
         "classes": classes,
         "precision": policy,
     }
-    return report("training-step", options, timings, batch_size, rate / roof(policy))
+    share = rate / matmul_rate(policy)
+    return benchmark_report("training-step", options, timings, batch_size, share)

@@ -1,9 +1,11 @@
 import pytest
 from making import write_photos
 
-from googlenet_keras.__main__ import main
+from googlenet_keras.cli import main
+from googlenet_keras.commands.benchmark import InputPipeline, TrainingStep
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
+from googlenet_keras.training.options import TrainConfig
 
 
 def measured(tmp_path, *arguments):
@@ -71,7 +73,26 @@ def test_the_roof(tmp_path, capsys):
 def test_bad_values(run_folder):
     with pytest.raises(UserError, match=r"repeats must be at least 1; received 0\."):
         main(["benchmark", "roof", "--repeats", "0"])
-    with pytest.raises(UserError, match="in a folder that exists; received nowhere"):
+    with pytest.raises(UserError, match="in an existing folder; received nowhere"):
         main(["benchmark", "roof", "--json", "nowhere/roof.json"])
     with pytest.raises(UserError, match="needs --model"):
         main(["benchmark", "inference"])
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [("roof", "--dataset"), ("training-step", "--crop-area"), ("inference", "--cache")],
+)
+def test_a_benchmark_has_the_flags_that_it_uses_only(command, flag, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["benchmark", command, flag, "1"])
+    assert exit_.value.code == 2
+    assert "nrecognized" in capsys.readouterr().err
+
+
+def test_the_flags_of_training_have_its_defaults():
+    step, pipeline, config = TrainingStep(), InputPipeline(), TrainConfig()
+    for name in ("variant", "width", "precision"):
+        assert getattr(step, name) == getattr(config, name)
+    for name in ("dataset", "recipe", "crop_area", "color_jitter", "cache"):
+        assert getattr(pipeline, name) == getattr(config, name)

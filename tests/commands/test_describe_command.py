@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from googlenet_keras.__main__ import main
+from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 
 

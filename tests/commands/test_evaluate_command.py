@@ -3,7 +3,7 @@ import json
 import pytest
 from making import write_photos
 
-from googlenet_keras.__main__ import main
+from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
 
@@ -70,7 +70,7 @@ def test_crops_that_there_are_not(run_folder):
 
 @pytest.mark.parametrize("flag", ["--json", "--report"])
 def test_files_that_could_not_be_written(run_folder, flag):
-    with pytest.raises(UserError, match="needs a name in a folder that exists"):
+    with pytest.raises(UserError, match="needs a name in an existing folder"):
         main(["evaluate", str(run_folder), flag, "."])
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from making import write_photos
 
-from googlenet_keras.__main__ import main
+from googlenet_keras.cli import main
 
 
 def test_a_table_of_labels(run_folder, tmp_path, capsys, monkeypatch):

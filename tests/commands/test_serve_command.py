@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from googlenet_keras.__main__ import main
+from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.webpage.server import instructions, open_server, web_folder
 

@@ -139,7 +139,7 @@ def test_only_the_first_of_many_are_named(capsys):
 
 
 def test_the_command_reports_and_moves(root, tmp_path, capsys):
-    from googlenet_keras.__main__ import main
+    from googlenet_keras.cli import main
 
     away = tmp_path / "away"
     main(["check-data", str(root), "--quarantine", str(away)])
@@ -156,7 +156,7 @@ def test_the_command_reports_and_moves(root, tmp_path, capsys):
 
 
 def test_a_quarantine_never_overwrites_nor_becomes_a_class(root, tmp_path):
-    from googlenet_keras.__main__ import main
+    from googlenet_keras.cli import main
 
     with pytest.raises(UserError, match="must be outside the data"):
         main(["check-data", str(root), "--quarantine", str(root / "broken")])

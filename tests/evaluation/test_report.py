@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from making import write_photos
 
-from googlenet_keras.__main__ import main
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.cli import main
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.evaluation.evaluate import evaluate
 from googlenet_keras.evaluation.report import Subject, write_report
@@ -171,9 +171,9 @@ def test_what_cannot_be_compared(two_runs, tmp_path):
         main(["compare", str(run)])
     with pytest.raises(ValueError, match="one is named twice"):
         main(["compare", str(run), str(run / ".")])
-    with pytest.raises(ValueError, match="a file to write needs a name"):
+    with pytest.raises(ValueError, match="an output file needs a name"):
         main(["compare", str(run), str(other), "--report", str(tmp_path)])
     (other / "result.json").unlink()
-    with pytest.raises(ValueError, match="its run is not finished"):
+    with pytest.raises(ValueError, match="it is not finished"):
         main(["compare", str(run), str(other), "--report", str(tmp_path / "c.html")])
     assert not (tmp_path / "c.html").exists()

@@ -7,9 +7,9 @@ import tensorflow as tf
 from making import call_main, write_photos
 
 import export
-from googlenet_keras.__main__ import main
 from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting import bundle as bundle_module
 from googlenet_keras.exporting.formats import FORMATS

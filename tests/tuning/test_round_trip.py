@@ -72,7 +72,7 @@ def test_the_trained_network_is_the_one_that_was_found(found, exported):
 
 
 def test_describe_counts_the_same(found, capsys):
-    from googlenet_keras.__main__ import main
+    from googlenet_keras.cli import main
 
     arch, file = found
     sizes = ["--image-size", str(SIZE), "--classes", str(CLASSES), "--json"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from making_weights import caffe_shapes, caffemodel, random_like
 
-from googlenet_keras.__main__ import main
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import importing
 from googlenet_keras.weights.catalogue import CAFFE, SOURCES
