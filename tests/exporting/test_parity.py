@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from making import classifier, write_photos
 
-from googlenet_keras.artifacts.artifact import DESCRIPTION, LABELS
+from googlenet_keras.artifacts.artifact import DESCRIPTION_FILE, LABELS
 from googlenet_keras.artifacts.deployable import deployable
 from googlenet_keras.artifacts.tflite_metadata import card, with_metadata
 from googlenet_keras.data.sources import open_dataset
@@ -106,7 +106,7 @@ def test_another_crop_is_caught(artifact, made, reference, tmp_path):
     path = repacked(
         artifact,
         tmp_path / "float32.tflite",
-        DESCRIPTION,
+        DESCRIPTION_FILE,
         lambda text: text.replace(b"0.875", b"0.5"),
     )
     with pytest.raises(ArtifactError, match="preprocessing is not the classifier's"):
