@@ -176,7 +176,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _parameters(options: Options) -> int:
-    arch = get_architecture(options.variant).widened(options.width)
+    arch = get_architecture(options.variant).scale_width(options.width)
     return arithmetic.parameters(
         arch,
         classes=options.classes,

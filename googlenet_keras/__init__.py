@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 _HOME = {  # public name: the module it lives in; imported when first used
-    "Architecture": "architecture.variants",
+    "Architecture": "architecture.architecture",
     "VARIANTS": "architecture.variants",
     "parameters": "architecture.arithmetic",
     "macs": "architecture.arithmetic",

@@ -13,7 +13,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 from scipy.special import log_softmax, softmax
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_bytes, write_json

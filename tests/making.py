@@ -56,7 +56,7 @@ def both_ways(function, image):
 
 def classifier(variant, classes=7, size=64, seed=0):
     """A narrow network that looks trained: no weight is as it was initialised."""
-    arch = VARIANTS[variant].widened(0.125)
+    arch = VARIANTS[variant].scale_width(0.125)
     keras.utils.set_random_seed(seed)
     network = build(arch, classes=classes, image_size=size)
     random = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from googlenet_keras.network.build import build
 
 @pytest.fixture(scope="module", params=["paper", "torchvision"])
 def classifier(request):
-    arch = get_architecture(request.param).widened(0.125)
+    arch = get_architecture(request.param).scale_width(0.125)
     network = build(arch, classes=3, image_size=(32, 48))
     preprocessing = Preprocessing(32, 48, 0.9)
     return Classifier(network, arch, preprocessing, ("a", "[b]", "<c>"), {"seed": 1})
@@ -44,13 +44,13 @@ def test_probabilities_are_the_main_heads_softmax(classifier):
 
 def test_a_deployable_network_comes_back_without_heads(tmp_path):
     network = build(classes=2, image_size=32, width=0.125, auxiliary=False)
-    arch = get_architecture("bn").widened(0.125)
+    arch = get_architecture("bn").scale_width(0.125)
     Classifier(network, arch, Preprocessing(32, 32, 1.0), ("a", "b")).save(tmp_path)
     assert Classifier.load(tmp_path).heads == ("main",)
 
 
 def test_trained_in_half_precision_it_loads_in_float32(tmp_path):
-    arch = get_architecture("bn").widened(0.125)
+    arch = get_architecture("bn").scale_width(0.125)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         network = build(arch, classes=2, image_size=32)

@@ -18,4 +18,4 @@ def budget(size=96, classes=10, **limits):
 
 
 def space(level="coarse", tune=(), width=0.5):
-    return Space(BATCH_NORM.widened(width), level, tune)
+    return Space(BATCH_NORM.scale_width(width), level, tune)

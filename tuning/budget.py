@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.rows import ResponseNorm
-from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 from tuning.latency import LatencyModel
 from tuning.space import Space, Values
@@ -79,10 +79,12 @@ class Budget:
         """
         if self.holds(arch):
             return arch
-        smallest = arch.widened(1e-9)
+        smallest = arch.scale_width(1e-9)
         if not self.holds(smallest):
             raise UserError(self._impossible(smallest))
-        return arch.widened(_largest(lambda x: self.holds(arch.widened(x)), 1e-9, 1.0))
+        return arch.scale_width(
+            _largest(lambda x: self.holds(arch.scale_width(x)), 1e-9, 1.0)
+        )
 
     def fitted(self, values: Values, space: Space) -> dict[str, Any]:
         """`values` with their proportions and the budget's size, narrower or wider.

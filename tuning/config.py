@@ -74,7 +74,7 @@ class SearchConfig(TrainConfig):
             )
         arch = self.to_architecture()
         for width in self.baselines:
-            arch.widened(width)
+            arch.scale_width(width)
         if "variant" in self.tune and (self.architecture or not arch.batch_norm):
             base = self.architecture or arch.name
             raise UserError(

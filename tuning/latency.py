@@ -16,8 +16,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.architecture import WIDTH_STEP, Architecture
 from googlenet_keras.architecture.rows import Inception, MaxPool, ResponseNorm
-from googlenet_keras.architecture.variants import WIDTH_STEP, Architecture
 from googlenet_keras.errors import UserError
 
 BLOCK = 16  # channels that XNNPACK computes at once with AVX512

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.files import append_json_line, read_json_lines, write_bytes
 from googlenet_keras.stopwatch import peak_megabytes
 from tuning.budget import Costs

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.processes import ProcessError, child_process

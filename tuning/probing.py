@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from googlenet_keras import machine
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.runtimes import LiteRT, processor_alone
 from googlenet_keras.console import track
 from googlenet_keras.errors import UserError

@@ -16,7 +16,7 @@ from tuning import workers
 from tuning.config import SearchConfig, read_search_flags
 
 if TYPE_CHECKING:
-    from googlenet_keras.architecture.variants import Architecture
+    from googlenet_keras.architecture.architecture import Architecture
     from googlenet_keras.data.dataset import Dataset
     from tuning.budget import Budget
     from tuning.latency import LatencyModel
@@ -219,7 +219,9 @@ def _train_baselines(
     from tuning.trial import trained
 
     whole = replace(config, width=1.0).to_architecture()
-    networks = {f"width-{width:g}": whole.widened(width) for width in config.baselines}
+    networks = {
+        f"width-{width:g}": whole.scale_width(width) for width in config.baselines
+    }
     if uniform not in networks.values():
         networks["uniform"] = uniform
     for name, arch in networks.items():

@@ -9,7 +9,8 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
-from googlenet_keras.architecture.variants import VARIANTS, WIDTH_STEP, Architecture
+from googlenet_keras.architecture.architecture import WIDTH_STEP, Architecture
+from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.errors import UserError
 
 STAGES = ("inception_3", "inception_4", "inception_5")  # what is before them: "stem"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.files import write_json
 from googlenet_keras.processes import child_process
 from googlenet_keras.run_folder import RunFolder

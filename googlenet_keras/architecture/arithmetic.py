@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from googlenet_keras.architecture import geometry
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.rows import (
     AuxiliaryHead,
     Conv,
@@ -14,7 +15,7 @@ from googlenet_keras.architecture.rows import (
     MaxPool,
     Row,
 )
-from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 
 SMALLEST_IMAGE = 32  # five halvings leave one pixel

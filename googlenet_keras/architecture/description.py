@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from googlenet_keras.architecture import arithmetic
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import Map, Stage
 from googlenet_keras.architecture.rows import Inception
-from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.architecture.variants import get_architecture
 
 
 def describe(

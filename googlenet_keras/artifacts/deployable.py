@@ -8,7 +8,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.runtimes import PROBABILITIES
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.network.build import build

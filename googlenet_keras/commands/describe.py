@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.description import describe
-from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.training.options import read_architecture
 
 BARE = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 columns
@@ -39,7 +40,7 @@ class Describe:
             else get_architecture(self.variant)
         )
         found = describe(
-            chosen.widened(self.width),
+            chosen.scale_width(self.width),
             classes=self.classes,
             image_size=self.image_size,
         )

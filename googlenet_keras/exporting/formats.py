@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.rows import ResponseNorm
-from googlenet_keras.architecture.variants import Architecture
 from googlenet_keras.errors import UserError
 
 

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from googlenet_keras.architecture import arithmetic, geometry
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.rows import (
     AuxiliaryHead,
     Conv,
@@ -16,7 +17,7 @@ from googlenet_keras.architecture.rows import (
     MaxPool,
     Row,
 )
-from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import unknown_choice
 from googlenet_keras.network.layers import (
     FusedBatchNormalization,
@@ -101,7 +102,7 @@ def build(
     phones' accelerators have. Raises UserError for an unknown name or a size out of
     range.
     """
-    arch = get_architecture(variant).widened(width).with_widths(widths or {})
+    arch = get_architecture(variant).scale_width(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
         raise unknown_choice("initialization", initialization, INITIALIZATIONS)
     arithmetic.check_classes(classes)

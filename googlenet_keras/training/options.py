@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import height_and_width
-from googlenet_keras.architecture.variants import Architecture, get_architecture
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice
 from googlenet_keras.files import read_json
 
@@ -156,10 +157,9 @@ class TrainConfig:
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""
         if self.architecture:
-            return Architecture.from_json(read_architecture(self.architecture)).widened(
-                self.width
-            )
-        return get_architecture(self.variant).widened(self.width)
+            arch = Architecture.from_json(read_architecture(self.architecture))
+            return arch.scale_width(self.width)
+        return get_architecture(self.variant).scale_width(self.width)
 
     def _check_start(self) -> None:
         if self.weights and self.width != 1:

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from googlenet_keras.architecture import table1
-from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user

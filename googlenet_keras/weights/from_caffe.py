@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.layouts import (
     after_flatten,

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.catalogue import LARGEST
 from googlenet_keras.weights.layouts import as_it_is, in_turn, widened

@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.layouts import (
     after_flatten,

@@ -9,12 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
-from googlenet_keras.architecture.variants import (
-    PAPER,
-    SLIM,
-    TORCHVISION,
-    Architecture,
-)
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import PAPER, SLIM, TORCHVISION
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, UserError, unknown_choice

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.weights import refuse_mismatch
 from googlenet_keras.weights.layouts import Turn, as_it_is

@@ -4,6 +4,7 @@ from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.arithmetic import layers, macs, parameters, trace
 from googlenet_keras.architecture.rows import Inception
 from googlenet_keras.architecture.table1 import TABLE_1
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 
 
@@ -67,10 +68,9 @@ def test_maps_at_224_are_those_of_table_1():
 
 
 def test_auxiliary_pooling_shrinks_with_the_map():
-    arch = arithmetic.architecture("bn")
-    assert arithmetic.auxiliary_windows(arch, 14) == (5, 3, 4)
-    assert arithmetic.auxiliary_windows(arch, 5) == (5, 3, 1)
-    assert arithmetic.auxiliary_windows(arch, 2) == (2, 3, 1)
+    assert arithmetic.auxiliary_windows(BATCH_NORM, 14) == (5, 3, 4)
+    assert arithmetic.auxiliary_windows(BATCH_NORM, 5) == (5, 3, 1)
+    assert arithmetic.auxiliary_windows(BATCH_NORM, 2) == (2, 3, 1)
 
 
 def test_naive_4a_multiplies_what_section_4_warns_of():

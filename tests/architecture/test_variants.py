@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import parameters
 from googlenet_keras.architecture.rows import MaxPool, ResponseNorm
 from googlenet_keras.architecture.variants import (
@@ -10,7 +11,6 @@ from googlenet_keras.architecture.variants import (
     SLIM,
     TORCHVISION,
     VARIANTS,
-    Architecture,
     get_architecture,
 )
 from googlenet_keras.errors import UserError
@@ -49,20 +49,20 @@ def test_one_width_changes_one_layer():
 
 
 @pytest.mark.parametrize("multiplier", [0.25, 0.4, 0.5, 1.5])
-def test_widened_rounds_to_multiples_of_8(multiplier):
-    widths = SLIM.widened(multiplier).widths()
+def test_scale_width_rounds_to_multiples_of_8(multiplier):
+    widths = SLIM.scale_width(multiplier).widths()
     assert all(w % 8 == 0 and w >= 8 for w in widths.values())
     assert widths["conv2_3x3"] == 8 * round(24 * multiplier)
     assert widths["inception_3a_5x5_reduce"] == max(8, 8 * round(2 * multiplier))
 
 
 def test_width_1_is_the_network_itself():
-    assert TORCHVISION.widened(1.0) is TORCHVISION
+    assert TORCHVISION.scale_width(1.0) is TORCHVISION
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=list(VARIANTS))
 def test_json_gives_the_same_architecture_back(variant):
-    changed = variant.widened(0.5)
+    changed = variant.scale_width(0.5)
     assert Architecture.from_json(json.loads(json.dumps(changed.to_json()))) == changed
 
 
@@ -83,4 +83,4 @@ def test_unknown_names_get_the_nearest():
     with pytest.raises(UserError, match=r"conv2_3x3 must be at least 1; received 0\."):
         BATCH_NORM.with_widths({"conv2_3x3": 0})
     with pytest.raises(UserError, match=r"above 0; received -1\."):
-        BATCH_NORM.widened(-1)
+        BATCH_NORM.scale_width(-1)

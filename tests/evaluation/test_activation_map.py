@@ -36,7 +36,7 @@ def classifier():
         kinds, corners = draw(0, 2, 16), draw(0, SIDE - OBJECT, (16, 2))
         images = [with_object(k, *c) for k, c in zip(kinds, corners, strict=True)]
         network.train_on_batch(np.stack(images), {"main": kinds})
-    arch = get_architecture("paper").widened(0.25)
+    arch = get_architecture("paper").scale_width(0.25)
     return Classifier(network, arch, Preprocessing(SIDE, SIDE, 1.0), ("blue", "$red$"))
 
 

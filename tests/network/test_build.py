@@ -77,7 +77,7 @@ def test_slims_trunk_has_5_607_184_values():
 @pytest.mark.parametrize("size", [32, 47, (64, 97), 130])
 def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
     model = build(variant, image_size=size, **TINY)
-    arch = VARIANTS[variant].widened(0.125)
+    arch = VARIANTS[variant].scale_width(0.125)
     for stage in arithmetic.trace(arch, 3, size, auxiliary=False):
         if stage.output[0] > 1:
             assert model.get_layer(stage.name).output.shape[1:] == stage.output

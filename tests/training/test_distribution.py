@@ -111,7 +111,7 @@ def options(tmp_path_factory):
     Of 129 validation images the workers see 65 and 64 in two batches each.
     """
     folder = tmp_path_factory.mktemp("common")
-    arch = replace(PAPER.widened(0.125), dropout=0.0, auxiliary_dropout=0.0)
+    arch = replace(PAPER.scale_width(0.125), dropout=0.0, auxiliary_dropout=0.0)
     write_json(folder / "architecture.json", arch.to_json())
     return replace(
         recipe("smoke"),

@@ -56,7 +56,7 @@ def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
 def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path):
     from googlenet_keras.architecture.variants import BATCH_NORM
 
-    arch = replace(BATCH_NORM.widened(0.125), heads=(), dropout=0.1)
+    arch = replace(BATCH_NORM.scale_width(0.125), heads=(), dropout=0.1)
     file = tmp_path / "architecture.json"
     write_json(file, arch.to_json())
     config = tiny(tmp_path / "run", data, architecture=file, width=1.0)

@@ -18,7 +18,7 @@ from googlenet_keras.training.recipes import FINETUNE
 from googlenet_keras.training.trainer import train
 from googlenet_keras.training.transfer import freeze, opened, start_from
 
-ARCH = BATCH_NORM.widened(0.125)
+ARCH = BATCH_NORM.scale_width(0.125)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_heads_for_another_size_begin_anew(old):
 
 
 def test_another_trunk_is_refused(old):
-    network = build(BATCH_NORM.widened(0.25), classes=2, image_size=64)
+    network = build(BATCH_NORM.scale_width(0.25), classes=2, image_size=64)
     with pytest.raises(UserError, match=r"misshapen: conv1_7x7_s2/kernel is \(7, 7, 3"):
         start_from(network, old, ("a", "b"))
 

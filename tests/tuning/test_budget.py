@@ -41,7 +41,7 @@ def test_proportions_are_kept():
 
 def test_the_uniform_network_is_the_widest_that_fits():
     allowed = budget(macs=100e6)
-    widths = [BATCH_NORM.widened(percent / 200) for percent in range(40, 200)]
+    widths = [BATCH_NORM.scale_width(percent / 200) for percent in range(40, 200)]
     sizes = [allowed.costs.of(arch, "macs") for arch in widths]
     largest = max(size for size in sizes if size <= 100e6)
     assert allowed.costs.of(allowed.uniform(BATCH_NORM), "macs") == largest
@@ -55,7 +55,7 @@ def test_without_limits_candidates_stay_as_they_are():
 
 
 def test_an_impossible_budget_says_what_the_smallest_network_needs():
-    smallest = BATCH_NORM.widened(1e-9)
+    smallest = BATCH_NORM.scale_width(1e-9)
     macs = arithmetic.macs(smallest, classes=10, image_size=96)
     with pytest.raises(UserError, match="8 filters everywhere") as error:
         budget(macs=1000, megabytes=100).uniform(BATCH_NORM)
@@ -65,7 +65,7 @@ def test_an_impossible_budget_says_what_the_smallest_network_needs():
 
 
 @pytest.mark.parametrize(
-    "arch", [BATCH_NORM.widened(0.5), PAPER.widened(0.25)], ids=["bn", "paper"]
+    "arch", [BATCH_NORM.scale_width(0.5), PAPER.scale_width(0.25)], ids=["bn", "paper"]
 )
 def test_megabytes_are_those_of_the_file(arch, tmp_path):
     file = convert(arch, 10, (32,), tmp_path / "network")

@@ -9,7 +9,7 @@ from tuning.latency import WORK, LatencyModel, work
 
 
 def test_work_counts_multiply_adds_in_blocks_of_channels():
-    arch = BATCH_NORM.widened(2)  # every width a multiple of 16
+    arch = BATCH_NORM.scale_width(2)  # every width a multiple of 16
     done = dict(zip(WORK, work(arch, 16, (64,)), strict=True))
     macs = sum(done[n] for n in WORK if n.endswith("_macs"))
     assert macs == arithmetic.macs(arch, classes=16, image_size=64)
@@ -46,6 +46,6 @@ def test_a_model_is_read_back_and_damage_is_an_error():
 
 
 def test_a_wider_network_takes_longer_on_this_machine():
-    small, large = BATCH_NORM.widened(0.125), BATCH_NORM.widened(1)
+    small, large = BATCH_NORM.scale_width(0.125), BATCH_NORM.scale_width(1)
     times = probing.measured([small, large], 10, (64,))
     assert 0 < 1.5 * times[0] < times[1]

@@ -3,7 +3,8 @@ import json
 import pytest
 from tuning_parts import budget
 
-from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.processes import ProcessError
 from tuning.config import SearchConfig
 from tuning.ledger import Ledger

@@ -1,7 +1,8 @@
 import pytest
 from tuning_parts import budget
 
-from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, read_json_lines
 from googlenet_keras.run_folder import RunFolder
@@ -9,7 +10,7 @@ from tuning import outcome
 from tuning.config import SearchConfig
 from tuning.ledger import BASELINE, COMPLETED, FAILED, Ledger
 
-WIDE, NARROW = BATCH_NORM.widened(1), BATCH_NORM.widened(0.125)
+WIDE, NARROW = BATCH_NORM.scale_width(1), BATCH_NORM.scale_width(0.125)
 
 
 def results(top1):

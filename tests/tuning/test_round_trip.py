@@ -9,7 +9,7 @@ from making import call_main
 from tuning_parts import space
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.variants import Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.files import read_json, write_json

@@ -13,7 +13,8 @@ import pytest
 from making import call_main
 from tuning_parts import model
 
-from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder

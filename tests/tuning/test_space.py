@@ -3,7 +3,8 @@ import random
 import pytest
 from tuning_parts import space
 
-from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from tuning.space import DIFFERENCE
 
@@ -36,7 +37,7 @@ def test_a_network_becomes_values_and_the_same_network_again(level, seed):
 def test_a_factor_of_one_is_the_uniform_network_but_for_the_words():
     searched = space("coarse")
     arch = searched.to_architecture(dict.fromkeys(searched.ladders, 1.0))
-    assert arch.widths() == BATCH_NORM.widened(0.5).widths()
+    assert arch.widths() == BATCH_NORM.scale_width(0.5).widths()
     assert arch.differences == (*BATCH_NORM.differences, DIFFERENCE)
 
 
@@ -66,12 +67,12 @@ def test_a_variant_brings_its_own_rows():
 
 def test_a_network_outside_the_space_is_an_error():
     with pytest.raises(UserError, match="widths of stem are not in the space"):
-        space("coarse").to_values(BATCH_NORM.widened(3))
+        space("coarse").to_values(BATCH_NORM.scale_width(3))
 
 
 def test_scaling_stays_on_the_ladder():
     searched = space("fine")
-    values = searched.to_values(BATCH_NORM.widened(0.5))
+    values = searched.to_values(BATCH_NORM.scale_width(0.5))
     ladders = searched.ladders
     for factor in (0, 0.3, 0.77, 5, random.Random(0).random()):
         scaled = searched.scaled(values, factor)

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
-from googlenet_keras.architecture.variants import BATCH_NORM, Architecture
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 
 ROWS = BATCH_NORM.to_json()["rows"]
@@ -26,7 +29,7 @@ HEADS = BATCH_NORM.to_json()["heads"]
         ({"rows": [ROWS[0] | {"filters": 64.5}]}, "filters of conv1_7x7_s2 .* 64.5"),
         ({"rows": [ROWS[0] | {"stride": 0}]}, "stride of conv1_7x7_s2 .* received 0"),
         ({"rows": [ROWS[0] | {"filters": "64"}]}, "whole number from 1; received '64'"),
-        ({"pixel_scale": "1"}, "no architecture"),
+        ({"pixel_scale": "1"}, "a finite number above 0; received '1'"),
         ({"rows": 5}, "no architecture"),
         ({"speed": 5}, "no architecture"),
     ],
@@ -40,3 +43,25 @@ def test_a_network_may_have_one_head_or_none():
     for heads in ([], HEADS[1:]):
         read = Architecture.from_json(BATCH_NORM.to_json() | {"heads": heads})
         assert len(read.heads) == len(heads)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"padding": "smae"}, "padding must be one of .* Did you mean 'same'"),
+        ({"rows": BATCH_NORM.rows[:3]}, "place of aux1"),  # its module is gone
+        ({"rows": list(BATCH_NORM.rows)}, "rows .* a tuple of one row or more"),
+        ({"rows": (*BATCH_NORM.rows, "relu")}, "rows .* a tuple of one row or more"),
+        ({"heads": ("aux1",)}, "heads .* a tuple of AuxiliaryHead"),
+        ({"name": "b n"}, "named by letters"),
+        ({"dropout": float("nan")}, "at least 0 and below 1; received nan"),
+        ({"dropout": "0.5"}, "at least 0 and below 1; received '0.5'"),
+        ({"pixel_mean": (1.0, 2.0, float("inf"))}, "three numbers"),
+        ({"wide_kernel": True}, "wide_kernel must be one of 1, 3, 5, 7"),
+        ({"gamma": 1}, "gamma must be one of True, False; received '1'"),
+        ({"differences": "none"}, "differences .* a tuple of sentences"),
+    ],
+)
+def test_a_value_that_no_network_has_is_refused_when_it_is_made(changes, message):
+    with pytest.raises(UserError, match=message):
+        replace(BATCH_NORM, **changes)
