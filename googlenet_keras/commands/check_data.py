@@ -28,7 +28,7 @@ class CheckData:
 
     def run(self) -> None:
         """Prints the report and writes it. Raises UserError."""
-        from googlenet_keras.data.checks import summary
+        from googlenet_keras.data.checks import check_report
         from googlenet_keras.data.folder_source import files_by_label
 
         root = self.folder.resolve()
@@ -36,7 +36,7 @@ class CheckData:
             raise UserError(f"no such folder: {self.folder}.")
         path = self.json or root.with_name(f"{root.name}.check.json")
         check_output_file(path)
-        found = summary(root, files_by_label(root))
+        found = check_report(root, files_by_label(root))
         if not found["files"]:
             raise UserError(f"a data set needs class folders with images; {root} has "
                             "none.")  # fmt: skip

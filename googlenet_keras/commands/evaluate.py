@@ -45,7 +45,7 @@ class Evaluate:
     def run(self) -> None:
         """Prints the tables, and writes what was asked for. Raises UserError."""
         from googlenet_keras.artifacts.artifact import open_classifier, run_of
-        from googlenet_keras.data.crops import CENTRE, PHONE
+        from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
         from googlenet_keras.data.sources import open_run_dataset
         from googlenet_keras.evaluation.evaluate import evaluate
         from googlenet_keras.evaluation.tables import print_classes, print_figures
@@ -59,7 +59,7 @@ class Evaluate:
             download=self.download,
         )
         # a phone's figures say little without the centre crop's
-        kinds = dict.fromkeys(self.crops + (CENTRE,) * (PHONE in self.crops))
+        kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * (PHONE_CROP in self.crops))
         found = {kind: evaluate(members, data, self.split, kind) for kind in kinds}
         figures = {kind: made.figures() for kind, made in found.items()}
         print_figures(figures, f"{self.split}, crops")
@@ -71,14 +71,14 @@ class Evaluate:
             self._write_report(members, data, found, figures)
 
     def _check(self) -> None:
-        from googlenet_keras.data.crops import check_kind
+        from googlenet_keras.data.crops import check_crops
 
         if not self.models:
             raise UserError("evaluate needs a run, a classifier or an exported file.")
         if not self.crops:
             raise UserError("--crops needs one kind at least: 1, 10, 144 or phone.")
         for kind in self.crops:
-            check_kind(kind)
+            check_crops(kind)
         for target in (self.report, self.json):
             if target:
                 check_output_file(target)
@@ -127,12 +127,14 @@ class Evaluate:
 
 def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
     """By how much a phone's top-1 is lower than the centre crop's; said if it is."""
-    from googlenet_keras.data.crops import CENTRE, PHONE
+    from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
     from googlenet_keras.evaluation.metrics import gap
 
-    if PHONE not in found:
+    if PHONE_CROP not in found:
         return None
-    lower, (least, most) = gap(found[CENTRE].heads["main"], found[PHONE].heads["main"])
+    lower, (least, most) = gap(
+        found[CENTER_CROP].heads["main"], found[PHONE_CROP].heads["main"]
+    )
     if least > 0 or most < 0:
         more_or_less = "less" if least > 0 else "more"
         near, far = sorted((abs(least), abs(most)))

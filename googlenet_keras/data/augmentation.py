@@ -14,11 +14,11 @@ import tensorflow as tf
 
 from googlenet_keras.data.dataset import PIXELS, UPRIGHT_JPEG
 from googlenet_keras.data.decode import (
-    TRANSPOSED,
-    decode_stored,
-    decode_window,
-    orientation,
-    upright,
+    FIRST_TRANSPOSED_ORIENTATION,
+    apply_orientation,
+    decode_jpeg_window,
+    decode_unoriented,
+    exif_orientation,
 )
 from googlenet_keras.data.preprocessing import resize, to_bytes
 
@@ -26,10 +26,14 @@ Seed = tf.Tensor
 """Two integers; the same seed gives the same choice."""
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
-HALVED = (1.5, 6.4, 12.8)  # shrinkings from which libjpeg does 1/2, 1/4, 1/8 of it
-INTERPOLATED = 1.25
-TRIES = 10  # windows drawn before one is made to fit
-METHODS = ("bilinear", "area", "nearest", "bicubic")
+JPEG_SHRINK_THRESHOLDS = (
+    1.5,
+    6.4,
+    12.8,
+)  # shrinkings from which libjpeg does 1/2, 1/4, 1/8 of it
+ANTIALIASING_THRESHOLD = 1.25
+WINDOW_TRIES = 10  # windows drawn before one is made to fit
+INTERPOLATIONS = ("bilinear", "area", "nearest", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Augmentation:
             )
         return self._finished(image, draws, seed)
 
-    def _finished(self, image: tf.Tensor, draws: Draws, seed: Seed) -> tf.Tensor:
+    def _finished(self, image: tf.Tensor, draws: CropDraws, seed: Seed) -> tf.Tensor:
         image = tf.ensure_shape(image, [*self.size, 3])
         if self.color_jitter:
             image = jitter_colors(image, seed, self.color_jitter)
@@ -99,46 +103,46 @@ class Augmentation:
         return self.height, self.width
 
     def _jpeg_crop(
-        self, encoded: tf.Tensor, size: tf.Tensor, draws: Draws
+        self, encoded: tf.Tensor, size: tf.Tensor, draws: CropDraws
     ) -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(encoded)
         begin, window = self._window(shape, size, draws)
         shrink = tf.reduce_min(tf.cast(window, tf.float32) / tf.cast(size, tf.float32))
-        index = tf.reduce_sum(tf.cast(shrink >= HALVED, tf.int32))
-        crop = decode_window(encoded, begin, window, index)
+        index = tf.reduce_sum(tf.cast(shrink >= JPEG_SHRINK_THRESHOLDS, tf.int32))
+        crop = decode_jpeg_window(encoded, begin, window, index)
         return self._resized(crop, size, draws)
 
-    def _turned_crop(self, encoded: tf.Tensor, draws: Draws) -> tf.Tensor:
-        turn = orientation(encoded)
+    def _turned_crop(self, encoded: tf.Tensor, draws: CropDraws) -> tf.Tensor:
+        turn = exif_orientation(encoded)
         size = tf.constant(self.size)
-        size = tf.where(turn >= TRANSPOSED, size[::-1], size)
-        return upright(self._jpeg_crop(encoded, size, draws), turn)
+        size = tf.where(turn >= FIRST_TRANSPOSED_ORIENTATION, size[::-1], size)
+        return apply_orientation(self._jpeg_crop(encoded, size, draws), turn)
 
-    def _other_crop(self, encoded: tf.Tensor, draws: Draws) -> tf.Tensor:
-        crop = self._slice(decode_stored(encoded), draws)
+    def _other_crop(self, encoded: tf.Tensor, draws: CropDraws) -> tf.Tensor:
+        crop = self._slice(decode_unoriented(encoded), draws)
         return self._resized(crop, tf.constant(self.size), draws)
 
-    def _slice(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
+    def _slice(self, image: tf.Tensor, draws: CropDraws) -> tf.Tensor:
         begin, window = self._window(tf.shape(image), tf.constant(self.size), draws)
         return tf.slice(image, tf.pad(begin, [[0, 1]]), tf.concat([window, [3]], 0))
 
     def _window(
-        self, shape: tf.Tensor, size: tf.Tensor, draws: Draws
+        self, shape: tf.Tensor, size: tf.Tensor, draws: CropDraws
     ) -> tuple[tf.Tensor, tf.Tensor]:
         aspect = tf.cast(size[1] / size[0], tf.float32)
         return random_window(
             shape, draws.window, self.crop_area, self.crop_aspect, aspect
         )
 
-    def _resized(self, crop: tf.Tensor, size: tf.Tensor, draws: Draws) -> tf.Tensor:
+    def _resized(self, crop: tf.Tensor, size: tf.Tensor, draws: CropDraws) -> tf.Tensor:
         if not self.random_interpolation:
             return resize_cheaply(crop, size)
-        choice = tf.cast(draws.method * len(METHODS), tf.int32)
-        branches = [lambda m=m: resize(crop, size, m) for m in METHODS]
+        choice = tf.cast(draws.method * len(INTERPOLATIONS), tf.int32)
+        branches = [lambda m=m: resize(crop, size, m) for m in INTERPOLATIONS]
         return tf.switch_case(choice, branches)
 
 
-class Draws(NamedTuple):
+class CropDraws(NamedTuple):
     """Numbers uniform in 0..1 that a crop is made of; window: as of random_window."""
 
     window: tf.Tensor
@@ -146,10 +150,10 @@ class Draws(NamedTuple):
     method: tf.Tensor
 
 
-def random_draws(seed: Seed) -> Draws:
+def random_draws(seed: Seed) -> CropDraws:
     """Those of `seed`, all at once: every operation of TensorFlow costs its share."""
-    draws = tf.random.stateless_uniform([2 * TRIES + 4], seed)
-    return Draws(draws[:-2], draws[-2], draws[-1])
+    draws = tf.random.stateless_uniform([2 * WINDOW_TRIES + 4], seed)
+    return CropDraws(draws[:-2], draws[-2], draws[-1])
 
 
 def resize_cheaply(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
@@ -157,7 +161,7 @@ def resize_cheaply(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Te
     before = tf.cast(tf.shape(image)[:2], tf.float32)
     shrink = tf.reduce_max(before / tf.cast(size, tf.float32))
     return tf.cond(
-        shrink > INTERPOLATED,
+        shrink > ANTIALIASING_THRESHOLD,
         lambda: resize(image, size),
         # TensorFlow is slower at bytes
         lambda: tf.image.resize(tf.cast(image, tf.float32), size),
@@ -177,7 +181,7 @@ def random_window(
     """
     shape = shape[:2]
     image = tf.cast(shape, tf.float32)
-    area_draws, ratio_draws, place = tf.split(draws, [TRIES, TRIES, 2])
+    area_draws, ratio_draws, place = tf.split(draws, [WINDOW_TRIES, WINDOW_TRIES, 2])
     areas = tf.reduce_prod(image) * (area + (1.0 - area) * area_draws)
     factors = 1 / distortion + (distortion - 1 / distortion) * ratio_draws
     ratios = aspect * factors

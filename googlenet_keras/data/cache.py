@@ -20,15 +20,19 @@ import tensorflow as tf
 from googlenet_keras.console import track
 from googlenet_keras.data.dataset import PIXELS, Split, listed_split
 from googlenet_keras.data.decode import decode
-from googlenet_keras.data.preprocessing import KEPT, resize, to_bytes
+from googlenet_keras.data.preprocessing import (
+    MIN_REMAINING_SHRINK,
+    resize,
+    to_bytes,
+)
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import TEMPORARY_SUFFIX, cache_folder
 
 ABANDONED = 3600  # seconds
-MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
+CACHED_SIDE_MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
 
 
-def cached(split: Split, mode: str, height: int, width: int) -> Split:
+def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
     """`split` read from memory or disk after its first reading, or `split` itself.
 
     mode: "none"; "memory", the encoded bytes; "disk", a folder's files made upright and
@@ -58,7 +62,7 @@ def _on_disk(split: Split, input_side: int) -> Split:
             "--cache disk keeps the files of a folder, and this data set has none; use "
             "--cache memory."
         )
-    side = round(input_side * MARGIN)
+    side = round(input_side * CACHED_SIDE_MARGIN)
     folder = cache_folder() / "images" / _key(split.files, side)
     if not folder.exists():
         _make(split, side, folder)
@@ -117,7 +121,7 @@ def _write(split: Split, side: int, folder: Path) -> None:
 
 def _smaller(encoded: tf.Tensor, side: int) -> tf.Tensor:
     """The upright image, its shorter side at most `side` pixels, uint8."""
-    image = decode(encoded, at_least=KEPT * side)
+    image = decode(encoded, at_least=MIN_REMAINING_SHRINK * side)
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     factor = tf.minimum(side / tf.reduce_min(size), 1.0)
     size = tf.cast(tf.round(size * factor), tf.int32)

@@ -17,19 +17,27 @@ import tensorflow as tf
 from googlenet_keras.console import progress_bar
 from googlenet_keras.data.decode import (
     JPEG_SIGNATURE,
-    decode_stored,
+    decode_unoriented,
     is_upright_jpeg,
 )
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, read_json, write_json
 
-CHUNK = 1024  # files handed to the readers at a time, so that memory does not grow
-SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")  # how files begin
+FILES_PER_CHUNK = (
+    1024  # files handed to the readers at a time, so that memory does not grow
+)
+IMAGE_SIGNATURES = (
+    JPEG_SIGNATURE,
+    b"\x89PNG",
+    b"GIF8",
+    b"BM",
+    b"RIFF",
+)  # how files begin
 EMPTY, NO_IMAGE, BROKEN = "empty", "no image", "broken or truncated"
 
 
 @dataclass(frozen=True)
-class Examined:
+class FileCheck:
     """What one decode of a file told.
 
     problem: None, "empty", "no image" or "broken or truncated". height, width: pixels
@@ -47,7 +55,7 @@ class Examined:
     upright_jpeg: bool
 
 
-def examine(root: Path, paths: Sequence[Path]) -> dict[Path, Examined]:
+def check_files(root: Path, paths: Sequence[Path]) -> dict[Path, FileCheck]:
     """Examines every file below `root` in parallel, with a progress bar on stderr.
 
     Files that were examined before and have not changed since are not read again; the
@@ -57,7 +65,7 @@ def examine(root: Path, paths: Sequence[Path]) -> dict[Path, Examined]:
     known = _known(store)
     found = {path: known.get(_name(root, path)) for path in paths}
     stale = [path for path, old in found.items() if not _holds(path, old)]
-    fresh: dict[Path, Examined] = {}
+    fresh: dict[Path, FileCheck] = {}
     try:
         for path, result in _examined(stale):
             fresh[path] = result
@@ -71,19 +79,19 @@ def _name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def problems(examined: Mapping[Path, Examined]) -> dict[Path, str]:
+def problems_by_file(examined: Mapping[Path, FileCheck]) -> dict[Path, str]:
     """The files that are not whole images, with what is wrong."""
     return {path: x.problem for path, x in examined.items() if x.problem}
 
 
-def summary(root: Path, classes: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+def check_report(root: Path, classes: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
     """Everything that `check-data` reports of a folder, as plain values.
 
     classes: the files of each class, named as the report shall name it; paths come out
     relative to `root`.
     """
     label = {path: name for name, paths in classes.items() for path in paths}
-    examined = examine(root, list(label))
+    examined = check_files(root, list(label))
     whole = {path: x for path, x in examined.items() if not x.problem}
     twins = [paths for paths in _same_content(whole) if len(paths) > 1]
     short = sorted(min(x.height, x.width) for x in whole.values())
@@ -91,7 +99,7 @@ def summary(root: Path, classes: Mapping[str, Sequence[Path]]) -> dict[str, Any]
     def names(paths: Iterable[Path]) -> list[str]:
         return [path.relative_to(root).as_posix() for path in paths]
 
-    problem = problems(examined)
+    problem = problems_by_file(examined)
     return {
         "files": len(examined),
         "images": len(whole),
@@ -112,7 +120,7 @@ def _class_of(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _same_content(examined: Mapping[Path, Examined]) -> Iterable[list[Path]]:
+def _same_content(examined: Mapping[Path, FileCheck]) -> Iterable[list[Path]]:
     groups: dict[str, list[Path]] = defaultdict(list)
     for path, result in examined.items():
         groups[result.digest].append(path)
@@ -128,17 +136,17 @@ def _distribution(values: Sequence[int]) -> dict[str, int] | None:
     return {name: values[place] for name, place in places.items()}
 
 
-def _examined(paths: Sequence[Path]) -> Iterator[tuple[Path, Examined]]:
+def _examined(paths: Sequence[Path]) -> Iterator[tuple[Path, FileCheck]]:
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:
         task = progress.add_task("checking images", total=len(paths))
-        for start in range(0, len(paths), CHUNK):
-            chunk = paths[start : start + CHUNK]
+        for start in range(0, len(paths), FILES_PER_CHUNK):
+            chunk = paths[start : start + FILES_PER_CHUNK]
             for pair in zip(chunk, pool.map(_examine, chunk), strict=True):
                 progress.advance(task)
                 yield pair
 
 
-def _examine(path: Path) -> Examined:
+def _examine(path: Path) -> FileCheck:
     status = path.stat()  # before reading: what changes in between is read again
     data = path.read_bytes()
     height, width, problem = 0, 0, None
@@ -146,10 +154,10 @@ def _examine(path: Path) -> Examined:
         problem = EMPTY
     else:
         try:
-            height, width, _ = decode_stored(data).shape
+            height, width, _ = decode_unoriented(data).shape
         except tf.errors.OpError:
-            problem = BROKEN if data.startswith(SIGNATURES) else NO_IMAGE
-    return Examined(
+            problem = BROKEN if data.startswith(IMAGE_SIGNATURES) else NO_IMAGE
+    return FileCheck(
         problem,
         height,
         width,
@@ -160,7 +168,7 @@ def _examine(path: Path) -> Examined:
     )
 
 
-def _holds(path: Path, old: Examined | None) -> bool:
+def _holds(path: Path, old: FileCheck | None) -> bool:
     status = path.stat()
     return old is not None and (old.size, old.time) == (
         status.st_size,
@@ -174,17 +182,17 @@ def _store(root: Path) -> Path:
     return cache_folder() / "checks" / f"{name}.json"
 
 
-def _known(store: Path) -> dict[str, Examined]:
+def _known(store: Path) -> dict[str, FileCheck]:
     if not store.is_file():
         return {}
     try:
         data = read_json(store)
-        return {path: Examined(**result) for path, result in data.items()}
+        return {path: FileCheck(**result) for path, result in data.items()}
     except (UserError, TypeError):  # damaged, or an older program's: made anew
         return {}
 
 
-def _remember(store: Path, examined: Mapping[str, Examined]) -> None:
+def _remember(store: Path, examined: Mapping[str, FileCheck]) -> None:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         write_json(store, {name: asdict(x) for name, x in examined.items()})
@@ -192,7 +200,7 @@ def _remember(store: Path, examined: Mapping[str, Examined]) -> None:
         print(f"the check is not remembered: {error}", file=sys.stderr)
 
 
-def warn_of_problems(found: Mapping[Path, str], total: int, most: int = 10) -> None:
+def log_problems(found: Mapping[Path, str], total: int, most: int = 10) -> None:
     """Names on stderr the files that are left out."""
     if not found:
         return

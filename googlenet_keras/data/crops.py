@@ -8,14 +8,20 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from googlenet_keras.data.decode import decode
-from googlenet_keras.data.preprocessing import KEPT, Preprocessing, resize
+from googlenet_keras.data.preprocessing import (
+    MIN_REMAINING_SHRINK,
+    Preprocessing,
+    resize,
+)
 from googlenet_keras.errors import unknown_choice
 
-CENTRE, PHONE = "1", "phone"
-COUNTS = {CENTRE: 1, "10": 10, "144": 144, PHONE: 1}
-SCALES = [side / 224 for side in (256, 288, 320, 352)]  # section 7, in input sides
+CENTER_CROP, PHONE_CROP = "1", "phone"
+CROP_COUNTS = {CENTER_CROP: 1, "10": 10, "144": 144, PHONE_CROP: 1}
+PAPER_SCALES = [
+    side / 224 for side in (256, 288, 320, 352)
+]  # section 7, in input sides
 # of a window in the room it has: down, right
-CORNERS_AND_CENTRE = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+CORNERS_AND_CENTER = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 START_MIDDLE_END = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0))
 
 Places = Sequence[tuple[float, float]]
@@ -33,15 +39,15 @@ class Crops:
     """
 
     preprocessing: Preprocessing
-    kind: str = CENTRE
+    kind: str = CENTER_CROP
 
     def __post_init__(self) -> None:
-        check_kind(self.kind)
+        check_crops(self.kind)
 
     @property
     def count(self) -> int:
         """Crops of each photo."""
-        return COUNTS[self.kind]
+        return CROP_COUNTS[self.kind]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,26 +59,30 @@ class Crops:
 
         Upright, and a large JPEG is decoded smaller, but for a phone, which does not.
         """
-        if self.kind == CENTRE:
+        if self.kind == CENTER_CROP:
             return self.preprocessing.read(encoded)[None]
-        if self.kind == PHONE:
+        if self.kind == PHONE_CROP:
             return self(decode(encoded))
-        most = SCALES[-1] if self.kind == "144" else 1 / self._fraction
-        return self(decode(encoded, at_least=KEPT * most * max(self.size)))
+        most = PAPER_SCALES[-1] if self.kind == "144" else 1 / self._fraction
+        return self(
+            decode(encoded, at_least=MIN_REMAINING_SHRINK * most * max(self.size))
+        )
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """The same from an upright image, [h, w, 3] uint8."""
-        if self.kind == CENTRE:
+        if self.kind == CENTER_CROP:
             return self.preprocessing(image)[None]
-        if self.kind == PHONE:
+        if self.kind == PHONE_CROP:
             # bilinear from each pixel's corner, half a pixel off the usual
             image = tf.cast(image, tf.float32)[None]
             return tf.raw_ops.ResizeBilinear(images=image, size=self.size)
         if self.kind == "10":
-            crops = cut(self._scaled(image, 1 / self._fraction), self.size,
-                        CORNERS_AND_CENTRE)  # fmt: skip
+            crops = crop_windows(self._scaled(image, 1 / self._fraction), self.size,
+                        CORNERS_AND_CENTER)  # fmt: skip
         else:
-            crops = [crop for ratio in SCALES for crop in self._at_scale(image, ratio)]
+            crops = [
+                crop for ratio in PAPER_SCALES for crop in self._at_scale(image, ratio)
+            ]
         crops = tf.stack(crops)
         return tf.concat([crops, tf.reverse(crops, [2])], axis=0)
 
@@ -83,8 +93,8 @@ class Crops:
     def _at_scale(self, image: tf.Tensor, ratio: float) -> list[tf.Tensor]:
         square = tuple(round(side * ratio) for side in self.size)
         crops = []
-        for part in cut(self._scaled(image, ratio), square, START_MIDDLE_END):
-            crops += cut(part, self.size, CORNERS_AND_CENTRE)
+        for part in crop_windows(self._scaled(image, ratio), square, START_MIDDLE_END):
+            crops += crop_windows(part, self.size, CORNERS_AND_CENTER)
             crops.append(resize(part, self.size))
         return crops
 
@@ -96,24 +106,26 @@ class Crops:
         return resize(image, tf.cast(tf.maximum(after, target), tf.int32))
 
 
-def check_kind(kind: str) -> None:
+def check_crops(kind: str) -> None:
     """Raises UserError for a kind of crops that there is not."""
-    if kind not in COUNTS:
-        raise unknown_choice("crops", kind, COUNTS)
+    if kind not in CROP_COUNTS:
+        raise unknown_choice("crops", kind, CROP_COUNTS)
 
 
-def cut(image: tf.Tensor, size: tuple[int, int], places: Places) -> list[tf.Tensor]:
+def crop_windows(
+    image: tf.Tensor, size: tuple[int, int], places: Places
+) -> list[tf.Tensor]:
     """Windows [*size, channels] of `image`, one for each of `places`."""
     return [
         tf.ensure_shape(
             tf.slice(image, tf.pad(start, [[0, 1]]), [*size, image.shape[-1]]),
             [*size, image.shape[-1]],
         )
-        for start in tf.unstack(starts(tf.shape(image)[:2], size, places))
+        for start in tf.unstack(window_starts(tf.shape(image)[:2], size, places))
     ]
 
 
-def starts(shape: tf.Tensor, size: tuple[int, int], places: Places) -> tf.Tensor:
+def window_starts(shape: tf.Tensor, size: tuple[int, int], places: Places) -> tf.Tensor:
     """[places, 2] int32: the row and column where each window of `size` begins."""
     room = tf.cast(shape - tf.constant(size), tf.float32)
     return tf.cast(tf.round(room * tf.constant(places)), tf.int32)

@@ -18,7 +18,7 @@ from googlenet_keras.errors import unknown_choice
 
 ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
-LOOKED_UP = 256  # references at a time
+LOOKUP_BLOCK = 256  # references at a time
 PHOTOS = {
     "image_size": (224,),
     "epochs": 35,
@@ -68,7 +68,7 @@ class Split:
             tf.range(self.count, dtype=tf.int64), seed=key
         )
         # looked up by the block: a call of a function for each image costs more
-        blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKED_UP)
+        blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKUP_BLOCK)
         return blocks.map(
             lambda i: (i, tf.gather(labels, i), tf.gather(references, i))
         ).unbatch()

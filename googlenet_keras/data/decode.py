@@ -1,36 +1,38 @@
-"""Encoded bytes become upright RGB pixels, no more of them than are needed."""
-
-from __future__ import annotations
+"""Decodes image files to upright RGB pixels, no more of them than are needed."""
 
 import tensorflow as tf
 
-EXACT = "INTEGER_ACCURATE"  # what browsers and phones do; the default darkens by 0.8
-RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
+ACCURATE_DCT = (
+    "INTEGER_ACCURATE"  # what browsers and phones do; the default darkens by 0.8
+)
+JPEG_RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
 ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
-HEAD_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
+EXIF_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
 JPEG_SIGNATURE = b"\xff\xd8\xff"
-EXIF_PLACES = (6, 24)  # of the letters "Exif" in a JPEG
-TRANSPOSED = 5  # EXIF orientations from here on exchange rows and columns
+EXIF_OFFSETS = (6, 24)  # of the letters "Exif" in a JPEG
+FIRST_TRANSPOSED_ORIENTATION = (
+    5  # EXIF orientations from here on exchange rows and columns
+)
 
 
 def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:
     """The upright image in `encoded` bytes: [h, w, 3] uint8 RGB.
 
-    JPEG (grey, CMYK and progressive too), PNG, BMP, still WebP, a GIF's first frame.
+    JPEG (gray, CMYK and progressive too), PNG, BMP, still WebP, a GIF's first frame.
     Alpha is dropped, 16 bits become 8. A JPEG is turned as its EXIF block says, if that
-    comes first or right after the JFIF block. at_least: a JPEG may come out smaller, as
+    comes first or right after the JFIF block. at_least: a JPEG is decoded smaller, as
     long as its shorter side keeps so many pixels. Raises
     tf.errors.InvalidArgumentError for anything else.
     """
     if at_least is None:
-        stored = decode_stored(encoded)
+        stored = decode_unoriented(encoded)
     else:
         stored = tf.cond(
             tf.io.is_jpeg(encoded),
-            lambda: decode_smaller(encoded, _short_side(encoded) / at_least),
-            lambda: decode_stored(encoded),
+            lambda: decode_downscaled(encoded, _short_side(encoded) / at_least),
+            lambda: decode_unoriented(encoded),
         )
-    return upright(stored, orientation(encoded))
+    return apply_orientation(stored, exif_orientation(encoded))
 
 
 def _short_side(encoded: tf.Tensor) -> tf.Tensor:
@@ -38,27 +40,27 @@ def _short_side(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_min(shape[:2]), tf.float32)
 
 
-def decode_stored(encoded: tf.Tensor) -> tf.Tensor:
-    """The same, but as it is stored: EXIF orientation is left alone."""
+def decode_unoriented(encoded: tf.Tensor) -> tf.Tensor:
+    """The image as it is stored, [h, w, 3] uint8 RGB, without its EXIF orientation."""
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def decode_smaller(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
+def decode_downscaled(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
     """A JPEG decoded at 1 / ratio of its size, ratio 1, 2, 4 or 8 and at most `shrink`.
 
     libjpeg averages over ratio x ratio pixels, so nothing is aliased.
     """
     branches = [
         lambda ratio=ratio: tf.io.decode_jpeg(
-            encoded, channels=3, ratio=ratio, dct_method=EXACT
+            encoded, channels=3, ratio=ratio, dct_method=ACCURATE_DCT
         )
-        for ratio in RATIOS
+        for ratio in JPEG_RATIOS
     ]
-    return tf.switch_case(ratio_index(shrink), branches)
+    return tf.switch_case(jpeg_ratio_index(shrink), branches)
 
 
-def decode_window(
+def decode_jpeg_window(
     encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, index: tf.Tensor
 ) -> tf.Tensor:
     """A window of a JPEG, decoded alone and at 1 / RATIOS[index].
@@ -66,61 +68,61 @@ def decode_window(
     begin, size: [row, column] and [height, width] in pixels of the whole image, cut to
     multiples of the ratio.
     """
-    divisor = tf.gather(RATIOS, index)
+    divisor = tf.gather(JPEG_RATIOS, index)
     window = tf.concat([begin, tf.maximum(size, divisor)], 0) // divisor
     branches = [
         lambda ratio=ratio: tf.image.decode_and_crop_jpeg(
             encoded, window, channels=3, ratio=ratio
         )
-        for ratio in RATIOS
+        for ratio in JPEG_RATIOS
     ]
     return tf.switch_case(index, branches)
 
 
-def ratio_index(shrink: tf.Tensor) -> tf.Tensor:
+def jpeg_ratio_index(shrink: tf.Tensor) -> tf.Tensor:
     """The place in RATIOS of the largest that is at most `shrink`, a scalar."""
-    at_most = tf.cast(tf.constant(RATIOS, tf.float32) <= shrink, tf.int32)
+    at_most = tf.cast(tf.constant(JPEG_RATIOS, tf.float32) <= shrink, tf.int32)
     return tf.maximum(tf.reduce_sum(at_most) - 1, 0)
 
 
-def orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """EXIF's orientation, 1 to 8, or 1 where the file says none."""
+def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """The EXIF orientation of an image file, 1 to 8; 1 if it has none."""
     start = exif_start(encoded)
     return tf.cond(
         start >= 0,
-        lambda: _orientation_entry(tf.strings.substr(encoded, start, HEAD_BYTES)),
+        lambda: _orientation_entry(tf.strings.substr(encoded, start, EXIF_BYTES)),
         lambda: tf.constant(1),
     )
 
 
 def is_upright_jpeg(data: bytes) -> bool:
-    """Whether `data` is a JPEG that needs no turning."""
+    """Whether `data` is a JPEG whose EXIF orientation is upright."""
     if not data.startswith(JPEG_SIGNATURE):
         return False
-    return b"Exif\0\0" not in data[:HEAD_BYTES] or int(orientation(data)) == 1
+    return b"Exif\0\0" not in data[:EXIF_BYTES] or int(exif_orientation(data)) == 1
 
 
 def exif_start(encoded: tf.Tensor) -> tf.Tensor:
-    """Where the TIFF header in a JPEG's EXIF block begins; negative if it has none."""
+    """The offset of the TIFF header in a JPEG's EXIF block, negative without one."""
     # the block comes right after the start of image, or after a JFIF block
-    marks = tf.strings.substr(encoded, EXIF_PLACES, [6, 6])
-    return tf.reduce_max(tf.where(marks == b"Exif\0\0", EXIF_PLACES, -100)) + 6
+    marks = tf.strings.substr(encoded, EXIF_OFFSETS, [6, 6])
+    return tf.reduce_max(tf.where(marks == b"Exif\0\0", EXIF_OFFSETS, -100)) + 6
 
 
 def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:
     """The value of the orientation entry in the first directory of a TIFF header."""
     data = tf.cast(tf.io.decode_raw(tiff, tf.uint8), tf.int32)
-    data = tf.pad(data, [[0, HEAD_BYTES - tf.size(data)]])
+    data = tf.pad(data, [[0, EXIF_BYTES - tf.size(data)]])
     little = data[0] == ord("I")
 
-    def number(place, width):
-        places = tf.clip_by_value(place + tf.range(width), 0, HEAD_BYTES - 1)
+    def number(place: tf.Tensor, width: int) -> tf.Tensor:
+        places = tf.clip_by_value(place + tf.range(width), 0, EXIF_BYTES - 1)
         digits = tf.gather(data, places)
         digits = tf.where(little, digits[::-1], digits)
         return tf.reduce_sum(digits * tf.constant([1 << 24, 1 << 16, 256, 1])[-width:])
 
     first = number(4, 4)
-    count = tf.clip_by_value(number(first, 2), 0, HEAD_BYTES // 12)
+    count = tf.clip_by_value(number(first, 2), 0, EXIF_BYTES // 12)
     places = first + 2 + 12 * tf.range(count)
     tags = tf.map_fn(lambda place: number(place, 2), places)
     place = tf.boolean_mask(places, tags == ORIENTATION_TAG)
@@ -130,11 +132,11 @@ def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
-def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, 3] turned and mirrored as EXIF's `orientation` says it must be."""
+def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """`image` [h, w, 3] turned and mirrored upright, as EXIF's `orientation` says."""
 
-    def turned() -> tf.Tensor:
-        transpose = orientation >= TRANSPOSED
+    def upright() -> tf.Tensor:
+        transpose = orientation >= FIRST_TRANSPOSED_ORIENTATION
         x = tf.cond(transpose, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
         # what is left after the transposition: rows, columns or both reversed
         reversed_rows = tf.reduce_any(orientation == [3, 4, 7, 8])
@@ -142,4 +144,4 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         x = tf.cond(reversed_rows, lambda: x[::-1], lambda: x)
         return tf.cond(reversed_columns, lambda: x[:, ::-1], lambda: x)
 
-    return tf.cond(orientation > 1, turned, lambda: image)
+    return tf.cond(orientation > 1, upright, lambda: image)

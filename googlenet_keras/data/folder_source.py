@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.checks import examine, problems, warn_of_problems
+from googlenet_keras.data.checks import (
+    check_files,
+    log_problems,
+    problems_by_file,
+)
 from googlenet_keras.data.dataset import (
     ENCODED,
     PHOTOS,
@@ -92,9 +96,9 @@ def _whole(root: Path, parts: tuple[Files, ...]) -> tuple[tuple[Files, ...], boo
     And whether all others are JPEGs that need no turning.
     """
     paths = [path for part in parts for files in part.values() for path in files]
-    examined = examine(root, paths)
-    broken = problems(examined)
-    warn_of_problems(broken, len(paths))
+    examined = check_files(root, paths)
+    broken = problems_by_file(examined)
+    log_problems(broken, len(paths))
     whole = tuple(
         {name: [p for p in files if p not in broken] for name, files in part.items()}
         for part in parts

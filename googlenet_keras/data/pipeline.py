@@ -1,10 +1,9 @@
-"""Splits become batches, in reading order."""
-
-from __future__ import annotations
+"""Splits become batches."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,15 +14,15 @@ from googlenet_keras.data.preprocessing import Preprocessing, to_bytes
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.errors import UserError
 
-EVALUATION_BATCH = 64
-NONE = Regularization()
+EVALUATION_BATCH = 64  # images
+NO_REGULARIZATION = Regularization()
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one of several workers reads: each `workers`-th image from the `worker`-th.
+class Shard:
+    """One worker's part of the images: every `workers`-th from the `worker`-th on.
 
-    replicas: devices of all workers; each gets that part of a batch to itself.
+    replicas: devices of all workers; each has batches of its own.
     """
 
     worker: int = 0
@@ -31,11 +30,11 @@ class Share:
     replicas: int = 1
 
     def of(self, examples: tf.data.Dataset) -> tf.data.Dataset:
-        """The worker's part of `examples`; where nothing was read yet, nothing is."""
+        """The worker's part of `examples`, without reading the others' images."""
         return examples.shard(self.workers, self.worker)
 
     def evaluation_steps(self, images: int, batch_size: int) -> int | None:
-        """Steps in which all replicas see `images`; none where one sees them alone.
+        """Steps in which all replicas see `images`, or None if there is one replica.
 
         Raises UserError for less than one image for each replica.
         """
@@ -49,11 +48,11 @@ class Share:
         return math.ceil(images / (self.replicas * batch_size))
 
 
-WHOLE = Share()
+UNSHARDED = Shard()
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Whole batches in one epoch. Raises UserError if there is none."""
+    """Whole batches in one epoch. Raises UserError if `split` is less than a batch."""
     if batch_size > split.count:
         raise UserError(
             f"batch_size must be at most the number of training images, {split.count}; "
@@ -65,7 +64,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 def balanced_weights(split: Split) -> list[float]:
     """Weights by class that make every class count alike, 1 in the mean over images.
 
-    Raises UserError where the source does not know how many images a class has.
+    Raises UserError if the source does not know how many images a class has.
     """
     if split.class_counts is None:
         raise UserError(
@@ -76,103 +75,101 @@ def balanced_weights(split: Split) -> list[float]:
     return [split.count / (present * n) if n else 0.0 for n in split.class_counts]
 
 
-def for_training(
-    split: Split,
-    augment: Augmentation,
-    *,
-    batch_size: int,
-    epochs: int,
-    seed: int,
-    heads: Sequence[str],
-    regularization: Regularization = NONE,
-    class_weights: Sequence[float] | None = None,
-    start: tuple[int, int] = (0, 0),
-    share: Share = WHOLE,
-) -> tf.data.Dataset:
-    """(images [batch, height, width, 3] uint8, labels by head) of `epochs` epochs.
+@dataclass(frozen=True)
+class TrainingPipeline:
+    """A training split with all that is done to its images.
 
-    Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer than
-    `batch_size` images, other ones each time. Order and augmentation depend on (seed,
-    epoch, index) alone. Labels are class numbers, or each class's part of the image
-    where `regularization` mixes images. class_weights: with them, each pair has a third
-    member, the weight of each image in the loss of each head. start: the epoch, from 0,
-    and how many of its batches are left out, as if they had been used before.
-
-    share: of one worker; the union of all workers' batches of a step is the batch that
-    one alone would have. Each replica has a batch of its own, batch_size / replicas
-    images, and images are mixed within it.
+    Order and augmentation depend on (seed, epoch, index) alone. heads: the keys of the
+    labels. class_weights: the weight of each class's images in every head's loss.
     """
-    crop = augment.reader(split.content)
-    harder = regularization.of_image()
-    used = steps_per_epoch(split, batch_size) * batch_size
 
-    def one_epoch(epoch):
-        left_out = tf.constant(start[1] * batch_size, tf.int64)
-        skipped = tf.where(epoch == start[0], left_out, 0)
-        examples = split.shuffled(seed, epoch).take(used).skip(skipped)
+    split: Split
+    augmentation: Augmentation
+    heads: Sequence[str]
+    batch_size: int
+    seed: int
+    regularization: Regularization = NO_REGULARIZATION
+    class_weights: Sequence[float] | None = None
+
+    def batches(
+        self,
+        epochs: int,
+        start: tuple[int, int] = (0, 0),
+        shard: Shard = UNSHARDED,
+    ) -> tf.data.Dataset:
+        """(images [batch, height, width, 3] uint8, labels by head) of all epochs.
+
+        Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer
+        than `batch_size` images, other ones each time. Labels are class numbers, or
+        each class's part of the image if `regularization` mixes images. With
+        `class_weights`, each pair has a third member, the weights of the images by
+        head. start: the epoch, from 0, and how many of its batches to skip.
+
+        shard: the union of all workers' batches of a step is the batch that one worker
+        alone would have. Each replica's batch has batch_size / replicas images, and
+        images are mixed within it.
+        """
+        return (
+            tf.data.Dataset.range(start[0], epochs)
+            .flat_map(lambda epoch: self._examples(epoch, start, shard))
+            .map(self._image_function(), num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(self.batch_size // shard.replicas, drop_remainder=True)
+            .map(self._batch_function(), num_parallel_calls=tf.data.AUTOTUNE)
+            .prefetch(tf.data.AUTOTUNE)
+            .with_options(_use_all_cores())
+        )
+
+    def _examples(
+        self, epoch: tf.Tensor, start: tuple[int, int], shard: Shard
+    ) -> tf.data.Dataset:
+        """(epoch, (index, label, reference)) of one epoch, from `start` on."""
+        used = steps_per_epoch(self.split, self.batch_size) * self.batch_size
+        skipped = tf.constant(start[1] * self.batch_size, tf.int64)
+        skipped = tf.where(epoch == start[0], skipped, 0)
+        examples = self.split.shuffled(self.seed, epoch).take(used).skip(skipped)
         # a map that only adds the epoch costs more than to join two data sets
         epochs = tf.data.Dataset.from_tensors(epoch).repeat()
-        return tf.data.Dataset.zip(epochs, share.of(examples))
+        return tf.data.Dataset.zip(epochs, shard.of(examples))
 
-    def prepare(epoch, example):
-        index, label, reference = example
-        key = tf.stack([(seed << 32) + epoch, index])
-        return harder(crop(split.load(reference), key), key), label, key
+    def _image_function(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """(epoch, example) to (image, label, random key)."""
+        crop = self.augmentation.reader(self.split.content)
+        regularize = self.regularization.image_function()
 
-    return (
-        tf.data.Dataset.range(start[0], epochs)
-        .flat_map(one_epoch)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size // share.replicas, drop_remainder=True)
-        .map(
-            _finish(regularization, heads, class_weights),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .prefetch(tf.data.AUTOTUNE)
-        .with_options(_all_cores())
-    )
+        def prepare(
+            epoch: tf.Tensor, example: tuple[tf.Tensor, ...]
+        ) -> tuple[tf.Tensor, ...]:
+            index, label, reference = example
+            key = tf.stack([(self.seed << 32) + epoch, index])
+            return regularize(crop(self.split.load(reference), key), key), label, key
 
+        return prepare
 
-def _finish(
-    regularization: Regularization,
-    heads: Sequence[str],
-    class_weights: Sequence[float] | None,
-) -> Callable[..., tuple]:
-    """What is done to a batch of images, labels and keys before it is used."""
-    mixed = regularization.of_batch()
+    def _batch_function(self) -> Callable[..., tuple[Any, ...]]:
+        """A batch of (image, label, random key) to what `batches` gives."""
+        mix = self.regularization.batch_function()
 
-    def finish(images, labels, keys):
-        if regularization.mixes:
-            images, labels = mixed(images, labels, keys[0])
-        if images.dtype.is_floating:
-            images = to_bytes(images)
-        by_head = dict.fromkeys(heads, labels)
-        if class_weights is None:
-            return images, by_head
-        weights = _image_weights(labels, class_weights)
-        return images, by_head, dict.fromkeys(heads, weights)
+        def prepare(
+            images: tf.Tensor, labels: tf.Tensor, keys: tf.Tensor
+        ) -> tuple[Any, ...]:
+            if self.regularization.mixes:
+                images, labels = mix(images, labels, keys[0])
+            if images.dtype.is_floating:
+                images = to_bytes(images)
+            by_head = dict.fromkeys(self.heads, labels)
+            if self.class_weights is None:
+                return images, by_head
+            weights = _image_weights(labels, self.class_weights)
+            return images, by_head, dict.fromkeys(self.heads, weights)
 
-    return finish
+        return prepare
 
 
-def _all_cores() -> tf.data.Options:
+def _use_all_cores() -> tf.data.Options:
     """Every core from the start, which spares the search for how many to use."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
-
-
-def batch_files(
-    split: Split, *, batch_size: int, seed: int, epoch: int, step: int
-) -> list[str]:
-    """The files of one of `for_training`'s batches, or its images' numbers, if none.
-
-    epoch, step: from 0.
-    """
-    order = split.shuffled(seed, tf.constant(epoch, tf.int64))
-    batch = order.skip(step * batch_size).take(batch_size)
-    indices = [int(index) for index, *_ in batch]
-    return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
 
 
 def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
@@ -182,36 +179,50 @@ def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tens
     return tf.gather(weights, labels)
 
 
-def for_evaluation(
+def batch_files(
+    split: Split, *, batch_size: int, seed: int, epoch: int, step: int
+) -> list[str]:
+    """The files of one training batch, or its images' numbers if there are no files.
+
+    epoch, step: from 0.
+    """
+    order = split.shuffled(seed, tf.constant(epoch, tf.int64))
+    batch = order.skip(step * batch_size).take(batch_size)
+    indices = [int(index) for index, *_ in batch]
+    return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
+
+
+def evaluation_batches(
     split: Split,
     preprocessing: Preprocessing | Crops,
     *,
     heads: Sequence[str],
     batch_size: int = EVALUATION_BATCH,
-    share: Share = WHOLE,
+    shard: Shard = UNSHARDED,
 ) -> tf.data.Dataset:
-    """The same pairs of every image of `split` once, in reading order.
+    """(images float32, labels by head) of every image once, in reading order.
 
-    With Crops each image is [crops, height, width, 3].
-    share: one worker's images of them, in `evaluation_steps` batches for each of its
-    replicas, as equal as can be: TensorFlow cannot compute with an empty one.
-    batch_size is each replica's largest.
+    images: [batch, height, width, 3], or with Crops [batch, crops, height, width, 3].
+    batch_size: each replica's largest. shard: `evaluation_steps` batches for each
+    replica, as equal as can be: TensorFlow cannot compute with an empty one.
     """
 
-    def prepare(_, label, reference):
+    def prepare(
+        _: tf.Tensor, label: tf.Tensor, reference: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)
 
-    def batches(examples, size):
-        made = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).batch(size)
-        return made.prefetch(tf.data.AUTOTUNE)
+    def batches(examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
+        images = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        return images.batch(size).prefetch(tf.data.AUTOTUNE)
 
-    examples = share.of(split.in_order())
-    steps = share.evaluation_steps(split.count, batch_size)
+    examples = shard.of(split.in_order())
+    steps = shard.evaluation_steps(split.count, batch_size)
     if steps is None:
         return batches(examples, batch_size)
-    mine = len(range(share.worker, split.count, share.workers))
-    size, larger = divmod(mine, steps * share.replicas // share.workers)
+    images = len(range(shard.worker, split.count, shard.workers))
+    size, larger = divmod(images, steps * shard.replicas // shard.workers)
     first = larger * (size + 1)
     return batches(examples.take(first), size + 1).concatenate(
         batches(examples.skip(first), size)

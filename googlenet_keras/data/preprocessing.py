@@ -10,7 +10,7 @@ import tensorflow as tf
 from googlenet_keras.data.decode import decode
 from googlenet_keras.errors import UserError
 
-KEPT = 3.0  # what is left to shrink, at least, after libjpeg's share
+MIN_REMAINING_SHRINK = 3.0  # what is left to shrink, at least, after libjpeg's share
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Preprocessing:
     @property
     def least_side(self) -> float:
         """The pixels that a JPEG must keep on its shorter side where it is halved."""
-        return KEPT * max(self.height, self.width) / self.crop_fraction
+        return MIN_REMAINING_SHRINK * max(self.height, self.width) / self.crop_fraction
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""

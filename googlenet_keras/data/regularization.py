@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 Seed = tf.Tensor
-ERASED = (0.02, 0.33)  # part of the image's area, arXiv 1708.04896
+ERASED_AREA = (0.02, 0.33)  # part of the image's area, arXiv 1708.04896
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Regularization:
     cutmix: float = 0.0
     classes: int = 0
 
-    def of_image(self) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
+    def image_function(self) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
         """What is done to [height, width, 3] float32 in 0..255, given a seed."""
         layers = []
         if self.rand_augment:
@@ -44,7 +44,7 @@ class Regularization:
             layers.append(
                 keras.layers.RandomErasing(
                     factor=(self.random_erasing, self.random_erasing),
-                    scale=ERASED,
+                    scale=ERASED_AREA,
                     dtype="float32",
                 )
             )
@@ -66,7 +66,7 @@ class Regularization:
         """Whether labels become parts of several classes."""
         return bool(self.mixup or self.cutmix)
 
-    def of_batch(self) -> Callable[[tf.Tensor, tf.Tensor, Seed], tuple]:
+    def batch_function(self) -> Callable[[tf.Tensor, tf.Tensor, Seed], tuple]:
         """What is done to (images, labels [batch]), given a seed.
 
         Labels become [batch, classes] float32, each class's part of the image.
@@ -90,7 +90,7 @@ class Regularization:
         return mixed
 
 
-class _Folded(keras.random.SeedGenerator):
+class _SeedSeries(keras.random.SeedGenerator):
     """Seeds that follow from a key: the same for the same key, in any thread."""
 
     key: Seed | None = None
@@ -112,7 +112,7 @@ def _seeded(layer: keras.layers.Layer) -> Callable:
     A Keras layer draws from a generator of its own, whose order under a parallel map is
     that of the threads; RandAugment has one in each operation.
     """
-    seeds = _Folded(0)
+    seeds = _SeedSeries(0)
     parts = [x for x in vars(layer).values() if isinstance(x, keras.layers.Layer)]
     for part in (layer, *parts):
         if hasattr(part, "generator"):

@@ -14,7 +14,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user, read_json
 from googlenet_keras.run_folder import RunFolder
 
-DIGITS_PART = 300  # digits kept for validation, and as many for the test
+DIGITS_SPLIT_IMAGES = 300  # digits kept for validation, and as many for the test
 DIGITS = {
     "image_size": (64,),
     "epochs": 12,
@@ -76,10 +76,16 @@ def _digits() -> Dataset:
 
     everything = np.arange(len(encoded))
     rest, test = train_test_split(
-        everything, test_size=DIGITS_PART, random_state=0, stratify=digits.target
+        everything,
+        test_size=DIGITS_SPLIT_IMAGES,
+        random_state=0,
+        stratify=digits.target,
     )
     train, validation = train_test_split(
-        rest, test_size=DIGITS_PART, random_state=0, stratify=digits.target[rest]
+        rest,
+        test_size=DIGITS_SPLIT_IMAGES,
+        random_state=0,
+        stratify=digits.target[rest],
     )
     return Dataset(
         "digits", names, part(train), part(validation), part(test), DIGITS

@@ -11,7 +11,12 @@ import numpy as np
 
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.crops import CENTRE, COUNTS, Crops, check_kind
+from googlenet_keras.data.crops import (
+    CENTER_CROP,
+    CROP_COUNTS,
+    Crops,
+    check_crops,
+)
 from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
@@ -51,7 +56,7 @@ def evaluate(
     members: Predictor | Sequence[Predictor],
     dataset: Dataset,
     split: str = "validation",
-    crops: str = CENTRE,
+    crops: str = CENTER_CROP,
 ) -> Evaluation:
     """Runs a classifier over the split "train", "validation" or "test" of `dataset`.
 
@@ -60,7 +65,7 @@ def evaluate(
     name. Raises UserError for a split that is not there, unknown crops, a class that
     the classifier does not know and members that know different ones.
     """
-    check_kind(crops)
+    check_crops(crops)
     members = (members,) if isinstance(members, Predictor) else tuple(members)
     names = _agreed_names(members)
     numbers = class_numbers(names, dataset.class_names)
@@ -112,7 +117,7 @@ def _answered(
     """(labels, logarithms) of each batch of images, the classes in `names`' order."""
     crops = Crops(member.preprocessing, kind)
     order = [member.labels.index(name) for name in names]
-    batches = pipeline.for_evaluation(
+    batches = pipeline.evaluation_batches(
         split, crops, heads=("main",), batch_size=_batch_size(kind)
     )
     for images, truth in batches:
@@ -127,4 +132,4 @@ def _answered(
 
 
 def _batch_size(kind: str) -> int:
-    return max(1, pipeline.EVALUATION_BATCH // COUNTS[kind])
+    return max(1, pipeline.EVALUATION_BATCH // CROP_COUNTS[kind])

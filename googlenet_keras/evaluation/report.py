@@ -11,7 +11,7 @@ import numpy as np
 
 from googlenet_keras.architecture.description import describe
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.crops import CENTRE
+from googlenet_keras.data.crops import CENTER_CROP
 from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.evaluation import pictures, plots
 from googlenet_keras.evaluation.activation_map import ActivationMaps, overlay
@@ -45,7 +45,7 @@ class Subject:
     split: str
     evaluation: Evaluation
     results: Mapping[str, Mapping[str, Any] | None]
-    crops: str = CENTRE
+    crops: str = CENTER_CROP
     run: Path | None = None
     own_data: bool = False
 
@@ -175,7 +175,7 @@ def _file(split: Split, index: int) -> str:
 
 def _maps(subject: Subject, images: list[np.ndarray]) -> list[np.ndarray] | None:
     """Those of the one network that gave the answers, from these very images."""
-    if not images or not subject.whole or subject.crops != CENTRE:
+    if not images or not subject.whole or subject.crops != CENTER_CROP:
         return None
     return list(ActivationMaps(subject.whole)(np.stack(images)))
 

@@ -40,7 +40,7 @@ def batches(
 
     On a terminal a bar says how many have been taken; what: by whom.
     """
-    made = pipeline.for_evaluation(
+    made = pipeline.evaluation_batches(
         split, preprocessing, heads=("main",), batch_size=BATCH
     )
     with progress_bar() as shown:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from googlenet_keras.artifacts.artifact import EXTRA, texts
 from googlenet_keras.artifacts.runtimes import IMAGE, PROBABILITIES
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.checks import SIGNATURES
+from googlenet_keras.data.checks import IMAGE_SIGNATURES
 from googlenet_keras.run_folder import TOP_K
 
 
@@ -78,7 +78,7 @@ def _recognised(image_bytes: tf.Tensor) -> tf.Operation:
             tf.strings.join([image_bytes, "\0" * len(start)]), 0, len(start)
         )
         == start
-        for start in SIGNATURES
+        for start in IMAGE_SIGNATURES
     ]
     ok = tf.reduce_any(tf.stack(known), axis=0)
     first = tf.argmin(tf.cast(ok, tf.int32))

@@ -28,7 +28,7 @@ from googlenet_keras.network.response_norm import (
     PortableResponseNormalization,
 )
 
-PIXEL_SPREAD = 60.0  # typical standard deviation of photographs' pixels in 0..255
+PIXEL_STDDEV = 60.0  # typical standard deviation of photographs' pixels in 0..255
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _conv2d(plan: _Plan, row: Conv, padding: str) -> layers.Conv2D:
         padding=padding,
         use_bias=not arch.batch_norm,
         kernel_initializer=plan.start.kernel(
-            PIXEL_SPREAD / arch.pixel_scale if first else 1.0
+            PIXEL_STDDEV / arch.pixel_scale if first else 1.0
         ),
         bias_initializer=keras.initializers.Constant(plan.start.bias),
         name=row.name,

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-PACKAGE = "googlenet_keras"
-LANES = 16  # oneDNN normalises other numbers of bfloat16 channels 7 to 18 times slower
+KERAS_PACKAGE = "googlenet_keras"
+BFLOAT16_CHANNEL_MULTIPLE = (
+    16  # oneDNN normalises other numbers of bfloat16 channels 7 to 18 times slower
+)
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class FusedBatchNormalization(keras.layers.Layer):
     """Batch normalisation of [batch, height, width, channels] in one fused kernel.
 
@@ -56,7 +58,7 @@ class FusedBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs, training: bool = False):
         """Normalises by the batch in training, else by the moving statistics."""
-        return normalise_jointly([self], inputs, training and self.trainable)
+        return normalize_jointly([self], inputs, training and self.trainable)
 
     def follow(self, mean, variance) -> None:
         """Moves the moving statistics towards a batch's."""
@@ -76,7 +78,7 @@ class FusedBatchNormalization(keras.layers.Layer):
         return super().get_config() | own
 
 
-def normalise_jointly(norms: Sequence[FusedBatchNormalization], inputs, by_batch: bool):
+def normalize_jointly(norms: Sequence[FusedBatchNormalization], inputs, by_batch: bool):
     """Batch normalisation of maps that lie side by side, in one kernel.
 
     inputs: [batch, height, width, the channels of all `norms` in turn]. by_batch: use
@@ -102,7 +104,7 @@ def _normalised(x, epsilon: float, scale, offset, *statistics):
     """`x` normalised, with the mean and variance of the batch; by them, or by those
     given as `statistics`."""
     channels = x.shape[-1]
-    filler = -channels % LANES if x.dtype == tf.bfloat16 else 0
+    filler = -channels % BFLOAT16_CHANNEL_MULTIPLE if x.dtype == tf.bfloat16 else 0
     if filler:
         given = (x, scale, offset, *statistics)
         x, scale, offset, *statistics = [_filled(tensor, filler) for tensor in given]
@@ -128,7 +130,7 @@ def _filled(x, channels: int):
     return tf.concat([x, zeros], -1)
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class JointConvolutions(keras.layers.Layer):
     """1x1 convolutions that read one tensor, each with its ReLU, computed as one.
 
@@ -167,7 +169,7 @@ class JointConvolutions(keras.layers.Layer):
         x = tf.nn.conv2d(inputs, tf.concat(kernels, 3), 1, "VALID")
         if self.norms:
             trainable = all(norm.trainable for norm in self.norms)
-            x = normalise_jointly(self.norms, x, training and trainable)
+            x = normalize_jointly(self.norms, x, training and trainable)
         else:
             biases = [tf.convert_to_tensor(c.bias) for c in self.convolutions]
             x = tf.nn.bias_add(x, tf.concat(biases, 0))

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.network.layers import PACKAGE
+from googlenet_keras.network.layers import KERAS_PACKAGE
 
-PART = 48  # channels of a banded product; 192 at once take 2.3 times as long
+BAND_CHANNELS = 48  # channels of a banded product; 192 at once take 2.3 times as long
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class LocalResponseNormalization(keras.layers.Layer):
     """x / (k + alpha / size * sum of x^2 over `size` neighbouring channels) ^ beta.
 
@@ -56,7 +56,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         return super().get_config() | own
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class PortableResponseNormalization(LocalResponseNormalization):
     """The same from operations that XNNPACK and phones' GPU delegates take.
 
@@ -81,7 +81,9 @@ class PortableResponseNormalization(LocalResponseNormalization):
         """k + the sums over neighbours, part of the channels by part."""
         channels, reach = squares.shape[-1], self.size // 2
         parts = []
-        for wanted in np.array_split(np.arange(channels), max(channels // PART, 1)):
+        for wanted in np.array_split(
+            np.arange(channels), max(channels // BAND_CHANNELS, 1)
+        ):
             first, last = (
                 max(wanted[0] - reach, 0),
                 min(wanted[-1] + reach, channels - 1),

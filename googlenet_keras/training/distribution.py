@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.eager import context  # timeouts have no public name
 
-from googlenet_keras.data.pipeline import Share
+from googlenet_keras.data.pipeline import Shard
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.cluster import Cluster, find_cluster
 
@@ -61,12 +61,12 @@ class Team:
         return self.worker * (self.replicas // self.workers)
 
     @property
-    def share(self) -> Share:
+    def share(self) -> Shard:
         """What this worker reads of all images."""
-        return Share(self.worker, self.workers, self.replicas)
+        return Shard(self.worker, self.workers, self.replicas)
 
     def batches(
-        self, make: Callable[[Share], tf.data.Dataset]
+        self, make: Callable[[Shard], tf.data.Dataset]
     ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
         """The batches that `make` gives for this worker's share, one for each device.
 

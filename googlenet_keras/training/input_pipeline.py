@@ -9,7 +9,7 @@ import tensorflow as tf
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.cache import cached
+from googlenet_keras.data.cache import cache_split
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.training.options import TrainConfig
@@ -20,9 +20,9 @@ def training_batches(
     dataset: Dataset,
     heads: Sequence[str],
     start: tuple[int, int] = (0, 0),
-    share: pipeline.Share = pipeline.WHOLE,
+    shard: pipeline.Shard = pipeline.UNSHARDED,
 ) -> tf.data.Dataset:
-    """Batches of all epochs from `start`, as `config` says, or a share of each."""
+    """Batches of all epochs from `start`, as `config` says, or a shard of each."""
     augment = Augmentation(
         *height_and_width(config.image_size),
         crop_area=config.crop_area,
@@ -38,19 +38,16 @@ def training_batches(
         cutmix=config.cutmix,
         classes=len(dataset.class_names),
     )
-    return pipeline.for_training(
-        cached(dataset.train, config.cache, *height_and_width(config.image_size)),
+    return pipeline.TrainingPipeline(
+        cache_split(dataset.train, config.cache, *height_and_width(config.image_size)),
         augment,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        seed=config.seed,
-        heads=heads,
-        regularization=regularization,
+        heads,
+        config.batch_size,
+        config.seed,
+        regularization,
         class_weights=(
             pipeline.balanced_weights(dataset.train)
             if config.class_weights == "balanced"
             else None
         ),
-        start=start,
-        share=share,
-    )
+    ).batches(config.epochs, start, shard)

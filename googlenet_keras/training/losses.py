@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
-from googlenet_keras.network.layers import PACKAGE
+from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.run_folder import TOP_K
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits against class numbers or parts, labels smoothed.
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras.optimizers import schedules
 
-from googlenet_keras.network.layers import PACKAGE
+from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.network.weights import weight_name
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.transfer import of_trunk
@@ -15,7 +15,7 @@ STEP_EPOCHS, STEP_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
 POLY_POWER = 0.5  # Caffe's quick_solver.prototxt
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class WarmUp(schedules.LearningRateSchedule):
     """A linear rise from 0 over `steps` steps, then `after` from its first step."""
 
@@ -63,7 +63,7 @@ def warmup_steps(config: TrainConfig, steps: int) -> int:
     return round(min(config.warmup_epochs, config.epochs / 4) * steps)
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class MomentumSGD(keras.optimizers.SGD):
     """SGD with momentum as Caffe defines it.
 

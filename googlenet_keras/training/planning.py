@@ -45,8 +45,8 @@ def planned(
     classifier = _classifier(network, config, dataset)
     heads, geometry = classifier.heads, classifier.preprocessing
     validation = team.batches(
-        lambda share: pipeline.for_evaluation(
-            dataset.validation, geometry, heads=heads, share=share
+        lambda shard: pipeline.evaluation_batches(
+            dataset.validation, geometry, heads=heads, shard=shard
         )
     )
     return Plan(classifier, steps, validation, team)

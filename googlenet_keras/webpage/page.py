@@ -15,7 +15,7 @@ from typing import Any
 from googlenet_keras.artifacts.artifact import LABELS, texts
 from googlenet_keras.artifacts.tflite_metadata import card
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.decode import RATIOS
+from googlenet_keras.data.decode import JPEG_RATIOS
 from googlenet_keras.exporting import parity
 from googlenet_keras.exporting.conversion import Job, convert_explained
 from googlenet_keras.exporting.formats import FORMATS, WEB, WEB_FORMATS
@@ -131,7 +131,7 @@ def _preprocessing(classifier: Classifier) -> dict[str, Any]:
     preprocessing = classifier.preprocessing
     return preprocessing.to_json() | {
         "least_side": preprocessing.least_side,
-        "jpeg_ratios": list(RATIOS),
+        "jpeg_ratios": list(JPEG_RATIOS),
     }
 
 

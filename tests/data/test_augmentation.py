@@ -6,13 +6,13 @@ import tensorflow as tf
 from making import both_ways, ramp
 
 from googlenet_keras.data.augmentation import (
-    HALVED,
+    JPEG_SHRINK_THRESHOLDS,
     Augmentation,
     jitter_colors,
     random_draws,
     random_window,
 )
-from googlenet_keras.data.decode import RATIOS, decode_stored
+from googlenet_keras.data.decode import JPEG_RATIOS, decode_unoriented
 from googlenet_keras.data.preprocessing import Preprocessing, resize, to_bytes
 
 
@@ -156,7 +156,11 @@ def plain_crops(image, size, halved):
         seed = tf.constant([0, i])
         begin, window = random_window(tf.shape(image), window_draws(i), 0.3, 4 / 3, 1.0)
         shrink = window.numpy().min() / size
-        ratio = RATIOS[sum(shrink >= least for least in HALVED)] if halved else 1
+        ratio = (
+            JPEG_RATIOS[sum(shrink >= least for least in JPEG_SHRINK_THRESHOLDS)]
+            if halved
+            else 1
+        )
         (top, left), (height, width) = begin // ratio * ratio, window // ratio * ratio
         crop = image[top : top + height, left : left + width]
         yield seed, augment, resize(crop, (size, size)).numpy()
@@ -210,7 +214,7 @@ def test_cheap_crops_are_those_of_the_plain_way(encode, size):
     waves = [128 + 100 * np.sin(rows / a + columns / b) for a, b in
              ((9, 14), (23, -11), (-6, 17))]  # fmt: skip
     image = np.stack(waves, -1).astype(np.uint8)
-    stored = decode_stored(encode(image))
+    stored = decode_unoriented(encode(image))
     for seed, augment, expected in plain_crops(stored, size, encode is jpeg):
         found = augment(encode(image), seed).numpy()
         if encode is jpeg:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from googlenet_keras.data import cache, pipeline
 from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.cache import cached
+from googlenet_keras.data.cache import cache_split
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.data.decode import decode
 from googlenet_keras.data.sources import open_dataset
@@ -16,16 +16,14 @@ from googlenet_keras.errors import UserError
 
 def batches(split):
     augment = Augmentation(32, 32, 0.5, 1.3, True, 0.0, False)
-    made = pipeline.for_training(
-        split, augment, batch_size=4, epochs=2, seed=0, heads=("main",)
-    )
+    made = pipeline.TrainingPipeline(split, augment, ("main",), 4, seed=0).batches(2)
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
 
 def test_memory_gives_the_very_same_batches(photos):
     root = photos(a=5, b=5)
     split = open_dataset(str(root)).train
-    kept = cached(split, "memory", 32, 32)
+    kept = cache_split(split, "memory", 32, 32)
     expected = batches(split)
     for path in split.files:
         path.unlink()
@@ -43,7 +41,7 @@ def test_disk_keeps_small_upright_copies_in_the_same_order(photos):
     with Image.open(root / "a" / "0.jpg") as image:
         image.resize((90, 60)).save(root / "a" / "0.jpg", exif=exif)
     split = open_dataset(str(root)).train
-    kept = cached(split, "disk", 28, 28)
+    kept = cache_split(split, "disk", 28, 28)
     for (_, label, reference), (_, same, small) in zip(
         split.in_order(), kept.in_order(), strict=True
     ):
@@ -61,7 +59,7 @@ def test_disk_keeps_small_upright_copies_in_the_same_order(photos):
 
 def test_images_are_never_enlarged(photos):
     split = open_dataset(str(photos(a=3, b=3))).train
-    kept = cached(split, "disk", 224, 224)
+    kept = cache_split(split, "disk", 224, 224)
     assert {kept.load(r).shape for _, _, r in kept.in_order()} == {(40, 56, 3)}
 
 
@@ -71,12 +69,12 @@ def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch)
     make = cache._make
     monkeypatch.setattr(cache, "_make", lambda *a: made.append(a) or make(*a))
     for _ in range(2):
-        cached(open_dataset(str(root)).train, "disk", 32, 32)
+        cache_split(open_dataset(str(root)).train, "disk", 32, 32)
     assert len(made) == 1
     path = open_dataset(str(root)).train.files[0]
     with Image.open(path) as image:
         image.resize((44, 44)).save(path)
-    cached(open_dataset(str(root)).train, "disk", 32, 32)
+    cache_split(open_dataset(str(root)).train, "disk", 32, 32)
     assert len(made) == 2
 
 
@@ -90,8 +88,8 @@ def test_copies_appear_whole_or_not_at_all(photos, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(cache, "_write", fail)
         with pytest.raises(UserError, match=r"cannot be cached: .*No space left"):
-            cached(split, "disk", 32, 32)
-    kept = cached(split, "disk", 32, 32)
+            cache_split(split, "disk", 32, 32)
+    kept = cache_split(split, "disk", 32, 32)
     assert kept.load(next(iter(kept.in_order()))[2]).shape == (37, 52, 3)
 
 
@@ -106,7 +104,7 @@ def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
         write(split, side, final)
 
     monkeypatch.setattr(cache, "_write", twice)
-    kept = cached(split, "disk", 32, 32)
+    kept = cache_split(split, "disk", 32, 32)
     assert len(batches(kept)) == 2 * (split.count // 4)
     folder = next(iter(kept.in_order()))[2].numpy().decode().rpartition("/")[0]
     assert not [p for p in tf.io.gfile.listdir(folder + "/..") if p.endswith(".tmp/")]
@@ -118,10 +116,10 @@ def test_what_a_killed_process_left_is_removed_later(photos, monkeypatch):
     for name in ("old", "new"):
         (parent / f"{name}.tmp").mkdir(parents=True, exist_ok=True)
     os.utime(parent / "old.tmp", (0, 0))
-    cached(split, "disk", 34, 34)
+    cache_split(split, "disk", 34, 34)
     assert [path.name for path in parent.glob("*.tmp")] == ["new.tmp"]
 
 
 def test_disk_needs_files():
     with pytest.raises(UserError, match="use --cache memory"):
-        cached(open_dataset("digits").train, "disk", 32, 32)
+        cache_split(open_dataset("digits").train, "disk", 32, 32)

@@ -34,7 +34,7 @@ PROBLEMS = {
 
 
 def test_everything_is_found_and_nothing_else(root):
-    found = checks.summary(root, files_by_label(root))
+    found = checks.check_report(root, files_by_label(root))
     assert found["problems"] == PROBLEMS
     assert found["duplicates"] == [["a/3.jpg", "a/twin.jpg"], ["a/4.jpg", "b/liar.jpg"]]
     assert found["contradictions"] == [["a/4.jpg", "b/liar.jpg"]]
@@ -49,7 +49,7 @@ def test_the_same_class_in_two_splits_is_no_contradiction(tmp_path):
     write_photos(tmp_path / "train", {"a": 2, "b": 2})
     (tmp_path / "test" / "a").mkdir(parents=True)
     shutil.copy(tmp_path / "train" / "a" / "0.jpg", tmp_path / "test" / "a")
-    found = checks.summary(tmp_path, files_by_label(tmp_path))
+    found = checks.check_report(tmp_path, files_by_label(tmp_path))
     assert found["duplicates"] == [["train/a/0.jpg", "test/a/0.jpg"]]
     assert found["contradictions"] == []
     assert found["classes"] == {"train/a": 2, "train/b": 2, "test/a": 1}
@@ -57,15 +57,15 @@ def test_the_same_class_in_two_splits_is_no_contradiction(tmp_path):
 
 def test_files_that_did_not_change_are_not_read_again(root, monkeypatch):
     paths = [path for files in files_by_label(root).values() for path in files]
-    first = checks.examine(root, paths)
+    first = checks.check_files(root, paths)
     read = []
     examine = checks._examine
     monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
-    assert checks.examine(root, paths) == first
+    assert checks.check_files(root, paths) == first
     assert read == []
     image = tf.io.encode_png(np.zeros((5, 7, 3), np.uint8)).numpy()
     (root / "a" / "0.jpg").write_bytes(image)
-    again = checks.examine(root, paths)
+    again = checks.check_files(root, paths)
     assert read == [root / "a" / "0.jpg"]
     assert (again[read[0]].height, again[read[0]].width) == (5, 7)
 
@@ -89,9 +89,9 @@ def test_an_interrupted_check_goes_on_where_it_was(root, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(checks, "_examine", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            checks.examine(root, paths)
+            checks.check_files(root, paths)
     monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
-    checks.examine(root, paths)
+    checks.check_files(root, paths)
     assert read == paths[-1:]
 
 
@@ -108,10 +108,10 @@ def test_names_that_are_not_utf_8(photos):
 
 def test_a_damaged_cache_is_made_anew(root):
     paths = [root / "a" / "3.jpg"]
-    first = checks.examine(root, paths)
+    first = checks.check_files(root, paths)
     for content in ("", '{"x": 1}', '{"x": {"y": 1}}'):
         checks._store(root).write_text(content)
-        assert checks.examine(root, paths) == first
+        assert checks.check_files(root, paths) == first
 
 
 def test_training_goes_on_without_them_and_names_them(root, capsys):
@@ -131,7 +131,7 @@ def test_a_class_of_broken_files_is_an_empty_one(photos):
 
 
 def test_only_the_first_of_many_are_named(capsys):
-    checks.warn_of_problems({f"{i}.jpg": "empty" for i in range(12)}, 20)
+    checks.log_problems({f"{i}.jpg": "empty" for i in range(12)}, 20)
     shown = capsys.readouterr().err
     assert "leaving out 12 of 20 files (12 empty)" in shown
     assert "and 2 more: see check-data" in shown

@@ -3,12 +3,12 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras.data.crops import (
-    CORNERS_AND_CENTRE,
-    SCALES,
+    CORNERS_AND_CENTER,
+    PAPER_SCALES,
     START_MIDDLE_END,
     Crops,
-    cut,
-    starts,
+    crop_windows,
+    window_starts,
 )
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
@@ -45,11 +45,13 @@ ROOM = {256: 32, 288: 64, 320: 96, 352: 128}
 def test_where_the_papers_squares_and_windows_begin(side, portrait):
     longer, squares = LANDSCAPE[side]
     shape = tf.constant([longer, side] if portrait else [side, longer])
-    found = starts(shape, (side, side), START_MIDDLE_END).numpy()
+    found = window_starts(shape, (side, side), START_MIDDLE_END).numpy()
     expected = [(s, 0) if portrait else (0, s) for s in squares]
     np.testing.assert_array_equal(found, expected)
     room = ROOM[side]
-    windows = starts(tf.constant([side, side]), (224, 224), CORNERS_AND_CENTRE).numpy()
+    windows = window_starts(
+        tf.constant([side, side]), (224, 224), CORNERS_AND_CENTER
+    ).numpy()
     assert windows.tolist() == [
         [0, 0], [0, room], [room, 0], [room, room], [room // 2, room // 2]
     ]  # fmt: skip
@@ -94,7 +96,7 @@ def test_ten_crops_are_torchvisions():
     ]
     theirs += [[row[::-1] for row in crop] for crop in theirs]
     image = np.arange(30).reshape(5, 6, 1)
-    crops = tf.stack(cut(image, (2, 3), CORNERS_AND_CENTRE))
+    crops = tf.stack(crop_windows(image, (2, 3), CORNERS_AND_CENTER))
     found = tf.concat([crops, tf.reverse(crops, [2])], 0).numpy()[..., 0]
     np.testing.assert_array_equal(found, theirs)
 
@@ -148,4 +150,4 @@ def test_an_unknown_kind():
 
 
 def test_the_papers_scales():
-    assert [round(224 * scale) for scale in SCALES] == [256, 288, 320, 352]
+    assert [round(224 * scale) for scale in PAPER_SCALES] == [256, 288, 320, 352]

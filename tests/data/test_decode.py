@@ -73,7 +73,7 @@ def test_exif_orientation_is_applied(turn, order):
     exif[0x010F] = "a camera"
     exif[decode.ORIENTATION_TAG] = turn
     data = encoded(RGB, "JPEG", quality=95, exif=exif)
-    assert int(decode.orientation(data)) == turn
+    assert int(decode.exif_orientation(data)) == turn
     plain = Image.open(io.BytesIO(data))
     expected = np.asarray(ImageOps.exif_transpose(plain)).astype(int)
     found = decode.decode(data).numpy().astype(int)
@@ -86,10 +86,10 @@ def test_orientation_with_and_without_a_jfif_block_before_it():
     exif[decode.ORIENTATION_TAG] = 6
     data = encoded(RGB, "JPEG", exif=exif)
     assert data[6:10] == b"JFIF"
-    assert int(decode.orientation(data)) == 6
+    assert int(decode.exif_orientation(data)) == 6
     bare = data[:2] + data[20:]
     assert bare[6:10] == b"Exif"
-    assert int(decode.orientation(bare)) == 6
+    assert int(decode.exif_orientation(bare)) == 6
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_orientation_with_and_without_a_jfif_block_before_it():
 )
 def test_a_damaged_exif_block_is_no_orientation(tiff):
     data = b"\xff\xd8\xff\xe1\0\x20Exif\0\0" + tiff + b"\0" * 30
-    assert int(decode.orientation(data)) == 1
+    assert int(decode.exif_orientation(data)) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_damaged_exif_block_is_no_orientation(tiff):
 )
 def test_large_jpegs_are_decoded_smaller(shrink, ratio):
     data = encoded(Image.fromarray(photo(160, 240)), "JPEG", quality=95)
-    found = decode.decode_smaller(data, tf.constant(shrink))
+    found = decode.decode_downscaled(data, tf.constant(shrink))
     assert found.shape == (160 // ratio, 240 // ratio, 3)
     whole = decode.decode(data).numpy().astype(float)
     means = whole.reshape(160 // ratio, ratio, 240 // ratio, ratio, 3).mean((1, 3))
@@ -115,7 +115,7 @@ def test_large_jpegs_are_decoded_smaller(shrink, ratio):
 @pytest.mark.parametrize("ratio", [1, 2])
 def test_a_window_decodes_like_the_whole(ratio):
     data = encoded(RGB, "JPEG", quality=95)
-    window = decode.decode_window(
+    window = decode.decode_jpeg_window(
         data, tf.constant([8, 16]), tf.constant([20, 30]), tf.constant(ratio - 1)
     )
     whole = tf.io.decode_jpeg(data, ratio=ratio)

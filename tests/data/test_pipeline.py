@@ -25,15 +25,9 @@ def random_crops(**changes):
 
 
 def batches(split, seed=0, epochs=1, batch_size=100, start=(0, 0)):
-    made = pipeline.for_training(
-        split,
-        random_crops(),
-        batch_size=batch_size,
-        epochs=epochs,
-        seed=seed,
-        heads=("main",),
-        start=start,
-    )
+    made = pipeline.TrainingPipeline(
+        split, random_crops(), ("main",), batch_size, seed
+    ).batches(epochs, start)
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
 
@@ -94,16 +88,10 @@ def test_a_batch_is_told_by_its_files(tmp_path):
 
 def first_batch(split, batch_size, heads, **options):
     """The first batch of the first epoch."""
-    made = pipeline.for_training(
-        split,
-        random_crops(),
-        batch_size=batch_size,
-        epochs=1,
-        seed=0,
-        heads=heads,
-        **options,
+    made = pipeline.TrainingPipeline(
+        split, random_crops(), heads, batch_size, seed=0, **options
     )
-    return next(iter(made))
+    return next(iter(made.batches(epochs=1)))
 
 
 def test_labels_come_under_every_heads_key(digits):
@@ -116,7 +104,7 @@ def test_labels_come_under_every_heads_key(digits):
 
 
 def test_evaluation_counts_every_image_once_in_order(digits):
-    made = pipeline.for_evaluation(
+    made = pipeline.evaluation_batches(
         digits.test, Preprocessing(32, 32, 1.0), heads=("main",), batch_size=64
     )
     labels = [labels["main"].numpy() for _, labels in made]
@@ -162,24 +150,17 @@ def test_a_mixed_image_weighs_as_its_parts(digits):
     np.testing.assert_allclose(weights["main"], parts @ (np.arange(10) / 10), rtol=1e-5)
 
 
-SHARES = [pipeline.Share(worker, 2, 4) for worker in range(2)]  # two devices each
+SHARDS = [pipeline.Shard(worker, 2, 4) for worker in range(2)]  # two devices each
 
 
-def test_workers_share_each_batch_of_one_alone(digits):
+def test_shards_make_up_each_batch_of_one_alone(digits):
     def images(**options):
-        made = pipeline.for_training(
-            digits.validation,
-            random_crops(),
-            batch_size=40,
-            epochs=2,
-            seed=3,
-            heads=("main",),
-            start=(0, 2),
-            **options,
+        made = pipeline.TrainingPipeline(
+            digits.validation, random_crops(), ("main",), batch_size=40, seed=3
         )
-        return [batch.numpy() for batch, _ in made]
+        return [batch.numpy() for batch, _ in made.batches(2, start=(0, 2), **options)]
 
-    alone, *shared = images(), *(images(share=share) for share in SHARES)
+    alone, *shared = images(), *(images(shard=shard) for shard in SHARDS)
     assert len(alone) == 5 + 7
     assert [len(x) for x in shared[0]] == [10] * 24
     for step, batch in enumerate(alone):
@@ -198,9 +179,10 @@ def test_a_file_is_read_by_one_worker(digits):
 
         return replace(digits.test, load=load)
 
-    for share in SHARES:
-        list(pipeline.for_training(reading(share.worker), random_crops(), batch_size=60,
-             epochs=1, seed=0, heads=("main",), share=share))  # fmt: skip
+    for shard in SHARDS:
+        split = reading(shard.worker)
+        made = pipeline.TrainingPipeline(split, random_crops(), ("main",), 60, seed=0)
+        list(made.batches(epochs=1, shard=shard))
     assert len(read[0]) == len(read[1]) == 150
     assert len(set(read[0] + read[1])) == len(
         {*map(bytes, digits.test.listed[1].numpy())}
@@ -217,15 +199,15 @@ def test_no_worker_evaluates_an_empty_batch(digits, images, batch, sizes):
     split = replace(digits.test, count=images,
                     stream=lambda: digits.test.stream().take(images))  # fmt: skip
     found = []
-    for share, expected in zip(SHARES, sizes, strict=True):
-        made = pipeline.for_evaluation(
+    for shard, expected in zip(SHARDS, sizes, strict=True):
+        made = pipeline.evaluation_batches(
             split, Preprocessing(32, 32, 1.0), heads=("main",), batch_size=batch,
-            share=share,
+            shard=shard,
         )  # fmt: skip
         labels = [labels["main"].numpy() for _, labels in made]
         assert [len(x) for x in labels] == expected
         found.extend(np.concatenate(labels))
-        steps = share.evaluation_steps(images, batch)
+        steps = shard.evaluation_steps(images, batch)
         assert len(expected) == 2 * steps
     truth = [int(label) for _, label, _ in split.in_order()]
     assert sorted(found) == sorted(truth)
@@ -233,5 +215,5 @@ def test_no_worker_evaluates_an_empty_batch(digits, images, batch, sizes):
 
 def test_an_image_for_each_device_is_needed():
     with pytest.raises(UserError, match=r"each of the 4 devices; there are 3\."):
-        SHARES[0].evaluation_steps(3, 64)
-    assert pipeline.WHOLE.evaluation_steps(3, 64) is None
+        SHARDS[0].evaluation_steps(3, 64)
+    assert pipeline.UNSHARDED.evaluation_steps(3, 64) is None

@@ -9,7 +9,7 @@ LABELS = np.arange(12) % 4
 
 
 def each(regularization):
-    harder = regularization.of_image()
+    harder = regularization.image_function()
 
     def one(index):
         image = tf.gather(IMAGES, index)
@@ -20,7 +20,7 @@ def each(regularization):
 
 
 def mixed(regularization, seed=3):
-    images, labels = regularization.of_batch()(
+    images, labels = regularization.batch_function()(
         tf.constant(IMAGES), tf.constant(LABELS), tf.constant([seed, 0])
     )
     return images.numpy(), labels.numpy()

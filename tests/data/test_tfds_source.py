@@ -91,9 +91,7 @@ def test_training_batches_do_not_depend_on_the_global_seed(data_dir, global_seed
     tf.keras.utils.set_random_seed(global_seed)
     split = open_dataset("colours", data_dir=data_dir).train
     augment = Augmentation(32, 32, 0.5, 1.0, False, 0.0, False)
-    batches = pipeline.for_training(
-        split, augment, batch_size=8, epochs=2, seed=0, heads=("main",)
-    )
+    batches = pipeline.TrainingPipeline(split, augment, ("main",), 8, 0).batches(2)
     labels = [labels["main"].numpy().tolist() for _, labels in batches]
     order = [[int(label) for _, label, _ in split.shuffled(0, e)] for e in (0, 1)]
     assert labels == [order[0][:8], order[0][8:], order[1][:8], order[1][8:]]
