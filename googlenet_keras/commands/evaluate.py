@@ -46,14 +46,15 @@ class Evaluate:
         """Prints the tables, and writes what was asked for. Raises UserError."""
         from googlenet_keras.artifacts.artifact import open_classifier, run_of
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
-        from googlenet_keras.data.sources import open_run_dataset
         from googlenet_keras.evaluation.evaluate import evaluate
+        from googlenet_keras.evaluation.run_dataset import open_run_dataset
         from googlenet_keras.evaluation.tables import print_classes, print_figures
+        from googlenet_keras.run_folder import RunFolder
 
         self._check()
         members = [open_classifier(path) for path in self.models]
         data = open_run_dataset(
-            run_of(self.models[0]),
+            RunFolder(run_of(self.models[0])),
             self.dataset,
             data_dir=self.data_dir,
             download=self.download,

@@ -11,8 +11,7 @@ import tensorflow as tf
 from googlenet_keras.data.dataset import Dataset, Split, listed_split
 from googlenet_keras.data.folder_source import open_folder
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import expand_user, read_json
-from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.files import expand_user
 
 DIGITS_SPLIT_IMAGES = 300  # digits kept for validation, and as many for the test
 DIGITS = {
@@ -90,31 +89,3 @@ def _digits() -> Dataset:
     return Dataset(
         "digits", names, part(train), part(validation), part(test), DIGITS
     )  # fmt: skip
-
-
-def open_run_dataset(
-    run_folder: Path,
-    source: str | None = None,
-    *,
-    data_dir: Path | None = None,
-    download: bool = False,
-) -> Dataset:
-    """The data that a run was trained on, split as it was; or `source`, where given.
-
-    Raises UserError where neither is known.
-    """
-    own = RunFolder(run_folder).config
-    config = read_json(own) if own.is_file() else {}
-    name = source or config.get("dataset")
-    if name is None:
-        raise UserError(
-            f"{run_folder} does not say what it was trained on; name the data "
-            "with --dataset."
-        )
-    kept = config.get("data_dir") if source is None else None
-    return open_dataset(
-        name,
-        validation_fraction=config.get("validation_fraction", 0.2),
-        data_dir=data_dir or (Path(kept) if kept else None),
-        download=download,
-    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib import colormaps
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
+from googlenet_keras.network.activation_map import ACTIVATION_MAP, add_activation_map
 from googlenet_keras.prediction import Prediction, Predictor, load_image
 
 SHOWN = 3  # classes of each photo
@@ -34,18 +34,14 @@ class ActivationMaps:
                 "an activation map needs the layer before the last, which an exported "
                 "file keeps to itself; name the run that it was exported from."
             )
-        network = classifier.network
-        pooled = network.get_layer("average_pool")
-        self._features = keras.Model(network.input, pooled.input)
-        self._kernel, self._bias = network.get_layer("main").get_weights()
+        self._network = add_activation_map(classifier.network)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """[batch, rows, columns, classes] of preprocessed images [batch, h, w, 3].
 
         Each value is what its place adds to the class's logit, times the places.
         """
-        features = self._features.predict_on_batch(images)
-        return features.astype(np.float32) @ self._kernel + self._bias
+        return self._network.predict_on_batch(images)[ACTIVATION_MAP]
 
 
 class Explainer:

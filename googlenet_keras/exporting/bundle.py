@@ -24,8 +24,8 @@ from googlenet_keras.artifacts.tflite_metadata import (
 )
 from googlenet_keras.classifier import DESCRIPTION_FILE, WEIGHTS_FILE, Classifier
 from googlenet_keras.data.dataset import Dataset
-from googlenet_keras.data.sources import open_run_dataset
 from googlenet_keras.evaluation.evaluate import class_numbers
+from googlenet_keras.evaluation.run_dataset import open_run_dataset
 from googlenet_keras.exporting import calibration, parity
 from googlenet_keras.exporting.chart import chart
 from googlenet_keras.exporting.config import ExportConfig, finished_run
@@ -68,7 +68,10 @@ def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
     if config.web:
         check_builder()
     dataset = open_run_dataset(
-        run, config.dataset, data_dir=config.data_dir, download=config.download
+        RunFolder(run),
+        config.dataset,
+        data_dir=config.data_dir,
+        download=config.download,
     )
     numbers = class_numbers(classifier.labels, dataset.class_names)
     with _new_folder(RunFolder(run).export) as (folder, work):

@@ -45,10 +45,10 @@ def convert(job: Job, name: str, path: Path) -> None:
 def convert_explained(job: Job, name: str, path: Path) -> None:
     """Writes the TFLite format `name` with the further output activation_map."""
     from googlenet_keras.artifacts.tflite_metadata import with_texts
-    from googlenet_keras.webpage.activation_output import explained
+    from googlenet_keras.network.activation_map import add_activation_map
 
     classifier, network = _loaded(job.classifier)
-    static = _static(job, "explained", lambda: explained(network))
+    static = _static(job, "explained", lambda: add_activation_map(network))
     path.write_bytes(with_texts(_converted(job, name, static), classifier))
 
 

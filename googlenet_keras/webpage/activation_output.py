@@ -15,24 +15,6 @@ from googlenet_keras.artifacts.runtimes import (
     quantised,
 )
 
-MAPS = "activation_map"  # the output's name
-
-
-def explained(network):
-    """A deployable keras.Model with the further output activation_map.
-
-    [batch, rows, columns, classes] float32, as evaluation.activation_map makes them: a
-    value is what its place adds to the class's logit, times the places.
-    """
-    import keras
-
-    pooled, main = network.get_layer("average_pool"), network.get_layer("main")
-    kernel, bias = main.get_weights()
-    places = keras.layers.Conv2D(kernel.shape[1], 1, name=MAPS, dtype="float32")
-    maps = places(pooled.input)
-    places.set_weights([kernel[None, None], bias])
-    return keras.Model(network.input, {**network.output, MAPS: maps})
-
 
 def steps(path: Path) -> dict[str, dict[str, Any]]:
     """What a number stands for in each input and output of a TFLite file, by name.
