@@ -96,7 +96,7 @@ class Classifier(Predictor):
     @classmethod
     def _build(cls, description: Mapping[str, Any]) -> Self:
         """The Classifier with freshly initialized weights."""
-        preprocessing = Preprocessing(**description["preprocessing"])
+        preprocessing = Preprocessing.from_json(description["preprocessing"])
         architecture = Architecture.from_json(description["architecture"])
         network = build(
             architecture,

@@ -76,7 +76,7 @@ def described(path: Path) -> tuple[tuple[str, ...], Preprocessing]:
     try:
         found = _texts(path)
         preprocessing = json.loads(found[DESCRIPTION_FILE])["preprocessing"]
-        return tuple(found[LABELS].splitlines()), Preprocessing(**preprocessing)
+        return tuple(found[LABELS].splitlines()), Preprocessing.from_json(preprocessing)
     except UserError:
         raise
     except Exception as error:  # a damaged archive raises what it likes

@@ -1,21 +1,28 @@
-"""How pixels become inputs wherever a network is used: a centre crop, then a resize."""
+"""The one way from photos to a network's inputs: a center crop, then a resize."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, TypedDict
 
 import tensorflow as tf
 
 from googlenet_keras.data.decode import decode
 from googlenet_keras.errors import UserError
 
-MIN_REMAINING_SHRINK = 3.0  # what is left to shrink, at least, after libjpeg's share
+MIN_REMAINING_SHRINK = 3.0  # that antialiased resizing does after libjpeg's halving
+
+
+class PreprocessingJson(TypedDict):
+    """ "preprocessing" in classifier.json and in exported files: pixels, a fraction."""
+
+    height: int
+    width: int
+    crop_fraction: float
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The geometry of evaluation: a centre crop, then an antialiased resize.
+    """The geometry of evaluation: a center crop, then an antialiased resize.
 
     The crop has the input's aspect ratio and keeps `crop_fraction` of the largest such
     window: 0.875 on a square input is the usual resize to 256 and crop of 224.
@@ -50,25 +57,32 @@ class Preprocessing:
         )
 
     def read(self, encoded: tf.Tensor) -> tf.Tensor:
-        """The same from an encoded image, upright; a large JPEG is decoded smaller.
+        """An encoded image, turned upright, to [height, width, 3] float32 in 0..255.
 
-        At least three times the pixels a side that the input needs are decoded, and the
-        rest of the way is antialiased.
+        A large JPEG is decoded smaller, to at least three times the input's side.
         """
         return self(decode(encoded, at_least=self.least_side))
 
     @property
     def least_side(self) -> float:
-        """The pixels that a JPEG must keep on its shorter side where it is halved."""
+        """The pixels that a JPEG's shorter side must keep if it is decoded smaller."""
         return MIN_REMAINING_SHRINK * max(self.height, self.width) / self.crop_fraction
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
+    def to_json(self) -> PreprocessingJson:
+        """Plain numbers, which `from_json` reads."""
         return {
             "height": self.height,
             "width": self.width,
             "crop_fraction": self.crop_fraction,
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Reads what `to_json` gave. Raises UserError for anything else."""
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise UserError(f"this is no preprocessing: {error}.") from error
 
 
 def resize(
@@ -84,10 +98,10 @@ def resize(
 def _resize_separately(
     image: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int
 ) -> tf.Tensor:
-    """What tf.image.resize(antialias=True) gives, at a third of the price.
+    """tf.image.resize(antialias=True) in a third of its time.
 
-    Its sum over columns takes most of its time, so both are sums over rows here, the
-    second with the image turned.
+    Its sum over columns takes most of that time, so both are sums over rows here, the
+    second with the image transposed.
     """
     shape = tf.shape(image)
     rows = tf.reshape(image, tf.stack([1, shape[0], 1, -1]))
@@ -103,7 +117,7 @@ def _resize_separately(
 def _resize_rows(
     image: tf.Tensor, before: tf.Tensor, after: tf.Tensor | int
 ) -> tf.Tensor:
-    """[1, before, 1, n] float32 to [1, after, 1, n], means that triangles weigh."""
+    """[1, before, 1, n] float32 to [1, after, 1, n], with a triangle kernel."""
     scale = tf.cast(after, tf.float32) / tf.cast(before, tf.float32)
     return tf.raw_ops.ScaleAndTranslate(
         images=image,
@@ -116,5 +130,5 @@ def _resize_rows(
 
 
 def to_bytes(image: tf.Tensor) -> tf.Tensor:
-    """float32 in 0..255 to the nearest uint8."""
+    """Rounds float32 in 0..255 to uint8."""
     return tf.cast(tf.round(image), tf.uint8)

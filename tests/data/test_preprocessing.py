@@ -3,6 +3,7 @@ import pytest
 from making import both_ways, ramp
 
 from googlenet_keras.data.preprocessing import Preprocessing, resize
+from googlenet_keras.errors import UserError
 
 
 def test_whole_image_of_the_right_size_is_itself():
@@ -47,3 +48,14 @@ def test_cubic_overshoot_stays_in_range():
     wide = resize(image, (32, 32), "bicubic").numpy()
     assert wide.min() == 0
     assert wide.max() == 255
+
+
+def test_json_gives_the_same_back_and_nothing_else():
+    written = Preprocessing(96, 128, 0.875).to_json()
+    assert Preprocessing.from_json(written) == Preprocessing(96, 128, 0.875)
+    with pytest.raises(UserError, match=r"no preprocessing: .*'mean'"):
+        Preprocessing.from_json({**written, "mean": 0})
+    with pytest.raises(UserError, match=r"no preprocessing: .*'width'"):
+        Preprocessing.from_json({"height": 96, "crop_fraction": 1.0})
+    with pytest.raises(UserError, match=r"at most 1; received 1\.5"):
+        Preprocessing.from_json({**written, "crop_fraction": 1.5})
