@@ -9,22 +9,22 @@ from googlenet_keras.exporting.config import ExportConfig
 
 
 def main() -> None:
-    """Exports, prints what came out, and exits with 1 where a format fails."""
+    """Exports, prints the report, and exits with 1 if a format fails."""
     config = tyro.cli(
         ExportConfig,
         prog="export.py",
-        description="Turns a run into files for phones and servers, proven equal.",
+        description="Turns a run into files for phones and servers, checked against "
+        "its network.",
     )
-    from googlenet_keras.exporting.bundle import export
-    from googlenet_keras.exporting.chart import print_report
+    from googlenet_keras.exporting.report import print_report
+    from googlenet_keras.exports import export
 
-    folder, report = export(config)
-    print_report(report)
-    print(f"everything is in {folder}")
-    if report.get("web", {}).get("passed"):
-        print(f"to try it: python -m googlenet_keras serve {folder.parent}")
-    rows = [*report["formats"].values(), report.get("web", {"passed": True})]
-    if not all(row["passed"] for row in rows):
+    bundle = export(config)
+    print_report(bundle.report)
+    print(f"everything is in {bundle.folder}")
+    if bundle.report.get("web", {}).get("passed"):
+        print(f"to try it: python -m googlenet_keras serve {bundle.folder.parent}")
+    if not bundle.passed:
         sys.exit(1)
 
 

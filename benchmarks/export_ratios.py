@@ -30,14 +30,12 @@ def opened(text: str) -> tuple[str, Runtime]:
 
 def with_operator(folder: Path) -> str:
     """The classifier in `folder` as ONNX, its response norms one operator each."""
-    from googlenet_keras.artifacts.deployable import deployable
-    from googlenet_keras.classifier import Classifier
-    from googlenet_keras.exporting.to_onnx import to_onnx
+    from googlenet_keras.exporting.source import Source
+    from googlenet_keras.exporting.to_onnx import write_onnx
 
-    path = Path(tempfile.mkdtemp()) / "lrn.onnx"
-    classifier = Classifier.load(folder)
-    to_onnx(deployable(classifier, portable=False), classifier, path, False)
-    return str(path)
+    work = Path(tempfile.mkdtemp())
+    write_onnx(Source(folder, work, portable=False), work / "lrn.onnx")
+    return str(work / "lrn.onnx")
 
 
 def milliseconds(runtime: Runtime, image: np.ndarray) -> float:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.prediction import predict
 from googlenet_keras.webpage.builder import SOURCES
 
@@ -71,7 +71,7 @@ def milliseconds(path: Path) -> float:
 
 def compare(run: Path, photos: list[Path], lines: list[dict]) -> None:
     """Prints on how many photos the page agrees with Python, and both accuracies."""
-    proven = open_exported(run / "export" / "int8.tflite", threads=1)
+    proven = Artifact.load(run / "export" / "int8.tflite", threads=1)
     known = [prediction.top[0][0] for prediction in predict(proven, photos)]
     mine = [line["label_1"] for line in lines]
     same = sum(a == b for a, b in zip(mine, known, strict=True))

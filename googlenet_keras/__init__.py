@@ -12,15 +12,15 @@ _HOME = {  # public name: the module it lives in; imported when first used
     "macs": "architecture.arithmetic",
     "build": "network.build",
     "Classifier": "classifier",
-    "Exported": "exported",
-    "open_classifier": "exported",
+    "Artifact": "artifacts.artifact",
+    "open_classifier": "artifacts.artifact",
     "open_dataset": "data.sources",
     "TrainConfig": "training.config",
     "train": "training.fit",
     "evaluate": "evaluation.evaluate",
     "predict": "prediction",
     "ExportConfig": "exporting.config",
-    "export": "exporting.bundle",
+    "export": "exports",
 }
 __all__ = list(_HOME)
 

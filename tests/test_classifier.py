@@ -42,6 +42,21 @@ def test_probabilities_are_the_main_heads_softmax(classifier):
     assert classifier.heads == ("main", "aux1", "aux2")
 
 
+def test_log_probabilities_are_each_heads_log_softmax(classifier):
+    found = classifier.log_probabilities(IMAGES)
+    assert tuple(found) == classifier.heads
+    assert all(logs.dtype == np.float64 for logs in found.values())
+    np.testing.assert_allclose(
+        np.exp(found["main"]), classifier.probabilities(IMAGES), rtol=1e-5
+    )
+
+
+def test_log_probabilities_of_huge_logits_are_finite(classifier, monkeypatch):
+    huge = {"main": np.array([[1e4, -1e4]], "float32")}
+    monkeypatch.setattr(Classifier, "logits", lambda self, images: huge)
+    assert classifier.log_probabilities(IMAGES)["main"][0, 1] == -2e4
+
+
 def test_a_deployable_network_comes_back_without_heads(tmp_path):
     network = build(classes=2, image_size=32, width=0.125, auxiliary=False)
     arch = get_architecture("bn").scale_width(0.125)

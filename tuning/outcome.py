@@ -81,9 +81,8 @@ def _retrained(config: SearchConfig) -> bool:
     """Whether every format of the bundle passed."""
     from googlenet_keras.evaluation.result import conclude as conclude_run
     from googlenet_keras.evaluation.tables import print_figures
-    from googlenet_keras.exporting.bundle import export
-    from googlenet_keras.exporting.chart import print_report
-    from googlenet_keras.exporting.config import ExportConfig
+    from googlenet_keras.exporting.report import print_report
+    from googlenet_keras.exports import export
     from googlenet_keras.training.trainer import train
 
     best = read_json(RunFolder(config.run_folder).result)["best"]
@@ -107,10 +106,10 @@ def _retrained(config: SearchConfig) -> bool:
             folder, run.classifier, run.dataset, run.best_epoch, stopwatch
         )
         print_figures({part: result[part] for part in ("validation", "test")})
-    bundle, report = export(ExportConfig(run_folder=folder))
-    print_report(report)
-    print(f"everything is in {bundle}")
-    return all(row["passed"] for row in report["formats"].values())
+    bundle = export(folder)
+    print_report(bundle.report)
+    print(f"everything is in {bundle.folder}")
+    return bundle.passed
 
 
 def _proven(

@@ -14,7 +14,7 @@ import numpy as np
 
 from googlenet_keras import machine
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.artifacts.runtimes import LiteRT, processor_alone
+from googlenet_keras.artifacts.runtimes import LiteRT, hide_gpus
 from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, read_json, write_json
@@ -116,17 +116,17 @@ def convert(
     """path.tflite: the int8 file of a network with its first weights."""
     import keras
 
-    from googlenet_keras.artifacts.deployable import untrained
-    from googlenet_keras.exporting.formats import response_norms
-    from googlenet_keras.exporting.to_saved_model import to_static
-    from googlenet_keras.exporting.to_tflite import to_tflite
+    from googlenet_keras.artifacts.deployable import untrained_network
+    from googlenet_keras.exporting.source import StaticModel, response_norms
+    from googlenet_keras.exporting.to_saved_model import save_static
+    from googlenet_keras.exporting.to_tflite import to_int8
 
-    processor_alone()
-    network = untrained(arch, classes, image_size)
-    to_static(network, path)
+    hide_gpus()
+    network = untrained_network(arch, classes, image_size)
+    save_static(network, path)
     keras.utils.clear_session()
     size = network.inputs[0].shape[1:]
     images = np.random.default_rng(0).integers(0, 256, (2, *size), np.uint8)
     file = path.with_suffix(".tflite")
-    file.write_bytes(to_tflite(path, "int8", images, response_norms(arch)))
+    file.write_bytes(to_int8(StaticModel(path, images, response_norms(arch))))
     return file

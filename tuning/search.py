@@ -92,10 +92,10 @@ def _searched(
 
 
 def _data(config: SearchConfig) -> Dataset:
-    from googlenet_keras.artifacts.runtimes import processor_alone
+    from googlenet_keras.artifacts.runtimes import hide_gpus
     from googlenet_keras.training.job import opened
 
-    processor_alone()  # the trials, which are other processes, need a GPU's memory
+    hide_gpus()  # the trials, which are other processes, need a GPU's memory
     return opened(config)
 
 

@@ -1,6 +1,4 @@
-"""A Classifier's network as a phone needs it: one input, one output, nothing spare."""
-
-from __future__ import annotations
+"""The network that is exported: one input, one output, nothing only training needs."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,12 +14,12 @@ from googlenet_keras.network.layers import FusedBatchNormalization
 from googlenet_keras.network.weights import assign_weights, named_weights
 
 
-def deployable(classifier: Classifier, portable: bool = True) -> keras.Model:
+def deployable_network(classifier: Classifier, portable: bool = True) -> keras.Model:
     """From `image`, [batch, height, width, 3] in 0..255, to {"probabilities"}.
 
     float32 whatever it was trained in; the auxiliary heads and dropout are gone, batch
-    normalisation and the pixels' scale are folded into the convolutions. portable:
-    local response normalisation from operations that phones' accelerators have.
+    normalization and the pixels' scale are folded into the convolutions. portable:
+    local response normalization from operations that phones' accelerators have.
     Keras's dtype policy must be float32, as it is outside training.
     """
     arch, geometry = classifier.architecture, classifier.preprocessing
@@ -32,15 +30,18 @@ def deployable(classifier: Classifier, portable: bool = True) -> keras.Model:
         if not name.startswith(heads)
     }
     size = (geometry.height, geometry.width)
-    network = untrained(arch, len(classifier.labels), size, portable)
-    assign_weights(network, folded(arch, weights))
+    network = untrained_network(arch, len(classifier.labels), size, portable)
+    assign_weights(network, fold_batch_norm(arch, weights))
     return network
 
 
-def untrained(
-    arch: Architecture, classes: int, image_size: tuple[int, ...], portable: bool = True
+def untrained_network(
+    arch: Architecture,
+    classes: int,
+    image_size: int | tuple[int, int],
+    portable: bool = True,
 ) -> keras.Model:
-    """The same with its first weights: as large and as fast as a trained one."""
+    """A deployable network with initial weights: as large and fast as a trained one."""
     network = build(
         replace(arch, batch_norm=False, pixel_scale=1.0),
         classes=classes,
@@ -53,13 +54,13 @@ def untrained(
     return keras.Model(image, {PROBABILITIES: softmax(network.output["main"])})
 
 
-def folded(
+def fold_batch_norm(
     arch: Architecture, weights: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """`weights` by name, with batch normalisation and pixel_scale in the kernels."""
+    """`weights` by name, with batch normalization and pixel_scale in the kernels."""
     epsilon = FusedBatchNormalization().epsilon
-    found = {n: v for n, v in weights.items() if not n.split("/")[0].endswith("_bn")}
-    for name in [n for n in found if n.endswith("/kernel")]:
+    folded = {n: v for n, v in weights.items() if not n.split("/")[0].endswith("_bn")}
+    for name in [n for n in folded if n.endswith("/kernel")]:
         layer = name.removesuffix("/kernel")
         if f"{layer}_bn/beta" not in weights:
             continue
@@ -68,8 +69,8 @@ def folded(
             for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )
         scale = gamma / np.sqrt(variance + epsilon)
-        found[name] = found[name] * scale
-        found[f"{layer}/bias"] = beta - mean * scale
+        folded[name] = folded[name] * scale
+        folded[f"{layer}/bias"] = beta - mean * scale
     first = f"{arch.rows[0].name}/kernel"
-    found[first] = found[first] / np.float32(arch.pixel_scale)
-    return found
+    folded[first] = folded[first] / np.float32(arch.pixel_scale)
+    return folded

@@ -1,36 +1,44 @@
-"""Exported files answer through their own runtimes; none needs TensorFlow but its own.
+"""Runtimes of exported files; only a SavedModel's needs TensorFlow.
 
 Every runtime is a function of images, [batch, height, width, 3] float32 or uint8 in
 0..255, to probabilities, [batch, classes] float32.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.machine import cores
 
-
-class Runtime(Protocol):
-    """A function of images that knows how many classes it tells apart."""
-
-    classes: int
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities."""
-
+if TYPE_CHECKING:
+    import onnxruntime
 
 IMAGE, PROBABILITIES = "image", "probabilities"  # the input and output of every file
 TFLITE, ONNX, SAVED_MODEL = ".tflite", ".onnx", "saved_model.pb"
 
 
-def is_exported(path: Path) -> bool:
+class Runtime(Protocol):
+    """Runs one exported file: a function of images.
+
+    step: the distance between two probabilities that the file can tell apart; 0: a
+    float's.
+    """
+
+    step: float
+
+    @property
+    def classes(self) -> int:
+        """How many probabilities it gives."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities."""
+
+
+def is_artifact(path: Path) -> bool:
     """Whether `path` has the name of a file, or folder, that export.py makes."""
     return path.suffix in (TFLITE, ONNX) or (path / SAVED_MODEL).is_file()
 
@@ -40,12 +48,9 @@ def open_runtime(path: Path, threads: int = 0) -> Runtime:
 
     Raises UserError for a file that its runtime refuses.
     """
-    if path.suffix == TFLITE:
-        kind: Callable[[Path, int], Runtime] = LiteRT
-    else:
-        kind = OnnxRuntime if path.suffix == ONNX else SavedModel
+    kinds: dict[str, Any] = {TFLITE: LiteRT, ONNX: OnnxRuntime}
     with _refusals(path):
-        return kind(path, threads or cores())
+        return kinds.get(path.suffix, SavedModel)(path, threads or cores())
 
 
 @contextmanager
@@ -53,7 +58,7 @@ def _refusals(path: Path) -> Iterator[None]:
     """Turns what a runtime raises within the block into a UserError."""
     try:
         yield
-    except Exception as error:  # each runtime raises what it likes
+    except Exception as error:  # each runtime raises its own kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} cannot be run: {reason}") from error
 
@@ -66,21 +71,22 @@ class LiteRT:
 
         # a damaged buffer must not reach the interpreter, which may crash on it
         data = path.read_bytes()
-        _verify(data)
+        _check_tflite(data)
         self._interpreter = Interpreter(model_content=data, num_threads=threads)
         self._interpreter.allocate_tensors()
-        (self._input,) = self._interpreter.get_input_details()
-        (self._output,) = self._interpreter.get_output_details()
+        signature = self._interpreter.get_signature_runner()
+        inputs, outputs = signature.get_input_details(), signature.get_output_details()
+        self._tensors: dict[str, dict[str, Any]] = inputs | outputs
+        self._input, self._output = inputs[IMAGE], outputs[PROBABILITIES]
+        self.classes = int(self._output["shape"][-1])
+        self.step = self._output["quantization"][0]
 
-    @property
-    def classes(self) -> int:
-        """How many probabilities it gives."""
-        return int(self._output["shape"][-1])
+    def quantization(self) -> dict[str, tuple[float, int]]:
+        """(scale, zero) of each input and output, by name; scale 0: float32.
 
-    @property
-    def step(self) -> float:
-        """The distance between two probabilities that the file can tell apart."""
-        return self._output["quantization"][0]
+        A number stands for scale * (number - zero).
+        """
+        return {name: t["quantization"] for name, t in self._tensors.items()}
 
     def partitions(self) -> int:
         """How many pieces of the graph XNNPACK computes; what is between, it cannot."""
@@ -89,12 +95,11 @@ class LiteRT:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Probabilities, image by image."""
-        return np.concatenate([self._answer(image[None]) for image in images])
+        return np.concatenate([self._run(image[None]) for image in images])
 
-    def _answer(self, image: np.ndarray) -> np.ndarray:
-        self._interpreter.set_tensor(
-            self._input["index"], quantised(image, self._input)
-        )
+    def _run(self, image: np.ndarray) -> np.ndarray:
+        image = _quantize(image, self._input)
+        self._interpreter.set_tensor(self._input["index"], image)
         self._interpreter.invoke()
         answer = self._interpreter.get_tensor(self._output["index"])
         scale, zero = self._output["quantization"]
@@ -103,7 +108,7 @@ class LiteRT:
         return answer.astype(np.float32)
 
 
-def _verify(data: bytes) -> None:
+def _check_tflite(data: bytes) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     if len(data) < 8 or data[4:8] != b"TFL3":
@@ -113,24 +118,24 @@ def _verify(data: bytes) -> None:
         raise ValueError("it holds no graph.")
 
 
-def quantised(image: np.ndarray, details: dict) -> np.ndarray:
-    """`image` in 0..255 as the input of those LiteRT details takes it."""
-    scale, zero = details["quantization"]
-    if not scale or (image.dtype == details["dtype"] and (scale, zero) == (1.0, 0)):
-        return image.astype(
-            details["dtype"], copy=False
-        )  # a camera's bytes as they are
-    limits = np.iinfo(details["dtype"])
+def _quantize(image: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """`image` in 0..255 in the numbers of the input `tensor`."""
+    (scale, zero), dtype = tensor["quantization"], tensor["dtype"]
+    if not scale or (image.dtype == dtype and (scale, zero) == (1.0, 0)):
+        return image.astype(dtype, copy=False)  # a camera's bytes as they are
+    limits = np.iinfo(dtype)
     steps = np.round(image / scale + zero)
-    return np.clip(steps, limits.min, limits.max).astype(details["dtype"])
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
 
 
 class OnnxRuntime:
     """A .onnx file in ONNX Runtime on the CPU, whichever its layout."""
 
+    step = 0.0
+
     def __init__(self, path: Path, threads: int) -> None:
         self._session = _onnx_session(path, threads)
-        self.classes = self._session.get_outputs()[0].shape[-1]
+        self.classes = int(self._session.get_outputs()[0].shape[-1])
         self._channels_first = self._session.get_inputs()[0].shape[1] == 3
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -141,13 +146,13 @@ class OnnxRuntime:
         return self._session.run([PROBABILITIES], {IMAGE: x})[0]
 
 
-def onnx_texts(path: Path) -> Mapping[str, str]:
-    """What the metadata of a .onnx file says. Raises UserError for a damaged one."""
+def read_onnx_metadata(path: Path) -> Mapping[str, str]:
+    """The metadata_props of a .onnx file. Raises UserError for a damaged one."""
     with _refusals(path):
         return _onnx_session(path, threads=1).get_modelmeta().custom_metadata_map
 
 
-def _onnx_session(path: Path, threads: int):
+def _onnx_session(path: Path, threads: int) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -164,14 +169,16 @@ class SavedModel:
     threads: can be set before TensorFlow's first operation only; later it is ignored.
     """
 
+    step = 0.0
+
     def __init__(self, path: Path, threads: int) -> None:
         import tensorflow as tf
 
-        limit_threads(threads)
+        limit_tensorflow_threads(threads)
         self._model = tf.saved_model.load(str(path))
         self._serve = self._model.signatures["serve"]
-        self.classes = self._serve.structured_outputs[PROBABILITIES].shape[-1]
         self._serve_bytes = self._model.signatures["serve_bytes"]
+        self.classes = int(self._serve.structured_outputs[PROBABILITIES].shape[-1])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Probabilities of the whole batch at once."""
@@ -180,8 +187,8 @@ class SavedModel:
         image = tf.constant(images, tf.float32)
         return self._serve(image=image)[PROBABILITIES].numpy()
 
-    def of_bytes(self, encoded: list[bytes]) -> tuple[np.ndarray, list[str]]:
-        """Probabilities of encoded photographs, and the likeliest label of each."""
+    def run_encoded(self, encoded: list[bytes]) -> tuple[np.ndarray, list[str]]:
+        """Probabilities of encoded photos, and the likeliest label of each."""
         import tensorflow as tf
 
         answers = self._serve_bytes(image_bytes=tf.constant(encoded, tf.string))
@@ -189,7 +196,7 @@ class SavedModel:
         return answers[PROBABILITIES].numpy(), [label.decode() for label in first]
 
 
-def processor_alone() -> None:
+def hide_gpus() -> None:
     """Hides GPUs from TensorFlow, if it has not started yet.
 
     What is compared with a phone's file must run on the CPU too: a GPU rounds float32
@@ -197,14 +204,14 @@ def processor_alone() -> None:
     """
     import tensorflow as tf
 
-    with suppress(RuntimeError):  # it has
+    with suppress(RuntimeError):  # it has started
         tf.config.set_visible_devices([], "GPU")
 
 
-def limit_threads(threads: int) -> None:
-    """Has TensorFlow use so many threads, if it has not started yet."""
+def limit_tensorflow_threads(threads: int) -> None:
+    """Makes TensorFlow use so many threads, if it has not started yet."""
     import tensorflow as tf
 
-    with suppress(RuntimeError):  # it has
+    with suppress(RuntimeError):  # it has started
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)

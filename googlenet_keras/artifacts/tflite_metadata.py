@@ -1,143 +1,128 @@
-"""Labels and metadata inside a TFLite file, where MediaPipe and ML Kit want them."""
-
-from __future__ import annotations
+"""Metadata inside a TFLite file, where MediaPipe Tasks and ML Kit read it."""
 
 import importlib.util
-import io
-import zipfile
 from dataclasses import dataclass
+from typing import Any
 
-from googlenet_keras.artifacts.artifact import LABELS, texts
+from googlenet_keras.artifacts.contents import LABELS_FILE
+from googlenet_keras.artifacts.runtimes import IMAGE
 from googlenet_keras.classifier import Classifier
 
-WITHOUT_MEDIAPIPE = (
+MEDIAPIPE_MISSING = (
     "no TFLITE_METADATA, which MediaPipe Tasks and ML Kit need: "
     "pip install -r requirements-mobile.txt and export again"
 )
-PARSER = "1.0.0"  # the first that knows labels and normalisation
+MIN_PARSER_VERSION = "1.0.0"  # the first that reads labels and normalization
 
 
 @dataclass(frozen=True)
-class Card:
-    """What an app shows about the network. licence: as its maker states it."""
+class ModelCard:
+    """What an app shows about the network. license: as its maker states it."""
 
     name: str
     description: str
     version: str
-    licence: str
+    license: str
 
 
-def card(classifier: Classifier, licence: str | None) -> Card:
-    """The Card of a Classifier, from where it came from; licence: the user's word."""
+def model_card(classifier: Classifier, license: str | None) -> ModelCard:
+    """The card of a Classifier; license: what the user says it is."""
     origin = classifier.provenance
     data = origin.get("trained_on", "data that it does not name")
-    return Card(
+    return ModelCard(
         f"GoogLeNet ({classifier.architecture.name})",
         f"{len(classifier.labels)} classes, trained on {data}.",
         str(origin.get("commit") or "unknown"),
-        licence or str(origin.get("licence", "not stated")),
+        license or str(origin.get("licence", "not stated")),
     )
 
 
-def has_writer() -> bool:
+def has_mediapipe() -> bool:
     """Whether MediaPipe, which brings the metadata's schema, is installed."""
     return importlib.util.find_spec("mediapipe") is not None
 
 
-def with_metadata(data: bytes, classifier: Classifier, shown: Card) -> bytes:
-    """The TFLite file `data` with labels, preprocessing and, if it can, metadata.
-
-    They are a ZIP archive behind the model, as MediaPipe's own writer puts them;
-    interpreters read past it.
-    """
-    if has_writer():
-        data = _with_buffer(data, b"TFLITE_METADATA", _metadata(shown))
-    return with_texts(data, classifier)
+def add_metadata(data: bytes, card: ModelCard) -> bytes:
+    """The TFLite file `data` with metadata; unchanged where MediaPipe is missing."""
+    if not has_mediapipe():
+        return data
+    return _add_buffer(data, b"TFLITE_METADATA", _metadata(card))
 
 
-def with_texts(data: bytes, classifier: Classifier) -> bytes:
-    """The TFLite file `data` with labels and preprocessing alone."""
-    file = io.BytesIO(data)
-    with zipfile.ZipFile(file, "a") as archive:
-        for name, text in texts(classifier).items():
-            archive.writestr(name, text)
-    return file.getvalue()
-
-
-def _metadata(shown: Card) -> bytes:
+def _metadata(card: ModelCard) -> bytes:
     # mediapipe 1.2's own writer imports a module that its wheel does not have
     import flatbuffers
     from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 
-    graph = schema.SubGraphMetadataT()
-    graph.inputTensorMetadata = [_input()]
-    graph.outputTensorMetadata = [_output()]
-    model = schema.ModelMetadataT()
-    model.name, model.description = shown.name, shown.description
-    model.version, model.license = shown.version, shown.licence
-    model.subgraphMetadata = [graph]
-    model.minParserVersion = PARSER
+    model = schema.ModelMetadataT(
+        name=card.name,
+        description=card.description,
+        version=card.version,
+        license=card.license,
+        subgraphMetadata=[
+            schema.SubGraphMetadataT(
+                inputTensorMetadata=[_input_metadata()],
+                outputTensorMetadata=[_output_metadata()],
+            )
+        ],
+        minParserVersion=MIN_PARSER_VERSION,
+    )
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"M001")
     return bytes(builder.Output())
 
 
-def _input():
+def _input_metadata() -> Any:
     """Raw pixels: every artifact scales them itself, so the mean is 0 and the std 1."""
     from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 
-    image = schema.ImagePropertiesT()
-    image.colorSpace = schema.ColorSpaceType.RGB
-    content = schema.ContentT()
-    content.contentPropertiesType = schema.ContentProperties.ImageProperties
-    content.contentProperties = image
-    normalization = schema.NormalizationOptionsT()
-    normalization.mean, normalization.std = [0.0], [1.0]
-    unit = schema.ProcessUnitT()
-    unit.optionsType = schema.ProcessUnitOptions.NormalizationOptions
-    unit.options = normalization
-    tensor = schema.TensorMetadataT()
-    tensor.name, tensor.description = "image", "RGB pixels, 0 to 255."
-    tensor.content, tensor.processUnits = content, [unit]
-    tensor.stats = _stats(0.0, 255.0)
-    return tensor
+    return schema.TensorMetadataT(
+        name=IMAGE,
+        description="RGB pixels, 0 to 255.",
+        content=schema.ContentT(
+            contentPropertiesType=schema.ContentProperties.ImageProperties,
+            contentProperties=schema.ImagePropertiesT(
+                colorSpace=schema.ColorSpaceType.RGB
+            ),
+        ),
+        processUnits=[
+            schema.ProcessUnitT(
+                optionsType=schema.ProcessUnitOptions.NormalizationOptions,
+                options=schema.NormalizationOptionsT(mean=[0.0], std=[1.0]),
+            )
+        ],
+        stats=schema.StatsT(min=[0.0], max=[255.0]),
+    )
 
 
-def _output():
+def _output_metadata() -> Any:
     from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 
-    content = schema.ContentT()
-    content.contentPropertiesType = schema.ContentProperties.FeatureProperties
-    content.contentProperties = schema.FeaturePropertiesT()
-    labels = schema.AssociatedFileT()
-    labels.name, labels.description = LABELS, "A class on each line, in output order."
-    labels.type = schema.AssociatedFileType.TENSOR_AXIS_LABELS
-    tensor = schema.TensorMetadataT()
-    tensor.name, tensor.description = "probability", "The probability of each class."
-    tensor.content, tensor.associatedFiles = content, [labels]
-    tensor.stats = _stats(0.0, 1.0)
-    return tensor
+    labels = schema.AssociatedFileT(
+        name=LABELS_FILE,
+        description="A class on each line, in output order.",
+        type=schema.AssociatedFileType.TENSOR_AXIS_LABELS,
+    )
+    return schema.TensorMetadataT(
+        name="probability",
+        description="The probability of each class.",
+        content=schema.ContentT(
+            contentPropertiesType=schema.ContentProperties.FeatureProperties,
+            contentProperties=schema.FeaturePropertiesT(),
+        ),
+        associatedFiles=[labels],
+        stats=schema.StatsT(min=[0.0], max=[1.0]),
+    )
 
 
-def _stats(low: float, high: float):
-    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
-
-    stats = schema.StatsT()
-    stats.min, stats.max = [low], [high]
-    return stats
-
-
-def _with_buffer(data: bytes, name: bytes, content: bytes) -> bytes:
+def _add_buffer(data: bytes, name: bytes, content: bytes) -> bytes:
     """The TFLite file with one more metadata buffer of that name."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
-    buffer = schema.BufferT()
-    buffer.data = list(content)
-    model.buffers.append(buffer)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = name, len(model.buffers) - 1
+    model.buffers.append(schema.BufferT(data=list(content)))
+    entry = schema.MetadataT(name=name, buffer=len(model.buffers) - 1)
     model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(data))
     builder.Finish(model.Pack(builder), b"TFL3")

@@ -44,7 +44,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Prints the tables, and writes what was asked for. Raises UserError."""
-        from googlenet_keras.artifacts.artifact import open_classifier, run_of
+        from googlenet_keras.artifacts.artifact import containing_run, open_classifier
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
         from googlenet_keras.evaluation.evaluate import evaluate
         from googlenet_keras.evaluation.run_dataset import open_run_dataset
@@ -54,7 +54,7 @@ class Evaluate:
         self._check()
         members = [open_classifier(path) for path in self.models]
         data = open_run_dataset(
-            RunFolder(run_of(self.models[0])),
+            RunFolder(containing_run(self.models[0])),
             self.dataset,
             data_dir=self.data_dir,
             download=self.download,
@@ -108,7 +108,7 @@ class Evaluate:
         found: dict[str, Evaluation],
         figures: dict[str, dict[str, Any]],
     ) -> None:
-        from googlenet_keras.artifacts.artifact import run_of
+        from googlenet_keras.artifacts.artifact import containing_run
         from googlenet_keras.evaluation.report import Subject, write_report
 
         subject = Subject(
@@ -119,7 +119,7 @@ class Evaluate:
             found[self.crops[0]],
             {f"{self.split}, crops {kind}": row for kind, row in figures.items()},
             crops=self.crops[0],
-            run=run_of(self.models[0]),
+            run=containing_run(self.models[0]),
             own_data=self.dataset is None,
         )
         write_report(subject, self.report)

@@ -23,7 +23,7 @@ from googlenet_keras.evaluation import metrics
 from googlenet_keras.prediction import Predictor
 
 Logarithms = dict[str, np.ndarray]
-"""[batch, classes] by head, whose softmax are the probabilities."""
+"""Log-probabilities, [batch, classes] float64, by head."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def evaluate(
     for parts in track(zip(*streams, strict=True), f"evaluating {split}", steps):
         labels.append(numbers[parts[0][0]])
         for head in heads:
-            logits = np.stack([logarithms[head] for _, logarithms in parts])
-            made = metrics.answers(metrics.averaged(logits, axis=0), labels[-1])
+            logs = np.stack([logarithms[head] for _, logarithms in parts])
+            made = metrics.answers(metrics.averaged(logs, axis=0), labels[-1])
             answered[head].append(made)
     joined = {head: metrics.joined(parts) for head, parts in answered.items()}
     return Evaluation(np.concatenate(labels), joined, names)
@@ -123,10 +123,10 @@ def _answered(
     for images, truth in batches:
         flat = member.log_probabilities(images.numpy().reshape(-1, *crops.size, 3))
         logarithms = {
-            head: metrics.averaged(logits.reshape(-1, crops.count, len(order)), axis=1)[
+            head: metrics.averaged(logs.reshape(-1, crops.count, len(order)), axis=1)[
                 :, order
             ]
-            for head, logits in flat.items()
+            for head, logs in flat.items()
         }
         yield truth["main"].numpy(), logarithms
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -43,16 +43,16 @@ class Answers:
     loss: np.ndarray
 
 
-def answers(logits: np.ndarray, labels: np.ndarray) -> Answers:
-    """Judges [images, classes] logits against [images] class numbers.
+def answers(log_probabilities: np.ndarray, labels: np.ndarray) -> Answers:
+    """Judges [images, classes] log-probabilities against [images] class numbers.
 
     A class tied with the right one counts as likelier if its number is smaller, so that
-    equal logits do not pass for knowledge. Raises UserError for logits that are not
-    finite.
+    equal probabilities do not pass for knowledge. Raises UserError for values that are
+    not finite.
     """
-    if not np.isfinite(logits).all():
+    logs = log_probabilities
+    if not np.isfinite(logs).all():
         raise UserError("logits must be finite; these weights give some that are not.")
-    logs = log_softmax(logits.astype(np.float64), axis=1)
     right = np.take_along_axis(logs, labels[:, None], axis=1)
     earlier = np.arange(logs.shape[1]) < labels[:, None]
     likelier = (logs > right) | ((logs == right) & earlier)
@@ -70,15 +70,10 @@ def joined(parts: list[Answers]) -> Answers:
     return Answers(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
 
 
-def averaged(logits: np.ndarray, axis: int) -> np.ndarray:
-    """Logarithms of the mean softmax over `axis`, of logits [..., classes].
-
-    The logits themselves where there is one of them.
-    """
-    if logits.shape[axis] == 1:
-        return logits.squeeze(axis)
-    logs = log_softmax(logits.astype(np.float64), axis=-1)
-    return logsumexp(logs, axis=axis) - np.log(logits.shape[axis])
+def averaged(log_probabilities: np.ndarray, axis: int) -> np.ndarray:
+    """Logarithms of the mean probabilities over `axis` of [..., classes]."""
+    count = log_probabilities.shape[axis]
+    return logsumexp(log_probabilities, axis=axis) - np.log(count)
 
 
 def figures(answered: Answers, labels: np.ndarray, classes: int) -> dict[str, Any]:

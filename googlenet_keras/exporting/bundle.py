@@ -1,200 +1,106 @@
-"""One export: every format made, proven equal, measured and reported."""
+"""A bundle: every format of one export, checked, measured and reported."""
 
-from __future__ import annotations
-
-import os
-import shutil
+import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from rich.console import Console
 
 from googlenet_keras import machine
-from googlenet_keras.artifacts.artifact import LABELS, texts
+from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
 from googlenet_keras.artifacts.runtimes import TFLITE
-from googlenet_keras.artifacts.tflite_metadata import (
-    WITHOUT_MEDIAPIPE,
-    has_writer,
+from googlenet_keras.artifacts.tflite_metadata import MEDIAPIPE_MISSING, has_mediapipe
+from googlenet_keras.classifier import WEIGHTS_FILE
+from googlenet_keras.exporting import parity
+from googlenet_keras.exporting.formats import Format
+from googlenet_keras.exporting.inspection import inspect_tflite
+from googlenet_keras.exporting.job import ExportJob
+from googlenet_keras.exporting.parity import Reference
+from googlenet_keras.exporting.report import (
+    ExportReport,
+    FormatRow,
+    PageRow,
+    add_ratios,
+    draw_report,
 )
-from googlenet_keras.classifier import DESCRIPTION_FILE, WEIGHTS_FILE, Classifier
-from googlenet_keras.data.dataset import Dataset
-from googlenet_keras.evaluation.evaluate import class_numbers
-from googlenet_keras.evaluation.run_dataset import open_run_dataset
-from googlenet_keras.exporting import calibration, parity
-from googlenet_keras.exporting.chart import chart
-from googlenet_keras.exporting.config import ExportConfig, finished_run
-from googlenet_keras.exporting.conversion import (
-    CALIBRATION,
-    ROUNDED,
-    Job,
-    convert,
-)
-from googlenet_keras.exporting.formats import (
-    WEB,
-    Format,
-    chosen,
-    response_norms,
-)
-from googlenet_keras.exporting.inspection import inspected
-from googlenet_keras.exporting.measuring import ArtifactError, measured
-from googlenet_keras.exporting.to_saved_model import to_static
-from googlenet_keras.files import disk_errors, write_json
-from googlenet_keras.processes import ProcessError, child_process
-from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.quantization_aware import fine_tuned
-from googlenet_keras.webpage.builder import build_page, check_builder
-from googlenet_keras.webpage.page import web_row
+from googlenet_keras.exporting.source import response_norms
+from googlenet_keras.files import write_json
+from googlenet_keras.processes import ProcessError
 
-REPORT, CHART, LOG, FAILED = "report.json", "formats.png", "export.log", ".failed"
+EXPORT_REPORT_FILE, CHART_FILE = "report.json", "formats.png"
+FAILED_SUFFIX = ".failed"  # of a file that the parity check has refused
+
+log = logging.getLogger(__name__)
 
 
-def export(config: ExportConfig) -> tuple[Path, dict[str, Any]]:
-    """Exports as `config` says; gives the folder of the bundle and its report.
+class Bundle(NamedTuple):
+    """What an export has made: its folder, RUN/export, and its report.json."""
 
-    The folder RUN/export is replaced when everything is ready, not before. A format
-    that fails the gate is in it with the suffix .failed. Raises UserError.
-    """
-    run = finished_run(config.run_folder)
-    saved = run if (run / DESCRIPTION_FILE).is_file() else RunFolder(run).classifier
-    classifier = Classifier.load(run)
-    texts(classifier)  # raises for labels that no file can hold, before any work
-    formats = chosen(config.formats, classifier.architecture)
-    if config.web:
-        check_builder()
-    dataset = open_run_dataset(
-        RunFolder(run),
-        config.dataset,
-        data_dir=config.data_dir,
-        download=config.download,
-    )
-    numbers = class_numbers(classifier.labels, dataset.class_names)
-    with _new_folder(RunFolder(run).export) as (folder, work):
-        if config.web:
-            build_page(folder / WEB, folder / LOG)
-        if any(kind.calibrated for kind in formats):
-            _write_calibration(work, config, classifier, dataset)
-        if config.qat_epochs and any(kind.name == "int8" for kind in formats):
-            print(f"training for int8, {config.qat_epochs} epochs", flush=True)
-            rounded = fine_tuned(classifier, dataset, numbers, config.qat_epochs)
-            to_static(rounded, work / ROUNDED)
-        layout = config.onnx_layout == "nchw"
-        job = Job(saved.resolve(), work, layout, config.licence)
-        reference = _reference(saved, classifier, dataset, numbers, folder)
-        keras = parity.row(reference.answers, reference.labels)
-        report = {"keras": {"megabytes": _megabytes(saved / WEIGHTS_FILE), **keras}}
-        report["formats"] = rows = {}
-        with child_process(folder / LOG) as call:
-            for kind in formats:
-                make = partial(call, convert, job, kind.name)
-                rows[kind.name] = _row(kind, make, classifier, reference, folder)
-            if config.web:
-                again = call if config.activation_map else None
-                report[WEB] = web_row(folder, job, rows, classifier, reference, again)
-        _add_ratios(rows)
-        report |= _circumstances(config, classifier, dataset)
-        (folder / LABELS).write_text(texts(classifier)[LABELS], "utf-8")
-        write_json(folder / REPORT, report)
-        chart(report, folder / CHART)
-    return RunFolder(run).export, report
+    folder: Path
+    report: ExportReport
+
+    @property
+    def passed(self) -> bool:
+        """Whether every format and, if it was asked for, the page have passed."""
+        rows = [*self.report["formats"].values(), self.report.get("web")]
+        return all(row["passed"] for row in rows if row)
 
 
-@contextmanager
-def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
-    """A folder that becomes `path` at the end of the block, and one that vanishes."""
-    new, work, old = (
-        path.with_name(f"{path.name}.{os.getpid()}.{kind}.tmp")
-        for kind in ("new", "work", "old")
-    )
-    _sweep(path)
+def make_formats(job: ExportJob) -> ExportReport:
+    """Makes, checks and measures every format in job.folder; gives the report."""
+    images, saved = job.images, job.source.folder
+    log.info("running the network on %d validation images", images.split.count)
+    measurement = images.measure(saved, "network", job.log)
+    reference = Reference(images, measurement.probabilities)
+    keras: FormatRow = {"megabytes": _megabytes(saved / WEIGHTS_FILE)}
+    keras.update(parity.figures(measurement, images.labels))
+    rows = {format.name: _make(format, job, reference) for format in job.formats}
+    add_ratios(rows)
+    return {
+        "keras": keras,
+        "formats": rows,
+        "options": _options(job) | {"dataset": job.dataset.name},
+        "missing": [] if has_mediapipe() else [MEDIAPIPE_MISSING],
+        "provenance": dict(job.classifier.provenance),
+        "environment": machine.environment(),
+    }
+
+
+def write_report(job: ExportJob, report: ExportReport) -> None:
+    """Writes labels.txt, report.json and formats.png into job.folder."""
+    labels = Contents.of(job.classifier).to_texts()[LABELS_FILE]
+    (job.folder / LABELS_FILE).write_text(labels, "utf-8")
+    write_json(job.folder / EXPORT_REPORT_FILE, report)
+    draw_report(report, job.folder / CHART_FILE)
+
+
+def _make(format: Format, job: ExportJob, reference: Reference) -> FormatRow:
+    """Makes and checks one format; gives its row and logs a line."""
+    began, path = time.perf_counter(), job.folder / format.file
+    row: FormatRow = {"file": format.file}
     try:
-        with disk_errors(path):
-            new.mkdir()
-            work.mkdir()
-        yield new, work
-        if path.exists():
-            path.rename(old)
-        new.rename(path)
-    finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        for folder in (new, work, old):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(path: Path) -> None:
-    """Puts right what exports that were killed have left beside `path`.
-
-    Where the system does not tell which processes live, nothing is touched.
-    """
-    processes = Path("/proc")
-    for left in path.parent.glob(f"{path.name}.*.tmp"):
-        _, process, kind, _ = left.name.split(".")
-        if not (processes / "self").exists() or (processes / process).exists():
-            continue
-        if kind == "old" and not path.exists():
-            left.rename(path)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _write_calibration(
-    work: Path, config: ExportConfig, classifier: Classifier, dataset: Dataset
-) -> None:
-    classes = len(dataset.class_names)
-    images = calibration.calibration_images(
-        dataset.train,
-        classifier.preprocessing,
-        config.calibration_images or max(calibration.DEFAULT, classes),
-        classes,
-    )
-    np.save(work / CALIBRATION, images)
-
-
-def _reference(
-    saved: Path,
-    classifier: Classifier,
-    dataset: Dataset,
-    numbers: np.ndarray,
-    folder: Path,
-) -> parity.Reference:
-    split, geometry = dataset.validation, classifier.preprocessing
-    print(f"running the network on {split.count} validation images", flush=True)
-    labels = numbers[[int(label) for _, label, _ in split.in_order()]]
-    images = parity.batches(split, classifier.preprocessing, "network: running")
-    size = (geometry.height, geometry.width)
-    return parity.Reference(split, labels, measured(saved, size, images, folder / LOG))
-
-
-def _row(
-    kind: Format,
-    make: Callable[[Path], None],
-    classifier: Classifier,
-    reference: parity.Reference,
-    folder: Path,
-) -> dict[str, Any]:
-    """One format's row; prints a line when it is judged."""
-    began, path = time.perf_counter(), folder / kind.file
-    row: dict[str, Any] = {"file": kind.file}
-    try:
-        with Console().status(f"{kind.name}: converting"):
-            make(path)
-        row |= {"megabytes": _megabytes(path), **_contents(path, kind, classifier)}
-        row |= parity.compared(path, kind, classifier, reference, folder / LOG)
-    except (ProcessError, ArtifactError, ValueError) as error:
-        row |= {"passed": False, "reason": str(error)}
+        with Console().status(f"{format.name}: converting"):
+            job.convert(format.make, job.source, path)
+        row["megabytes"] = _megabytes(path)
+        if path.suffix == TFLITE:
+            norms = response_norms(job.classifier.architecture)
+            row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
+        row.update(parity.compare(path, format, reference, job.log))
+    except (ProcessError, ValueError) as error:
+        row.update({"passed": False, "reason": str(error)})
     if not row["passed"] and path.exists():
-        row["file"] += FAILED
-        path.rename(folder / row["file"])
-    outcome = "passed" if row["passed"] else f"FAILED: {row['reason']}"
-    seconds = time.perf_counter() - began
-    print(f"{kind.name:<12} {outcome} in {seconds:.0f} s", flush=True)
+        row["file"] += FAILED_SUFFIX
+        path.rename(job.folder / row["file"])
+    log_outcome(format.name, row, time.perf_counter() - began)
     return row
+
+
+def log_outcome(name: str, row: FormatRow | PageRow, seconds: float) -> None:
+    """Logs whether a format, or the page, has passed."""
+    outcome = "passed" if row["passed"] else f"FAILED: {row['reason']}"
+    log.info("%-12s %s in %.0f s", name, outcome, seconds)
 
 
 def _megabytes(path: Path) -> float:
@@ -202,36 +108,8 @@ def _megabytes(path: Path) -> float:
     return round(sum(file.stat().st_size for file in files) / 1e6, 3)
 
 
-def _contents(path: Path, kind: Format, classifier: Classifier) -> dict[str, Any]:
-    """What is inside a TFLite file; nothing of the others."""
-    if path.suffix != TFLITE:
-        return {}
-    norms = response_norms(classifier.architecture)
-    return inspected(path.read_bytes(), norms, quantised=kind.name == "int8")
-
-
-def _add_ratios(rows: dict[str, Any]) -> None:
-    """Each row's size and time on one thread as parts of the float32 file's."""
-    base = rows.get("float32", {})
-    for row in rows.values() if "milliseconds" in base else ():
-        if "milliseconds" in row:
-            own, exact = (r["milliseconds"]["1"]["median"] for r in (row, base))
-            row["ratio_to_float32"] = {
-                "megabytes": round(row["megabytes"] / base["megabytes"], 4),
-                "milliseconds": round(own / exact, 4),
-            }
-
-
-def _circumstances(
-    config: ExportConfig, classifier: Classifier, dataset: Dataset
-) -> dict[str, Any]:
-    options = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in asdict(config).items()
-    }
+def _options(job: ExportJob) -> dict[str, Any]:
     return {
-        "options": options | {"dataset": dataset.name},
-        "missing": [] if has_writer() else [WITHOUT_MEDIAPIPE],
-        "provenance": dict(classifier.provenance),
-        "environment": machine.environment(),
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(job.config).items()
     }

@@ -1,59 +1,59 @@
-"""Images from which a converter learns the range of every activation."""
+"""Calibration images: from them a converter learns the range of every activation."""
 
-from __future__ import annotations
-
-import sys
+import logging
 from collections import Counter
 
 import numpy as np
+import tensorflow as tf
 
 from googlenet_keras.data.dataset import Split
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 
-FEW = 100  # fewer leave ranges to chance
-DEFAULT = 256
+FEW_IMAGES = 100  # fewer leave ranges to chance
+DEFAULT_IMAGES = 256
+
+log = logging.getLogger(__name__)
 
 
 def calibration_images(
-    split: Split, preprocessing: Preprocessing, count: int, classes: int
+    split: Split, preprocessing: Preprocessing, classes: int, count: int | None = None
 ) -> np.ndarray:
     """[n, height, width, 3] uint8 as evaluation sees them, spread over the classes.
 
-    n is `count`, or all there are. classes: of the data. Raises UserError for fewer
-    than one of each class; prints a warning below 100.
+    n is `count` (default: 256, or 1 per class if that is more), or all images that
+    there are. classes: of the data. Raises UserError for fewer than one of each class;
+    warns below 100.
     """
+    count = count or max(DEFAULT_IMAGES, classes)
     if count < classes:
         raise UserError(
             f"calibration_images must be at least 1 for each of the {classes} classes; "
             f"received {count}."
         )
-    chosen = _spread(split, count, classes)
-    if len(chosen) < FEW:
-        print(
-            f"warning: {len(chosen)} calibration images leave ranges to chance; "
-            f"{FEW} or more are better",
-            file=sys.stderr,
+    references = _spread(split, count, classes)
+    if len(references) < FEW_IMAGES:
+        log.warning(
+            "%d calibration images leave ranges to chance; %d or more are better",
+            *(len(references), FEW_IMAGES),
         )
-    return np.stack([_pixels(split, preprocessing, reference) for reference in chosen])
+    images = (preprocessing.read(split.load(reference)) for reference in references)
+    return np.stack([np.round(image.numpy()).astype(np.uint8) for image in images])
 
 
-def _spread(split: Split, count: int, classes: int) -> list:
+def _spread(split: Split, count: int, classes: int) -> list[tf.Tensor]:
     """References of up to `count` images, as many of each class as can be."""
     quota = count // classes
-    taken: Counter[int] = Counter()
-    first, rest = [], []
+    per_class: Counter[int] = Counter()
+    within_quota: list[tf.Tensor] = []
+    others: list[tf.Tensor] = []
     for _, label, reference in split.shuffled(seed=0, epoch=0):
-        if taken[int(label)] < quota:
-            taken[int(label)] += 1
-            first.append(reference)
-        elif len(rest) < count:
-            rest.append(reference)
-        if len(first) == quota * classes and len(first) + len(rest) >= count:
+        if per_class[int(label)] < quota:
+            per_class[int(label)] += 1
+            within_quota.append(reference)
+        elif len(others) < count:
+            others.append(reference)
+        is_spread = len(within_quota) == quota * classes
+        if is_spread and len(within_quota) + len(others) >= count:
             break
-    return (first + rest)[:count]
-
-
-def _pixels(split: Split, preprocessing: Preprocessing, reference) -> np.ndarray:
-    image = preprocessing.read(split.load(reference)).numpy()
-    return np.round(image).astype(np.uint8)
+    return (within_quota + others)[:count]

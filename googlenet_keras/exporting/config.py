@@ -1,16 +1,14 @@
 """Every option of an export: value, unit, help and check."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from googlenet_keras.errors import UserError, unknown_choice
-from googlenet_keras.exporting.formats import FORMATS, WEB
+from googlenet_keras.exporting.formats import FORMATS, WEB_FORMAT
 from googlenet_keras.run_folder import RunFolder
 
-RUNS = Path("runs")
+RUNS_FOLDER = Path("runs")
 Layout = Literal["nhwc", "nchw"]
 LAYOUTS = get_args(Layout)
 
@@ -25,15 +23,15 @@ class ExportConfig:
     """Of saved_model float32 float16 dynamic int8 int16x8 onnx, all if none is named;
     and web, a page that runs int8 and float32 in a browser (needs npm)."""
     activation_map: bool = False
-    """web: a second output in the page's files, so that it shows where they look."""
+    """web: a second output in the page's files, to show which places matter."""
     calibration_images: int | None = None
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
     qat_epochs: int = 0
-    """Epochs of fine-tuning with int8's rounding, if int8 loses too much; 0: none."""
+    """Epochs of quantization-aware training, if int8 loses too much; 0: none."""
     onnx_layout: Layout = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
     licence: str | None = None
-    """What the files say of their licence, such as CC-BY-4.0; none: what is known."""
+    """License that the files state, such as CC-BY-4.0; none: what is known."""
     dataset: str | None = None
     """digits, a folder of class folders or a TFDS name; none: the run's own."""
     data_dir: Path | None = None
@@ -42,20 +40,23 @@ class ExportConfig:
     """Let TFDS download and prepare the data set."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.formats, str):  # would be taken for its letters
+            raise UserError(
+                f"formats must be names, such as ({self.formats!r},); received one "
+                "text."
+            )
         for name in self.formats:
-            if name not in (*FORMATS, WEB):
-                raise unknown_choice("a format", name, (*FORMATS, WEB))
+            if name not in (*FORMATS, WEB_FORMAT):
+                raise unknown_choice("a format", name, (*FORMATS, WEB_FORMAT))
         if self.onnx_layout not in LAYOUTS:
             raise unknown_choice("onnx_layout", self.onnx_layout, LAYOUTS)
-        if self.qat_epochs and self.formats and not {"int8", WEB} & {*self.formats}:
-            raise UserError("qat_epochs trains for int8, which formats leaves out.")
-        self._check_activation_map()
         for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name} must be at least {least}; received {value}.")
-
-    def _check_activation_map(self) -> None:
+        has_int8 = not self.formats or {"int8", WEB_FORMAT} & {*self.formats}
+        if self.qat_epochs and not has_int8:
+            raise UserError("qat_epochs trains for int8, which formats leaves out.")
         if self.activation_map and not self.web:
             raise UserError(
                 "activation_map is for the page; name web among the formats."
@@ -69,29 +70,26 @@ class ExportConfig:
     @property
     def web(self) -> bool:
         """Whether the page is wanted."""
-        return WEB in self.formats
+        return WEB_FORMAT in self.formats
+
+    def find_run(self) -> RunFolder:
+        """The run to export, or the folder of a saved classifier. Raises UserError."""
+        run = RunFolder(self.run_folder) if self.run_folder else _newest_run()
+        if run.is_started and not run.is_finished:
+            raise UserError(
+                f"only a finished run can be exported, and {run} has no "
+                f"{run.result.name}. Let its training end, or export what it has saved "
+                f"so far: --run-folder {run.classifier} --dataset DATA."
+            )
+        return run
 
 
-def finished_run(folder: Path | None) -> Path:
-    """The run to export, or folder of a saved classifier. Raises UserError."""
-    folder = folder or _newest()
-    is_run = RunFolder(folder).is_started
-    if is_run and not RunFolder(folder).is_finished:
+def _newest_run() -> RunFolder:
+    runs = [RunFolder(result.parent) for result in RUNS_FOLDER.glob("*/result.json")]
+    exportable = [run for run in runs if run.classifier.is_dir()]
+    if not exportable:
         raise UserError(
-            f"only a finished run can be exported, and {folder} has no "
-            "result.json. Let its training end, or export what it has "
-            f"saved so far: --run-folder {RunFolder(folder).classifier} --dataset DATA."
-        )
-    return folder
-
-
-def _newest() -> Path:
-    results = RUNS.glob("*/result.json")
-    runs = (path for path in results if RunFolder(path.parent).classifier.is_dir())
-    found = sorted(runs, key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(
-            f"there is no finished run in {RUNS}/ to export; train one with "
+            f"there is no finished run in {RUNS_FOLDER}/ to export; train one with "
             "python train.py, or name one with --run-folder."
         )
-    return found[-1].parent
+    return max(exportable, key=lambda run: run.result.stat().st_mtime)

@@ -1,73 +1,108 @@
-"""The formats of an export, what each is, and how near it must come to the network."""
+"""The formats of an export: how each is made, and how near the network it must be."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.rows import ResponseNorm
 from googlenet_keras.errors import UserError
+from googlenet_keras.exporting import to_tflite
+from googlenet_keras.exporting.source import Source, response_norms
+from googlenet_keras.exporting.to_onnx import write_onnx
+
+WEB_FORMAT = "web"  # the web page, no file: webpage makes it
+PAGE_FORMATS = ("int8", "float32")  # the files that the page runs
 
 
 @dataclass(frozen=True)
 class Format:
-    """One file of the bundle and what the gate asks of it.
+    """One file of the bundle, how it is made and what the parity check asks of it.
 
-    takes_bytes: it answers encoded photographs too. most_difference: the largest of any
-    probability. least_agreement: part of the images with the network's own top-1.
-    most_drop: of top-1, or three images if that is more. None: not asked.
+    make: writes it, in a process of its own. is_calibrated: `make` needs calibration
+    images. is_integer: all of it must compute in integers, but for response norms.
+    takes_photos: it answers encoded photos too. no_response_norms: why a network with
+    such layers cannot have the format. max_difference: of any probability.
+    min_agreement: fraction of the images with the network's own top-1. max_top1_drop:
+    or three images if that is more. None: not asked.
     """
 
     name: str
     file: str
-    calibrated: bool = False
-    takes_bytes: bool = False
-    most_difference: float | None = None
-    least_agreement: float | None = None
-    most_drop: float | None = None
+    make: Callable[[Source, Path], None]
+    is_calibrated: bool = False
+    is_integer: bool = False
+    takes_photos: bool = False
+    no_response_norms: str | None = None
+    max_difference: float | None = None
+    min_agreement: float | None = None
+    max_top1_drop: float | None = None
 
 
-_EQUAL = {"most_difference": 1e-4, "least_agreement": 1.0}
-_QUANTISED = {"most_drop": 0.005}
+def _write_saved_model(source: Source, path: Path) -> None:
+    from googlenet_keras.artifacts.contents import Contents
+    from googlenet_keras.exporting.to_saved_model import write_saved_model
+
+    write_saved_model(source.network, Contents.of(source.classifier), path)
+
+
+def _tflite(name: str, convert: to_tflite.Convert, **options: Any) -> Format:
+    make = partial(to_tflite.write_tflite, convert)
+    return Format(name, f"{name}.tflite", make, **options)
+
+
+_EQUAL: dict[str, Any] = {"max_difference": 1e-4, "min_agreement": 1.0}
+_QUANTIZED: dict[str, Any] = {"max_top1_drop": 0.005}
+_CALIBRATED = _QUANTIZED | {"is_calibrated": True}
 FORMATS = {
-    f.name: f
-    for f in (
-        Format("saved_model", "saved_model", takes_bytes=True, **_EQUAL),
-        Format("float32", "float32.tflite", **_EQUAL),
-        Format("float16", "float16.tflite", least_agreement=0.995),
-        Format("dynamic", "dynamic.tflite", **_QUANTISED),
-        Format("int8", "int8.tflite", calibrated=True, **_QUANTISED),
-        Format("int16x8", "int16x8.tflite", calibrated=True, **_QUANTISED),
-        Format("onnx", "model.onnx", **_EQUAL),
+    format.name: format
+    for format in (
+        Format(
+            "saved_model",
+            "saved_model",
+            _write_saved_model,
+            takes_photos=True,
+            **_EQUAL,
+        ),
+        _tflite("float32", to_tflite.to_float32, **_EQUAL),
+        _tflite("float16", to_tflite.to_float16, min_agreement=0.995),
+        _tflite("dynamic", to_tflite.to_dynamic, **_QUANTIZED),
+        _tflite("int8", to_tflite.to_int8, is_integer=True, **_CALIBRATED),
+        _tflite(
+            "int16x8",
+            to_tflite.to_int16x8,
+            no_response_norms="its local response normalization needs square roots, "
+            "which TFLite does not have in int16",
+            **_CALIBRATED,
+        ),
+        Format("onnx", "model.onnx", write_onnx, **_EQUAL),
     )
 }
 
-WEB, WEB_FORMATS = "web", ("int8", "float32")  # a page, and the files that it runs
 
+def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
+    """The formats of those names; without a name, all that the network can have.
 
-def response_norms(arch: Architecture) -> list[str]:
-    """The names of the layers that normalise local responses."""
-    return [row.name for row in arch.rows if isinstance(row, ResponseNorm)]
-
-
-def chosen(names: tuple[str, ...], arch: Architecture) -> list[Format]:
-    """The formats of those names; of none, all that the network can have.
-
-    web stands for what its page runs. Raises UserError for one that the network
-    cannot have.
+    web stands for the files that its page runs. Raises UserError for a format that the
+    network cannot have.
     """
-    refused = {}
-    if response_norms(arch):
-        refused["int16x8"] = (
-            "its local response normalisation needs square roots, which TFLite does "
-            "not have in int16"
-        )
-    for name in names:
-        if name in refused:
+    has_norms = bool(response_norms(arch))
+    named = [n for name in names for n in _files_of(name)]
+    selected = [FORMATS[name] for name in dict.fromkeys(named)]
+    for format in selected:
+        if has_norms and format.no_response_norms:
             raise UserError(
-                f"the variant {arch.name} cannot be exported as {name}: "
-                f"{refused[name]}. Leave {name} out, or train --variant bn."
+                f"the variant {arch.name} cannot be exported as {format.name}: "
+                f"{format.no_response_norms}. Leave {format.name} out, or train "
+                "--variant bn."
             )
-    named = [n for name in names for n in (WEB_FORMATS if name == WEB else (name,))]
-    wanted = dict.fromkeys(named) or [name for name in FORMATS if name not in refused]
-    return [FORMATS[name] for name in wanted]
+    return selected or [
+        format
+        for format in FORMATS.values()
+        if not (has_norms and format.no_response_norms)
+    ]
+
+
+def _files_of(name: str) -> tuple[str, ...]:
+    return PAGE_FORMATS if name == WEB_FORMAT else (name,)

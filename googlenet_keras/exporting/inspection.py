@@ -1,49 +1,32 @@
 """What is in a TFLite file: its operators, what stayed float, what delegates refuse."""
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from googlenet_keras.exporting.report import FormatRow
 
 # tensorflow/lite/tools/versioning/gpu_compatibility.cc, of those that can occur here
-GPU_TAKES = frozenset(
-    [
-        "ADD",
-        "AVERAGE_POOL_2D",
-        "CONCATENATION",
-        "CONV_2D",
-        "DEQUANTIZE",
-        "FULLY_CONNECTED",
-        "MAX_POOL_2D",
-        "MEAN",
-        "MUL",
-        "PAD",
-        "PADV2",
-        "QUANTIZE",
-        "RESHAPE",
-        "RSQRT",
-        "SOFTMAX",
-        "SQRT",
-        "SQUARE",
-        "SUB",
-    ]
-)
+GPU_OPERATORS = frozenset([
+    "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEQUANTIZE",
+    "FULLY_CONNECTED", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "QUANTIZE",
+    "RESHAPE", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "SUB",
+])  # fmt: skip
 CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One step of the graph: its kind, the tensors it makes and whether any is float.
+    """One step of the graph: its kind and the tensors it gives.
 
-    wide: whether any is int16, which GPU delegates do not take.
+    is_float: whether it gives any float32. is_int16: whether it gives any int16, which
+    GPU delegates do not take.
     """
 
     kind: str
     outputs: tuple[str, ...]
-    floating: bool
-    wide: bool
+    is_float: bool
+    is_int16: bool
 
 
 def operators(data: bytes) -> list[Operator]:
@@ -57,57 +40,57 @@ def operators(data: bytes) -> list[Operator]:
     def operator(number: int) -> Operator:
         step = graph.Operators(number)
         code = model.OperatorCodes(step.OpcodeIndex())
-        made = [graph.Tensors(i) for i in step.OutputsAsNumpy()]
+        tensors = [graph.Tensors(i) for i in step.OutputsAsNumpy()]
         kind = kinds[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
         if kind == "CUSTOM":
             kind = code.CustomCode().decode()
-        names = tuple(tensor.Name().decode() for tensor in made)
-        floating = any(t.Type() == schema.TensorType.FLOAT32 for t in made)
-        wide = any(t.Type() == schema.TensorType.INT16 for t in made)
-        return Operator(kind, names, floating, wide)
+        types = {tensor.Type() for tensor in tensors}
+        return Operator(
+            kind,
+            tuple(tensor.Name().decode() for tensor in tensors),
+            is_float=schema.TensorType.FLOAT32 in types,
+            is_int16=schema.TensorType.INT16 in types,
+        )
 
     return [operator(number) for number in range(graph.OperatorsLength())]
 
 
-def outputs_of(data: bytes, layers: Iterable[str]) -> list[str]:
-    """The tensors that the layers of those names make."""
-    wanted = tuple(layers)
+def tensors_of_layers(data: bytes, layers: Iterable[str]) -> list[str]:
+    """The names of the tensors that the layers of those names give."""
+    names = tuple(layers)
     return [
-        name
+        output
         for operator in operators(data)
-        for name in operator.outputs
-        if any(layer in name for layer in wanted)
+        for output in operator.outputs
+        if any(name in output for name in names)
     ]
 
 
-def inspected(data: bytes, norms: Iterable[str], quantised: bool) -> dict[str, Any]:
+def inspect_tflite(
+    data: bytes, response_norms: Iterable[str], is_integer: bool
+) -> FormatRow:
     """What the report says of a file.
 
     operators: how many of each kind. not_quantised: in an int8 file, what computes in
     float. gpu_refuses: kinds that the GPU delegate leaves to the CPU. npu_refuses: what
     an integer-only accelerator cannot compute. Raises ValueError for an operator that
-    needs Flex, and for float in an int8 file outside `norms`.
+    needs Flex, and for float in an int8 file outside `response_norms`.
     """
-    found = operators(data)
-    flex = [operator.kind for operator in found if "Flex" in operator.kind]
+    steps = operators(data)
+    flex = [step.kind for step in steps if "Flex" in step.kind]
     if flex:
         raise ValueError(f"it needs TensorFlow's own operators: {', '.join(flex)}")
-    floating = list(_floating(found)) if quantised else []
-    stray = [o for o in floating if not any(n in o.outputs[0] for n in norms)]
+    in_float = [s for s in steps if is_integer and s.is_float and s.kind not in CASTS]
+    norms = tuple(response_norms)
+    stray = {s.kind for s in in_float if not any(n in s.outputs[0] for n in norms)}
     if stray:
-        kinds = ", ".join(sorted({operator.kind for operator in stray}))
+        kinds = ", ".join(sorted(stray))
         raise ValueError(f"it is not full int8: {kinds} compute in float")
-    kinds = [operator.kind for operator in found]
-    npu = {o.kind for o in found if o.floating}
     return {
-        "operators": dict(Counter(kinds)),
-        "not_quantised": [o.outputs[0] for o in floating],
+        "operators": dict(Counter(step.kind for step in steps)),
+        "not_quantised": [step.outputs[0] for step in in_float],
         "gpu_refuses": sorted(
-            {o.kind for o in found if o.wide} | set(kinds) - GPU_TAKES
+            {s.kind for s in steps if s.is_int16 or s.kind not in GPU_OPERATORS}
         ),
-        "npu_refuses": sorted(npu),
+        "npu_refuses": sorted({step.kind for step in steps if step.is_float}),
     }
-
-
-def _floating(found: Iterable[Operator]) -> Iterator[Operator]:
-    return (o for o in found if o.floating and o.kind not in CASTS)

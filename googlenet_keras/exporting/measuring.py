@@ -1,32 +1,30 @@
-"""A network's answers, speed and memory in a process of its own, which may crash."""
+"""A network's answers, latency and memory, in a process of its own, which may crash."""
 
-from __future__ import annotations
-
-import multiprocessing
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from googlenet_keras.artifacts.runtimes import (
     LiteRT,
     Runtime,
-    is_exported,
-    limit_threads,
+    SavedModel,
+    hide_gpus,
+    is_artifact,
+    limit_tensorflow_threads,
     open_runtime,
-    processor_alone,
 )
 from googlenet_keras.errors import UserError
+from googlenet_keras.exporting.report import FormatRow, Latency
 from googlenet_keras.machine import cores
-from googlenet_keras.processes import redirect_output
-from googlenet_keras.stopwatch import peak_megabytes
+from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.stopwatch import peak_megabytes, spread, time_calls
 
-LEAST_RUNS, MOST_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
+MIN_RUNS, MAX_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
+Answers = tuple[np.ndarray, list[str]]
+"""Probabilities [images, classes] and the likeliest label of each image."""
 
 
 class ArtifactError(UserError):
@@ -34,133 +32,104 @@ class ArtifactError(UserError):
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Answers [images, classes] and what they cost.
+class Measurement:
+    """Probabilities [images, classes], what they cost, and the answers to photos.
 
-    milliseconds: by number of threads, {"median", "p90"} of one image. of_bytes: the
-    answers to encoded photographs and their first labels, where there were any.
-    partitions: of a TFLite file, the pieces of the graph that XNNPACK computes.
+    cost: milliseconds by number of threads, peak_megabytes on all cores and, of a
+    TFLite file, xnnpack_partitions.
     """
 
     probabilities: np.ndarray
-    milliseconds: dict[str, dict[str, float]]
-    peak_megabytes: float | None
-    of_bytes: tuple[np.ndarray, list[str]] | None = None
-    partitions: int | None = None
+    cost: FormatRow
+    photos: Answers | None = None
 
 
-def measured(
+def measure(
     path: Path,
     size: tuple[int, int],
     batches: Iterable[np.ndarray],
     log: Path,
-    encoded: Sequence[bytes] = (),
-) -> Measured:
+    photos: Sequence[bytes] = (),
+) -> Measurement:
     """Runs the exported file, or the saved Classifier, at `path` over `batches`.
 
     size: height and width of its images; one of them is timed before `batches` is
     asked for any, so that nothing else is busy. log: the file that takes what the
-    runtimes print. encoded: photographs for a SavedModel's serve_bytes. Raises
+    runtimes print. photos: encoded, for a SavedModel's serve_bytes. Raises
     ArtifactError.
     """
-    milliseconds = {}
-    for threads in sorted({1, cores()}):
-        with _worker(path, threads, log) as ask:
-            cost = ask(size)
-            milliseconds[str(threads)] = cost["milliseconds"]
-            if threads == cores():
-                answers = [ask(batch) for batch in batches]
-                of_bytes = ask(list(encoded)) if encoded else None
-    return Measured(
-        np.concatenate(answers),
-        milliseconds,
-        cost["peak_megabytes"],
-        of_bytes,
-        cost["partitions"],
+    latency: dict[str, Latency] = {}
+    try:
+        for threads in sorted({1, cores()}):
+            with child_process(log) as call:
+                latency[str(threads)] = call(_time, path, threads, size)
+                cost: FormatRow = {
+                    "milliseconds": latency,
+                    **call(_cost, path, threads),
+                }
+                if threads == cores():
+                    answers = [call(_answer, path, threads, b) for b in batches]
+                    labeled = call(_answer_photos, path, photos) if photos else None
+    except ProcessError as error:
+        raise ArtifactError(str(error)) from error
+    return Measurement(np.concatenate(answers), cost, labeled)
+
+
+# what follows runs in the child process, which opens the file once and, unless the
+# file needs it, does not import TensorFlow: its memory would count as the file's
+
+
+def _time(path: Path, threads: int, size: tuple[int, int]) -> Latency:
+    runtime = _open(path, threads)
+    # bytes as a camera gives them
+    image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
+    timings = time_calls(
+        lambda: runtime(image),
+        calls=MAX_RUNS,
+        warmup=1,
+        at_least=MIN_RUNS,
+        seconds=SECONDS,
     )
-
-
-@contextmanager
-def _worker(path: Path, threads: int, log: Path) -> Iterator[Any]:
-    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, path, threads, log))
-    process.start()
-    theirs.close()
-
-    def ask(what: Any) -> Any:
-        try:
-            ours.send(what)
-            answer = ours.recv()
-        except (EOFError, OSError) as error:
-            process.join()
-            raise ArtifactError(
-                f"its runtime ended with status {process.exitcode}"
-            ) from error
-        if isinstance(answer, Exception):
-            raise ArtifactError(str(answer))
-        return answer
-
-    try:
-        yield ask
-    finally:
-        ours.close()
-        process.join(timeout=10)
-        process.kill()
-
-
-def _work(connection: Connection, path: Path, threads: int, log: Path) -> None:
-    """Answers a size with figures, images and encoded photographs with answers."""
-    redirect_output(log)
-    try:
-        runtime = _opened(path, threads)
-        while True:
-            asked = connection.recv()
-            if isinstance(asked, tuple):
-                connection.send(_cost(runtime, asked))
-            else:
-                run = runtime.of_bytes if isinstance(asked, list) else runtime
-                connection.send(run(asked))
-    except EOFError:
-        return
-    except Exception as error:
-        connection.send(ArtifactError(str(error)))
-
-
-def _cost(runtime: Runtime, size: tuple[int, int]) -> dict[str, Any]:
+    milliseconds = spread(timings.wall * 1e3)
     return {
-        "milliseconds": _timed(runtime, size),
-        "peak_megabytes": peak_megabytes(),
-        "partitions": runtime.partitions() if isinstance(runtime, LiteRT) else None,
+        "median": round(milliseconds["median"], 3),
+        "p90": round(milliseconds["p90"], 3),
     }
 
 
-def _opened(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    if is_exported(path):
-        return open_runtime(path, threads)
+def _cost(path: Path, threads: int) -> FormatRow:
+    runtime = _open(path, threads)
+    cost: FormatRow = {"peak_megabytes": peak_megabytes()}
+    if isinstance(runtime, LiteRT):
+        cost["xnnpack_partitions"] = runtime.partitions()
+    return cost
+
+
+def _answer(path: Path, threads: int, images: np.ndarray) -> np.ndarray:
+    return _open(path, threads)(images)
+
+
+def _answer_photos(path: Path, photos: Sequence[bytes]) -> Answers:
+    runtime = _open(path, cores())
+    if not isinstance(runtime, SavedModel):
+        raise TypeError(f"{path} takes no encoded photos.")
+    return runtime.run_encoded(list(photos))
+
+
+@cache
+def _open(path: Path, threads: int) -> Runtime | Callable[[np.ndarray], np.ndarray]:
+    return open_runtime(path, threads) if is_artifact(path) else _keras(path, threads)
+
+
+def _keras(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     from googlenet_keras.classifier import Classifier
 
-    processor_alone()
-    limit_threads(threads)
+    hide_gpus()
+    limit_tensorflow_threads(threads)
     network = Classifier.load(path).network
     forward = tf.function(
         lambda x: tf.nn.softmax(network(x, training=False)["main"]), jit_compile=False
     )
     return lambda images: forward(tf.constant(images, tf.float32)).numpy()
-
-
-def _timed(runtime: Runtime, size: tuple[int, int]) -> dict[str, float]:
-    """Milliseconds of one image, bytes as a camera gives them."""
-    image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
-    runtime(image)
-    seconds: list[float] = []
-    while len(seconds) < LEAST_RUNS or (
-        len(seconds) < MOST_RUNS and sum(seconds) < SECONDS
-    ):
-        began = time.perf_counter()
-        runtime(image)
-        seconds.append(time.perf_counter() - began)
-    median, p90 = np.quantile(seconds, [0.5, 0.9]) * 1e3
-    return {"median": round(float(median), 3), "p90": round(float(p90), 3)}

@@ -1,154 +1,168 @@
-"""The gate: an exported file must answer as the network does, or it is kept apart."""
-
-from __future__ import annotations
+"""The parity check: an exported file must answer as the Keras network does."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
-from googlenet_keras.artifacts.artifact import described
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.console import progress_bar
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Split
-from googlenet_keras.data.preprocessing import Preprocessing
+from googlenet_keras.evaluation.metrics import macro_f1
 from googlenet_keras.exporting.formats import Format
-from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
+from googlenet_keras.exporting.measuring import (
+    Answers,
+    ArtifactError,
+    Measurement,
+    measure,
+)
+from googlenet_keras.exporting.report import FormatRow
 
-BATCH = 16
-THREE_IMAGES = 3
-PHOTOGRAPHS = 32  # validation images that a SavedModel also gets as files
+BATCH_SIZE = 16
+DROPPED_IMAGES = 3  # that top-1 may always lose
+PHOTOS = 32  # validation images that a SavedModel also gets as files
+
+
+@dataclass(frozen=True)
+class Images:
+    """The split that files are checked on, and what they must carry to be fed with it.
+
+    labels: [images] true classes, as numbers of the classifier.
+    """
+
+    split: Split
+    labels: np.ndarray
+    contents: Contents
+
+    def batches(self, description: str) -> Iterator[np.ndarray]:
+        """Preprocessed images in reading order; a terminal shows a progress bar."""
+        examples = pipeline.evaluation_batches(
+            self.split,
+            self.contents.preprocessing,
+            heads=("main",),
+            batch_size=BATCH_SIZE,
+        )
+        with progress_bar() as bar:
+            task = bar.add_task(description, total=self.split.count)
+            for images, _ in examples:
+                yield images.numpy()
+                bar.advance(task, len(images))
+
+    def photos(self) -> list[bytes]:
+        """The first images, encoded."""
+        references = self.split.in_order().take(PHOTOS)
+        return [self.split.load(reference).numpy() for _, _, reference in references]
+
+    def measure(
+        self, path: Path, name: str, log: Path, takes_photos: bool = False
+    ) -> Measurement:
+        """Runs the file, or the saved Classifier, at `path`. Raises ArtifactError."""
+        geometry = self.contents.preprocessing
+        return measure(
+            path,
+            (geometry.height, geometry.width),
+            self.batches(f"{name}: running"),
+            log,
+            self.photos() if takes_photos else (),
+        )
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The network's own answers on a split, and the right ones."""
+    """The Keras network's probabilities, [images, classes], for `images`."""
 
-    split: Split
-    labels: np.ndarray
-    answers: Measured
+    images: Images
+    probabilities: np.ndarray
 
-
-def batches(
-    split: Split, preprocessing: Preprocessing, what: str
-) -> Iterator[np.ndarray]:
-    """Preprocessed images of `split` in reading order.
-
-    On a terminal a bar says how many have been taken; what: by whom.
-    """
-    made = pipeline.evaluation_batches(
-        split, preprocessing, heads=("main",), batch_size=BATCH
-    )
-    with progress_bar() as shown:
-        task = shown.add_task(what, total=split.count)
-        for images, _ in made:
-            yield images.numpy()
-            shown.advance(task, len(images))
+    @property
+    def top1(self) -> float:
+        """Fraction of the images."""
+        return _top1(self.probabilities, self.images.labels)
 
 
-def row(measurement: Measured, labels: np.ndarray) -> dict[str, Any]:
+def figures(measurement: Measurement, labels: np.ndarray) -> FormatRow:
     """The part of a report's row that needs no comparison."""
-    predicted = measurement.probabilities.argmax(axis=1)
+    probabilities = measurement.probabilities
+    predicted = probabilities.argmax(axis=1)
     return {
-        "milliseconds": measurement.milliseconds,
-        "peak_megabytes": measurement.peak_megabytes,
+        **measurement.cost,
         "images": len(labels),
-        "top1": float(np.mean(predicted == labels)),
-        "macro_f1": float(
-            f1_score(labels, predicted, average="macro", zero_division=0)
-        ),
-    } | (
-        {"xnnpack_partitions": measurement.partitions}
-        if measurement.partitions is not None
-        else {}
-    )
+        "top1": _top1(probabilities, labels),
+        "macro_f1": macro_f1(labels, predicted, probabilities.shape[1]),
+    }
 
 
-def compared(
-    path: Path, kind: Format, classifier: Classifier, reference: Reference, log: Path
-) -> dict[str, Any]:
+def _top1(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def compare(path: Path, format: Format, reference: Reference, log: Path) -> FormatRow:
     """The report's row of the file at `path`, with "passed" and, if not, "reason".
 
     The labels and the preprocessing that it carries must be the classifier's, and its
     answers in its own runtime near the network's. Raises ArtifactError or UserError for
-    one that cannot be judged.
+    a file that cannot be judged.
     """
-    labels, preprocessing = described(path)
-    if labels != classifier.labels:
+    contents, images = Contents.read(path), reference.images
+    if contents.labels != images.contents.labels:
         raise ArtifactError("its labels are not the classifier's, in their order")
-    if preprocessing != classifier.preprocessing:
+    if contents.preprocessing != images.contents.preprocessing:
         raise ArtifactError("its preprocessing is not the classifier's")
-    images = batches(reference.split, preprocessing, f"{kind.name}: running")
-    encoded = _encoded(reference.split) if kind.takes_bytes else []
-    size = (preprocessing.height, preprocessing.width)
-    found = measured(path, size, images, log, encoded)
-    expected = reference.answers.probabilities
-    figures = row(found, reference.labels)
-    figures |= differences(found.probabilities, expected)
-    reasons = failures(kind, figures, _top1(reference))
-    if found.of_bytes is not None:
-        reasons += _bytes_failures(kind, *found.of_bytes, expected, labels)
-    return figures | {"passed": not reasons, "reason": "; ".join(reasons) or None}
+    measurement = images.measure(path, format.name, log, format.takes_photos)
+    row = figures(measurement, images.labels)
+    row.update(differences(measurement.probabilities, reference.probabilities))
+    reasons = failures(format, row, reference.top1)
+    if measurement.photos is not None:
+        reasons += photo_failures(format, measurement.photos, reference)
+    row.update({"passed": not reasons, "reason": "; ".join(reasons) or None})
+    return row
 
 
-def _encoded(split: Split) -> list[bytes]:
-    references = split.in_order().take(PHOTOGRAPHS)
-    return [split.load(reference).numpy() for _, _, reference in references]
-
-
-def _bytes_failures(
-    kind: Format,
-    found: np.ndarray,
-    first_labels: list[str],
-    expected: np.ndarray,
-    labels: tuple[str, ...],
-) -> list[str]:
-    apart = float(np.abs(found - expected[: len(found)]).max())
-    reasons = []
-    if not apart <= kind.most_difference:
-        allowed = kind.most_difference
-        reasons.append(f"serve_bytes differs by up to {apart:.2g}, allowed {allowed}")
-    if first_labels != [labels[i] for i in found.argmax(axis=1)]:
-        reasons.append("serve_bytes gives labels that are not its probabilities'")
-    return reasons
-
-
-def _top1(reference: Reference) -> float:
-    predicted = reference.answers.probabilities.argmax(axis=1)
-    return float(np.mean(predicted == reference.labels))
-
-
-def differences(found: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+def differences(probabilities: np.ndarray, expected: np.ndarray) -> FormatRow:
     """agreement of top-1, and largest and mean difference of probabilities."""
-    apart = np.abs(found - expected)
+    apart = np.abs(probabilities - expected)
+    agrees = probabilities.argmax(axis=1) == expected.argmax(axis=1)
     return {
-        "agreement": float(np.mean(found.argmax(axis=1) == expected.argmax(axis=1))),
+        "agreement": float(np.mean(agrees)),
         "max_difference": float(apart.max()),
         "mean_difference": float(apart.mean()),
     }
 
 
-def failures(kind: Format, figures: dict[str, Any], top1: float) -> list[str]:
-    """Which of the format's limits the figures break, in words."""
-    found = []
-    apart, agreement = figures["max_difference"], figures["agreement"]
-    if kind.most_difference is not None and not apart <= kind.most_difference:
-        found.append(
+def failures(format: Format, row: FormatRow, top1: float) -> list[str]:
+    """Which of the format's limits the row breaks, in words; top1: the network's."""
+    reasons = []
+    apart, agreement = row["max_difference"], row["agreement"]
+    if format.max_difference is not None and not apart <= format.max_difference:
+        reasons.append(
             f"probabilities differ by up to {apart:.2g}, "
-            f"allowed {kind.most_difference:g}"
+            f"allowed {format.max_difference:g}"
         )
-    if kind.least_agreement is not None and agreement < kind.least_agreement:
-        found.append(
-            f"agrees on {agreement:.4f} of the images, needed {kind.least_agreement:g}"
+    if format.min_agreement is not None and agreement < format.min_agreement:
+        reasons.append(
+            f"agrees on {agreement:.4f} of the images, needed {format.min_agreement:g}"
         )
-    if kind.most_drop is not None:
-        allowed = max(kind.most_drop, THREE_IMAGES / figures["images"]) + 1e-9
-        if top1 - figures["top1"] > allowed:
-            found.append(
-                f"top-1 drops by {top1 - figures['top1']:.4f}, allowed {allowed:.4f}"
-            )
-    return found
+    if format.max_top1_drop is not None:
+        allowed = max(format.max_top1_drop, DROPPED_IMAGES / row["images"])
+        drop = top1 - row["top1"]
+        if drop > allowed + 1e-9:
+            reasons.append(f"top-1 drops by {drop:.4f}, allowed {allowed:.4f}")
+    return reasons
+
+
+def photo_failures(format: Format, photos: Answers, reference: Reference) -> list[str]:
+    """What is wrong with the answers to encoded photos, in words."""
+    (probabilities, first_labels), reasons = photos, []
+    expected = reference.probabilities[: len(probabilities)]
+    apart, allowed = (
+        float(np.abs(probabilities - expected).max()),
+        format.max_difference,
+    )
+    if allowed is not None and not apart <= allowed:
+        reasons.append(f"serve_bytes differs by up to {apart:.2g}, allowed {allowed}")
+    labels = reference.images.contents.labels
+    if first_labels != [labels[i] for i in probabilities.argmax(axis=1)]:
+        reasons.append("serve_bytes gives labels that are not its probabilities'")
+    return reasons

@@ -1,30 +1,25 @@
 """The ONNX file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-import keras
-import tensorflow as tf
-
-from googlenet_keras.artifacts.artifact import texts
-from googlenet_keras.artifacts.runtimes import IMAGE
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.exporting.source import Source
 
 OPSET = 17  # 18 turns the global average pool into two operators; tf2onnx ends there
 
 
-def to_onnx(
-    network: keras.Model, classifier: Classifier, path: Path, channels_first: bool
-) -> None:
+def write_onnx(source: Source, path: Path) -> None:
     """Writes `image` [batch, height, width, 3] to `probabilities` [batch, classes].
 
-    channels_first: `image` is [batch, 3, height, width]. Labels and preprocessing are
-    in metadata_props, under the names that they have in the other files.
+    source.channels_first: `image` is [batch, 3, height, width].
     """
     import onnx
+    import tensorflow as tf
     import tf2onnx
 
+    from googlenet_keras.artifacts.contents import Contents
+    from googlenet_keras.artifacts.runtimes import IMAGE
+
+    network = source.network
     shape = (None, *network.inputs[0].shape[1:])
     signature = [tf.TensorSpec(shape, tf.float32, name=IMAGE)]
     call = tf.function(lambda image: network(image, training=False), signature)
@@ -32,10 +27,10 @@ def to_onnx(
         call,
         input_signature=signature,
         opset=OPSET,
-        inputs_as_nchw=[IMAGE] if channels_first else None,
+        inputs_as_nchw=[IMAGE] if source.channels_first else None,
     )
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.helper.set_model_props(model, texts(classifier))
+    Contents.of(source.classifier).add_to_onnx(model)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())

@@ -1,38 +1,33 @@
-"""The SavedModel for TensorFlow and TF Serving; for photographs as well as tensors."""
+"""The SavedModel for TensorFlow and TF Serving; for photos as well as tensors."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from googlenet_keras.artifacts.artifact import EXTRA, texts
+from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.artifacts.runtimes import IMAGE, PROBABILITIES
-from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.checks import IMAGE_SIGNATURES
 from googlenet_keras.run_folder import TOP_K
 
 
-def to_saved_model(network: keras.Model, classifier: Classifier, path: Path) -> None:
+def write_saved_model(network: keras.Model, contents: Contents, path: Path) -> None:
     """Writes a folder with the signatures `serve` and `serve_bytes`.
 
     serve: `image`, [batch, height, width, 3] float32 in 0..255, to `probabilities`.
-    serve_bytes: `image_bytes`, [batch] encoded photographs of any size, through the
+    serve_bytes: `image_bytes`, [batch] encoded photos of any size, through the
     classifier's own preprocessing, to `probabilities`, `top_labels`, `top_scores`.
     """
     image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
     serve = tf.function(network.call, [_image(network, batch=None)])
-    serve_bytes = tf.function(_of_bytes(network, classifier), [image_bytes])
+    serve_bytes = tf.function(_serve_bytes(network, contents), [image_bytes])
     signatures = {"serve": serve, "serving_default": serve, "serve_bytes": serve_bytes}
     _save(network, path, signatures)
-    extra = path / EXTRA
-    extra.mkdir()
-    for name, text in texts(classifier).items():
-        (extra / name).write_text(text, "utf-8")
+    contents.add_to_saved_model(path)
 
 
-def to_static(network: keras.Model, path: Path) -> None:
+def save_static(network: keras.Model, path: Path) -> None:
     """Writes what the TFLite converter reads: one signature, batch 1."""
     call = tf.function(network.call, [_image(network, batch=1)])
     _save(network, path, {"serving_default": call})
@@ -43,25 +38,30 @@ def _image(network: keras.Model, batch: int | None) -> tf.TensorSpec:
     return tf.TensorSpec(shape, tf.float32, name=IMAGE)
 
 
-def _save(network: keras.Model, path: Path, signatures: dict) -> None:
+def _save(
+    network: keras.Model,
+    path: Path,
+    signatures: Mapping[str, tf.types.experimental.PolymorphicFunction],
+) -> None:
     # Keras's own ExportArchive writes every weight twice
     module = tf.Module()
     module.weights = [variable.value for variable in network.variables]
     tf.saved_model.save(module, str(path), signatures)
 
 
-def _of_bytes(network: keras.Model, classifier: Classifier):
-    geometry = classifier.preprocessing
-    labels = tf.constant(classifier.labels)
-    shown = min(TOP_K, len(classifier.labels))
+def _serve_bytes(
+    network: keras.Model, contents: Contents
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    geometry, labels = contents.preprocessing, tf.constant(contents.labels)
+    top = min(TOP_K, len(contents.labels))
 
-    def serve_bytes(image_bytes):
-        with tf.control_dependencies([_recognised(image_bytes)]):
+    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([_check_signatures(image_bytes)]):
             image_bytes = tf.identity(image_bytes)
         spec = tf.TensorSpec((geometry.height, geometry.width, 3), tf.float32)
         images = tf.map_fn(geometry.read, image_bytes, fn_output_signature=spec)
         probabilities = network(images)[PROBABILITIES]
-        scores, places = tf.math.top_k(probabilities, shown)
+        scores, places = tf.math.top_k(probabilities, top)
         return {
             PROBABILITIES: probabilities,
             "top_labels": tf.gather(labels, places),
@@ -71,16 +71,16 @@ def _of_bytes(network: keras.Model, classifier: Classifier):
     return serve_bytes
 
 
-def _recognised(image_bytes: tf.Tensor) -> tf.Operation:
-    """Names the first image that begins like none of the formats that are read."""
-    known = [
+def _check_signatures(image_bytes: tf.Tensor) -> tf.Operation:
+    """Fails with the number of the first image that is of no known file format."""
+    is_known = [
         tf.strings.substr(
             tf.strings.join([image_bytes, "\0" * len(start)]), 0, len(start)
         )
         == start
         for start in IMAGE_SIGNATURES
     ]
-    ok = tf.reduce_any(tf.stack(known), axis=0)
+    ok = tf.reduce_any(tf.stack(is_known), axis=0)
     first = tf.argmin(tf.cast(ok, tf.int32))
     message = (
         "image_bytes must be whole JPEG, PNG, GIF, BMP or WebP files; not so number"

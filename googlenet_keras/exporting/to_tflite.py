@@ -1,80 +1,110 @@
 """TFLite files: float32, float16, dynamic range, full int8 and int16x8."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import tensorflow as tf
+from googlenet_keras.exporting.source import Source, StaticModel
 
-from googlenet_keras.exporting.inspection import outputs_of
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+Convert = Callable[[StaticModel], bytes]
 
 
-def to_tflite(
-    saved_model: Path, name: str, images: np.ndarray, norms: list[str]
-) -> bytes:
-    """The file of the format `name`, from a SavedModel of static batch 1.
+def write_tflite(convert: Convert, source: Source, path: Path) -> None:
+    """Writes a file with labels, preprocessing and, if it can, MediaPipe's metadata."""
+    from googlenet_keras.artifacts.contents import Contents
+    from googlenet_keras.artifacts.tflite_metadata import add_metadata, model_card
 
-    images: [n, height, width, 3] uint8, for calibration. norms: names of the local
-    response normalisations, which stay float in the int8 file: their squares span too
-    many orders of magnitude, and TFLite's int8 square roots are slow.
+    data, classifier = convert(source.static_model()), source.classifier
+    if not source.activation_map:  # the metadata describes one output
+        data = add_metadata(data, model_card(classifier, source.license))
+    path.write_bytes(Contents.of(classifier).add_to_tflite(data))
+
+
+def to_float32(model: StaticModel) -> bytes:
+    """The TFLite file of `model` as it is."""
+    return _converter(model.path, optimize=False).convert()
+
+
+def to_float16(model: StaticModel) -> bytes:
+    """Weights in float16; computes in float32 where there is no float16."""
+    import tensorflow as tf
+
+    converter = _converter(model.path)
+    converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def to_dynamic(model: StaticModel) -> bytes:
+    """Weights in int8; activations are rounded as they are computed."""
+    return _converter(model.path).convert()
+
+
+def to_int16x8(model: StaticModel) -> bytes:
+    """Weights in int8, activations in int16."""
+    import tensorflow as tf
+
+    converter = _converter(model.path)
+    converter.representative_dataset = _calibration(model.images)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ]
+    return converter.convert()
+
+
+def to_int8(model: StaticModel) -> bytes:
+    """Raw pixels in, probabilities out, both uint8, and int8 between them.
+
+    Local response normalizations stay float: their squares span too many orders of
+    magnitude, and TFLite's int8 square roots are slow. A rounded model has every range
+    in it and needs no calibration images.
     """
-    converter = _converter(saved_model)
-    if name != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if name == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if name == "int16x8":
-        converter.representative_dataset = _calibration(images)
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        ]
-    if name == "int8":
-        kept = outputs_of(converter.convert(), norms) if norms else []
-        return _int8(saved_model, images, kept)
-    return converter.convert()
+    import tensorflow as tf
 
-
-def rounded_to_int8(saved_model: Path) -> bytes:
-    """The int8 file of a network that rounds already, which has every range in it."""
-    converter = _converter(saved_model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter = _converter(model.rounded or model.path)
     converter.inference_input_type = converter.inference_output_type = tf.uint8
-    return converter.convert()
-
-
-def _converter(saved_model: Path) -> tf.lite.TFLiteConverter:
-    return tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-
-
-def _calibration(images: np.ndarray) -> Callable[[], Iterator[list[np.ndarray]]]:
-    return lambda: ([image[None].astype(np.float32)] for image in images)
-
-
-def _int8(saved_model: Path, images: np.ndarray, kept: list[str]) -> bytes:
-    """Raw pixels in, probabilities out, both uint8; the tensors `kept` stay float."""
-    converter = _converter(saved_model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = _calibration(images)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
-    if not kept:
+    if model.rounded:
         return converter.convert()
-    return _partly_int8(converter, images, kept)
+    converter.representative_dataset = _calibration(model.images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if not model.response_norms:
+        return converter.convert()
+    return _partly_int8(converter, model)
 
 
-def _partly_int8(
-    converter: tf.lite.TFLiteConverter, images: np.ndarray, kept: list[str]
-) -> bytes:
-    # TensorFlow's selective quantisation is part of its debugger
+def _partly_int8(converter: "tf.lite.TFLiteConverter", model: StaticModel) -> bytes:
+    # TensorFlow's selective quantization is part of its debugger
+    import tensorflow as tf
     from tensorflow.lite.python import util
 
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
+    from googlenet_keras.exporting.inspection import tensors_of_layers
+
+    float_tensors = tensors_of_layers(to_float32(model), model.response_norms)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter,
-        debug_dataset=_calibration(images[:1]),
-        debug_options=options,
+        debug_dataset=_calibration(islice(model.images, 1)),
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(
+            denylisted_nodes=float_tensors
+        ),
     )
-    model = debugger.get_nondebug_quantized_model()
-    return util.modify_model_io_type(model, tf.uint8, tf.uint8)
+    data = debugger.get_nondebug_quantized_model()
+    return util.modify_model_io_type(data, tf.uint8, tf.uint8)
+
+
+def _converter(saved_model: Path, optimize: bool = True) -> "tf.lite.TFLiteConverter":
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    if optimize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return converter
+
+
+def _calibration(
+    images: Iterable["np.ndarray"],
+) -> Callable[[], Iterator[list["np.ndarray"]]]:
+    return lambda: ([image[None].astype("float32")] for image in images)

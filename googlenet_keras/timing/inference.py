@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.artifacts.artifact import open_exported
-from googlenet_keras.artifacts.runtimes import is_exported, limit_threads
+from googlenet_keras.artifacts.artifact import Artifact
+from googlenet_keras.artifacts.runtimes import is_artifact, limit_tensorflow_threads
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.prediction import Predictor
 from googlenet_keras.stopwatch import time_calls
@@ -30,12 +30,12 @@ def time_inference(
     """
     model: Predictor
     forward: Forward
-    if is_exported(path):
-        model = open_exported(path, threads)
+    if is_artifact(path):
+        model = Artifact.load(path, threads)
         forward, what = model.probabilities, {"file": path.name}
     else:
         if threads:
-            limit_threads(threads)
+            limit_tensorflow_threads(threads)
         model = Classifier.load(path)
         forward, what = _forward(model), {"variant": model.architecture.name}
     size = (model.preprocessing.height, model.preprocessing.width)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.pipeline import steps_per_epoch
@@ -95,7 +95,7 @@ def fine_tuned(
     numbers: the classifier's class number for each of the data set's. Crops and colours
     are the data's defaults.
     """
-    network = rounding(deployable(classifier))
+    network = rounding(deployable_network(classifier))
     # with the pixels' scale in them, its weights are so small that a step breaks them
     network.get_layer(classifier.architecture.rows[0].name).trainable = False
     geometry = classifier.preprocessing

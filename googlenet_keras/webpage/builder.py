@@ -1,7 +1,6 @@
-"""The page that runs a .tflite file in a browser, built by npm from the folder web/."""
+"""Builds the web page with npm from the folder web/."""
 
-from __future__ import annotations
-
+import logging
 import os
 import shutil
 import subprocess
@@ -11,20 +10,22 @@ from pathlib import Path
 from googlenet_keras.errors import UserError
 
 SOURCES = Path(__file__).parents[2] / "web"
-LOCK, INSTALLED = "package-lock.json", "node_modules/.package-lock.json"
-NODE = "Node.js 20.19 or later of 20, or from 22.12"  # what the builder, Vite, asks for
+LOCK_FILE, INSTALLED_FILE = "package-lock.json", "node_modules/.package-lock.json"
+NODE = "Node.js 20.19 or later of 20, or from 22.12"  # what the builder, Vite, needs
 INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
+
+log = logging.getLogger(__name__)
 
 
 def check_builder() -> None:
     """Raises UserError where the page cannot be built, before any work."""
-    if not (SOURCES / LOCK).is_file():
+    if not (SOURCES / LOCK_FILE).is_file():
         raise UserError(
             "the format web is built from the folder web/ of the project's repository, "
             f"and {SOURCES} is not there; export from a clone of it, or leave web out."
         )
     version = node_version()
-    if not is_enough(version) or not shutil.which("npm"):
+    if not can_build(version) or not shutil.which("npm"):
         there = ".".join(map(str, version)) if version else "none"
         raise UserError(
             f"the format web is built by npm with {NODE}; there is {there}. Install "
@@ -32,40 +33,42 @@ def check_builder() -> None:
         )
 
 
-def is_enough(version: tuple[int, int] | None) -> bool:
-    """Whether the page can be built with that version of Node.js."""
-    return bool(version) and ((20, 19) <= version < (21, 0) or version >= (22, 12))
+def can_build(version: tuple[int, int] | None) -> bool:
+    """Whether that version of Node.js, if there is one, can build the page."""
+    return version is not None and (
+        (20, 19) <= version < (21, 0) or version >= (22, 12)
+    )
 
 
 def node_version() -> tuple[int, int] | None:
-    """The version of Node.js, if there is one: (20, 19)."""
+    """The version of Node.js, such as (20, 19); None if it is not installed."""
     if not (node := shutil.which("node")):
         return None
-    done = subprocess.run([node, "--version"], capture_output=True, text=True)
-    major, minor, *_ = (*done.stdout.strip().lstrip("v").split("."), "", "")
+    result = subprocess.run([node, "--version"], capture_output=True, text=True)
+    major, minor, *_ = (*result.stdout.strip().lstrip("v").split("."), "", "")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
 
 
-def build_page(folder: Path, log: Path) -> None:
-    """Builds the page into `folder`, which is made; installs what that needs.
+def build_page(folder: Path, npm_log: Path) -> None:
+    """Builds the page into the new folder `folder`; installs what that needs.
 
-    log: the file that takes what npm prints. Raises UserError for what npm refuses.
+    npm_log: the file that takes what npm prints. Raises UserError if npm fails.
     """
     check_builder()
     if not _is_installed():
-        print("installing what the page is built with", flush=True)
-        _npm(INSTALL, log)
-    _npm(("run", "build", "--", "--outDir", str(folder.resolve())), log)
+        log.info("installing what the page is built with")
+        _npm(INSTALL, npm_log)
+    _npm(("run", "build", "--", "--outDir", str(folder.resolve())), npm_log)
 
 
 def _is_installed() -> bool:
     """Whether npm has installed what the lock file says."""
-    lock, installed = SOURCES / LOCK, SOURCES / INSTALLED
+    lock, installed = SOURCES / LOCK_FILE, SOURCES / INSTALLED_FILE
     return installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime
 
 
-def _npm(arguments: Sequence[str], log: Path) -> None:
-    done = subprocess.run(
+def _npm(arguments: Sequence[str], npm_log: Path) -> None:
+    result = subprocess.run(
         [shutil.which("npm") or "npm", *arguments],
         cwd=SOURCES,
         env=os.environ | {"CI": "true", "NO_COLOR": "1"},
@@ -75,17 +78,17 @@ def _npm(arguments: Sequence[str], log: Path) -> None:
         text=True,
         errors="replace",
     )
-    with log.open("a") as file:
-        file.write(done.stdout)
-    if done.returncode:
+    with npm_log.open("a") as file:
+        file.write(result.stdout)
+    if result.returncode:
         raise UserError(
-            f"npm {arguments[0]} could not make the page: {_reason(done.stdout)}. "
+            f"npm {arguments[0]} could not make the page: {_reason(result.stdout)}. "
             f"Run it in {SOURCES} to see more, or leave web out of --formats."
         )
 
 
 def _reason(printed: str) -> str:
-    """The line that says most of why npm failed."""
+    """The line that best says why npm failed."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     last = lines[-1] if lines else "it does not say why"

@@ -1,150 +1,150 @@
 """export/web: a static folder with a page, its runtime and two .tflite files."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from googlenet_keras.artifacts.artifact import LABELS, texts
-from googlenet_keras.artifacts.tflite_metadata import card
-from googlenet_keras.classifier import Classifier
+import numpy as np
+
+from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
+from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.artifacts.tflite_metadata import ModelCard, model_card
 from googlenet_keras.data.decode import JPEG_RATIOS
-from googlenet_keras.exporting import parity
-from googlenet_keras.exporting.conversion import Job, convert_explained
-from googlenet_keras.exporting.formats import FORMATS, WEB, WEB_FORMATS
+from googlenet_keras.exporting.bundle import log_outcome
+from googlenet_keras.exporting.formats import FORMATS, PAGE_FORMATS, WEB_FORMAT
+from googlenet_keras.exporting.job import ExportJob
+from googlenet_keras.exporting.report import FormatRow, PageRow
 from googlenet_keras.files import read_json, write_json
-from googlenet_keras.processes import Call, ProcessError
-from googlenet_keras.webpage.activation_output import steps, steps_apart
-from googlenet_keras.webpage.icons import SIZES, icon
+from googlenet_keras.processes import ProcessError
+from googlenet_keras.webpage.icons import ICON_SIZES, draw_icon
 
-WORKER, MODEL, MANIFEST = "sw.js", "model.json", "manifest.webmanifest"
-RUNTIME, RUNTIME_VERSION = "litert", "litert/version.json"
-FIRST_LOAD = 20e6  # bytes, beyond which float32 waits until it is asked for
-COMPARED, STEPS_APART = 32, 2.0  # images, and of what int8's probabilities are told by
+SERVICE_WORKER_FILE, MODEL_FILE = "sw.js", "model.json"
+MANIFEST_FILE = "manifest.webmanifest"
+RUNTIME_FOLDER, RUNTIME_VERSION_FILE = "litert", "litert/version.json"
+MAX_FIRST_LOAD = 20e6  # bytes, beyond which float32 waits until it is asked for
+COMPARED_IMAGES = 32
+MAX_STEPS_APART = 2.0  # of 1 / 256, that an activation map may move probabilities
 
 
-def web_row(
-    folder: Path,
-    job: Job,
-    rows: Mapping[str, Mapping[str, Any]],
-    classifier: Classifier,
-    reference: parity.Reference,
-    call: Call | None,
-) -> dict[str, Any]:
-    """Completes the page built in folder/web; gives its row, prints a line.
+def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> PageRow:
+    """Completes the page built in job.folder; gives its row and logs a line.
 
-    rows: of the formats beside it, whose files it takes. call: of a process that
-    converts them anew with activation maps; none: without. A page that cannot be is
-    removed, and its row says why.
+    rows: of the formats beside it, whose files it takes. A page that cannot be
+    completed is removed, and its row says why.
     """
-    began, page = time.perf_counter(), folder / WEB
+    began, page = time.perf_counter(), job.folder / WEB_FORMAT
     try:
-        _take_files(folder, rows)
-        if call:
-            _explain_files(folder, job, reference, classifier, call)
-        row = complete(page, classifier, job.licence) | {"passed": True, "reason": None}
+        _copy_files(job, rows)
+        if job.config.activation_map:
+            _add_activation_maps(job)
+        row = complete_page(page, job)
+        row.update({"passed": True, "reason": None})
     except (ProcessError, ValueError) as error:
         shutil.rmtree(page)
-        row = {"file": WEB, "passed": False, "reason": str(error)}
-    outcome = "passed" if row["passed"] else f"FAILED: {row['reason']}"
-    print(f"{WEB:<12} {outcome} in {time.perf_counter() - began:.0f} s", flush=True)
+        row = {"file": WEB_FORMAT, "passed": False, "reason": str(error)}
+    log_outcome(WEB_FORMAT, row, time.perf_counter() - began)
     return row
 
 
-def _take_files(folder: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
+def _copy_files(job: ExportJob, rows: Mapping[str, FormatRow]) -> None:
     """Copies what the page runs. Raises ValueError for a format that has failed."""
-    for name in WEB_FORMATS:
+    for name in PAGE_FORMATS:
         if not rows[name]["passed"]:
             raise ValueError(f"it needs {name}, which did not pass")
-        shutil.copyfile(folder / FORMATS[name].file, folder / WEB / FORMATS[name].file)
+        shutil.copy(job.folder / FORMATS[name].file, job.folder / WEB_FORMAT)
 
 
-def _explain_files(
-    folder: Path,
-    job: Job,
-    reference: parity.Reference,
-    classifier: Classifier,
-    call: Call,
-) -> None:
-    """Replaces them by files with maps. Raises ValueError if those answer otherwise."""
-    images = list(_images(reference, classifier))
-    for name in WEB_FORMATS:
-        path, proven = folder / WEB / FORMATS[name].file, folder / FORMATS[name].file
-        call(convert_explained, job, name, path)
-        apart = call(steps_apart, path, proven, images)
-        if not apart <= STEPS_APART:
+def _add_activation_maps(job: ExportJob) -> None:
+    """Converts the page's files anew with the output activation_map.
+
+    Raises ValueError if their probabilities are not those of the checked files.
+    """
+    batches = job.images.batches(f"{WEB_FORMAT}: comparing")
+    images = list(islice(chain.from_iterable(batches), COMPARED_IMAGES))
+    source = replace(job.source, activation_map=True)
+    for format in (FORMATS[name] for name in PAGE_FORMATS):
+        path, checked = job.folder / WEB_FORMAT / format.file, job.folder / format.file
+        job.convert(format.make, source, path)
+        apart = job.convert(steps_apart, path, checked, images)
+        if not apart <= MAX_STEPS_APART:
             raise ValueError(
-                f"with activation maps the probabilities of {name} move by up to "
-                f"{apart:.1f} / 256, allowed {STEPS_APART:g}"
+                f"with activation maps the probabilities of {format.name} move by up "
+                f"to {apart:.1f} / 256, allowed {MAX_STEPS_APART:g}"
             )
 
 
-def _images(reference: parity.Reference, classifier: Classifier) -> Iterator[Any]:
-    batches = parity.batches(
-        reference.split, classifier.preprocessing, f"{WEB}: comparing"
-    )
-    for batch in islice(batches, COMPARED // parity.BATCH):
-        yield from batch
+def steps_apart(path: Path, checked: Path, images: Iterable[np.ndarray]) -> float:
+    """The largest difference of two files' probabilities, in int8's steps of 1 / 256.
+
+    images: [height, width, 3] in 0..255.
+    """
+    batch = np.stack(list(images))
+    first, second = (LiteRT(file, threads=1)(batch) for file in (path, checked))
+    return float(np.abs(first - second).max()) * 256
 
 
-def complete(
-    folder: Path, classifier: Classifier, licence: str | None
-) -> dict[str, Any]:
-    """Makes the built page in `folder`, which has the .tflite files, one of a model.
+def complete_page(folder: Path, job: ExportJob) -> PageRow:
+    """Makes the built page in `folder`, which has the .tflite files, that of a model.
 
     Gives the report's row: what a visitor fetches first, what all weighs, in megabytes.
     """
-    (folder / LABELS).write_text(texts(classifier)[LABELS], "utf-8")
-    for size in SIZES:
-        (folder / f"icon-{size}.png").write_bytes(icon(size))
-    shown = card(classifier, licence)
-    write_json(folder / MANIFEST, _manifest(shown.name, shown.description))
+    card = model_card(job.classifier, job.config.licence)
+    labels = Contents.of(job.classifier).to_texts()[LABELS_FILE]
+    (folder / LABELS_FILE).write_text(labels, "utf-8")
+    for size in ICON_SIZES:
+        (folder / f"icon-{size}.png").write_bytes(draw_icon(size))
+    write_json(folder / MANIFEST_FILE, _manifest(card))
     first = _first_bytes(folder)
-    exact = (folder / FORMATS["float32"].file).stat().st_size
-    model = {
-        "name": shown.name,
-        "description": shown.description,
-        "licence": shown.licence,
-        "preprocessing": _preprocessing(classifier),
-        "files": {name: _file(folder / FORMATS[name].file) for name in WEB_FORMATS},
-        "ahead": first + exact <= FIRST_LOAD,
-    }
-    write_json(folder / MODEL, model)
+    write_json(folder / MODEL_FILE, _model(folder, job, card, first))
     _list_files(folder)
     total = sum(path.stat().st_size for path in _files(folder))
     return {
         "file": folder.name,
         "megabytes": round(total / 1e6, 3),
         "first_load_megabytes": round(first / 1e6, 3),
-        "runtime": read_json(folder / RUNTIME_VERSION),
+        "runtime": read_json(folder / RUNTIME_VERSION_FILE),
     }
 
 
-def _preprocessing(classifier: Classifier) -> dict[str, Any]:
-    preprocessing = classifier.preprocessing
-    return preprocessing.to_json() | {
-        "least_side": preprocessing.least_side,
-        "jpeg_ratios": list(JPEG_RATIOS),
+def _model(
+    folder: Path, job: ExportJob, card: ModelCard, first_bytes: int
+) -> dict[str, Any]:
+    """What the page knows of the network and its files."""
+    preprocessing = job.classifier.preprocessing
+    float32 = (folder / FORMATS["float32"].file).stat().st_size
+    return {
+        "name": card.name,
+        "description": card.description,
+        "licence": card.license,
+        "preprocessing": preprocessing.to_json()
+        | {"least_side": preprocessing.least_side, "jpeg_ratios": list(JPEG_RATIOS)},
+        "files": {name: _file(folder / FORMATS[name].file) for name in PAGE_FORMATS},
+        "ahead": first_bytes + float32 <= MAX_FIRST_LOAD,
     }
 
 
 def _file(path: Path) -> dict[str, Any]:
-    return {"file": path.name, "bytes": path.stat().st_size, **steps(path)}
+    """Name, size, and what a number stands for in each input and output."""
+    tensors = LiteRT(path, threads=1).quantization().items()
+    steps = {
+        n: {"scale": float(scale), "zero": int(zero)} for n, (scale, zero) in tensors
+    }
+    return {"file": path.name, "bytes": path.stat().st_size, **steps}
 
 
-def _manifest(name: str, description: str) -> dict[str, Any]:
+def _manifest(card: ModelCard) -> dict[str, Any]:
     """What a phone needs to install the page as an app."""
     return {
-        "name": name,
+        "name": card.name,
         "short_name": "Classifier",
-        "description": description,
+        "description": card.description,
         "start_url": "./",
         "display": "standalone",
         "background_color": "#f6f7f9",
@@ -156,7 +156,7 @@ def _manifest(name: str, description: str) -> dict[str, Any]:
                 "type": "image/png",
                 "purpose": "any maskable",
             }
-            for size in SIZES
+            for size in ICON_SIZES
         ],
     }
 
@@ -167,7 +167,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_page(path: Path, folder: Path) -> bool:
     """Whether a file is part of the page itself: no runtime, no network."""
-    return path.relative_to(folder).parts[0] != RUNTIME and path.suffix != ".tflite"
+    top = path.relative_to(folder).parts[0]
+    return top != RUNTIME_FOLDER and path.suffix != ".tflite"
 
 
 def _first_bytes(folder: Path) -> int:
@@ -175,25 +176,28 @@ def _first_bytes(folder: Path) -> int:
     page = sum(p.stat().st_size for p in _files(folder) if _is_page(p, folder))
     builds = [
         path.stat().st_size + path.with_suffix(".js").stat().st_size
-        for path in (folder / RUNTIME).glob("*.wasm")
+        for path in (folder / RUNTIME_FOLDER).glob("*.wasm")
     ]
     return page + max(builds) + (folder / FORMATS["int8"].file).stat().st_size
 
 
 def _list_files(folder: Path) -> None:
     """Tells the service worker every file of the folder and which the page needs."""
-    paths = [path for path in _files(folder) if path.name != WORKER]
-    names = {path: path.relative_to(folder).as_posix() for path in paths}
-    listed = {
-        "files": {names[path]: _integrity(path) for path in paths},
-        "first": [names[path] for path in paths if _is_page(path, folder)],
+    worker = folder / SERVICE_WORKER_FILE
+    names = {
+        path: path.relative_to(folder).as_posix()
+        for path in _files(folder)
+        if path != worker
     }
-    worker = folder / WORKER
+    listed = {
+        "files": {name: _integrity(path) for path, name in names.items()},
+        "first": [name for path, name in names.items() if _is_page(path, folder)],
+    }
     code = worker.read_text("utf-8")
     worker.write_text(f"self.FOLDER = {json.dumps(listed)};\n{code}", "utf-8")
 
 
 def _integrity(path: Path) -> str:
-    """The file's SHA-256 as browsers compare it."""
+    """The file's SHA-256 in the form that browsers compare."""
     digest = hashlib.sha256(path.read_bytes()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

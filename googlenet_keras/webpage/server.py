@@ -1,22 +1,21 @@
-"""A web server for export/web on this machine; the standard library's, read only."""
-
-from __future__ import annotations
+"""A read-only web server for export/web on this machine."""
 
 import socket
 from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.run_folder import RunFolder
 
-WEB, PAGE = "web", "index.html"
-EVERYWHERE = ("0.0.0.0", "")
+WEB_FOLDER, INDEX_FILE = "web", "index.html"
+ALL_INTERFACES = ("0.0.0.0", "")
 LOOPBACK = ("127.0.0.1", "localhost")
 HEADERS = {
-    # together they let the page compute on several threads
+    # the first two let the page compute on several threads
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -27,12 +26,12 @@ HEADERS = {
 
 
 def web_folder(run: Path) -> Path:
-    """The page of a run, or `run` itself if it is one. Raises UserError for neither."""
-    for folder in (RunFolder(run).export / WEB, run):
-        if (folder / PAGE).is_file():
+    """The page's folder in a run, or `run` if it is that folder. Raises UserError."""
+    for folder in (RunFolder(run).export / WEB_FOLDER, run):
+        if (folder / INDEX_FILE).is_file():
             return folder
     raise UserError(
-        f"a run is served from its export/{WEB}, and {run} has none; make it "
+        f"a run is served from its export/{WEB_FOLDER}, and {run} has none; make it "
         f"with python export.py --run-folder {run} --formats web."
     )
 
@@ -48,26 +47,23 @@ class Handler(SimpleHTTPRequestHandler):
     }
 
     def end_headers(self) -> None:
-        """Adds the headers that every answer has."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
-    def copyfile(self, source: IO[bytes], outputfile: IO[bytes]) -> None:
-        """Sends a file, or as much of it as the browser waits for."""
-        with suppress(ConnectionError):
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        with suppress(ConnectionError):  # the browser does not wait for the rest
             super().copyfile(source, outputfile)
 
-    def list_directory(self, path: str) -> None:
-        """Refuses: folders have no list."""
+    def list_directory(self, path: str | PathLike[str]) -> None:
         self.send_error(404)
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing of each request."""
+        """Logs nothing."""
 
 
 def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """A server of `folder` that listens; port 0: any free one. Raises UserError."""
+    """A listening server of `folder`; port 0: any free one. Raises UserError."""
     if not 0 <= port <= 65535:
         raise UserError(f"port must be from 0 to 65535; received {port}.")
     try:
@@ -81,8 +77,8 @@ def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
 
 
 def instructions(host: str, port: int) -> str:
-    """Where the page is, and how it comes onto a phone."""
-    shown = socket.gethostname() if host in EVERYWHERE else host
+    """Says where the page is and how to open it on a phone."""
+    shown = socket.gethostname() if host in ALL_INTERFACES else host
     lines = [
         f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)",
         "A camera, and use without a network, need https or the machine itself:",

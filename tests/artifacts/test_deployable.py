@@ -3,13 +3,13 @@ import pytest
 from making import classifier
 
 from googlenet_keras.architecture.variants import VARIANTS
-from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.deployable import deployable_network
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
     made = classifier(variant)
-    network = deployable(made)
+    network = deployable_network(made)
     images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype("float32")
     found = network.predict_on_batch(images)
     assert list(found) == ["probabilities"]
@@ -25,7 +25,7 @@ def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
 def test_response_norm_is_rewritten_unless_asked_for():
     made = classifier("paper")
     kinds = [
-        {type(layer).__name__ for layer in deployable(made, portable).layers}
+        {type(layer).__name__ for layer in deployable_network(made, portable).layers}
         for portable in (True, False)
     ]
     assert "PortableResponseNormalization" in kinds[0]

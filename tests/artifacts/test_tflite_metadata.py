@@ -10,7 +10,8 @@ import tensorflow as tf
 from making import classifier as made_classifier
 
 from googlenet_keras.artifacts import tflite_metadata
-from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.artifacts.artifact import Artifact
+from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.crops import Crops
 from googlenet_keras.prediction import predict
@@ -66,7 +67,7 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, sha
     photo = tmp_path / "photo.png"
     photo.write_bytes(tf.io.encode_png(noise).numpy())
     found = by_mediapipe(bundle / "float32.tflite", photo)
-    exported = open_exported(bundle / "float32.tflite")
+    exported = Artifact.load(bundle / "float32.tflite")
     crop = Crops(exported.preprocessing, "phone").read(photo.read_bytes())
     (expected,) = exported.probabilities(crop.numpy())
     for label, probability in zip(exported.labels, expected, strict=True):
@@ -97,10 +98,11 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
 ):
     data = (bundle / "float32.tflite").read_bytes()
     classifier = Classifier.load(bundle.parent)
-    monkeypatch.setattr(tflite_metadata, "has_writer", lambda: False)
-    shown = tflite_metadata.card(classifier, "CC0-1.0")
+    monkeypatch.setattr(tflite_metadata, "has_mediapipe", lambda: False)
+    card = tflite_metadata.model_card(classifier, "CC0-1.0")
+    plain = tflite_metadata.add_metadata(data[:5000], card)
     path = tmp_path / "plain.tflite"
-    path.write_bytes(tflite_metadata.with_metadata(data[:5000], classifier, shown))
+    path.write_bytes(Contents.of(classifier).add_to_tflite(plain))
     with zipfile.ZipFile(path) as archive:
         assert archive.read("labels.txt").decode().split() == list("0123456789")
         assert json.loads(archive.read("classifier.json"))["preprocessing"] == {
@@ -109,10 +111,9 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
     assert path.read_bytes()[:5000] == data[:5000]
 
 
-def test_the_licence_is_the_weights_own_unless_one_is_given():
+def test_the_license_is_the_weights_own_unless_one_is_given():
     made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
-    assert tflite_metadata.card(made, None).licence == "MIT"
-    assert tflite_metadata.card(made, "CC0-1.0").licence == "CC0-1.0"
-    assert (
-        tflite_metadata.card(replace(made, provenance={}), None).licence == "not stated"
-    )
+    unknown = replace(made, provenance={})
+    assert tflite_metadata.model_card(made, None).license == "MIT"
+    assert tflite_metadata.model_card(made, "CC0-1.0").license == "CC0-1.0"
+    assert tflite_metadata.model_card(unknown, None).license == "not stated"

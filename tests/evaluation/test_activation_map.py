@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras.architecture.variants import get_architecture
-from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
@@ -77,7 +77,7 @@ def test_pictures_of_photos(classifier, tmp_path):
 
 def test_an_exported_file_has_no_maps(bundle, tmp_path):
     with pytest.raises(UserError, match="name the run that it was exported from"):
-        ActivationMaps(open_exported(bundle / "float32.tflite"))
+        ActivationMaps(Artifact.load(bundle / "float32.tflite"))
 
 
 def test_a_folder_that_cannot_be_made(classifier, tmp_path):

@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 from sklearn.metrics import f1_score
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 
-LOGITS = np.array([[3.0, 1, 0], [0, 2, 1], [1, 5, 2], [0, 0, 0]])
+LOGS = log_softmax([[3.0, 1, 0], [0, 2, 1], [1, 5, 2], [0, 0, 0]], axis=1)
 LABELS = np.array([0, 2, 1, 2])
 
 
 @pytest.fixture
 def answered():
-    return metrics.answers(LOGITS, LABELS)
+    return metrics.answers(LOGS, LABELS)
 
 
 def test_answers_by_hand(answered):
@@ -31,14 +32,9 @@ def test_figures_by_hand(answered):
 
 
 def test_top5_counts_ranks_below_5():
-    logits = np.tile(np.arange(10.0, 0, -1), (10, 1))
-    answered = metrics.answers(logits, np.arange(10))
+    logs = log_softmax(np.tile(np.arange(10.0, 0, -1), (10, 1)), axis=1)
+    answered = metrics.answers(logs, np.arange(10))
     assert metrics.figures(answered, np.arange(10), 10)["top5"] == 0.5
-
-
-def test_huge_logits_stay_finite():
-    answered = metrics.answers(np.array([[1e4, -1e4]], "float32"), np.array([1]))
-    assert answered.loss[0] == pytest.approx(2e4)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -54,18 +50,17 @@ def test_confusion_has_true_classes_down(answered):
 
 def test_batches_join(answered):
     parts = [
-        metrics.answers(LOGITS[:1], LABELS[:1]),
-        metrics.answers(LOGITS[1:], LABELS[1:]),
+        metrics.answers(LOGS[:1], LABELS[:1]),
+        metrics.answers(LOGS[1:], LABELS[1:]),
     ]
     np.testing.assert_array_equal(metrics.joined(parts).loss, answered.loss)
 
 
 def test_the_mean_of_probabilities():
-    logits = np.log([[[0.2, 0.8]], [[0.6, 0.4]]])  # [2 crops, 1 image, 2 classes]
-    found = np.exp(metrics.averaged(logits, axis=0))
+    logs = np.log([[[0.2, 0.8]], [[0.6, 0.4]]])  # [2 crops, 1 image, 2 classes]
+    found = np.exp(metrics.averaged(logs, axis=0))
     np.testing.assert_allclose(found, [[0.4, 0.6]])
-    alone = np.array([[[3.0, 1.0]]])
-    np.testing.assert_array_equal(metrics.averaged(alone, axis=0), [[3.0, 1.0]])
+    np.testing.assert_array_equal(metrics.averaged(logs[:1], axis=0), logs[0])
 
 
 def test_macro_f1_is_scikit_learns():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.prediction import predict
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "classify.py"
@@ -27,7 +27,7 @@ def test_it_answers_as_predict(bundle, tmp_path, name):
     )
     lines = [line.split() for line in done.stdout.splitlines()]
     found = {label: float(score.rstrip("%")) / 100 for score, label in lines}
-    (expected,) = predict(open_exported(bundle / f"{name}.tflite"), [photo], top=10)
+    (expected,) = predict(Artifact.load(bundle / f"{name}.tflite"), [photo], top=10)
     assert len(found) == 5
     assert np.ptp(list(found.values())) > 0.1  # or any answer would do
     for label, score in found.items():

@@ -1,4 +1,5 @@
 import json
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,9 @@ from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
-from googlenet_keras.exporting import bundle as bundle_module
+from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.job import open_job
 from googlenet_keras.prediction import predict
 
 
@@ -120,7 +122,7 @@ def partly_failed(run_folder, tmp_path_factory):
     """An export of two formats, one of which fails, from a classifier without a run."""
     folder = tmp_path_factory.mktemp("exported") / "classifier"
     Classifier.load(run_folder).save(folder)
-    strict = replace(FORMATS["dynamic"], most_difference=1e-9)
+    strict = replace(FORMATS["dynamic"], max_difference=1e-9)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(FORMATS, "dynamic", strict)
         with pytest.raises(SystemExit) as ended:
@@ -157,25 +159,32 @@ def test_the_classifiers_folder_gets_the_bundle_alone(partly_failed):
     ]  # fmt: skip
 
 
-def test_an_export_that_fails_or_is_killed_keeps_the_old_bundle(tmp_path):
-    path = tmp_path / "export"
-    for kind in ("new", "work", "old"):
-        (tmp_path / f"export.999999999.{kind}.tmp").mkdir()
-    (tmp_path / "export.999999999.old.tmp" / "int8.tflite").write_text("old")
+def test_an_export_that_fails_or_is_killed_keeps_the_old_bundle(run_folder, tmp_path):
+    Classifier.load(run_folder).save(tmp_path)
+    names = ["classifier.json", "export", "weights.safetensors"]
+    host = socket.gethostname().replace(".", "-")
+    for role in ("new", "old"):  # of an export that was killed at its last step
+        (tmp_path / f"export.{host}-999999999.{role}.tmp").mkdir()
+    old = tmp_path / f"export.{host}-999999999.old.tmp" / "int8.tflite"
+    old.write_text("old")
+    config = ExportConfig(tmp_path, formats=("float32",), dataset="digits")
 
-    def interrupted():
-        with bundle_module._new_folder(path) as made:
-            assert [folder.is_dir() for folder in made] == [True, True]
+    def interrupt():
+        with open_job(config) as job:
+            assert job.folder.is_dir()
+            assert job.source.work.is_dir()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert [p.name for p in tmp_path.iterdir()] == ["export"]
-    assert (path / "int8.tflite").read_text() == "old"
-    with bundle_module._new_folder(path) as (new, _):
-        (new / "int8.tflite").write_text("new")
-    assert [p.name for p in tmp_path.iterdir()] == ["export"]
-    assert (path / "int8.tflite").read_text() == "new"
+        interrupt()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert (tmp_path / "export" / "int8.tflite").read_text() == "old"
+    with open_job(config) as job:
+        (job.folder / "int8.tflite").write_text("new")
+        (job.source.work / "static").mkdir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert [path.name for path in (tmp_path / "export").iterdir()] == ["int8.tflite"]
+    assert (tmp_path / "export" / "int8.tflite").read_text() == "new"
 
 
 def test_nothing_is_left_of_an_export_that_cannot_be(run_folder):

@@ -4,14 +4,18 @@ import pytest
 
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.errors import UserError
-from googlenet_keras.exporting.config import ExportConfig, finished_run
-from googlenet_keras.exporting.formats import FORMATS, chosen
+from googlenet_keras.exporting.config import ExportConfig
+from googlenet_keras.exporting.formats import FORMATS, select_formats
+
+
+def names(formats, variant):
+    return [f.name for f in select_formats(formats, VARIANTS[variant])]
 
 
 def test_the_newest_finished_run_is_exported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="there is no finished run in runs/"):
-        finished_run(None)
+        ExportConfig().find_run()
     (tmp_path / "runs" / "search").mkdir(parents=True)
     (tmp_path / "runs" / "search" / "result.json").write_text("{}")
     for name in ("old", "new", "unfinished"):
@@ -21,29 +25,31 @@ def test_the_newest_finished_run_is_exported(tmp_path, monkeypatch):
         result = tmp_path / "runs" / name / "result.json"
         result.write_text("{}")
         os.utime(result, (1000 - age, 1000 - age))
-    assert finished_run(None).name == "new"
+    assert ExportConfig().find_run().path.name == "new"
 
 
 def test_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"only a finished run .* no result\.json"):
-        finished_run(tmp_path)
+        ExportConfig(run_folder=tmp_path).find_run()
 
 
 def test_a_variant_says_what_it_cannot_be():
-    assert [f.name for f in chosen((), VARIANTS["bn"])] == list(FORMATS)
-    assert "int16x8" not in [f.name for f in chosen((), VARIANTS["paper"])]
+    assert names((), "bn") == list(FORMATS)
+    assert "int16x8" not in names((), "paper")
     with pytest.raises(UserError, match="paper cannot be exported as int16x8: its"):
-        chosen(("int16x8",), VARIANTS["paper"])
+        select_formats(("int16x8",), VARIANTS["paper"])
     with pytest.raises(UserError, match="Did you mean 'float32'"):
         ExportConfig(formats=("float23",))
-    assert [f.name for f in chosen(("int8", "int8"), VARIANTS["bn"])] == ["int8"]
+    assert names(("int8", "int8"), "bn") == ["int8"]
 
 
 def test_the_page_stands_for_the_files_that_it_runs():
-    assert [f.name for f in chosen(("web",), VARIANTS["bn"])] == ["int8", "float32"]
-    named = chosen(("onnx", "web", "int8"), VARIANTS["paper"])
-    assert [f.name for f in named] == ["onnx", "int8", "float32"]
+    assert names(("web",), "bn") == [
+        "int8",
+        "float32",
+    ]
+    assert names(("onnx", "web", "int8"), "paper") == ["onnx", "int8", "float32"]
     assert ExportConfig(formats=("web",), qat_epochs=1).web
     assert not ExportConfig().web
 

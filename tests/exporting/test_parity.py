@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from making import classifier, write_photos
 
-from googlenet_keras.artifacts.artifact import DESCRIPTION_FILE, LABELS
-from googlenet_keras.artifacts.deployable import deployable
-from googlenet_keras.artifacts.tflite_metadata import card, with_metadata
+from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
+from googlenet_keras.artifacts.deployable import deployable_network
+from googlenet_keras.artifacts.tflite_metadata import add_metadata, model_card
+from googlenet_keras.classifier import DESCRIPTION_FILE
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting import measuring, parity
 from googlenet_keras.exporting.formats import FORMATS
-from googlenet_keras.exporting.measuring import ArtifactError, Measured, measured
-from googlenet_keras.exporting.to_saved_model import to_static
-from googlenet_keras.exporting.to_tflite import to_tflite
+from googlenet_keras.exporting.measuring import ArtifactError, measure
+from googlenet_keras.exporting.parity import Images, Reference
+from googlenet_keras.exporting.source import StaticModel
+from googlenet_keras.exporting.to_saved_model import save_static
+from googlenet_keras.exporting.to_tflite import to_float32
 
 FLOAT32 = FORMATS["float32"]
 
@@ -31,23 +34,28 @@ def reference(made, tmp_path_factory):
     counts = dict.fromkeys(made.labels, 5)
     root = tmp_path_factory.mktemp("data")
     split = open_dataset(str(write_photos(root / "d", counts))).validation
-    images = np.concatenate(list(parity.batches(split, made.preprocessing, "test")))
-    answers = made.probabilities(images)
-    return parity.Reference(split, answers.argmax(1), Measured(answers, {}, None))
+    unlabeled = Images(split, np.zeros(split.count, int), Contents.of(made))
+    answers = made.probabilities(np.concatenate(list(unlabeled.batches("test"))))
+    return Reference(replace(unlabeled, labels=answers.argmax(1)), answers)
 
 
 @pytest.fixture(scope="module")
 def artifact(made, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("artifact")
-    to_static(deployable(made), folder / "static")
-    data = to_tflite(folder / "static", "float32", np.empty(0), [])
+    return write_float32(made, made, tmp_path_factory.mktemp("artifact"))
+
+
+def write_float32(network, contents, folder):
+    """float32.tflite with the network of one classifier and the contents of another."""
+    save_static(deployable_network(network), folder / "static")
+    data = to_float32(StaticModel(folder / "static"))
+    data = add_metadata(data, model_card(contents, "CC0-1.0"))
     path = folder / "float32.tflite"
-    path.write_bytes(with_metadata(data, made, card(made, "CC0-1.0")))
+    path.write_bytes(Contents.of(contents).add_to_tflite(data))
     return path
 
 
-def compared(path, made, reference, kind=FLOAT32):
-    return parity.compared(path, kind, made, reference, path.with_suffix(".log"))
+def compare(path, reference):
+    return parity.compare(path, FLOAT32, reference, path.with_suffix(".log"))
 
 
 def repacked(artifact, path, name, change):
@@ -62,8 +70,8 @@ def repacked(artifact, path, name, change):
     return path
 
 
-def test_a_good_file_passes(artifact, made, reference):
-    row = compared(artifact, made, reference)
+def test_a_good_file_passes(artifact, reference):
+    row = compare(artifact, reference)
     assert row["passed"], row["reason"]
     assert row["images"] == 3
     assert row["agreement"] == row["top1"] == 1.0
@@ -73,11 +81,11 @@ def test_a_good_file_passes(artifact, made, reference):
     assert 20 < row["peak_megabytes"] < 300  # TensorFlow alone would be more
 
 
-def test_a_truncated_file_is_caught(artifact, made, reference, tmp_path):
+def test_a_truncated_file_is_caught(artifact, reference, tmp_path):
     path = tmp_path / "float32.tflite"
     path.write_bytes(artifact.read_bytes()[: artifact.stat().st_size // 2])
     with pytest.raises(UserError, match="cannot be read"):
-        compared(path, made, reference)
+        compare(path, reference)
 
 
 def test_damaged_weights_are_caught(artifact, made, reference, tmp_path):
@@ -87,22 +95,22 @@ def test_damaged_weights_are_caught(artifact, made, reference, tmp_path):
     data[start : start + 32] = np.full(8, 5, np.float32).tobytes()
     path = tmp_path / "float32.tflite"
     path.write_bytes(data)
-    row = compared(path, made, reference)
+    row = compare(path, reference)
     assert not row["passed"]
     assert "probabilities differ by up to" in row["reason"]
 
 
-def test_swapped_labels_are_caught(artifact, made, reference, tmp_path):
+def test_swapped_labels_are_caught(artifact, reference, tmp_path):
     def swap(text):
         first, second, *rest = text.splitlines()
         return b"\n".join([second, first, *rest]) + b"\n"
 
-    path = repacked(artifact, tmp_path / "float32.tflite", LABELS, swap)
+    path = repacked(artifact, tmp_path / "float32.tflite", LABELS_FILE, swap)
     with pytest.raises(ArtifactError, match="labels are not the classifier's"):
-        compared(path, made, reference)
+        compare(path, reference)
 
 
-def test_another_crop_is_caught(artifact, made, reference, tmp_path):
+def test_another_crop_is_caught(artifact, reference, tmp_path):
     path = repacked(
         artifact,
         tmp_path / "float32.tflite",
@@ -110,26 +118,22 @@ def test_another_crop_is_caught(artifact, made, reference, tmp_path):
         lambda text: text.replace(b"0.875", b"0.5"),
     )
     with pytest.raises(ArtifactError, match="preprocessing is not the classifier's"):
-        compared(path, made, reference)
+        compare(path, reference)
 
 
 def test_shifted_pixels_are_caught(made, reference, tmp_path):
     arch = replace(made.architecture, pixel_mean=(120.0, 127.5, 127.5))
     shifted = replace(made, architecture=arch)
-    to_static(deployable(shifted), tmp_path / "static")
-    data = to_tflite(tmp_path / "static", "float32", np.empty(0), [])
-    path = tmp_path / "float32.tflite"
-    path.write_bytes(with_metadata(data, made, card(made, "CC0-1.0")))
-    row = compared(path, made, reference)
+    row = compare(write_float32(shifted, made, tmp_path), reference)
     assert not row["passed"]
     assert row["max_difference"] > 1e-3
 
 
-def test_a_file_that_is_none_is_caught(made, reference, tmp_path):
+def test_a_file_that_is_no_tflite_file_is_caught(tmp_path):
     path = tmp_path / "int8.tflite"
     path.write_bytes(b"no model")
     with pytest.raises(ArtifactError, match="cannot be run: it is no TFLite file"):
-        measured(path, (64, 64), [], tmp_path / "log")
+        measure(path, (64, 64), [], tmp_path / "log")
 
 
 @pytest.mark.parametrize(("kind", "figures", "reason"), [
@@ -148,23 +152,23 @@ def test_the_limits(kind, figures, reason):
     assert found == [] if reason is None else reason in found[0]
 
 
-def dies(connection, path, threads, log):
+def die(path, threads, size):
     """Stands for a runtime that crashes."""
-    connection.recv()
     os._exit(3)
 
 
 def test_a_process_that_dies_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(measuring, "_work", dies)
-    with pytest.raises(ArtifactError, match="its runtime ended with status 3"):
-        measured(tmp_path / "x.tflite", (64, 64), [], tmp_path / "log")
+    monkeypatch.setattr(measuring, "_time", die)
+    with pytest.raises(ArtifactError, match="its process died; see log"):
+        measure(tmp_path / "x.tflite", (64, 64), [], tmp_path / "log")
 
 
-def test_serve_bytes_must_give_its_own_labels(made):
+def test_serve_bytes_must_give_its_own_labels(made, reference):
     answers = np.eye(3, dtype="float32")
-    check = partial(parity._bytes_failures, FORMATS["saved_model"], answers)
+    reference = replace(reference, probabilities=answers)
+    check = partial(parity.photo_failures, FORMATS["saved_model"])
     right = list(made.labels)
-    assert check(right, answers, made.labels) == []
+    assert check((answers, right), reference) == []
     swapped = [right[1], right[0], right[2]]
-    assert "labels that are not" in check(swapped, answers, made.labels)[0]
-    assert "differs by up to" in check(right, answers + 0.1, made.labels)[0]
+    assert "labels that are not" in check((answers, swapped), reference)[0]
+    assert "differs by up to" in check((answers + 0.1, right), reference)[0]

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from making import classifier
 
-from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
-from googlenet_keras.exporting.inspection import inspected, operators
-from googlenet_keras.exporting.to_saved_model import to_static
-from googlenet_keras.exporting.to_tflite import to_tflite
+from googlenet_keras.exporting.inspection import inspect_tflite, operators
+from googlenet_keras.exporting.source import StaticModel
+from googlenet_keras.exporting.to_saved_model import save_static
+from googlenet_keras.exporting.to_tflite import to_float32, to_int8
 
-NORMS = ["pool1_norm1", "conv2_norm2"]
+NORMS = ("pool1_norm1", "conv2_norm2")
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
 
 
@@ -20,10 +21,11 @@ def converted(tmp_path_factory):
 
     def convert(variant, name):
         if variant not in networks:
-            networks[variant] = deployable(classifier(variant))
-            to_static(networks[variant], folder / variant)
-        norms = NORMS if variant == "paper" else []
-        data = to_tflite(folder / variant, name, IMAGES, norms)
+            networks[variant] = deployable_network(classifier(variant))
+            save_static(networks[variant], folder / variant)
+        norms = NORMS if variant == "paper" else ()
+        to_format = {"float32": to_float32, "int8": to_int8}[name]
+        data = to_format(StaticModel(folder / variant, IMAGES, norms))
         path = folder / f"{variant}_{name}.tflite"
         path.write_bytes(data)
         images = IMAGES.astype("float32")
@@ -50,7 +52,7 @@ def test_every_file_is_one_partition_and_needs_nothing_special(converted):
     for variant in ("bn", "paper"):
         path, _ = converted(variant, "float32")
         assert LiteRT(path, threads=1).partitions() == 1
-        found = inspected(path.read_bytes(), (), quantised=False)
+        found = inspect_tflite(path.read_bytes(), (), is_integer=False)
         assert found["gpu_refuses"] == []
         assert "LOCAL_RESPONSE_NORMALIZATION" not in found["operators"]
         assert found["operators"]["CONV_2D"] == 57 + 2 * (variant == "paper")
@@ -58,11 +60,11 @@ def test_every_file_is_one_partition_and_needs_nothing_special(converted):
 
 def test_int8_is_int8_but_for_the_response_norms(converted):
     path, _ = converted("bn", "int8")
-    found = inspected(path.read_bytes(), (), quantised=True)
+    found = inspect_tflite(path.read_bytes(), (), is_integer=True)
     assert found["not_quantised"] == []
     assert found["npu_refuses"] == []
     path, _ = converted("paper", "int8")
-    found = inspected(path.read_bytes(), NORMS, quantised=True)
+    found = inspect_tflite(path.read_bytes(), NORMS, is_integer=True)
     assert len(found["not_quantised"]) == 2 * 7
     assert all(any(n in name for n in NORMS) for name in found["not_quantised"])
     assert found["operators"]["DEQUANTIZE"] == 2
@@ -80,7 +82,7 @@ def test_int8_takes_and_gives_bytes(converted):
 def test_a_full_int8_that_is_none_is_refused(converted):
     data = converted("paper", "int8")[0].read_bytes()
     with pytest.raises(ValueError, match=r"not full int8: .*SQRT"):
-        inspected(data, (), quantised=True)
+        inspect_tflite(data, (), is_integer=True)
 
 
 def test_operators_come_in_order(converted):

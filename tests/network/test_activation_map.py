@@ -3,7 +3,7 @@ import pytest
 from making import classifier
 from scipy.special import softmax
 
-from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.network.activation_map import add_activation_map
 
 
@@ -26,7 +26,7 @@ def test_a_maps_mean_is_the_logit_of_its_class(variant):
 def test_a_deployable_network_has_the_same_maps(variant):
     made = classifier(variant)
     images = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype("float32")
-    found = add_activation_map(deployable(made)).predict_on_batch(images)
+    found = add_activation_map(deployable_network(made)).predict_on_batch(images)
     assert set(found) == {"probabilities", "activation_map"}
     maps = add_activation_map(made.network).predict_on_batch(images)["activation_map"]
     np.testing.assert_allclose(found["activation_map"], maps, atol=1e-3)

@@ -5,12 +5,13 @@ import pytest
 from making import call_main, classifier
 
 import export
-from googlenet_keras.artifacts.deployable import deployable
+from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exporting.inspection import inspected
-from googlenet_keras.exporting.to_saved_model import to_static
-from googlenet_keras.exporting.to_tflite import rounded_to_int8
+from googlenet_keras.exporting.inspection import inspect_tflite
+from googlenet_keras.exporting.source import StaticModel
+from googlenet_keras.exporting.to_saved_model import save_static
+from googlenet_keras.exporting.to_tflite import to_int8
 from googlenet_keras.training.quantization_aware import FakeQuantize, rounding
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype("float32")
@@ -31,16 +32,17 @@ def test_rounding_follows_the_range_in_training_alone():
 
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_the_file_rounds_as_the_network_did(variant, tmp_path):
-    network = rounding(deployable(classifier(variant)))
+    network = rounding(deployable_network(classifier(variant)))
     network(IMAGES, training=True)  # the ranges
     expected = np.asarray(network(IMAGES)["probabilities"])
-    to_static(network, tmp_path / "rounded")
-    data = rounded_to_int8(tmp_path / "rounded")
+    save_static(network, tmp_path / "rounded")
+    rounded = tmp_path / "rounded"
+    data = to_int8(StaticModel(rounded, rounded=rounded))
     (tmp_path / "int8.tflite").write_bytes(data)
     found = LiteRT(tmp_path / "int8.tflite", threads=1)(IMAGES)
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert np.ptp(expected) > 0.1
-    contents = inspected(data, NORMS if variant == "paper" else (), quantised=True)
+    contents = inspect_tflite(data, NORMS if variant == "paper" else (), True)
     assert len(contents["not_quantised"]) == (14 if variant == "paper" else 0)
 
 

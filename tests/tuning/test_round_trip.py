@@ -11,7 +11,6 @@ from tuning_parts import space
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.network.build import build
 from googlenet_keras.run_folder import RunFolder
@@ -40,7 +39,7 @@ def found(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(found, tmp_path_factory):
     import train
-    from googlenet_keras.exporting.bundle import export
+    from googlenet_keras.exports import export
 
     folder = tmp_path_factory.mktemp("runs") / "found"
     call_main(
@@ -48,7 +47,7 @@ def exported(found, tmp_path_factory):
         *("--recipe", "smoke", "--width", "1", "--epochs", "2"),
         *("--architecture", str(found[1]), "--run-folder", str(folder)),
     )
-    export(ExportConfig(run_folder=folder, formats=("int8",)))
+    export(folder, formats=("int8",))
     return folder
 
 

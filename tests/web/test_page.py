@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from googlenet_keras.artifacts.artifact import open_exported
+from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.prediction import predict
-from googlenet_keras.webpage.builder import NODE, is_enough, node_version
+from googlenet_keras.webpage.builder import NODE, can_build, node_version
 
 CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and shutil.which("npm") and is_enough(node_version())),
+    not (CHROMIUM and shutil.which("npm") and can_build(node_version())),
     reason=f"the page needs npm, {NODE} and Chromium to be tried: "
     "apt-get install chromium nodejs npm",
 )
@@ -99,7 +99,7 @@ def test_the_page_answers_as_predict_does(found, exported, photos):
 
 def test_int8_in_the_page_is_int8_in_python(found, exported, photos):
     folder, names = photos
-    proven = open_exported(exported / "export" / "int8.tflite")
+    proven = Artifact.load(exported / "export" / "int8.tflite")
     pngs = [folder / name for name in names if name.endswith(".png")]
     for prediction in predict(proven, pngs, top=10):
         line = rows(found, "int8")[prediction.path.name]

@@ -2,20 +2,26 @@ import base64
 import hashlib
 import json
 import shutil
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.exporting.config import ExportConfig
+from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.job import ExportJob
+from googlenet_keras.exporting.source import Source
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage import page
-from googlenet_keras.webpage.icons import icon
+from googlenet_keras.webpage.icons import draw_icon
 
 
 @pytest.fixture
-def built(bundle, tmp_path):
-    """What npm builds, as far as it matters here, in bundle-like folders."""
+def built(bundle, run_folder, tmp_path):
+    """The job of an export whose page npm has built, as far as that matters here."""
     folder = tmp_path / "export"
     (folder / "web" / "litert").mkdir(parents=True)
     (folder / "web" / "assets").mkdir()
@@ -29,18 +35,29 @@ def built(bundle, tmp_path):
         (folder / "web" / name).write_text(text)
     for name in ("int8.tflite", "float32.tflite"):
         shutil.copy(bundle / name, folder)
-    return folder
+    config = ExportConfig(run_folder, formats=("web",), licence="CC0-1.0")
+    digits = open_dataset("digits")
+    return ExportJob(
+        config,
+        RunFolder(run_folder),
+        Classifier.load(run_folder),
+        [FORMATS["int8"], FORMATS["float32"]],
+        digits,
+        np.arange(10),
+        Source(run_folder / "classifier", tmp_path),
+        folder,
+        convert=lambda function, *arguments: function(*arguments),
+    )
 
 
 PASSED = {name: {"passed": True} for name in ("int8", "float32")}
-JOB = SimpleNamespace(licence="CC0-1.0")
 
 
-def test_the_page_knows_its_model(built, run_folder):
-    classifier = Classifier.load(run_folder)
-    row = page.web_row(built, JOB, PASSED, classifier, None, None)
-    assert row["passed"]
-    model = json.loads((built / "web" / "model.json").read_text())
+def test_the_page_knows_its_model(built):
+    row = page.add_page(built, PASSED)
+    assert row["passed"], row["reason"]
+    web = built.folder / "web"
+    model = json.loads((web / "model.json").read_text())
     assert model["preprocessing"] == {
         "height": 32, "width": 32, "crop_fraction": 1.0,
         "least_side": 96.0, "jpeg_ratios": [1, 2, 4, 8],
@@ -50,19 +67,19 @@ def test_the_page_knows_its_model(built, run_folder):
     assert float32["probabilities"] == {"scale": 0.0, "zero": 0}
     assert "activation_map" not in int8
     assert (model["licence"], model["ahead"]) == ("CC0-1.0", True)
-    assert (built / "web" / "labels.txt").read_text().split() == list("0123456789")
-    first = row["first_load_megabytes"] * 1e6 - (built / "int8.tflite").stat().st_size
+    assert (web / "labels.txt").read_text().split() == list("0123456789")
+    first = row["first_load_megabytes"] * 1e6 - (web / "int8.tflite").stat().st_size
     assert 220 < first < 60_000  # one build of the runtime, the page, no float32
 
 
-def test_the_service_worker_knows_every_file(built, run_folder):
-    page.web_row(built, JOB, PASSED, Classifier.load(run_folder), None, None)
-    line, code = (built / "web" / "sw.js").read_text().split("\n", 1)
+def test_the_service_worker_knows_every_file(built):
+    page.add_page(built, PASSED)
+    web = built.folder / "web"
+    line, code = (web / "sw.js").read_text().split("\n", 1)
     assert code == "code"
     listed = json.loads(line.removeprefix("self.FOLDER = ").removesuffix(";"))
-    paths = {p.relative_to(built / "web").as_posix(): p
-             for p in (built / "web").rglob("*") if p.is_file()}  # fmt: skip
-    assert set(listed["files"]) == set(paths) - {"sw.js"}
+    paths = {p.relative_to(web).as_posix() for p in web.rglob("*") if p.is_file()}
+    assert set(listed["files"]) == paths - {"sw.js"}
     digest = base64.b64encode(hashlib.sha256(b"page").digest()).decode()
     assert listed["files"]["index.html"] == f"sha256-{digest}"
     assert set(listed["first"]) == {
@@ -71,37 +88,32 @@ def test_the_service_worker_knows_every_file(built, run_folder):
     }  # fmt: skip
 
 
-def test_a_large_float32_file_waits_until_it_is_asked_for(
-    built, run_folder, monkeypatch
-):
-    monkeypatch.setattr(
-        page, "FIRST_LOAD", (built / "int8.tflite").stat().st_size * 1.5
-    )
-    page.web_row(built, JOB, PASSED, Classifier.load(run_folder), None, None)
-    assert not json.loads((built / "web" / "model.json").read_text())["ahead"]
+def test_a_large_float32_file_waits_until_it_is_asked_for(built, monkeypatch):
+    int8 = built.folder / "int8.tflite"
+    monkeypatch.setattr(page, "MAX_FIRST_LOAD", int8.stat().st_size * 1.5)
+    page.add_page(built, PASSED)
+    assert not json.loads((built.folder / "web" / "model.json").read_text())["ahead"]
 
 
-def test_there_is_no_page_without_both_files(built, run_folder):
-    rows = PASSED | {"int8": {"passed": False}}
-    row = page.web_row(built, JOB, rows, Classifier.load(run_folder), None, None)
+def test_there_is_no_page_without_both_files(built):
+    row = page.add_page(built, PASSED | {"int8": {"passed": False}})
     assert row == {"file": "web", "passed": False,
                    "reason": "it needs int8, which did not pass"}  # fmt: skip
-    assert not (built / "web").exists()
+    assert not (built.folder / "web").exists()
 
 
-def test_maps_that_change_the_answers_are_refused(built, run_folder, monkeypatch):
-    monkeypatch.setattr(page, "_images", lambda *_: iter(()))
-    row = page.web_row(
-        built, JOB, PASSED, Classifier.load(run_folder), None, lambda *_: 7.0
-    )
+def test_maps_that_change_the_answers_are_refused(built):
+    config = replace(built.config, activation_map=True)
+    job = replace(built, config=config, convert=lambda *_: 7.0)
+    row = page.add_page(job, PASSED)
     assert row["reason"] == (
         "with activation maps the probabilities of int8 move by up to 7.0 / 256, "
         "allowed 2"
     )
 
 
-def test_icons_are_squares_coloured_to_the_edge():
-    image = tf.io.decode_png(icon(192), channels=4).numpy()
+def test_icons_are_squares_colored_to_the_edge():
+    image = tf.io.decode_png(draw_icon(192), channels=4).numpy()
     assert image.shape == (192, 192, 4)
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert np.ptp(edge, axis=0).max() == 0
