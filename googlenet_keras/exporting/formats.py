@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Format:
     max_top1_drop: float | None = None
 
 
-def _write_saved_model(source: Source, path: Path) -> None:
+def _saved_model(source: Source, path: Path) -> None:
     from googlenet_keras.artifacts.contents import Contents
     from googlenet_keras.exporting.to_saved_model import write_saved_model
 
@@ -58,13 +59,7 @@ _CALIBRATED = _QUANTIZED | {"is_calibrated": True}
 FORMATS = {
     format.name: format
     for format in (
-        Format(
-            "saved_model",
-            "saved_model",
-            _write_saved_model,
-            takes_photos=True,
-            **_EQUAL,
-        ),
+        Format("saved_model", "saved_model", _saved_model, takes_photos=True, **_EQUAL),
         _tflite("float32", to_tflite.to_float32, **_EQUAL),
         _tflite("float16", to_tflite.to_float16, min_agreement=0.995),
         _tflite("dynamic", to_tflite.to_dynamic, **_QUANTIZED),
@@ -88,8 +83,8 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
     network cannot have.
     """
     has_norms = bool(response_norms(arch))
-    named = [n for name in names for n in _files_of(name)]
-    selected = [FORMATS[name] for name in dict.fromkeys(named)]
+    files = [PAGE_FORMATS if name == WEB_FORMAT else (name,) for name in names]
+    selected = [FORMATS[name] for name in dict.fromkeys(chain.from_iterable(files))]
     for format in selected:
         if has_norms and format.no_response_norms:
             raise UserError(
@@ -102,7 +97,3 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
         for format in FORMATS.values()
         if not (has_norms and format.no_response_norms)
     ]
-
-
-def _files_of(name: str) -> tuple[str, ...]:
-    return PAGE_FORMATS if name == WEB_FORMAT else (name,)

@@ -71,7 +71,8 @@ def open_job(config: ExportConfig) -> Iterator[ExportJob]:
     If the block fails, RUN/export stays as it was. Raises UserError.
     """
     run = config.find_run()
-    classifier = Classifier.load(run.path)
+    saved = description_file(run.path).parent
+    classifier = Classifier.load(saved)
     Contents.of(classifier)  # raises for labels that no file can hold, before any work
     formats = select_formats(config.formats, classifier.architecture)
     dataset = open_run_dataset(
@@ -84,14 +85,10 @@ def open_job(config: ExportConfig) -> Iterator[ExportJob]:
         child_process(folder / EXPORT_LOG_FILE) as convert,
     ):
         source = Source(
-            description_file(run.path).parent.resolve(),
-            Path(work),
-            config.onnx_layout == "nchw",
-            config.licence,
+            saved.resolve(), Path(work), config.onnx_layout == "nchw", config.licence
         )
         job = ExportJob(
-            *(config, run, classifier, formats, dataset, numbers),
-            *(source, folder, convert),
+            config, run, classifier, formats, dataset, numbers, source, folder, convert
         )
         _write_calibration_images(job)
         yield job
