@@ -27,7 +27,9 @@ def main() -> None:
         if run is None:  # the first worker does the rest
             return
         folder = run.folder
-        with signals.ending(f"stopped in the final evaluation. {run.way_on}"):
+        with signals.interrupt_on_signal(
+            f"stopped in the final evaluation. {run.way_on}"
+        ):
             result = conclude(
                 folder, run.classifier, run.dataset, run.best_epoch, stopwatch
             )

@@ -129,10 +129,10 @@ def _work(options: Options, strategy: str) -> None:
     import tensorflow as tf
 
     from googlenet_keras.training import distribution, precision
-    from googlenet_keras.training.model import compiled
+    from googlenet_keras.training.model import build_and_compile
     from googlenet_keras.training.options import TrainConfig
 
-    team = distribution.start(strategy)
+    team = distribution.start_distribution(strategy)
     keras.utils.set_random_seed(0)
     size = (options.image_size,) * 2
     config = replace(
@@ -140,7 +140,7 @@ def _work(options: Options, strategy: str) -> None:
         image_size=size,
     ).resolved({})
     with precision.precision_policy(options.precision), team.strategy.scope():
-        network = compiled(config, options.classes, steps=1000)
+        network = build_and_compile(config, options.classes, steps=1000)
 
     def batches(share):
         each = options.batch_size // share.replicas
@@ -155,7 +155,7 @@ def _work(options: Options, strategy: str) -> None:
         ends.append((time.perf_counter(), time.process_time()))
 
     network.fit(
-        team.batches(batches),
+        team.distribute(batches),
         steps_per_epoch=WARMUP + options.steps,
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=note)],

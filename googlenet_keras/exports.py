@@ -56,9 +56,11 @@ def to_config(run: Exportable, **options: Any) -> ExportConfig:
 def _train_for_int8(job: ExportJob) -> None:
     """Quantization-aware training; the int8 file is made from its network."""
     from googlenet_keras.exporting.to_saved_model import save_static
-    from googlenet_keras.training.quantization_aware import fine_tuned
+    from googlenet_keras.training.quantization_aware import train_quantization_aware
 
     epochs = job.config.qat_epochs
     log.info("training for int8, %d epochs", epochs)
-    network = fine_tuned(job.classifier, job.dataset, job.class_numbers, epochs)
+    network = train_quantization_aware(
+        job.classifier, job.dataset, job.class_numbers, epochs
+    )
     save_static(network, job.source.work / ROUNDED_MODEL)

@@ -82,10 +82,11 @@ def _initialize(log: Path | None, limits: Limits) -> None:
         redirect_output(log)
     show_log()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _limit_this_process(limits)
+    limit_this_process(limits)
 
 
-def _limit_this_process(limits: Limits) -> None:
+def limit_this_process(limits: Limits) -> None:
+    """Limits what this process may use from now on; does nothing on Windows."""
     if limits == Limits() or os.name == "nt":
         return
     import resource

@@ -12,8 +12,8 @@ from googlenet_keras.training import model
 from googlenet_keras.training.options import Switch, TrainConfig
 from googlenet_keras.training.precision import (
     choose_precision,
-    choose_xla,
     precision_policy,
+    use_xla,
 )
 
 PASSES = 3  # forward, gradients of activations, gradients of weights
@@ -28,7 +28,7 @@ def time_training_step(
     share_of_roof counts 3 x 2 x multiply-adds of the network with both heads.
     """
     policy, _ = choose_precision(config.precision)
-    xla: Switch = "on" if choose_xla(config.xla) else "off"
+    xla: Switch = "on" if use_xla(config.xla) else "off"
     config = replace(config, xla=xla, epochs=1).resolved({})
     batch_size = config.batch_size
     assert isinstance(batch_size, int), "a benchmark does not choose its batch size"
@@ -36,7 +36,7 @@ def time_training_step(
     images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)
     labels = tf.random.stateless_uniform([batch_size], [3, 4], 0, classes, tf.int32)
     with precision_policy(policy):
-        network = model.compiled(config, classes, steps=SCHEDULED_STEPS)
+        network = model.build_and_compile(config, classes, steps=SCHEDULED_STEPS)
         truth = dict.fromkeys(network.output, labels)
         timings = time_calls(
             lambda: network.train_on_batch(images, truth), calls=repeats

@@ -1,44 +1,43 @@
-"""Which processes train together, read from what starts them: TF_CONFIG or SLURM."""
-
-from __future__ import annotations
+"""Reads the workers of a multi-worker run from TF_CONFIG or SLURM's variables."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from googlenet_keras.errors import UserError
 
-JOBS = ("chief", "worker")  # in the order in which TensorFlow numbers the workers
-EXAMPLE = (
+TASK_TYPES = ("chief", "worker")  # in the order in which TensorFlow numbers them
+TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
     '"task": {"type": "worker", "index": 0}}'
 )
-FIRST_PORT, PORTS_PER_JOB, JOBS_PER_NODE = 10000, 64, 300  # below 32768: ephemeral
+SLURM_PORT_RANGES = 300  # job IDs modulo this have ports of their own
+SLURM_PORTS_PER_JOB = 64
+SLURM_FIRST_PORT = 10000  # the last, 29199, is below the ephemeral ports (32768)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Addresses, host:port, of the workers, and which of them this process is."""
+    """Addresses (host:port) of all workers, and the index of this process in them."""
 
     addresses: tuple[str, ...]
     worker: int
 
 
 def find_cluster(variables: Mapping[str, str]) -> Cluster:
-    """The workers that TF_CONFIG, or else SLURM, names in these environment variables.
+    """Reads the workers from the environment `variables`: TF_CONFIG, else SLURM's.
 
-    Raises UserError where neither does, or what it says is no cluster.
+    Raises UserError if there are neither, or they do not describe a cluster.
     """
     if text := variables.get("TF_CONFIG"):
         return _from_tf_config(text)
     if "SLURM_PROCID" in variables:
         return _from_slurm(variables)
     raise UserError(
-        "--strategy multi-worker takes its workers from TF_CONFIG or from SLURM's "
+        "--strategy multi-worker reads its workers from TF_CONFIG or from SLURM's "
         "variables; neither TF_CONFIG nor SLURM_PROCID is set. On the first of two "
-        f"machines: export TF_CONFIG='{EXAMPLE}'; or start with srun."
+        f"machines: export TF_CONFIG='{TF_CONFIG_EXAMPLE}'; or start with srun."
     )
 
 
@@ -47,14 +46,16 @@ def _from_tf_config(text: str) -> Cluster:
         data = json.loads(text)
         jobs, task = data["cluster"], data["task"]
         place = (task["type"], int(task["index"]))
-        places = {(job, i): address for job in JOBS
+        places = {(job, i): address for job in TASK_TYPES
                   for i, address in enumerate(jobs.get(job, ()))}  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _refused("it cannot be read", text) from error
-    if others := sorted(set(jobs) - set(JOBS)):
-        raise _refused(f"its jobs can be chief and worker, not {others[0]}", text)
+        raise _tf_config_error("it cannot be read", text) from error
+    if others := sorted(set(jobs) - set(TASK_TYPES)):
+        raise _tf_config_error(
+            f"its jobs can be chief and worker, not {others[0]}", text
+        )
     if place not in places:
-        raise _refused("its task is none of its cluster", text)
+        raise _tf_config_error("its task is not in its cluster", text)
     _check_addresses(list(places.values()), text)
     return Cluster(tuple(places.values()), list(places).index(place))
 
@@ -62,25 +63,25 @@ def _from_tf_config(text: str) -> Cluster:
 def _check_addresses(addresses: list[Any], text: str) -> None:
     for address in addresses:
         if not (isinstance(address, str) and address.rpartition(":")[2].isdecimal()):
-            raise _refused(f"an address is host:port, not {address!r}", text)
+            raise _tf_config_error(f"an address is host:port, not {address!r}", text)
     if len(set(addresses)) < len(addresses):
-        raise _refused("two workers have the same address", text)
+        raise _tf_config_error("two workers have the same address", text)
 
 
-def _refused(why: str, text: str) -> UserError:
+def _tf_config_error(why: str, text: str) -> UserError:
     return UserError(
-        f"TF_CONFIG must name the workers and which of them this is: {why}; received "
-        f"{text}. An example: {EXAMPLE}"
+        f"TF_CONFIG must name the workers and this process's task: {why}; received "
+        f"{text}. An example: {TF_CONFIG_EXAMPLE}"
     )
 
 
 def _from_slurm(variables: Mapping[str, str]) -> Cluster:
-    """One worker a task of the SLURM step, in the order of their ranks.
+    """One worker for each task of the SLURM step, in the order of their ranks.
 
-    TensorFlow's SlurmClusterResolver sorts the hosts by name, n10 before n9, and so
-    gives ranks the addresses of others; without a GPU it divides by zero.
+    TensorFlow's SlurmClusterResolver is not used: it sorts hosts by name, n10 before
+    n9, which gives ranks the wrong addresses, and divides by zero without a GPU.
     """
-    # the resolver's own readers of SLURM's lists
+    # private, but the only readers of SLURM's list syntax that we have
     from tensorflow.python.distribute.cluster_resolver import (
         slurm_cluster_resolver as slurm,
     )
@@ -90,16 +91,14 @@ def _from_slurm(variables: Mapping[str, str]) -> Cluster:
         tasks = slurm.expand_tasks_per_node(variables["SLURM_STEP_TASKS_PER_NODE"])
         job = int(variables.get("SLURM_JOB_ID", 0))
         rank = int(variables["SLURM_PROCID"])
-        places = [host for host, n in zip(hosts, tasks, strict=True) for _ in range(n)]
+        places = [(host, task) for host, n in zip(hosts, tasks, strict=True)
+                  for task in range(n)]  # fmt: skip
     except (ValueError, KeyError) as error:
         raise UserError(
             "--strategy multi-worker reads SLURM_PROCID, SLURM_STEP_NODELIST and "
-            f"SLURM_STEP_TASKS_PER_NODE; this went wrong: {error}. Start it with srun."
+            f"SLURM_STEP_TASKS_PER_NODE; they cannot be read: {error}. Start it with "
+            "srun."
         ) from error
-    port = FIRST_PORT + job % JOBS_PER_NODE * PORTS_PER_JOB
-    taken: Counter[str] = Counter()
-    addresses = []
-    for host in places:
-        addresses.append(f"{host}:{port + taken[host]}")
-        taken[host] += 1
+    port = SLURM_FIRST_PORT + job % SLURM_PORT_RANGES * SLURM_PORTS_PER_JOB
+    addresses = [f"{host}:{port + task}" for host, task in places]
     return Cluster(tuple(addresses), rank)

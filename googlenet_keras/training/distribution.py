@@ -1,6 +1,4 @@
-"""One run on several devices and machines: who computes, who writes, who is gone."""
-
-from __future__ import annotations
+"""tf.distribute strategies: replicas on several GPUs or machines, one of them chief."""
 
 import json
 import os
@@ -14,28 +12,29 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.eager import context  # timeouts have no public name
+from tensorflow.python.eager import context  # timeouts have no public API
 
 from googlenet_keras.data.pipeline import Shard
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.cluster import Cluster, find_cluster
 
-START_SECONDS = 300  # in which all workers must have come: a container is fetched first
-SILENT_SECONDS = 30  # after which a worker that sends no heartbeat counts as lost
-PACK_BYTES = 4_000_000  # of gradients sent at once, while others are still computed
-GONE = (
+START_TIMEOUT_SECONDS = 300  # for all workers to connect: some pull a container first
+HEARTBEAT_TIMEOUT_SECONDS = 30  # after which a silent worker counts as lost
+GRADIENT_PACK_BYTES = 4_000_000  # sent at once, while other gradients are computed
+LOST_WORKER_ERRORS = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
     *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
 )
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes of one run, its workers, each with the same number of devices.
+class Distribution:
+    """The workers (processes) of one run and their replicas (devices).
 
-    A device is a replica: it holds every weight and computes its part of each batch.
-    strategy: TensorFlow's; its default one computes alone. worker: which of the
-    `workers` this process is. Worker 0 writes the run folder and prints.
+    Each replica holds every weight and computes its part of each batch; all workers
+    have the same number of them. name: of --strategy. strategy: TensorFlow's default
+    one has a single replica. worker: the index of this process among `workers`.
+    Worker 0, the chief, writes the run folder and prints.
     """
 
     name: str = "none"
@@ -47,56 +46,56 @@ class Team:
 
     @property
     def replicas(self) -> int:
-        """Devices of all workers together."""
+        """Number of replicas of all workers together."""
         return self.strategy.num_replicas_in_sync
 
     @property
-    def writes(self) -> bool:
-        """Whether this worker writes and prints."""
+    def is_chief(self) -> bool:
+        """Whether this worker writes files and prints."""
         return self.worker == 0
 
     @property
     def first_replica(self) -> int:
-        """The number among all devices of this worker's first."""
+        """Index among all replicas of this worker's first one."""
         return self.worker * (self.replicas // self.workers)
 
     @property
-    def share(self) -> Shard:
-        """What this worker reads of all images."""
+    def shard(self) -> Shard:
+        """The part of the images that this worker reads."""
         return Shard(self.worker, self.workers, self.replicas)
 
-    def batches(
+    def distribute(
         self, make: Callable[[Shard], tf.data.Dataset]
     ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-        """The batches that `make` gives for this worker's share, one for each device.
+        """Distributes the batches that `make` gives for this worker's shard.
 
-        Every worker must have as many as it will ask for.
+        Every worker must have as many batches as it is going to read.
         """
         if self.replicas == 1:
-            return make(self.share)
-        # or the workers would ask each other before each step who has a batch left
+            return make(self.shard)
+        # else the workers ask each other before each step whether any has data left
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return self.strategy.distribute_datasets_from_function(
-            lambda _: make(self.share).apply(endless)
+            lambda _: make(self.shard).apply(endless)
         )
 
     @contextmanager
-    def watched(self, folder: Path) -> Iterator[None]:
-        """Turns the loss of a worker within the block into a UserError."""
+    def explain_lost_worker(self, folder: Path) -> Iterator[None]:
+        """Raises UserError within the block when a worker is lost."""
         try:
             yield
-        except GONE as error:
+        except LOST_WORKER_ERRORS as error:
             if self.workers == 1:
                 raise
             raise UserError(
-                f"strategy {self.name}: all {self.workers} workers must live, and one "
-                "is gone; its own output may say why. Start the same command with "
-                f"--resume --run-folder {folder} on all workers. TensorFlow says: "
-                f"{_reason(error)}"
+                f"strategy {self.name}: all {self.workers} workers must stay alive, "
+                "and one was lost; its own output may say why. Start the same command "
+                f"with --resume --run-folder {folder} on all workers. TensorFlow says: "
+                f"{_summary(error)}"
             ) from error
 
-    def check_batch(self, batch_size: int) -> None:
-        """Raises UserError for a batch that its devices cannot share evenly."""
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raises UserError unless the batch divides evenly among the devices."""
         if batch_size % self.replicas:
             raise UserError(
                 f"batch_size must be a multiple of the number of devices, "
@@ -104,7 +103,7 @@ class Team:
             )
 
     def describe(self, batch_size: int, learning_rate: float) -> str:
-        """A line that says who computes how much of a batch, at what rate."""
+        """One line for the log: workers, devices and images per device."""
         who = f"{self.workers} workers, " if self.workers > 1 else ""
         each = batch_size // self.replicas
         return (
@@ -113,7 +112,7 @@ class Team:
         )
 
     def check_agreement(self, facts: Mapping[str, Any]) -> None:
-        """Raises UserError on every worker unless all have the same `facts`."""
+        """Raises UserError on every worker unless `facts` are the same on all."""
         if self.workers == 1:
             return
         text = json.dumps(facts, sort_keys=True, default=str)
@@ -123,39 +122,43 @@ class Team:
                 f"Worker {self.worker} has {text}"
             )
 
-    def largest(self, number: int) -> int:
-        """The largest number that any worker calls this with; all must call it."""
+    def maximum(self, number: int) -> int:
+        """Returns the largest `number` of all workers; every worker must call it."""
         return max(self._all_of(number))
 
     def _all_of(self, number: int) -> list[int]:
         own = tf.constant([number], tf.int64)
-        return _gathering(self.strategy)(own).numpy().tolist()
+        return _gather_function(self.strategy)(own).numpy().tolist()
 
 
-def _reason(error: Exception) -> str:
-    """The line of TensorFlow's message that names a worker, or its kind."""
+def _summary(error: Exception) -> str:
+    """The line of TensorFlow's error that names a worker, or the error's type."""
     lines = [line.strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if "task:" in line and "{{" not in line]
-    return (telling or [type(error).__name__])[0]
+    named = [line for line in lines if "task:" in line and "{{" not in line]
+    return (named or [type(error).__name__])[0]
 
 
 @cache
-def _gathering(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from each replica's [1] to all of theirs, [replicas]."""
+def _gather_function(
+    strategy: tf.distribute.Strategy,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A compiled function that gathers each replica's [1] to [replicas]."""
 
     @tf.function
-    def gathered(number):
+    def gather(number: tf.Tensor) -> tf.Tensor:
         own = strategy.run(tf.identity, args=(number,))
         return strategy.gather(own, axis=0)
 
-    return gathered
+    return gather
 
 
-def start(name: str, variables: Mapping[str, str] = os.environ) -> Team:
-    """The team of --strategy `name`: none, mirrored or multi-worker.
+def start_distribution(
+    name: str, variables: Mapping[str, str] = os.environ
+) -> Distribution:
+    """Sets up --strategy `name`: none, mirrored or multi-worker.
 
-    multi-worker waits for the other workers. It must come before anything else is
-    computed, since TensorFlow learns of other machines only then. Raises UserError.
+    multi-worker waits until all workers have connected. Call it before TensorFlow
+    computes anything, or it cannot connect any more. Raises UserError.
     """
     if keras.distribution.distribution() is not None:
         raise UserError(
@@ -163,10 +166,10 @@ def start(name: str, variables: Mapping[str, str] = os.environ) -> Team:
             "set_distribution and use --strategy mirrored or multi-worker."
         )
     if name == "multi-worker":
-        return _joined(find_cluster(variables))
+        return _join(find_cluster(variables))
     if name == "mirrored":
-        return Team(name, tf.distribute.MirroredStrategy(_devices()))
-    return Team()
+        return Distribution(name, tf.distribute.MirroredStrategy(_devices()))
+    return Distribution()
 
 
 def _devices() -> list[str]:
@@ -180,7 +183,7 @@ def _devices() -> list[str]:
     return [device.name for device in devices]
 
 
-def _joined(cluster: Cluster) -> Team:
+def _join(cluster: Cluster) -> Distribution:
     _set_timeouts(len(cluster.addresses))
     gpus = len(tf.config.list_physical_devices("GPU"))
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -193,33 +196,41 @@ def _joined(cluster: Cluster) -> Team:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(
             resolver,
-            tf.distribute.experimental.CommunicationOptions(bytes_per_pack=PACK_BYTES),
+            tf.distribute.experimental.CommunicationOptions(
+                bytes_per_pack=GRADIENT_PACK_BYTES
+            ),
         )
-    except (*GONE, tf.errors.UnknownError) as error:
-        raise UserError(_absent(cluster, error)) from error
-    return Team("multi-worker", strategy, cluster.worker, len(cluster.addresses))
+    except (*LOST_WORKER_ERRORS, tf.errors.UnknownError) as error:
+        raise UserError(_missing_workers(cluster, error)) from error
+    return Distribution(
+        "multi-worker", strategy, cluster.worker, len(cluster.addresses)
+    )
 
 
 def _set_timeouts(workers: int) -> None:
-    """What MultiWorkerMirroredStrategy would set itself, but with an end to waiting."""
+    """Configures TensorFlow's coordination service as the strategy does, plus timeouts.
+
+    Without them a worker that is lost, or never starts, blocks the others for ever.
+    """
     jobs = tf.compat.v1.ConfigProto().experimental.coordination_config
     jobs.coordinated_job_list.add(name="worker", num_tasks=workers)
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
         coordinated_jobs=list(jobs.coordinated_job_list),
-        cluster_register_timeout_in_ms=START_SECONDS * 1000,
-        heartbeat_timeout_in_ms=SILENT_SECONDS * 1000,
+        cluster_register_timeout_in_ms=START_TIMEOUT_SECONDS * 1000,
+        heartbeat_timeout_in_ms=HEARTBEAT_TIMEOUT_SECONDS * 1000,
     )
-    # or the first worker would wait for the others for ever
+    # else the timeout for registering does not hold for the first worker
     context.context().coordination_service.cluster_register_with_barrier = True
 
 
-def _absent(cluster: Cluster, error: Exception) -> str:
+def _missing_workers(cluster: Cluster, error: Exception) -> str:
     return (
-        f"all {len(cluster.addresses)} workers must start within {START_SECONDS} "
-        f"seconds; worker {cluster.worker} waited in vain for the others at "
-        f"{', '.join(cluster.addresses)}. Start the same command on each, with its own "
-        "index, and check that they reach each other's ports. TensorFlow says: "
-        f"{_reason(error)}"
+        f"all {len(cluster.addresses)} workers must start within "
+        f"{START_TIMEOUT_SECONDS} seconds; worker {cluster.worker} could not connect "
+        f"to all of {', '.join(cluster.addresses)}. Start the same command on each, "
+        "with its own index, and check that they reach each other's ports. "
+        "TensorFlow says: "
+        f"{_summary(error)}"
     )

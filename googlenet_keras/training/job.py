@@ -75,7 +75,7 @@ def settled(config: TrainConfig, dataset: Dataset) -> tuple[TrainConfig, str]:
         run_folder=config.run_folder or _default_folder(config, dataset),
         precision=policy,
         xla="on"
-        if precision.choose_xla(config.xla) and config.strategy == "none"
+        if precision.use_xla(config.xla) and config.strategy == "none"
         else "off",
     )
     if config.batch_size == "auto":
@@ -136,7 +136,7 @@ def _write(folder: Path, config: TrainConfig, reason: str) -> None:
     """Writes environment.json, a copy of the architecture, and config.json at last."""
     environment = machine.environment() | {
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
-        "devices": precision.names(),
+        "devices": precision.device_names(),
         "precision": config.precision,
         "precision_reason": reason,
     }

@@ -27,7 +27,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """The loss of each image, [batch]."""
         logs = tf.nn.log_softmax(y_pred)
-        if _mixed(y_true, y_pred):
+        if _is_mixed(y_true, y_pred):
             right = tf.reduce_sum(tf.cast(y_true, logs.dtype) * logs, axis=-1)
         else:
             right = tf.gather(logs, _main_class(y_true, y_pred), batch_dims=1)
@@ -39,14 +39,14 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         return super().get_config() | {"smoothing": self.smoothing}
 
 
-def _mixed(y_true, y_pred) -> bool:
+def _is_mixed(y_true, y_pred) -> bool:
     """Whether y_true has each class's part rather than class numbers."""
     return len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] > 1
 
 
 def _main_class(y_true, y_pred):
     """The class number, [batch]; of a mixed image, the class with the largest part."""
-    if _mixed(y_true, y_pred):
+    if _is_mixed(y_true, y_pred):
         return tf.argmax(y_true, axis=-1, output_type=tf.int32)
     return tf.reshape(tf.cast(y_true, tf.int32), [-1])
 

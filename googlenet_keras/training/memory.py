@@ -1,9 +1,7 @@
-"""How many images of a batch fit into memory."""
+"""Finds the largest batch size whose training step fits into memory."""
 
-from __future__ import annotations
-
+import logging
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -15,58 +13,50 @@ import tensorflow as tf
 from googlenet_keras import machine
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.errors import UserError
-from googlenet_keras.processes import ProcessError, child_process
-from googlenet_keras.training import precision
-from googlenet_keras.training.model import compiled
+from googlenet_keras.processes import (
+    Limits,
+    ProcessError,
+    child_process,
+    limit_this_process,
+)
+from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.precision import precision_policy
 
-STEP, MOST = 8, 256  # larger batches learn less from the same epochs
-SPARED = 0.1  # of the free memory, for the input pipeline
-OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
-EXHAUSTED = (*OUT_OF_MEMORY, tf.errors.AbortedError)  # as oneDNN reports it
+BATCH_MULTIPLE = 8
+LARGEST_BATCH = 256  # larger ones learn less from the same epochs
+RESERVED_FRACTION = 0.1  # of the free memory, for the input pipeline
+OUT_OF_MEMORY_ERRORS = (tf.errors.ResourceExhaustedError, MemoryError)
+FAILED_STEP_ERRORS = (*OUT_OF_MEMORY_ERRORS, tf.errors.AbortedError)  # oneDNN's
+log = logging.getLogger(__name__)
 
 
 def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
-    """The largest multiple of 8 up to 256 and `images` whose training step runs.
+    """The largest multiple of 8, up to 256 and `images`, whose training step fits.
 
-    It is tried in a process of its own, which may be killed for it. Raises UserError
-    where not even 8 images fit.
+    Steps are tried in a child process, since the system may kill it for its memory.
+    Raises UserError if not even 8 images fit.
     """
-    if images < STEP:
+    if images < BATCH_MULTIPLE:
         raise UserError(
-            f"--batch-size auto tries multiples of {STEP}, and there are {images} "
-            "images to train on; give a number."
+            f"--batch-size auto tries multiples of {BATCH_MULTIPLE}, and there are "
+            f"{images} images to train on; give a number."
         )
-    return _tried(config, classes, min(MOST, images))
+    return _probe_in_child(config, classes, min(LARGEST_BATCH, images))
 
 
-def leave_to_others() -> None:
-    """Has TensorFlow take a GPU's memory as it needs it, if it has not started yet.
+def grow_gpu_memory_on_demand() -> None:
+    """Lets the child process that tries batches have GPU memory, too.
 
-    Else the process that tries batches would find none.
+    Without it TensorFlow reserves all of it for this process when it starts.
     """
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
-def _tried(config: TrainConfig, classes: int, most: int) -> int:
-    print("trying how many images a step has memory for", file=sys.stderr)
-    free = _free_bytes()
-    with child_process(Path(os.devnull)) as call:
-
-        def fits(batch: int) -> bool:
-            try:
-                call(_step_or_end, config, classes, batch, free)
-            except ProcessError as error:
-                if isinstance(error.__cause__, BrokenProcessPool):
-                    return False
-                raise
-            return True
-
-        return _largest(fits, most)
-
-
-def too_large(network: keras.Model, config: TrainConfig, classes: int) -> UserError:
-    """The error for a batch that did not fit, with the largest that does."""
+def batch_too_large_error(
+    network: keras.Model, config: TrainConfig, classes: int
+) -> UserError:
+    """The error for a batch that does not fit; it names the largest that does."""
     if config.strategy != "none":
         return UserError(
             f"a batch of {config.batch_size} images does not fit into the memory of "
@@ -74,22 +64,41 @@ def too_large(network: keras.Model, config: TrainConfig, classes: int) -> UserEr
         )
     most = config.batch_size - 1
     try:
-        if tf.config.list_physical_devices("GPU"):  # whose memory this process has
-            fits = _largest(lambda batch: _runs(network, config, classes, batch), most)
+        if tf.config.list_physical_devices("GPU"):  # this process holds its memory
+            largest = _largest_fitting(
+                lambda batch: _step_fits(network, config, batch), most
+            )
         else:
-            fits = _tried(config, classes, min(MOST, most))
+            largest = _probe_in_child(config, classes, min(LARGEST_BATCH, most))
     except UserError as error:
         return error
     return UserError(
-        f"a batch of {config.batch_size} images does not fit into memory; {fits} do: "
-        f"--batch-size {fits}, or a smaller --image-size or --width."
+        f"a batch of {config.batch_size} images does not fit into memory; {largest} "
+        f"do: --batch-size {largest}, or a smaller --image-size or --width."
     )
 
 
-def _largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest multiple of 8 up to `most` that fits, if smaller ones do, too."""
-    sizes = range(STEP, most + 1, STEP)
-    low, high = 0, len(sizes)  # `low` of them are known to fit, no more than `high` can
+def _probe_in_child(config: TrainConfig, classes: int, most: int) -> int:
+    log.info("trying how many images of a batch fit into memory")
+    free = _free_bytes()
+    with child_process(Path(os.devnull)) as call:
+
+        def fits(batch: int) -> bool:
+            try:
+                call(_run_step_or_exit, config, classes, batch, free)
+            except ProcessError as error:
+                if isinstance(error.__cause__, BrokenProcessPool):
+                    return False
+                raise
+            return True
+
+        return _largest_fitting(fits, most)
+
+
+def _largest_fitting(fits: Callable[[int], bool], most: int) -> int:
+    """The largest multiple of 8 up to `most` that fits, by bisection from above."""
+    sizes = range(BATCH_MULTIPLE, most + 1, BATCH_MULTIPLE)
+    low, high = 0, len(sizes)  # the first `low` fit; none beyond the first `high` does
     trial = high
     while low < high:
         if fits(sizes[trial - 1]):
@@ -99,51 +108,49 @@ def _largest(fits: Callable[[int], bool], most: int) -> int:
         trial = (low + high + 1) // 2
     if not low:
         raise UserError(
-            f"not even {STEP} images fit into memory; choose a smaller --image-size, "
-            "--width or --batch-size."
+            f"not even {BATCH_MULTIPLE} images fit into memory; choose a smaller "
+            "--image-size, --width or --batch-size."
         )
     return sizes[low - 1]
 
 
 def _free_bytes() -> int | None:
-    """Memory that a process may still take; None on a GPU or where nobody tells."""
+    """Memory that another process may take; None on a GPU or where it is unknown."""
     free = machine.proc_field("meminfo", "MemAvailable")
     if tf.config.list_physical_devices("GPU") or not free:
         return None
-    return int(int(free.split()[0]) * 1024 * (1 - SPARED))
+    return int(int(free.split()[0]) * 1024 * (1 - RESERVED_FRACTION))
 
 
-def _step_or_end(
+def _run_step_or_exit(
     config: TrainConfig, classes: int, batch: int, free: int | None
 ) -> None:
-    """Runs a training step of `batch` images, or ends this process if it cannot.
+    """Runs a training step of `batch` images, or exits this process if it fails.
 
-    What a step that failed leaves of the memory is in pieces.
+    A failed step leaves the memory fragmented, so the next trial needs a new process.
     """
-    with precision.precision_policy(config.precision):
-        if not _runs(_network(config, classes, free), config, classes, batch):
+    with precision_policy(config.precision):
+        if not _step_fits(_limited_network(config, classes, free), config, batch):
             os._exit(1)
 
 
 @cache
-def _network(config: TrainConfig, classes: int, free: int | None) -> keras.Model:
-    """The network, in a process that can take no more than `free` bytes from now on.
+def _limited_network(
+    config: TrainConfig, classes: int, free: int | None
+) -> keras.Model:
+    """The compiled network, after limiting this process to `free` more bytes.
 
-    What there is no memory for fails then, before others are killed for want of it.
+    With the limit an allocation fails, where without it the system kills a process.
     """
-    if free:
-        import resource
-
-        taken = int(machine.proc_field("self/status", "VmSize").split()[0]) * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (taken + free, resource.RLIM_INFINITY))
-    return compiled(config, classes, steps=1)
+    limit_this_process(Limits(memory_bytes=free))
+    return build_and_compile(config, classes, steps=1)
 
 
-def _runs(network: keras.Model, config: TrainConfig, classes: int, batch: int) -> bool:
+def _step_fits(network: keras.Model, config: TrainConfig, batch: int) -> bool:
     images = tf.zeros((batch, *height_and_width(config.image_size), 3))
     labels = tf.zeros((batch,), tf.int32)
     try:
         network.train_on_batch(images, dict.fromkeys(network.output, labels))
-    except EXHAUSTED:
+    except FAILED_STEP_ERRORS:
         return False
     return True

@@ -11,7 +11,7 @@ from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.transfer import freeze
 
 
-def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
+def build_and_compile(config: TrainConfig, classes: int, steps: int) -> keras.Model:
     """The network of `config`, its losses and optimiser; steps: in one epoch.
 
     In the scope of a strategy it is one that its replicas train.
@@ -25,10 +25,10 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
         joint=True,
     )
     freeze(network, arch, config.freeze_until)
-    updater = optimizer.optimizer(config, steps)
+    updater = optimizer.make_optimizer(config, steps)
     if tf.distribute.has_strategy():
-        network = replicated.replicated(network)
-        updater = replicated.replicated_optimizer(updater)
+        network = replicated.replicate_model(network)
+        updater = replicated.replicate_optimizer(updater)
     loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
             for head in network.output}  # fmt: skip
     network.compile(
@@ -38,14 +38,14 @@ def compiled(config: TrainConfig, classes: int, steps: int) -> keras.Model:
         metrics=losses.head_metrics(network.output, classes),
         jit_compile=config.xla == "on",
     )
-    _make_variables(network)
+    _create_variables(network)
     return network
 
 
-def _make_variables(network: keras.Model) -> None:
+def _create_variables(network: keras.Model) -> None:
     """Makes what Keras would make in a step's first trace, and then trace it again."""
     if tf.distribute.has_strategy():
-        replicated.make_variables(network)
+        replicated.create_variables(network)
         return
     network.optimizer.build(network.trainable_variables)
     logits = {head: tf.zeros((1, out.shape[1])) for head, out in network.output.items()}

@@ -11,8 +11,8 @@ from googlenet_keras.network.weights import weight_name
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.transfer import of_trunk
 
-STEP_EPOCHS, STEP_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
-POLY_POWER = 0.5  # Caffe's quick_solver.prototxt
+STEP_DECAY_EPOCHS, STEP_DECAY_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
+POLY_DECAY_POWER = 0.5  # Caffe's quick_solver.prototxt
 
 
 @keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
@@ -43,7 +43,9 @@ class WarmUp(schedules.LearningRateSchedule):
         )
 
 
-def schedule(config: TrainConfig, steps: int) -> schedules.LearningRateSchedule:
+def learning_rate_schedule(
+    config: TrainConfig, steps: int
+) -> schedules.LearningRateSchedule:
     """The schedule that `config` asks for; steps: in one epoch."""
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
@@ -51,9 +53,11 @@ def schedule(config: TrainConfig, steps: int) -> schedules.LearningRateSchedule:
     after = {
         "cosine": lambda: schedules.CosineDecay(peak, decaying),
         "step": lambda: schedules.ExponentialDecay(
-            peak, STEP_EPOCHS * steps, STEP_FACTOR, staircase=True
+            peak, STEP_DECAY_EPOCHS * steps, STEP_DECAY_FACTOR, staircase=True
         ),
-        "poly": lambda: schedules.PolynomialDecay(peak, decaying, 0.0, POLY_POWER),
+        "poly": lambda: schedules.PolynomialDecay(
+            peak, decaying, 0.0, POLY_DECAY_POWER
+        ),
     }[config.schedule]()
     return WarmUp(after, warmup)
 
@@ -142,10 +146,10 @@ class MomentumSGD(keras.optimizers.SGD):
         return super().get_config() | own
 
 
-def optimizer(config: TrainConfig, steps: int) -> MomentumSGD:
+def make_optimizer(config: TrainConfig, steps: int) -> MomentumSGD:
     """The optimiser that `config` asks for; steps: in one epoch."""
     return MomentumSGD(
-        schedule(config, steps),
+        learning_rate_schedule(config, steps),
         momentum=config.momentum,
         nesterov=config.nesterov,
         global_clipnorm=config.clip_norm or None,

@@ -14,10 +14,10 @@ from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.training import transfer
-from googlenet_keras.training.distribution import Team
-from googlenet_keras.training.model import compiled
+from googlenet_keras.training.distribution import Distribution
+from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.replicated import separate_dropout
+from googlenet_keras.training.replicated import separate_dropout_seeds
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,24 @@ class Plan:
     classifier: Classifier
     steps: int
     validation: tf.data.Dataset | tf.distribute.DistributedDataset
-    team: Team
+    team: Distribution
 
 
 def planned(
-    config: TrainConfig, dataset: Dataset, team: Team, old: Classifier | None
+    config: TrainConfig, dataset: Dataset, team: Distribution, old: Classifier | None
 ) -> Plan:
     """The plan of `config`; old: the Classifier that it starts from, if any."""
     steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
-    team.check_batch(config.batch_size)
+    team.check_batch_size(config.batch_size)
     with team.strategy.scope():
-        network = compiled(config, len(dataset.class_names), steps)
+        network = build_and_compile(config, len(dataset.class_names), steps)
         taken = transfer.start_from(network, old, dataset.class_names) if old else ""
-    if taken and team.writes:
+    if taken and team.is_chief:
         print(f"weights of {config.weights}: {taken}")
-    separate_dropout(network, team.first_replica)
+    separate_dropout_seeds(network, team.first_replica)
     classifier = _classifier(network, config, dataset)
     heads, geometry = classifier.heads, classifier.preprocessing
-    validation = team.batches(
+    validation = team.distribute(
         lambda shard: pipeline.evaluation_batches(
             dataset.validation, geometry, heads=heads, shard=shard
         )

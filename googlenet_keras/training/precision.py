@@ -27,7 +27,7 @@ def choose_precision(wanted: str) -> tuple[str, str]:
     return "float32", "no GPU, and the processor has neither AVX512_BF16 nor AMX"
 
 
-def names() -> list[str]:
+def device_names() -> list[str]:
     """The devices that compute: GPUs by model, or the CPU."""
     import tensorflow as tf
 
@@ -36,7 +36,7 @@ def names() -> list[str]:
     return [details.get("device_name", "GPU") for details in found] or ["CPU"]
 
 
-def choose_xla(wanted: str) -> bool:
+def use_xla(wanted: str) -> bool:
     """Whether to compile with XLA; on a CPU it is slower than the oneDNN kernels."""
     if wanted != "auto":
         return wanted == "on"

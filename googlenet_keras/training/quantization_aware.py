@@ -23,11 +23,16 @@ from googlenet_keras.training import losses
 from googlenet_keras.training.recipes import MODERN
 from googlenet_keras.training.trainer import training_batches
 
-LEARNING_RATE = 5e-4  # of folded weights, which nothing normalises any more
+QAT_LEARNING_RATE = 5e-4  # of folded weights, which nothing normalises any more
 CLIP_NORM = 5.0
-MEMORY = 0.99  # of the running averages of activations' ranges
-LEAST = 1e-9  # range of a kernel of zeros
-JOINED = ("_1x1_relu", "_3x3_relu", "_5x5_relu", "_pool_proj_relu")  # by a module
+RANGE_MOMENTUM = 0.99  # of the running averages of activations' ranges
+SMALLEST_RANGE = 1e-9  # range of a kernel of zeros
+CONCATENATED_SUFFIXES = (
+    "_1x1_relu",
+    "_3x3_relu",
+    "_5x5_relu",
+    "_pool_proj_relu",
+)  # by a module
 
 
 class FakeQuantize(keras.layers.Layer):
@@ -56,37 +61,37 @@ class FakeQuantize(keras.layers.Layer):
         new = self.high.value <= self.low.value
         for bound, reach in ((self.low, tf.reduce_min), (self.high, tf.reduce_max)):
             seen = reach(tf.concat([tf.reshape(inputs, [-1]), [0.0]], 0))
-            moved = MEMORY * bound.value + (1 - MEMORY) * seen
+            moved = RANGE_MOMENTUM * bound.value + (1 - RANGE_MOMENTUM) * seen
             bound.assign(tf.where(new, seen, moved))
 
 
-class _RoundedConv2D(keras.layers.Conv2D):
+class _FakeQuantizedConv2D(keras.layers.Conv2D):
     """A convolution whose kernel is rounded, with a range for each filter."""
 
     @property
     def kernel(self):
         """The kernel, rounded."""
         value = tf.convert_to_tensor(self._kernel)
-        reach = tf.maximum(tf.reduce_max(tf.abs(value), [0, 1, 2]), LEAST)
+        reach = tf.maximum(tf.reduce_max(tf.abs(value), [0, 1, 2]), SMALLEST_RANGE)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
             value, -reach, reach, narrow_range=True
         )
 
 
-class _RoundedDense(keras.layers.Dense):
+class _FakeQuantizedDense(keras.layers.Dense):
     """A dense layer whose kernel is rounded, with one range: TFLite wants no more."""
 
     @property
     def kernel(self):
         """The kernel, rounded."""
         value = tf.convert_to_tensor(self._kernel)
-        reach = tf.maximum(tf.reduce_max(tf.abs(value)), LEAST)
+        reach = tf.maximum(tf.reduce_max(tf.abs(value)), SMALLEST_RANGE)
         return tf.quantization.fake_quant_with_min_max_vars(
             value, -reach, reach, narrow_range=True
         )
 
 
-def fine_tuned(
+def train_quantization_aware(
     classifier: Classifier, dataset: Dataset, numbers: np.ndarray, epochs: int
 ) -> keras.Model:
     """The deployable network of `classifier` with int8's rounding, trained with it.
@@ -95,7 +100,7 @@ def fine_tuned(
     numbers: the classifier's class number for each of the data set's. Crops and colours
     are the data's defaults.
     """
-    network = rounding(deployable_network(classifier))
+    network = add_fake_quantization(deployable_network(classifier))
     # with the pixels' scale in them, its weights are so small that a step breaks them
     network.get_layer(classifier.architecture.rows[0].name).trainable = False
     geometry = classifier.preprocessing
@@ -112,7 +117,7 @@ def fine_tuned(
     logits = keras.Model(
         network.inputs, {"main": network.get_layer("main_range").output}
     )
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * steps)
+    rate = keras.optimizers.schedules.CosineDecay(QAT_LEARNING_RATE, epochs * steps)
     logits.compile(
         keras.optimizers.SGD(rate, 0.9, nesterov=True, global_clipnorm=CLIP_NORM),
         losses.SmoothedCrossEntropy(config.label_smoothing),
@@ -123,7 +128,7 @@ def fine_tuned(
     return network
 
 
-def rounding(network: keras.Model) -> keras.Model:
+def add_fake_quantization(network: keras.Model) -> keras.Model:
     """A copy of a deployable network that rounds as its int8 file will.
 
     What a module joins has one range, since joining rounds no more.
@@ -140,9 +145,9 @@ def rounding(network: keras.Model) -> keras.Model:
             return result
         return ranges.setdefault(name, FakeQuantize(name=name))(result)
 
-    raw_pixels = _RawPixels(name="raw_pixels")
+    raw_pixels = _IntegerPixels(name="raw_pixels")
     copy = keras.models.clone_model(
-        network, clone_function=_rounded_layer, call_function=rounded_after
+        network, clone_function=_fake_quantized_layer, call_function=rounded_after
     )
     assign_weights(
         copy, named_weights(copy) | named_weights(network)
@@ -150,7 +155,7 @@ def rounding(network: keras.Model) -> keras.Model:
     return copy
 
 
-class _RawPixels(keras.layers.Layer):
+class _IntegerPixels(keras.layers.Layer):
     """Rounds to whole numbers in 0..255, which makes the file's input uint8's own."""
 
     def call(self, image):
@@ -158,10 +163,10 @@ class _RawPixels(keras.layers.Layer):
         return tf.quantization.fake_quant_with_min_max_args(image, 0, 255)
 
 
-def _rounded_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _fake_quantized_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     kinds: dict[Any, Any] = {
-        keras.layers.Conv2D: _RoundedConv2D,
-        keras.layers.Dense: _RoundedDense,
+        keras.layers.Conv2D: _FakeQuantizedConv2D,
+        keras.layers.Dense: _FakeQuantizedDense,
     }
     kind: Any = kinds.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
@@ -169,7 +174,9 @@ def _rounded_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
     """The range that a layer's result is rounded to; None if it keeps its input's."""
-    if layer.name.startswith("inception") and layer.name.endswith(JOINED):
+    if layer.name.startswith("inception") and layer.name.endswith(
+        CONCATENATED_SUFFIXES
+    ):
         return layer.name.removesuffix("_relu").split("_")[1] + "_range"
     kinds = (
         keras.layers.ReLU,

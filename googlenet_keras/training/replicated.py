@@ -77,19 +77,19 @@ class ReplicatedLossScale(keras.optimizers.LossScaleOptimizer):
         return replicas.all_reduce(tf.distribute.ReduceOp.SUM, infinite) == 0.0
 
 
-def replicated(network: keras.Model) -> ReplicatedModel:
+def replicate_model(network: keras.Model) -> ReplicatedModel:
     """The same layers and weights as a model for the strategy in whose scope it is."""
     return ReplicatedModel(network.inputs[0], network.output, name=network.name)
 
 
-def replicated_optimizer(optimizer: keras.Optimizer) -> keras.Optimizer:
+def replicate_optimizer(optimizer: keras.Optimizer) -> keras.Optimizer:
     """`optimizer`, with its loss scaled where the global precision is float16."""
     if keras.config.dtype_policy().name == "mixed_float16":
         return ReplicatedLossScale(optimizer)
     return optimizer
 
 
-def make_variables(network: ReplicatedModel) -> None:
+def create_variables(network: ReplicatedModel) -> None:
     """Makes the variables of a compiled network's optimiser, losses and metrics."""
     images = tf.zeros((1, *network.inputs[0].shape[1:]))
     labels = dict.fromkeys(network.output, tf.zeros((1,), tf.int32))
@@ -97,7 +97,7 @@ def make_variables(network: ReplicatedModel) -> None:
         network._symbolic_build(data_batch=(images, labels))
 
 
-def separate_dropout(network: keras.Model, first: int) -> None:
+def separate_dropout_seeds(network: keras.Model, first: int) -> None:
     """Gives each replica dropout masks of its own; the first one's are unchanged.
 
     first: the number among all replicas of this process's first.

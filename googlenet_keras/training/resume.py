@@ -22,7 +22,7 @@ from googlenet_keras.training.checkpoints import State
 from googlenet_keras.training.ema import AverageWeights
 from googlenet_keras.training.optimizer import MomentumSGD
 from googlenet_keras.training.replicated import local_value
-from googlenet_keras.training.signals import Stop
+from googlenet_keras.training.signals import StopRequest
 
 AGREED_STEPS = 4  # between those at which workers ask each other whether to stop
 ROLLBACKS = 3  # at most, before a loss that is not finite ends a run
@@ -58,7 +58,7 @@ class Continuation(keras.callbacks.Callback):
         *,
         steps: int,
         minutes: float,
-        stop: Stop,
+        stop: StopRequest,
         stopwatch: Stopwatch,
         data: Mapping[str, Any],
         writes: bool = True,
@@ -220,10 +220,10 @@ class Continuation(keras.callbacks.Callback):
     def _asked(self) -> int | None:
         """The signal that asks all workers to stop here."""
         if self._agreed is None:
-            return self._stop.number
+            return self._stop.signal_number
         if self.step % AGREED_STEPS:
             return None
-        return self._agreed(self._stop.number or 0) or None
+        return self._agreed(self._stop.signal_number or 0) or None
 
     def _progress(self) -> dict[str, Any]:
         spent = self._stopwatch.spent()

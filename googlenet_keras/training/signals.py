@@ -1,60 +1,60 @@
-"""SIGTERM and SIGINT ask a run to stop: politely once, then at once."""
-
-from __future__ import annotations
+"""SIGTERM and SIGINT: the first stops a run after its step, the second at once."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 from googlenet_keras.errors import InterruptionError
 
-OBEYED = (signal.SIGTERM, signal.SIGINT)
-ASKED = b"\nfinishing the step and writing a checkpoint; again: stop at once\n"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_NOTICE = b"\nfinishing the step and writing a checkpoint; again: stop at once\n"
+Handler = Callable[[int, FrameType | None], None]
 
 
-class Stop:
-    """Which signal has asked to stop, if any."""
+class StopRequest:
+    """Whether a signal has asked the run to stop; signal_number: which one."""
 
-    number: int | None = None
+    signal_number: int | None = None
 
-    def ask(self, number: int, _frame=None) -> None:
-        """Takes note of the first; the second ends the process."""
-        if self.number is not None:
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Records the first signal; the second ends the process."""
+        if self.signal_number is not None:
             os._exit(128 + number)
-        self.number = number
-        with suppress(OSError):  # nobody may be reading any more
-            os.write(2, ASKED)  # print may be what was interrupted
+        self.signal_number = number
+        with suppress(OSError):  # stderr may be closed
+            os.write(2, STOP_NOTICE)  # the signal may have interrupted a print
 
 
 @contextmanager
-def noticed() -> Iterator[Stop]:
-    """A Stop that SIGTERM and SIGINT ask within the block."""
-    stop = Stop()
-    with _handled(stop.ask):
+def graceful_stop() -> Iterator[StopRequest]:
+    """Yields a StopRequest that records SIGTERM and SIGINT within the block."""
+    stop = StopRequest()
+    with _signal_handler(stop.handle):
         yield stop
 
 
 @contextmanager
-def ending(message: str) -> Iterator[None]:
-    """SIGTERM and SIGINT end the block at once, with an InterruptionError."""
+def interrupt_on_signal(message: str) -> Iterator[None]:
+    """Raises InterruptionError within the block at SIGTERM or SIGINT."""
 
-    def end(number: int, _frame=None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         raise InterruptionError(message, number)
 
-    with _handled(end):
+    with _signal_handler(interrupt):
         yield
 
 
 @contextmanager
-def _handled(handler: Callable[..., None]) -> Iterator[None]:
+def _signal_handler(handler: Handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python lets the main thread alone handle signals
+        yield  # only the main thread may set signal handlers
         return
-    before = {number: signal.signal(number, handler) for number in OBEYED}
+    previous = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, former in before.items():
-            signal.signal(number, former)
+        for number, old_handler in previous.items():
+            signal.signal(number, old_handler)

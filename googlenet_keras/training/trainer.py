@@ -26,12 +26,12 @@ from googlenet_keras.training import (
     transfer,
     watching,
 )
-from googlenet_keras.training.distribution import Team
+from googlenet_keras.training.distribution import Distribution
 from googlenet_keras.training.flags import FREE, begun_with, kept
 from googlenet_keras.training.input_pipeline import training_batches
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.planning import Plan, planned
-from googlenet_keras.training.replicated import separate_dropout
+from googlenet_keras.training.replicated import separate_dropout_seeds
 from googlenet_keras.training.resume import BEST, Continuation, how_to_go_on
 
 
@@ -71,33 +71,33 @@ def train(
     """
     job.check(config)
     if config.batch_size == "auto":
-        memory.leave_to_others()
-    team = distribution.start(config.strategy)
+        memory.grow_gpu_memory_on_demand()
+    team = distribution.start_distribution(config.strategy)
     keras.utils.set_random_seed(config.seed)
     begun = is_begun(config)
     if begun:
         config = kept(begun_with(TrainConfig, config.run_folder), config, FREE)
-    elif config.run_folder and team.writes:
+    elif config.run_folder and team.is_chief:
         RunFolder(config.run_folder).refuse_existing(config.resume)
     dataset = job.opened(config)
     config, old = transfer.opened(config, find, begun)
     config, reason = job.settled(config, dataset)
     with (
         precision.precision_policy(config.precision),
-        team.watched(config.run_folder),
-        signals.noticed() as stop,
+        team.explain_lost_worker(config.run_folder),
+        signals.graceful_stop() as stop,
     ):
         team.check_agreement(
             {"begun": begun, "weights": transfer.digest(old)}
             | job.shared(config, dataset)
         )
         plan = planned(config, dataset, team, old)
-        if team.writes:
+        if team.is_chief:
             _say(config, reason, team)
         folder = job.kept_folder(config, reason, begun)
-        with folder if team.writes else nullcontext():
+        with folder if team.is_chief else nullcontext():
             best = _fit(config, dataset, plan, begun, stop, stopwatch or Stopwatch())
-    if not team.writes:
+    if not team.is_chief:
         return None
     loaded = Classifier.load(RunFolder(config.run_folder).classifier)
     return Run(config.run_folder, dataset, config, loaded, best.best_epoch)
@@ -108,7 +108,7 @@ def is_begun(config: TrainConfig) -> bool:
     return config.resume and RunFolder(config.run_folder).is_started
 
 
-def _say(config: TrainConfig, reason: str, team: Team) -> None:
+def _say(config: TrainConfig, reason: str, team: Distribution) -> None:
     print(f"precision {config.precision}: {reason}")
     if team.name != "none":
         print(team.describe(config.batch_size, config.learning_rate))
@@ -119,12 +119,12 @@ def _fit(
     dataset: Dataset,
     plan: Plan,
     begun: bool,
-    stop: signals.Stop,
+    stop: signals.StopRequest,
     stopwatch: Stopwatch,
 ) -> watch.SaveBest:
     """Trains from where the run stands to its end."""
     watchers = watching.watchers(
-        config, dataset, plan.classifier, plan.steps, plan.team.writes
+        config, dataset, plan.classifier, plan.steps, plan.team.is_chief
     )
     continuation = _continuation(config, dataset, plan, watchers, stop, stopwatch)
     if begun:
@@ -135,8 +135,8 @@ def _fit(
             plan.team.check_agreement(
                 {"epochs done": continuation.epoch, "steps done": continuation.step}
             )
-    if stop.number:
-        raise InterruptionError(continuation.stopped(), stop.number)
+    if stop.signal_number:
+        raise InterruptionError(continuation.stopped(), stop.signal_number)
     watchers["learning"].warn()
     return watchers[BEST]
 
@@ -146,7 +146,7 @@ def _continuation(
     dataset: Dataset,
     plan: Plan,
     watchers: dict[str, keras.callbacks.Callback],
-    stop: signals.Stop,
+    stop: signals.StopRequest,
     stopwatch: Stopwatch,
 ) -> Continuation:
     network, team = plan.classifier.network, plan.team
@@ -162,9 +162,9 @@ def _continuation(
             "fingerprint": job.fingerprint(dataset),
             "epochs": config.epochs,
         },
-        writes=team.writes,
-        restored=lambda: separate_dropout(network, team.first_replica),
-        agreed=team.largest if team.workers > 1 else None,
+        writes=team.is_chief,
+        restored=lambda: separate_dropout_seeds(network, team.first_replica),
+        agreed=team.maximum if team.workers > 1 else None,
     )
 
 
@@ -180,18 +180,18 @@ def _reached_end(
     try:
         for piece in continuation.pieces(config.epochs):
             network.fit(
-                team.batches(
+                team.distribute(
                     partial(training_batches, config, dataset, heads, piece.start)
                 ),
                 validation_data=plan.validation,
-                validation_steps=team.share.evaluation_steps(
+                validation_steps=team.shard.evaluation_steps(
                     dataset.validation.count, pipeline.EVALUATION_BATCH
                 ),
                 initial_epoch=piece.start[0],
                 epochs=piece.epochs,
                 steps_per_epoch=piece.steps,
                 shuffle=False,  # they are already; True would only warn
-                verbose="auto" if team.writes else 0,
+                verbose="auto" if team.is_chief else 0,
                 callbacks=callbacks,
             )
     except watch.NonFiniteLossError as error:
@@ -216,22 +216,22 @@ def _explained(config: TrainConfig, dataset: Dataset, plan: Plan) -> Iterator[No
         if not config.checkpoint_minutes:
             raise
         raise DiskError(f"{error} {how_to_go_on(config.run_folder)}") from error
-    except memory.EXHAUSTED as error:
-        if plan.team.workers > 1 and not isinstance(error, memory.OUT_OF_MEMORY):
+    except memory.FAILED_STEP_ERRORS as error:
+        if plan.team.workers > 1 and not isinstance(error, memory.OUT_OF_MEMORY_ERRORS):
             raise  # a worker is gone
-        raise memory.too_large(
+        raise memory.batch_too_large_error(
             plan.classifier.network, config, len(dataset.class_names)
         ) from error
 
 
 def _go_on(continuation: Continuation, folder: Path, plan: Plan) -> None:
-    if plan.team.writes:
+    if plan.team.is_chief:
         RunFolder(folder).remove_unfinished_files()
     found = continuation.read()
     plan.team.check_agreement(
         {"epochs done": continuation.epoch, "steps done": continuation.step}
     )
-    if found and plan.team.writes:
+    if found and plan.team.is_chief:
         print(
             f"going on after {continuation.epoch} epochs and "
             f"{continuation.step} of {plan.steps} steps"

@@ -32,17 +32,17 @@ def test_a_chief_comes_before_the_workers():
 @pytest.mark.parametrize(("variables", "why"), [
     ({"TF_CONFIG": "{"}, "it cannot be read; received {. An example:"),
     ({"TF_CONFIG": "[]"}, "cannot be read"),
-    (tf_config({"worker": TWO}, index=2), "its task is none of its cluster"),
+    (tf_config({"worker": TWO}, index=2), "its task is not in its cluster"),
     (tf_config({"worker": TWO, "ps": TWO}), "can be chief and worker, not ps"),
-    (tf_config({"worker": TWO}, "evaluator"), "its task is none of its cluster"),
+    (tf_config({"worker": TWO}, "evaluator"), "its task is not in its cluster"),
     (tf_config({"worker": ["host", "b:1"]}), "an address is host:port, not 'host'"),
     (tf_config({"worker": [TWO[0]] * 2}), "two workers have the same address"),
     ({}, "neither TF_CONFIG nor SLURM_PROCID is set"),
     ({"SLURM_PROCID": "0"}, "'SLURM_STEP_NODELIST'. Start it with srun"),
-    (slurm("n[1-2]", "1", 0), "this went wrong: zip"),
+    (slurm("n[1-2]", "1", 0), "they cannot be read: zip"),
     (slurm("n[1-", "1", 0), "Invalid hostlist format"),
 ])  # fmt: skip
-def test_what_is_no_cluster_is_named(variables, why):
+def test_invalid_clusters_are_refused(variables, why):
     with pytest.raises(UserError) as error:
         find_cluster(variables)
     assert why in str(error.value)

@@ -9,23 +9,27 @@ from googlenet_keras.training.recipes import recipe
 
 
 @pytest.mark.parametrize("limit", [8, 15, 16, 100, 255, 256, 300])
-def test_the_largest_that_fits_is_found(limit):
+def test_the_largest_fitting_is_found(limit):
     tried = []
 
     def fits(batch):
         tried.append(batch)
         return batch <= limit
 
-    assert memory._largest(fits, 256) == min(limit // 8 * 8, 256)
+    assert memory._largest_fitting(fits, 256) == min(limit // 8 * 8, 256)
     assert len(tried) <= 6
-    assert memory._largest(lambda batch: batch <= limit, 30) == min(limit // 8 * 8, 24)
+    assert memory._largest_fitting(lambda batch: batch <= limit, 30) == min(
+        limit // 8 * 8, 24
+    )
 
 
 def test_where_nothing_fits_that_is_said():
     with pytest.raises(UserError, match=r"not even 8 images fit .* smaller"):
-        memory._largest(lambda batch: False, 256)
+        memory._largest_fitting(lambda batch: False, 256)
     few = replace(recipe("smoke"), batch_size=8)
-    assert str(memory.too_large(None, few, classes=2)).startswith("not even 8 images")
+    assert str(memory.batch_too_large_error(None, few, classes=2)).startswith(
+        "not even 8 images"
+    )
     with pytest.raises(UserError, match="multiples of 8, and there are 7 images"):
         memory.largest_batch(recipe("smoke"), classes=2, images=7)
 
@@ -37,7 +41,7 @@ def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
         batch_size=25,
     ).resolved({})  # fmt: skip
     monkeypatch.setattr(memory, "_free_bytes", lambda: 25 * 10**8)
-    message = str(memory.too_large(None, config, classes=10))
+    message = str(memory.batch_too_large_error(None, config, classes=10))
     assert re.match(
         r"a batch of 25 images does not fit into memory; (8|16) do: --batch-size \1",
         message,

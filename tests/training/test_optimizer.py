@@ -2,13 +2,17 @@ import keras
 import numpy as np
 import pytest
 
-from googlenet_keras.training.optimizer import MomentumSGD, optimizer, schedule
+from googlenet_keras.training.optimizer import (
+    MomentumSGD,
+    learning_rate_schedule,
+    make_optimizer,
+)
 from googlenet_keras.training.options import TrainConfig
 
 
 def rates(steps=10, **options):
     config = TrainConfig(learning_rate=0.1, **options)
-    made = schedule(config, steps)
+    made = learning_rate_schedule(config, steps)
     return [float(made(i)) for i in range(config.epochs * steps)]
 
 
@@ -41,7 +45,7 @@ def test_caffes_poly_rate():
 
 def test_the_schedule_travels_with_the_optimiser():
     config = TrainConfig(epochs=3, learning_rate=0.1, weight_decay=5e-4)
-    made = optimizer(config, steps=10)
+    made = make_optimizer(config, steps=10)
     copy = MomentumSGD.from_config(made.get_config())
     for step in (0, 5, 25):
         assert float(copy._learning_rate(step)) == float(made._learning_rate(step))

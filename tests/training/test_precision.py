@@ -31,11 +31,11 @@ def test_what_is_asked_for_is_taken():
 
 def test_xla_never_switches_itself_on_without_a_gpu(monkeypatch):
     monkeypatch.setattr(precision, "_gpu_capability", lambda: None)
-    assert precision.choose_xla("auto") is False
-    assert precision.choose_xla("on") is True
+    assert precision.use_xla("auto") is False
+    assert precision.use_xla("on") is True
     monkeypatch.setattr(precision, "_gpu_capability", lambda: (8, 0))
-    assert precision.choose_xla("auto") is True
-    assert precision.choose_xla("off") is False
+    assert precision.use_xla("auto") is True
+    assert precision.use_xla("off") is False
 
 
 def test_the_policy_is_put_back():

@@ -12,7 +12,10 @@ from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.source import StaticModel
 from googlenet_keras.exporting.to_saved_model import save_static
 from googlenet_keras.exporting.to_tflite import to_int8
-from googlenet_keras.training.quantization_aware import FakeQuantize, rounding
+from googlenet_keras.training.quantization_aware import (
+    FakeQuantize,
+    add_fake_quantization,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype("float32")
 NORMS = ["pool1_norm1", "conv2_norm2"]
@@ -32,7 +35,7 @@ def test_rounding_follows_the_range_in_training_alone():
 
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_the_file_rounds_as_the_network_did(variant, tmp_path):
-    network = rounding(deployable_network(classifier(variant)))
+    network = add_fake_quantization(deployable_network(classifier(variant)))
     network(IMAGES, training=True)  # the ranges
     expected = np.asarray(network(IMAGES)["probabilities"])
     save_static(network, tmp_path / "rounded")

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 TWICE = """
 import os, signal, time
 from googlenet_keras.training import signals
-with signals.noticed() as stop:
+with signals.graceful_stop() as stop:
     os.kill(os.getpid(), signal.SIGINT)
-    assert stop.number == signal.SIGINT
+    assert stop.signal_number == signal.SIGINT
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
 """
@@ -24,10 +24,10 @@ with signals.noticed() as stop:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_is_noticed_and_the_old_handler_comes_back(number, capfd):
     before = signal.getsignal(number)
-    with signals.noticed() as stop:
-        assert stop.number is None
+    with signals.graceful_stop() as stop:
+        assert stop.signal_number is None
         os.kill(os.getpid(), number)
-        assert stop.number == number
+        assert stop.signal_number == number
     assert signal.getsignal(number) == before
     assert "writing a checkpoint; again: stop at once" in capfd.readouterr().err
 
@@ -42,7 +42,7 @@ def test_what_has_nothing_to_keep_ends_at_once(number):
     before = signal.getsignal(number)
     with (
         pytest.raises(InterruptionError, match="evaluation") as interruption,
-        signals.ending("stopped in the evaluation"),
+        signals.interrupt_on_signal("stopped in the evaluation"),
     ):
         os.kill(os.getpid(), number)
     assert interruption.value.status == 128 + number

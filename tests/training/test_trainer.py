@@ -92,7 +92,9 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     config = tiny(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
                   weight_decay=0.0)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
-    start = named_weights(model.compiled(config.resolved({"crop_area": 1.0}), 2, 2))
+    start = named_weights(
+        model.build_and_compile(config.resolved({"crop_area": 1.0}), 2, 2)
+    )
     trained = named_weights(trainer.train(config).classifier.network)
     np.testing.assert_array_equal(trained["aux1/kernel"], start["aux1/kernel"])
     assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])

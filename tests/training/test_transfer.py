@@ -12,7 +12,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.build import build
 from googlenet_keras.network.weights import named_weights
-from googlenet_keras.training.model import compiled
+from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import FINETUNE
 from googlenet_keras.training.trainer import train
@@ -116,7 +116,7 @@ def options(folder, **changes):
 def moved(config):
     """How far a step without momentum moves each layer's kernel."""
     keras.utils.set_random_seed(0)
-    network = compiled(config, classes=3, steps=10)
+    network = build_and_compile(config, classes=3, steps=10)
     network.optimizer.momentum = 0.0
     before = named_weights(network)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype("f4")
