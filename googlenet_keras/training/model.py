@@ -1,38 +1,38 @@
-"""A network with what it is trained by: losses, metrics, optimiser."""
-
-from __future__ import annotations
+"""Builds and compiles the network of a run."""
 
 import keras
 import tensorflow as tf
 
+from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.network.build import build
-from googlenet_keras.training import losses, optimizer, replicated
+from googlenet_keras.training import losses, replicated
+from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.transfer import freeze
 
 
 def build_and_compile(config: TrainConfig, classes: int, steps: int) -> keras.Model:
-    """The network of `config`, its losses and optimiser; steps: in one epoch.
+    """Builds the network of `config` and compiles it; steps: of one epoch.
 
-    In the scope of a strategy it is one that its replicas train.
+    Within the scope of a strategy the result is a ReplicatedModel.
     """
     arch = config.to_architecture()
     network = build(
         arch,
         classes=classes,
-        image_size=config.image_size,
+        image_size=height_and_width(config.image_size),
         initialization=config.initialization,
         joint=True,
     )
     freeze(network, arch, config.freeze_until)
-    updater = optimizer.make_optimizer(config, steps)
+    optimizer = make_optimizer(config, steps)
     if tf.distribute.has_strategy():
         network = replicated.replicate_model(network)
-        updater = replicated.replicate_optimizer(updater)
+        optimizer = replicated.replicate_optimizer(optimizer)
     loss = {head: losses.SmoothedCrossEntropy(config.label_smoothing)
             for head in network.output}  # fmt: skip
     network.compile(
-        optimizer=updater,
+        optimizer=optimizer,
         loss=loss,
         loss_weights={h: w for h, w in config.loss_weights().items() if h in loss},
         metrics=losses.head_metrics(network.output, classes),
@@ -43,7 +43,7 @@ def build_and_compile(config: TrainConfig, classes: int, steps: int) -> keras.Mo
 
 
 def _create_variables(network: keras.Model) -> None:
-    """Makes what Keras would make in a step's first trace, and then trace it again."""
+    """Creates what Keras creates in the first step, which it would then trace twice."""
     if tf.distribute.has_strategy():
         replicated.create_variables(network)
         return

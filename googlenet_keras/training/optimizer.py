@@ -1,6 +1,7 @@
-"""Learning rates over the steps of a run, and the optimiser that uses them."""
+"""The optimizer of a run and its learning rate schedule."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,36 +18,32 @@ POLY_DECAY_POWER = 0.5  # Caffe's quick_solver.prototxt
 
 @keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class WarmUp(schedules.LearningRateSchedule):
-    """A linear rise from 0 over `steps` steps, then `after` from its first step."""
+    """A linear warm-up from 0 over `steps` steps, then the schedule `after`."""
 
     def __init__(self, after: schedules.LearningRateSchedule, steps: int) -> None:
         self.after = after
         self.steps = steps
 
-    def __call__(self, step):
-        """The rate at `step`, a scalar."""
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         step = keras.ops.cast(step, "float32")
         rise = (step + 1.0) / max(self.steps, 1)
         later = self.after(keras.ops.maximum(step - self.steps, 0.0))
         return keras.ops.where(step < self.steps, rise * self.after(0), later)
 
-    def get_config(self) -> dict:
-        """What `from_config` needs."""
+    def get_config(self) -> dict[str, Any]:
         after = keras.saving.serialize_keras_object(self.after)
         return {"after": after, "steps": self.steps}
 
     @classmethod
-    def from_config(cls, config: dict) -> WarmUp:
-        """The schedule that `get_config` described."""
-        return cls(
-            keras.saving.deserialize_keras_object(config["after"]), config["steps"]
-        )
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
+        after = keras.saving.deserialize_keras_object(config["after"])
+        return cls(after, config["steps"])
 
 
 def learning_rate_schedule(
     config: TrainConfig, steps: int
 ) -> schedules.LearningRateSchedule:
-    """The schedule that `config` asks for; steps: in one epoch."""
+    """The schedule of `config`, warm-up included; steps: of one epoch."""
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
     peak = config.learning_rate
@@ -63,66 +60,77 @@ def learning_rate_schedule(
 
 
 def warmup_steps(config: TrainConfig, steps: int) -> int:
-    """Steps of warm-up: a short run spends at most a quarter of its steps on it."""
+    """The number of warm-up steps, at most a quarter of the run's."""
     return round(min(config.warmup_epochs, config.epochs / 4) * steps)
 
 
 @keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class MomentumSGD(keras.optimizers.SGD):
-    """SGD with momentum as Caffe defines it.
+    """SGD with momentum as Caffe defines it, which Keras's SGD cannot be set to.
 
-    `decay` times the weight is added to the gradient of kernels, before momentum;
-    Keras's weight_decay comes after it and acts on every variable. Biases, betas and
-    gammas are not decayed. Biases learn at `bias_rate` times the rate (lr_mult), and
-    what belongs to no head at `trunk_rate` times.
-    `rate_factor` is a variable that scales what the schedule says, 1 unless assigned.
-    The gradient is clipped when the replicas' parts are summed; Keras clips each part.
+    kernel_decay: times the kernel, is added to its gradient, so momentum accumulates it
+    (Keras's weight_decay bypasses momentum). bias_multiplier: of the learning rate of
+    biases (Caffe's lr_mult). trunk_multiplier: of the learning rate of all layers but
+    the heads'. The variable `rate_factor`, 1 unless assigned, multiplies the schedule.
+    Gradients are clipped after the replicas' are summed; Keras clips each replica's.
     """
 
     def __init__(
         self,
-        *args,
-        decay: float = 0.0,
-        bias_rate: float = 1.0,
-        trunk_rate: float = 1.0,
-        **kw,
+        *args: Any,
+        kernel_decay: float = 0.0,
+        bias_multiplier: float = 1.0,
+        trunk_multiplier: float = 1.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kw)
-        self.decay = decay
-        self.bias_rate = bias_rate
-        self.trunk_rate = trunk_rate
+        super().__init__(*args, **kwargs)
+        self.kernel_decay = kernel_decay
+        self.bias_multiplier = bias_multiplier
+        self.trunk_multiplier = trunk_multiplier
         self.rate_factor = self.add_variable((), "ones", name="rate_factor")
 
-    def _get_current_learning_rate(self):
+    def _get_current_learning_rate(self) -> tf.Tensor:
         return super()._get_current_learning_rate() * self.rate_factor
 
-    def _clip_gradients(self, grads):
-        return grads
+    def _clip_gradients(self, grads: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return grads  # `_all_reduce_sum_gradients` clips their sum
 
-    def _all_reduce_sum_gradients(self, grads_and_vars):
+    def _all_reduce_sum_gradients(
+        self, grads_and_vars: Sequence[tuple[tf.Tensor, keras.Variable]]
+    ) -> list[tuple[tf.Tensor, keras.Variable]]:
         summed, variables = zip(
             *super()._all_reduce_sum_gradients(grads_and_vars), strict=True
         )
         return list(zip(super()._clip_gradients(summed), variables, strict=True))
 
-    def update_step(self, gradient, variable, learning_rate) -> None:
-        """One variable's step."""
-        # TensorFlow hands over its own variable, whose name is a mangled one
+    def update_step(
+        self,
+        gradient: tf.Tensor,
+        variable: keras.Variable | tf.Variable,
+        learning_rate: tf.Tensor,
+    ) -> None:
+        # tf.distribute passes TensorFlow's own variable, whose name is mangled
         known = self._trainable_variables[self._get_variable_index(variable)]
         layer, name = ["", *weight_name(known).split("/")][-2:]
-        if name == "kernel" and self.decay:
+        if name == "kernel" and self.kernel_decay:
             value = keras.ops.cast(variable, gradient.dtype)
-            gradient = gradient + self.decay * value
-        if name == "bias" and self.bias_rate != 1.0:
-            learning_rate = learning_rate * self.bias_rate
-        if self.trunk_rate != 1.0 and of_trunk(layer):
-            learning_rate = learning_rate * self.trunk_rate
+            gradient = gradient + self.kernel_decay * value
+        if name == "bias" and self.bias_multiplier != 1.0:
+            learning_rate = learning_rate * self.bias_multiplier
+        if self.trunk_multiplier != 1.0 and of_trunk(layer):
+            learning_rate = learning_rate * self.trunk_multiplier
         self._momentum_step(gradient, variable, learning_rate)
 
-    def _momentum_step(self, gradient, variable, learning_rate) -> None:
-        """What SGD.update_step does, in one pass over memory in place of six."""
+    def _momentum_step(
+        self,
+        gradient: tf.Tensor,
+        variable: keras.Variable | tf.Variable,
+        learning_rate: tf.Tensor,
+    ) -> None:
+        """SGD.update_step as one operation: one pass over memory instead of six."""
         if not self.momentum:
-            return super().update_step(gradient, variable, learning_rate)
+            super().update_step(gradient, variable, learning_rate)
+            return
         accumulator = self.momentums[self._get_variable_index(variable)].value
         if isinstance(variable, keras.Variable):
             variable = variable.value
@@ -134,26 +142,23 @@ class MomentumSGD(keras.optimizers.SGD):
             momentum=tf.constant(self.momentum, variable.dtype),
             use_nesterov=self.nesterov,
         )
-        return None
 
-    def get_config(self) -> dict:
-        """What `from_config` needs."""
-        own = {
-            "decay": self.decay,
-            "bias_rate": self.bias_rate,
-            "trunk_rate": self.trunk_rate,
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "kernel_decay": self.kernel_decay,
+            "bias_multiplier": self.bias_multiplier,
+            "trunk_multiplier": self.trunk_multiplier,
         }
-        return super().get_config() | own
 
 
 def make_optimizer(config: TrainConfig, steps: int) -> MomentumSGD:
-    """The optimiser that `config` asks for; steps: in one epoch."""
+    """The optimizer of `config`; steps: of one epoch."""
     return MomentumSGD(
         learning_rate_schedule(config, steps),
         momentum=config.momentum,
         nesterov=config.nesterov,
         global_clipnorm=config.clip_norm or None,
-        decay=config.weight_decay,
-        bias_rate=config.bias_learning_rate,
-        trunk_rate=config.trunk_learning_rate,
+        kernel_decay=config.weight_decay,
+        bias_multiplier=config.bias_learning_rate,
+        trunk_multiplier=config.trunk_learning_rate,
     )

@@ -1,39 +1,39 @@
-"""What this machine computes fastest, and why."""
-
-from __future__ import annotations
+"""Chooses the precision, and whether to use XLA, by what this machine computes fast."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, cast
 
 from googlenet_keras import machine
 
-HALF_PRECISION_GPU = (7, 0)  # compute capability of the first tensor cores (Volta)
-BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+HALF_PRECISION_CAPABILITY = (7, 0)  # of GPUs with tensor cores (Volta and later)
+BFLOAT16_CPU_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
-def choose_precision(wanted: str) -> tuple[str, str]:
-    """(policy, reason) for "auto", or the policy that was asked for."""
+def choose_precision(wanted: str) -> tuple[Precision, str]:
+    """Returns (policy, reason): the fastest for "auto", else the one that is wanted."""
     if wanted != "auto":
-        return wanted, "as asked for"
+        return cast(Precision, wanted), "as requested"
     gpu = _gpu_capability()
     if gpu is not None:
-        known = f"the GPU has compute capability {gpu[0]}.{gpu[1]}"
-        if gpu >= HALF_PRECISION_GPU:
-            return "mixed_float16", known
-        return "float32", f"{known}, below 7.0"
-    flags = [flag for flag in BFLOAT16_FLAGS if flag in machine.cpu_flags()]
+        capability = f"the GPU has compute capability {gpu[0]}.{gpu[1]}"
+        if gpu >= HALF_PRECISION_CAPABILITY:
+            return "mixed_float16", capability
+        return "float32", f"{capability}, below 7.0"
+    flags = [flag for flag in BFLOAT16_CPU_FLAGS if flag in machine.cpu_flags()]
     if flags:
         return "mixed_bfloat16", f"no GPU, and the processor has {flags[0]}"
     return "float32", "no GPU, and the processor has neither AVX512_BF16 nor AMX"
 
 
 def device_names() -> list[str]:
-    """The devices that compute: GPUs by model, or the CPU."""
+    """The models of all GPUs, or ["CPU"]."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    found = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
-    return [details.get("device_name", "GPU") for details in found] or ["CPU"]
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return [gpu.get("device_name", "GPU") for gpu in details] or ["CPU"]
 
 
 def use_xla(wanted: str) -> bool:
@@ -45,7 +45,7 @@ def use_xla(wanted: str) -> bool:
 
 @contextmanager
 def precision_policy(name: str) -> Iterator[None]:
-    """Keras's global dtype policy within the block."""
+    """Sets Keras's global dtype policy within the block."""
     import keras
 
     before = keras.config.dtype_policy()

@@ -1,8 +1,7 @@
-"""A network that tf.distribute trains: what Keras 3.15 needs for that."""
-
-from __future__ import annotations
+"""A model and an optimizer for tf.distribute: what Keras 3.15 lacks for it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,24 +11,23 @@ Step = Callable[..., dict[str, tf.Tensor]]
 
 
 class ReplicatedModel(keras.Model):
-    """A functional model whose replicas agree, on one machine or several.
+    """A functional model whose replicas stay equal, on one machine or several.
 
-    Each replica normalises its own part of the batch; the moving statistics follow the
-    mean over all replicas, and so does what is reported of a step. Keras's own steps
-    fail with several workers (keras-team/keras#20585), let each replica keep statistics
-    of its own, and ask the others once for each figure.
+    Each replica normalizes its own part of the batch; the moving statistics and the
+    metrics of a step are the mean of all replicas'. Keras's own steps fail with several
+    workers (keras-team/keras#20585), leave each replica its own statistics, and
+    communicate once for each metric.
     """
 
+    train_function: Step | None
+    test_function: Step | None
+
     def make_train_function(self, force: bool = False) -> None:
-        """Makes what `fit` calls for each step."""
         if self.train_function is None or force:
-            self.train_function = self._on_all_replicas(self._agreed_train_step)
+            self.train_function = self._on_all_replicas(self._synchronized_train_step)
 
     def make_test_function(self, force: bool = False) -> None:
-        """Makes what `evaluate` calls for each step; its figures are one replica's.
-
-        Those of the whole are read from the metrics' sums at the end.
-        """
+        # its figures are one replica's; evaluate reads the metrics' sums at the end
         if self.test_function is None or force:
             self.test_function = self._on_all_replicas(self.test_step)
 
@@ -37,60 +35,61 @@ class ReplicatedModel(keras.Model):
         strategy = self.distribute_strategy
 
         @tf.autograph.experimental.do_not_convert
-        def run(iterator):
+        def run(iterator: Any) -> dict[str, tf.Tensor]:
             figures = strategy.run(step, args=(iterator.get_next(),))
             return {name: strategy.experimental_local_results(figure)[0]
                     for name, figure in figures.items()}  # fmt: skip
 
         return tf.function(run, reduce_retracing=True)
 
-    def _agreed_train_step(self, data) -> dict[str, tf.Tensor]:
-        """A step, after which every replica has the same values everywhere.
+    def _synchronized_train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """A training step after which all replicas hold the same values.
 
-        It has moved the statistics and the metrics' sums by its own part of the batch,
-        which is linear: their mean is what the mean of the parts would have made.
+        A replica's part of the batch enters moving statistics and metric sums linearly,
+        so the replicas' mean is the value for the whole batch.
         """
         self.train_step(data)
         own = [v.value for v in (*self.non_trainable_weights, *self.metrics_variables)]
-        agreed = tf.distribute.get_replica_context().all_reduce(
+        means = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.MEAN, [tf.identity(v) for v in own]
         )
-        for variable, value in zip(own, agreed, strict=True):
-            variable.assign(value)
+        for variable, mean in zip(own, means, strict=True):
+            variable.assign(mean)
         return self.get_metrics_result()
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Nothing: `make_variables` has made them; Keras's takes a batch, and fails."""
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """Does nothing: `create_variables` did it. Keras's takes a batch, and fails."""
 
 
 class ReplicatedLossScale(keras.optimizers.LossScaleOptimizer):
-    """Loss scaling for float16 whose replicas skip a step together.
+    """Loss scaling for float16 in which all replicas skip a step together.
 
-    Keras 3.15 lets each replica look at its own gradients: one whose gradients are
-    finite would wait for the sum that another one leaves out.
+    In Keras 3.15 each replica checks its own gradients only, so that one with finite
+    gradients waits for ever for the sum that another one skips.
     """
 
-    def check_finite(self, grads):
-        """Whether every replica's gradients are finite."""
+    def check_finite(self, grads: list[tf.Tensor]) -> tf.Tensor:
         infinite = tf.cast(tf.logical_not(super().check_finite(grads)), tf.float32)
         replicas = tf.distribute.get_replica_context()
         return replicas.all_reduce(tf.distribute.ReduceOp.SUM, infinite) == 0.0
 
 
 def replicate_model(network: keras.Model) -> ReplicatedModel:
-    """The same layers and weights as a model for the strategy in whose scope it is."""
+    """Makes a ReplicatedModel of the layers of `network`, for the current strategy."""
     return ReplicatedModel(network.inputs[0], network.output, name=network.name)
 
 
 def replicate_optimizer(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """`optimizer`, with its loss scaled where the global precision is float16."""
+    """Adds loss scaling to `optimizer` if the global policy is mixed_float16."""
     if keras.config.dtype_policy().name == "mixed_float16":
         return ReplicatedLossScale(optimizer)
     return optimizer
 
 
 def create_variables(network: ReplicatedModel) -> None:
-    """Makes the variables of a compiled network's optimiser, losses and metrics."""
+    """Creates the variables of a compiled network's optimizer, losses and metrics."""
     images = tf.zeros((1, *network.inputs[0].shape[1:]))
     labels = dict.fromkeys(network.output, tf.zeros((1,), tf.int32))
     with network.distribute_strategy.scope():
@@ -98,9 +97,9 @@ def create_variables(network: ReplicatedModel) -> None:
 
 
 def separate_dropout_seeds(network: keras.Model, first: int) -> None:
-    """Gives each replica dropout masks of its own; the first one's are unchanged.
+    """Gives each replica its own dropout masks; replica 0 keeps those it has.
 
-    first: the number among all replicas of this process's first.
+    first: the index among all replicas of this process's first one.
     """
     strategy = network.distribute_strategy
     for layer in network.layers:
@@ -112,10 +111,10 @@ def separate_dropout_seeds(network: keras.Model, first: int) -> None:
 
 
 def local_value(variable: keras.Variable | tf.Variable) -> np.ndarray:
-    """The variable's value, without asking other workers, who may not be asking.
+    """Reads a variable without communicating with other workers.
 
-    After a training step all have the same. A metric's sum is divided among the
-    replicas, so it is one part times their number.
+    After a training step all replicas hold the same. A metric's sum is divided among
+    the replicas, so it is one replica's part times their number.
     """
     value = variable.value if isinstance(variable, keras.Variable) else variable
     if not isinstance(value, tf.distribute.DistributedValues):

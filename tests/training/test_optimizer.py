@@ -43,13 +43,13 @@ def test_caffes_poly_rate():
     assert found[75] == pytest.approx(0.1 * (1 - 0.75) ** 0.5)
 
 
-def test_the_schedule_travels_with_the_optimiser():
+def test_the_schedule_travels_with_the_optimizer():
     config = TrainConfig(epochs=3, learning_rate=0.1, weight_decay=5e-4)
     made = make_optimizer(config, steps=10)
     copy = MomentumSGD.from_config(made.get_config())
     for step in (0, 5, 25):
         assert float(copy._learning_rate(step)) == float(made._learning_rate(step))
-    assert copy.decay == 5e-4
+    assert copy.kernel_decay == 5e-4
 
 
 def variable(name, value=1.0):
@@ -69,11 +69,15 @@ def after(steps, name, **options):
 def test_decay_enters_before_momentum():
     # step 1: v = -0.1 (0.5 + 0.2 * 1) = -0.07, w = 0.93
     # step 2: v = 0.9 * -0.07 - 0.1 (0.5 + 0.2 * 0.93) = -0.1316, w = 0.7984
-    assert after(1, "kernel", decay=0.2) == pytest.approx(0.93)
-    assert after(2, "kernel", decay=0.2) == pytest.approx(0.7984)
+    assert after(1, "kernel", kernel_decay=0.2) == pytest.approx(0.93)
+    assert after(2, "kernel", kernel_decay=0.2) == pytest.approx(0.7984)
 
 
 def test_biases_are_not_decayed_and_learn_at_their_own_rate():
-    assert after(1, "bias", decay=0.2) == pytest.approx(0.95)
-    assert after(1, "bias", decay=0.2, bias_rate=2.0) == pytest.approx(0.90)
-    assert after(1, "gamma", decay=0.2, bias_rate=2.0) == pytest.approx(0.95)
+    assert after(1, "bias", kernel_decay=0.2) == pytest.approx(0.95)
+    assert after(1, "bias", kernel_decay=0.2, bias_multiplier=2.0) == pytest.approx(
+        0.90
+    )
+    assert after(1, "gamma", kernel_decay=0.2, bias_multiplier=2.0) == pytest.approx(
+        0.95
+    )

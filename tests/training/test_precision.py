@@ -15,7 +15,7 @@ from googlenet_keras.training import precision
         (None, ("avx2",), "float32", "neither"),
     ],
 )
-def test_auto_takes_what_the_machine_computes_fastest(
+def test_auto_is_what_the_machine_computes_fastest(
     monkeypatch, gpu, flags, policy, reason
 ):
     monkeypatch.setattr(precision, "_gpu_capability", lambda: gpu)
@@ -25,8 +25,8 @@ def test_auto_takes_what_the_machine_computes_fastest(
     assert reason in why
 
 
-def test_what_is_asked_for_is_taken():
-    assert precision.choose_precision("float32") == ("float32", "as asked for")
+def test_a_requested_precision_is_used():
+    assert precision.choose_precision("float32") == ("float32", "as requested")
 
 
 def test_xla_never_switches_itself_on_without_a_gpu(monkeypatch):
@@ -38,7 +38,7 @@ def test_xla_never_switches_itself_on_without_a_gpu(monkeypatch):
     assert precision.use_xla("off") is False
 
 
-def test_the_policy_is_put_back():
+def test_the_policy_is_restored():
     with precision.precision_policy("mixed_bfloat16"):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"
