@@ -1,17 +1,10 @@
 """Polyak averaging: validates and saves a moving average of the weights."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 import keras
 import tensorflow as tf
-
-
-class AveragingState(TypedDict):
-    """What a checkpoint keeps of AverageWeights beside the averages themselves."""
-
-    step: int
-    swapped_in: bool
 
 
 class AverageWeights(keras.callbacks.Callback):
@@ -40,7 +33,7 @@ class AverageWeights(keras.callbacks.Callback):
         self._update = tf.function(self._update_averages)
         self._swap = tf.function(self._swap_variables)
 
-    def get_state(self) -> AveragingState:
+    def get_state(self) -> dict[str, Any]:
         """The state beside `variables` and the network's weights."""
         return {"step": self._step, "swapped_in": self.swapped_in}
 

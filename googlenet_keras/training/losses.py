@@ -60,15 +60,12 @@ def head_metrics(
     heads = list(heads)
     # Keras prefixes a metric with its output's name only if there are several outputs
     prefix = f"{heads[0]}_" if len(heads) == 1 else ""
-    return {head: _metrics(classes, prefix) for head in heads}
-
-
-def _metrics(classes: int, prefix: str) -> list[keras.metrics.Metric]:
     per_image = {"top1": _top1, "cross_entropy": SmoothedCrossEntropy(0.0).call}
     if classes > TOP_K:
         per_image["top5"] = _top5
     mean = keras.metrics.MeanMetricWrapper
-    return [mean(call, name=prefix + name) for name, call in per_image.items()]
+    return {head: [mean(call, name=prefix + name) for name, call in per_image.items()]
+            for head in heads}  # fmt: skip
 
 
 def _top1(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:

@@ -110,8 +110,9 @@ class MomentumSGD(keras.optimizers.SGD):
         learning_rate: tf.Tensor,
     ) -> None:
         # tf.distribute passes TensorFlow's own variable, whose name is mangled
-        known = self._trainable_variables[self._get_variable_index(variable)]
-        layer, name = ["", *weight_name(known).split("/")][-2:]
+        index = self._get_variable_index(variable)
+        known = weight_name(self._trainable_variables[index])
+        layer, name = ["", *known.split("/")][-2:]
         if name == "kernel" and self.kernel_decay:
             value = keras.ops.cast(variable, gradient.dtype)
             gradient = gradient + self.kernel_decay * value
@@ -119,21 +120,13 @@ class MomentumSGD(keras.optimizers.SGD):
             learning_rate = learning_rate * self.bias_multiplier
         if self.trunk_multiplier != 1.0 and of_trunk(layer):
             learning_rate = learning_rate * self.trunk_multiplier
-        self._momentum_step(gradient, variable, learning_rate)
-
-    def _momentum_step(
-        self,
-        gradient: tf.Tensor,
-        variable: keras.Variable | tf.Variable,
-        learning_rate: tf.Tensor,
-    ) -> None:
-        """SGD.update_step as one operation: one pass over memory instead of six."""
         if not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
-        accumulator = self.momentums[self._get_variable_index(variable)].value
+        accumulator = self.momentums[index].value
         if isinstance(variable, keras.Variable):
             variable = variable.value
+        # SGD.update_step in one pass over memory instead of six
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
             accum=accumulator.handle,

@@ -159,12 +159,12 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
 
 
 def _clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    fake_quantized: dict[type, Callable[..., Any]] = {
-        keras.layers.Conv2D: _FakeQuantizedConv2D.from_config,
-        keras.layers.Dense: _FakeQuantizedDense.from_config,
-    }
-    make = fake_quantized.get(type(layer), layer.from_config)
-    return make(layer.get_config())
+    from_config: Callable[[dict[str, Any]], keras.layers.Layer] = layer.from_config
+    if type(layer) is keras.layers.Conv2D:
+        from_config = _FakeQuantizedConv2D.from_config
+    if type(layer) is keras.layers.Dense:
+        from_config = _FakeQuantizedDense.from_config
+    return from_config(layer.get_config())
 
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
