@@ -138,7 +138,7 @@ def _work(options: Options, strategy: str) -> None:
     config = replace(
         TrainConfig(variant=options.variant, width=options.width, epochs=1),
         image_size=size,
-    ).resolved({})
+    ).resolve("photos")
     with precision.precision_policy(options.precision), team.strategy.scope():
         network = build_and_compile(config, options.classes, steps=1000)
 

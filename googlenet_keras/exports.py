@@ -15,7 +15,7 @@ from googlenet_keras.webpage.builder import build_page, check_builder
 from googlenet_keras.webpage.page import add_page
 
 if TYPE_CHECKING:
-    from googlenet_keras.training.trainer import Run
+    from googlenet_keras.runs import Run
 
 Exportable: TypeAlias = "ExportConfig | Run | RunFolder | Path | str | None"
 

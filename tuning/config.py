@@ -13,8 +13,9 @@ import tyro
 
 from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.flags import chosen_recipe, kept, stored
+from googlenet_keras.training.flags import read_recipe_flag, read_resumed_options
 from googlenet_keras.training.options import POSITIVE, Between, TrainConfig
+from googlenet_keras.training.stored_options import update_stored
 
 # what may change on the way
 FREE = (
@@ -109,15 +110,15 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     With --resume they are those of the search in --run-folder. Raises UserError where
     one that is given differs from it.
     """
-    begun = stored(SearchConfig, arguments, required=True)
+    begun = read_resumed_options(SearchConfig, arguments, required=True)
     config = tyro.cli(
         SearchConfig,
         args=arguments,
-        default=begun or _half(chosen_recipe(arguments)),
+        default=begun or _half(read_recipe_flag(arguments)),
         prog="python -m tuning.search",
         description="Searches filter widths for a budget, and keeps what it finds.",
     )
-    return kept(begun, config, FREE) if begun else config
+    return update_stored(begun, config, FREE) if begun else config
 
 
 def _half(recipe: TrainConfig) -> SearchConfig:

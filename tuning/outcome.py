@@ -12,7 +12,6 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.stopwatch import Stopwatch
 from tuning import probing
 from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
@@ -79,33 +78,28 @@ def retrain(config: SearchConfig) -> None:
 
 def _retrained(config: SearchConfig) -> bool:
     """Whether every format of the bundle passed."""
-    from googlenet_keras.evaluation.result import conclude as conclude_run
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.exporting.report import print_report
     from googlenet_keras.exports import export
-    from googlenet_keras.training.trainer import train
+    from googlenet_keras.runs import train
 
     best = read_json(RunFolder(config.run_folder).result)["best"]
     name = f"{RETRAINED}-{best['trial']}-{config.retrain_epochs}-epochs"
     folder = config.run_folder / name
-    if not RunFolder(folder).is_finished:
-        stopwatch = Stopwatch()
-        run = train(
-            config.training(
-                architecture=config.run_folder / BEST,
-                variant=best["architecture"]["name"],
-                width=1.0,
-                run_folder=folder,
-                resume=True,  # it may have been cut off
-                epochs=config.retrain_epochs,
-                learning_rate=config.learning_rate * best["learning_rate_factor"],
-            ),
-            stopwatch,
+    finished = RunFolder(folder).is_finished
+    run = train(
+        config.training(
+            architecture=config.run_folder / BEST,
+            variant=best["architecture"]["name"],
+            width=1.0,
+            run_folder=folder,
+            resume=True,  # it may have been cut off
+            epochs=config.retrain_epochs,
+            learning_rate=config.learning_rate * best["learning_rate_factor"],
         )
-        result = conclude_run(
-            folder, run.classifier, run.dataset, run.best_epoch, stopwatch
-        )
-        print_figures({part: result[part] for part in ("validation", "test")})
+    )
+    if not finished:
+        print_figures({part: run.result[part] for part in ("validation", "test")})
     bundle = export(folder)
     print_report(bundle.report)
     print(f"everything is in {bundle.folder}")

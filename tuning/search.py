@@ -93,19 +93,21 @@ def _searched(
 
 def _data(config: SearchConfig) -> Dataset:
     from googlenet_keras.artifacts.runtimes import hide_gpus
-    from googlenet_keras.training.job import opened
+    from googlenet_keras.training.job import open_training_data
 
     hide_gpus()  # the trials, which are other processes, need a GPU's memory
-    return opened(config)
+    return open_training_data(config)
 
 
 def _resolved(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     """Every option as it will be used."""
-    from googlenet_keras.training.job import resolved
+    from googlenet_keras.training.job import resolve_data_options
     from googlenet_keras.training.recipes import recipe
 
     given = config.epochs
-    config = resolved(replace(config, epochs=recipe(config.recipe).epochs), dataset)
+    config = resolve_data_options(
+        replace(config, epochs=recipe(config.recipe).epochs), dataset
+    )
     epochs = given or max(1, round(config.epochs / EPOCHS_SHARE))
     when = time.strftime("%Y%m%d-%H%M%S")
     return replace(

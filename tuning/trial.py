@@ -8,7 +8,6 @@ from typing import Any
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.files import write_json
 from googlenet_keras.processes import child_process
-from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.options import TrainConfig
 from tuning.config import SearchConfig
@@ -42,15 +41,16 @@ def trained(
 
 
 def _train(config: TrainConfig) -> dict[str, Any]:
-    from googlenet_keras.training.trainer import train
+    from googlenet_keras.training.trainer import train_network
 
     stopwatch = Stopwatch()
-    run = train(config)
-    lines = RunFolder(run.folder).read_epochs()
+    run = train_network(config)
+    folder = run.job.folder
+    lines = folder.read_epochs()
     best = lines[run.best_epoch - 1]["validation"]
-    shutil.rmtree(RunFolder(run.folder).classifier)  # many, and none is for use
+    shutil.rmtree(folder.classifier)  # many, and none is for use
     return {
-        "top1": {head: best[head]["top1"] for head in run.classifier.heads},
+        "top1": {head: best[head]["top1"] for head in best if head != "loss"},
         "epochs": len(lines),
         **stopwatch.spent(),
     }

@@ -6,10 +6,10 @@ reference into an image: that part runs in parallel, after the shuffling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -19,15 +19,6 @@ from googlenet_keras.errors import unknown_choice
 ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
 LOOKUP_BLOCK = 256  # references at a time
-PHOTOS = {
-    "image_size": (224,),
-    "epochs": 35,
-    "weight_decay": 2e-3,
-    "crop_area": 0.25,
-    "color_jitter": 0.2,
-    "mirror": "on",
-    "crop_fraction": 0.875,
-}
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class Split:
 class Dataset:
     """Splits with the names of their classes.
 
-    defaults: values for options that suit this data where the user gave none.
+    kind: decides the defaults of training options that are left open.
     """
 
     name: str
@@ -86,7 +77,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["digits", "photos"] = "photos"
 
     def split(self, name: str) -> Split:
         """The split train, validation or test. Raises UserError if there is none."""

@@ -18,7 +18,6 @@ from googlenet_keras.data.checks import (
 )
 from googlenet_keras.data.dataset import (
     ENCODED,
-    PHOTOS,
     UPRIGHT_JPEG,
     Dataset,
     Split,
@@ -44,7 +43,6 @@ def open_folder(root: Path, validation_fraction: float) -> Dataset:
         _file_split(train, names, upright),
         _file_split(validation, names, upright),
         _file_split(test, names, upright) if test else None,
-        PHOTOS,
     )
 
 

@@ -14,15 +14,6 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 
 DIGITS_SPLIT_IMAGES = 300  # digits kept for validation, and as many for the test
-DIGITS = {
-    "image_size": (64,),
-    "epochs": 12,
-    "weight_decay": 5e-4,
-    "crop_area": 0.7,
-    "color_jitter": 0.0,
-    "mirror": "off",
-    "crop_fraction": 1.0,
-}
 
 
 def open_dataset(
@@ -87,5 +78,5 @@ def _digits() -> Dataset:
         stratify=digits.target[rest],
     )
     return Dataset(
-        "digits", names, part(train), part(validation), part(test), DIGITS
-    )  # fmt: skip
+        "digits", names, part(train), part(validation), part(test), kind="digits"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from googlenet_keras.data.dataset import PHOTOS, Dataset, Split
+from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 
 
@@ -34,7 +34,6 @@ def open_tfds(
         _split(builder, f"train[:{images - kept}]"),
         _split(builder, "validation" if own else f"train[{images - kept}:]"),
         _labelled(_split(builder, "test")) if "test" in splits else None,
-        PHOTOS,
     )
 
 

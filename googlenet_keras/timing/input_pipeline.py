@@ -13,10 +13,9 @@ from googlenet_keras.training.options import TrainConfig
 def time_input_pipeline(config: TrainConfig, *, repeats: int) -> BenchmarkReport:
     """Times whole epochs of the training pipeline; a repeat is an epoch."""
     dataset = open_dataset(config.dataset)
-    config = replace(config, epochs=repeats + 1).resolved(dataset.defaults)
-    batches = iter(training_batches(config, dataset, ("main",)))
-    assert isinstance(config.batch_size, int), "no recipe leaves the batch size open"
-    steps = pipeline.steps_per_epoch(dataset.train, config.batch_size)
+    resolved = replace(config, epochs=repeats + 1).resolve(dataset.kind)
+    batches = iter(training_batches(resolved, dataset, ("main",)))
+    steps = pipeline.steps_per_epoch(dataset.train, resolved.batch_size)
 
     def epoch() -> None:
         for _ in range(steps):
@@ -25,11 +24,11 @@ def time_input_pipeline(config: TrainConfig, *, repeats: int) -> BenchmarkReport
     timings = time_calls(epoch, calls=repeats, warmup=1)
     options = {
         "dataset": dataset.name,
-        "image_size": list(config.image_size),
-        "recipe": config.recipe,
-        "crop_area": config.crop_area,
-        "color_jitter": config.color_jitter,
-        "cache": config.cache,
+        "image_size": list(resolved.image_size),
+        "recipe": resolved.recipe,
+        "crop_area": resolved.crop_area,
+        "color_jitter": resolved.color_jitter,
+        "cache": resolved.cache,
     }
-    images = steps * config.batch_size
+    images = steps * resolved.batch_size
     return benchmark_report("input-pipeline", options, timings, images)

@@ -29,25 +29,24 @@ def time_training_step(
     """
     policy, _ = choose_precision(config.precision)
     xla: Switch = "on" if use_xla(config.xla) else "off"
-    config = replace(config, xla=xla, epochs=1).resolved({})
-    batch_size = config.batch_size
-    assert isinstance(batch_size, int), "a benchmark does not choose its batch size"
-    size = arithmetic.height_and_width(config.image_size)
+    resolved = replace(config, xla=xla, epochs=1).resolve("photos")
+    batch_size = resolved.batch_size
+    size = arithmetic.height_and_width(resolved.image_size)
     images = tf.random.stateless_uniform((batch_size, *size, 3), [1, 2], 0, 255)
     labels = tf.random.stateless_uniform([batch_size], [3, 4], 0, classes, tf.int32)
     with precision_policy(policy):
-        network = model.build_and_compile(config, classes, steps=SCHEDULED_STEPS)
+        network = model.build_and_compile(resolved, classes, steps=SCHEDULED_STEPS)
         truth = dict.fromkeys(network.output, labels)
         timings = time_calls(
             lambda: network.train_on_batch(images, truth), calls=repeats
         )
-    arch = config.to_architecture()
+    arch = resolved.network
     macs = arithmetic.macs(arch, classes=classes, image_size=size, auxiliary=True)
     gigaflops = PASSES * 2 * macs * batch_size / 1e9
     rate = gigaflops / timings.per(1)["cpu_seconds"]["median"]
     options = {
-        "variant": config.variant,
-        "width": config.width,
+        "variant": resolved.variant,
+        "width": resolved.width,
         "batch_size": batch_size,
         "image_size": list(size),
         "classes": classes,

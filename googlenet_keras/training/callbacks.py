@@ -1,29 +1,44 @@
-"""What happens beside the steps: averaging, saving, watching, writing down."""
+"""Callbacks that save the best epoch, watch the learning and report the figures."""
 
-from __future__ import annotations
-
+import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import append_json_line
 
-STUCK = 0.99  # of chance's cross-entropy: a head above this has learnt nothing
-STUCK_STEPS = 200  # after warm-up, before a head that learns nothing is called dead
+DEAD_LOSS_FRACTION = 0.99  # of chance: a head above this has learned nothing
+DEAD_HEAD_STEPS = 200  # after warm-up, before the run ends for it
+log = logging.getLogger(__name__)
+
+Logs = dict[str, float]
+
+
+class StatefulCallback(Protocol):
+    """A callback whose state is part of a checkpoint."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Plain values that `set_state` needs."""
+        ...
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restores what `get_state` gave."""
+        ...
 
 
 class SaveBest(keras.callbacks.Callback):
     """Calls `save` after each epoch whose validation main top-1 is the best so far.
 
-    The later of equals is the best: its learning rate was lower.
+    The later of equal epochs is the best: its learning rate was lower.
     """
 
     def __init__(self, save: Callable[[], None]) -> None:
@@ -33,49 +48,48 @@ class SaveBest(keras.callbacks.Callback):
         self.best_epoch = 0
 
     def get_state(self) -> dict[str, Any]:
-        """What `set_state` needs."""
+        """Plain values that `set_state` needs."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on as where `get_state` was called."""
+        """Restores what `get_state` gave."""
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
-        """Compares and saves; weights that are not finite are never the best."""
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        # weights that are not finite are never the best
         if math.isfinite(logs["val_loss"]) and logs["val_main_top1"] >= self.best:
             self.best, self.best_epoch = logs["val_main_top1"], epoch + 1
             self._save()
 
 
 class NonFiniteLossError(UserError):
-    """A step after which nothing more can be learnt."""
+    """A step that makes all further training useless."""
 
 
 class WatchLearning(keras.callbacks.Callback):
-    """Stops a run whose loss is not finite or whose main head does not learn.
+    """Ends a run whose loss is not finite or whose main head does not learn.
 
     chance: the cross-entropy of knowing the classes' frequencies and nothing else. A
-    run too short to be stopped ends with a warning.
+    run too short to be judged ends with a warning.
     """
 
     def __init__(self, chance: float, warmup_steps: int, heads: Sequence[str]) -> None:
         super().__init__()
         self._chance = chance
-        self._from_step = warmup_steps
+        self._warmup_steps = warmup_steps
         self._heads = heads
         self._steps = 0
-        self._dead: str | None = None
+        self._problem: str | None = None
 
     def get_state(self) -> dict[str, Any]:
-        """What `set_state` needs."""
+        """Plain values that `set_state` needs."""
         return {"steps": self._steps}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on as where `get_state` was called."""
+        """Restores what `get_state` gave."""
         self._steps = state["steps"]
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
-        """Raises NonFiniteLossError."""
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         self._steps += 1
         if not math.isfinite(logs["loss"]):
             raise NonFiniteLossError(
@@ -84,33 +98,44 @@ class WatchLearning(keras.callbacks.Callback):
                 "lower --clip-norm; with mixed_float16, try --precision float32."
             )
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
-        """Raises UserError for a main head that has learnt nothing for long."""
-        learnt = {h: logs[f"{h}_cross_entropy"] < STUCK * self._chance
-                  for h in self._heads}  # fmt: skip
-        self._dead = None if learnt["main"] else self._message(epoch + 1, logs, learnt)
-        if self._dead and self._steps - self._from_step >= STUCK_STEPS:
-            raise UserError(self._dead)
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        dead_loss = DEAD_LOSS_FRACTION * self._chance
+        alive = [h for h in self._heads if logs[f"{h}_cross_entropy"] < dead_loss]
+        self._problem = None if "main" in alive else self._message(epoch, logs, alive)
+        if self._problem and self._steps - self._warmup_steps >= DEAD_HEAD_STEPS:
+            raise UserError(self._problem)
 
     def warn(self) -> None:
-        """Says at the end of a run that its last epoch still knew nothing."""
-        if self._dead:
-            print(f"warning: {self._dead}", file=sys.stderr)
+        """Logs a warning if the main head had learned nothing in the last epoch."""
+        if self._problem:
+            log.warning(self._problem)
 
-    def _message(self, epoch: int, logs: dict, learnt: dict[str, bool]) -> str:
+    def _message(self, epoch: int, logs: Logs, alive: Sequence[str]) -> str:
         losses = ", ".join(f"{h} {logs[f'{h}_cross_entropy']:.3f}" for h in self._heads)
-        alive = [head for head, ok in learnt.items() if ok]
-        what = (
-            f"the main head is dead while {' and '.join(alive)} learnt"
+        problem = (
+            f"the main head is dead while {' and '.join(alive)} learned"
             if alive
             else "no head learns"
         )
         return (
-            f"{what}: after epoch {epoch} the cross-entropies are {losses}, and "
+            f"{problem}: after epoch {epoch + 1} the cross-entropies are {losses}, and "
             f"chance is {self._chance:.3f}. Give it more --epochs, lower "
             "--learning-rate, lengthen --warmup-epochs, use --initialization he or "
             "--variant bn."
         )
+
+
+def chance_level(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:
+    """Cross-entropy of a network that has learned the classes' frequencies alone.
+
+    counts: images of each class; None: as many of each.
+    """
+    if counts is None:
+        return math.log(classes)
+    frequencies = np.asarray(counts) / sum(counts)
+    predicted = (1 - smoothing) * frequencies + smoothing / classes
+    present = frequencies > 0
+    return float(-(frequencies[present] * np.log(predicted[present])).sum())
 
 
 class WriteMetrics(keras.callbacks.Callback):
@@ -122,23 +147,19 @@ class WriteMetrics(keras.callbacks.Callback):
         self._heads = heads
         self._batch_size = batch_size
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
-        """Starts the clock."""
-        self._images = 0
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._images = 0  # an epoch that is resumed has fewer
         self._began = self._trained = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
-        """Counts the images; an epoch that is gone on with has fewer."""
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._images += self._batch_size
 
-    def on_test_begin(self, logs=None) -> None:
-        """Training's part of the epoch is over."""
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         self._trained = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
-        """Writes the line, and adds images per second to the bar."""
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         speed = self._images / max(self._trained - self._began, 1e-9)
-        logs["images_per_second"] = speed
+        logs["images_per_second"] = speed  # for the callbacks after this one
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         line = {
             "epoch": epoch + 1,
@@ -150,52 +171,90 @@ class WriteMetrics(keras.callbacks.Callback):
         }
         append_json_line(self._path, line)
 
-    def _figures(self, logs: dict, prefix: str) -> dict[str, Any]:
+    def _figures(self, logs: Logs, prefix: str) -> dict[str, Any]:
         heads = {h: _head_figures(logs, f"{prefix}{h}_") for h in self._heads}
         return {"loss": logs[f"{prefix}loss"], **heads}
 
 
-class ShortBar(keras.callbacks.ProgbarLogger):
+def _head_figures(logs: Logs, prefix: str) -> dict[str, float | None]:
+    return {
+        "top1": logs[f"{prefix}top1"],
+        "top5": logs.get(f"{prefix}top5"),
+        "loss": logs[f"{prefix}cross_entropy"],
+    }
+
+
+def progress_callback(batch_size: int, epochs: int) -> keras.callbacks.Callback:
+    """Keras's progress bar on a terminal or in a notebook, else a log of epochs."""
+    if sys.stdout.isatty() or "ipykernel" in sys.modules:
+        return ProgressBar(batch_size)
+    return LogEpochs(epochs)
+
+
+class LogEpochs(keras.callbacks.Callback):
+    """Logs a line per epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        with suppress(BrokenPipeError):  # the reader has left; the run continues
+            log.info(
+                f"epoch {epoch + 1}/{self._epochs}: loss {logs['loss']:.3f}, "
+                f"top-1 {logs['main_top1']:.3f}; validation loss "
+                f"{logs['val_main_cross_entropy']:.3f}, top-1 "
+                f"{logs['val_main_top1']:.3f}; {logs['images_per_second']:.0f} images/s"
+            )
+
+
+class ProgressBar(keras.callbacks.ProgbarLogger):
     """Keras's progress bar with the figures that fit on a line."""
 
-    def __init__(self, images_per_step: int) -> None:
-        super().__init__()
-        self._images_per_step = images_per_step
+    FIGURES = {
+        "loss": "loss",
+        "main_top1": "top1",
+        "val_main_top1": "val_top1",
+        "val_main_cross_entropy": "val_loss",
+    }
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
-        """Starts the clock and a new bar."""
+    def __init__(self, batch_size: int) -> None:
+        super().__init__()
+        self._batch_size = batch_size
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._began = time.perf_counter()
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError):  # the reader has left; the run continues
             super().on_epoch_begin(epoch, logs)
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
-        """Moves the bar."""
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         seconds = time.perf_counter() - self._began
-        done = (batch + 1) * self._images_per_step
-        with suppress(BrokenPipeError):  # who read it has gone; the run goes on
-            super().on_train_batch_end(batch, _short(logs, done / seconds))
-
-    def on_epoch_end(self, epoch, logs=None) -> None:
-        """Ends the bar with the validation's figures."""
+        speed = (batch + 1) * self._batch_size / seconds
         with suppress(BrokenPipeError):
-            super().on_epoch_end(epoch, _short(logs, logs["images_per_second"]))
+            super().on_train_batch_end(batch, self._select(logs, speed))
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        with suppress(BrokenPipeError):
+            figures = self._select(logs, logs["images_per_second"])
+            super().on_epoch_end(epoch, figures)
+
+    def _select(self, logs: Logs, images_per_second: float) -> Logs:
+        figures = {name: logs[key] for key, name in self.FIGURES.items() if key in logs}
+        return figures | {"images/s": images_per_second}
 
 
-class Events(keras.callbacks.TensorBoard):
-    """Keras's event files, whose errors are the disk's."""
+class WriteEvents(keras.callbacks.TensorBoard):
+    """Keras's TensorBoard callback; raises DiskError if the files cannot be written."""
 
     def set_model(self, model: keras.Model) -> None:
-        """Opens the files. Raises DiskError."""
         with self._disk_errors():
             super().set_model(model)
 
-    def on_test_end(self, logs=None) -> None:
-        """Writes validation's figures. Raises DiskError."""
+    def on_test_end(self, logs: Logs | None = None) -> None:
         with self._disk_errors():
             super().on_test_end(logs)
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
-        """Writes the epoch's figures. Raises DiskError."""
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         with self._disk_errors():
             super().on_epoch_end(epoch, logs)
 
@@ -206,22 +265,3 @@ class Events(keras.callbacks.TensorBoard):
         except tf.errors.OpError as error:
             reason = str(error).strip().splitlines()[0]
             raise DiskError(f"{self.log_dir} cannot be written: {reason}.") from error
-
-
-def _short(logs: dict, images_per_second: float) -> dict[str, float]:
-    shown = {
-        "loss": "loss",
-        "main_top1": "top1",
-        "val_main_top1": "val_top1",
-        "val_main_cross_entropy": "val_loss",
-    }
-    short = {label: logs[key] for key, label in shown.items() if key in logs}
-    return short | {"images/s": images_per_second}
-
-
-def _head_figures(logs: dict, prefix: str) -> dict[str, float | None]:
-    return {
-        "top1": logs[f"{prefix}top1"],
-        "top5": logs.get(f"{prefix}top5"),
-        "loss": logs[f"{prefix}cross_entropy"],
-    }

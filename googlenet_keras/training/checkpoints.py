@@ -1,32 +1,36 @@
-"""What a run goes on from: its whole state in a file, two generations of it."""
-
-from __future__ import annotations
+"""Checkpoints: the full state of a training in a file, in two generations."""
 
 import hashlib
 import json
+import logging
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import keras
 import numpy as np
+import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from googlenet_keras.errors import DiskError
+from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import atomic_file, disk_errors, write_bytes
+from googlenet_keras.run_folder import RunFolder
 
 GENERATIONS = 2
-TENSORS, DIGEST = ".safetensors", ".sha256"
-NAME = re.compile(rf"(\d{{8}}){re.escape(TENSORS)}")
-PROGRESS = "progress"
+TENSORS_SUFFIX, DIGEST_SUFFIX = ".safetensors", ".sha256"
+TENSORS_FILE = re.compile(rf"(\d{{8}}){re.escape(TENSORS_SUFFIX)}")
+PROGRESS_KEY = "progress"  # in the metadata of the tensors' file
+log = logging.getLogger(__name__)
+
+Variable: TypeAlias = keras.Variable | tf.Variable
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything that decides how a run goes on.
+    """The full state of a training.
 
     tensors: variables by name. progress: the rest, as plain values.
     """
@@ -35,60 +39,105 @@ class State:
     progress: Mapping[str, Any]
 
 
-def write(folder: Path, state: State) -> None:
-    """Adds a generation to `folder` and drops all but the last two.
+def write_checkpoint(folder: Path, state: State) -> None:
+    """Adds a generation to `folder` and removes all but the last two.
 
     A generation is NNNNNNNN.safetensors and, written after it, its SHA-256 in a file
-    that `sha256sum --check` reads. Each is written whole and synced. Raises DiskError
-    where the disk refuses; what was there before stays.
+    that `sha256sum --check` reads. Both are written atomically and synced. Raises
+    DiskError if the disk refuses; earlier generations stay.
     """
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)
-    before = _generations(folder)
-    number = before[-1] + 1 if before else 0
+    existing = _generations(folder)
+    number = existing[-1] + 1 if existing else 0
     tensors, digest = _files(folder, number)
     with atomic_file(tensors) as temporary:
         _save(state, temporary)
     write_bytes(digest, f"{_sha256(tensors)}  {tensors.name}\n".encode())
-    for old in before[: 1 - GENERATIONS]:
+    for old in existing[: 1 - GENERATIONS]:
         _remove(folder, old)
 
 
-def newest(folder: Path, remove: bool = True) -> State | None:
-    """The last generation that is whole, or None where there is none.
+def newest_checkpoint(folder: Path, remove: bool = True) -> State | None:
+    """Reads the last generation that is intact, or gives None if there is none.
 
-    One that is damaged, or was not finished, is named on stderr and removed, unless
-    another process may be writing it.
+    A damaged or unfinished one is logged and removed; remove=False leaves it to the
+    process that may be writing it.
     """
     for number in reversed(_generations(folder)):
         tensors, digest = _files(folder, number)
-        if _is_whole(tensors, digest):
+        if _is_intact(tensors, digest):
             return _read(tensors)
-        what = "damaged" if digest.is_file() else "not finished"
-        print(f"{tensors} is {what}; one before it is looked for", file=sys.stderr)
+        problem = "damaged" if digest.is_file() else "not finished"
+        log.warning("%s is %s; using the checkpoint before it", tensors, problem)
         if remove:
             _remove(folder, number)
     return None
 
 
+def has_checkpoint(folder: RunFolder) -> bool:
+    """Whether the run can be resumed from a checkpoint."""
+    return newest_checkpoint(folder.checkpoints, remove=False) is not None
+
+
+def network_variables(
+    network: keras.Model, averages: Sequence[tf.Variable]
+) -> dict[str, Variable]:
+    """All that training changes, by a unique name each.
+
+    Weights and random states, the optimizer's variables, the moving `averages` of the
+    weights and the sums of the metrics.
+    """
+    return {
+        **_name("network", network.variables),
+        **_name("optimizer", network.optimizer.variables),
+        **_name("average", averages),
+        **metric_variables(network),
+    }
+
+
+def metric_variables(network: keras.Model) -> dict[str, Variable]:
+    """The sums of the metrics, by the names that `network_variables` gives them."""
+    return _name("metrics", network.metrics_variables)
+
+
+def assign_variables(
+    variables: Mapping[str, Variable], tensors: Mapping[str, np.ndarray]
+) -> None:
+    """Assigns its tensor to each variable. Raises UserError if one does not fit."""
+    for name, variable in variables.items():
+        if name not in tensors or tensors[name].shape != tuple(variable.shape):
+            raise UserError(
+                "a checkpoint belongs to the versions of this program and its packages "
+                f"that wrote it; {name} is missing or has another shape. Resume with "
+                "those versions, or start another run."
+            )
+        variable.assign(tensors[name])
+
+
+def _name(group: str, variables: Sequence[Variable]) -> dict[str, Variable]:
+    return {f"{group}/{number}/{v.name}": v for number, v in enumerate(variables)}
+
+
 def _generations(folder: Path) -> list[int]:
-    names = (NAME.fullmatch(path.name) for path in folder.glob(f"*{TENSORS}"))
+    names = (TENSORS_FILE.fullmatch(p.name) for p in folder.glob(f"*{TENSORS_SUFFIX}"))
     return sorted(int(match[1]) for match in names if match)
 
 
 def _files(folder: Path, number: int) -> tuple[Path, Path]:
-    return folder / f"{number:08d}{TENSORS}", folder / f"{number:08d}{DIGEST}"
+    tensors = folder / f"{number:08d}{TENSORS_SUFFIX}"
+    return tensors, tensors.with_suffix(DIGEST_SUFFIX)
 
 
-def _is_whole(tensors: Path, digest: Path) -> bool:
-    if not digest.is_file():  # a process was killed between the two
+def _is_intact(tensors: Path, digest: Path) -> bool:
+    if not digest.is_file():  # the process was killed between the two
         return False
     return digest.read_bytes().split(b" ")[0] == _sha256(tensors).encode()
 
 
 def _save(state: State, path: Path) -> None:
     try:
-        save_file(dict(state.tensors), path, {PROGRESS: json.dumps(state.progress)})
+        save_file(dict(state.tensors), path, {PROGRESS_KEY: json.dumps(state.progress)})
     except SafetensorError as error:  # how it reports a full disk
         raise DiskError(f"{path} cannot be written: {error}.") from error
 
@@ -101,7 +150,7 @@ def _sha256(path: Path) -> str:
 def _read(path: Path) -> State:
     with safe_open(path, "numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return State(tensors, json.loads(file.metadata()[PROGRESS]))
+        return State(tensors, json.loads(file.metadata()[PROGRESS_KEY]))
 
 
 def _remove(folder: Path, number: int) -> None:

@@ -1,6 +1,4 @@
-"""What a run's options make of its data: batches of all its epochs."""
-
-from __future__ import annotations
+"""The training input pipeline that a run's options describe."""
 
 from collections.abc import Sequence
 
@@ -12,17 +10,17 @@ from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cache_split
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.regularization import Regularization
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.options import ResolvedConfig
 
 
 def training_batches(
-    config: TrainConfig,
+    config: ResolvedConfig,
     dataset: Dataset,
     heads: Sequence[str],
     start: tuple[int, int] = (0, 0),
     shard: pipeline.Shard = pipeline.UNSHARDED,
 ) -> tf.data.Dataset:
-    """Batches of all epochs from `start`, as `config` says, or a shard of each."""
+    """Batches of all epochs from `start` (epoch, step), or a shard of each."""
     augment = Augmentation(
         *height_and_width(config.image_size),
         crop_area=config.crop_area,

@@ -20,7 +20,7 @@ from googlenet_keras.processes import (
     limit_this_process,
 )
 from googlenet_keras.training.model import build_and_compile
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.precision import precision_policy
 
 BATCH_MULTIPLE = 8
@@ -31,7 +31,7 @@ FAILED_STEP_ERRORS = (*OUT_OF_MEMORY_ERRORS, tf.errors.AbortedError)  # oneDNN's
 log = logging.getLogger(__name__)
 
 
-def largest_batch(config: TrainConfig, classes: int, images: int) -> int:
+def largest_batch(config: ResolvedConfig, classes: int, images: int) -> int:
     """The largest multiple of 8, up to 256 and `images`, whose training step fits.
 
     Steps are tried in a child process, since the system may kill it for its memory.
@@ -54,7 +54,7 @@ def grow_gpu_memory_on_demand() -> None:
 
 
 def batch_too_large_error(
-    network: keras.Model, config: TrainConfig, classes: int
+    network: keras.Model, config: ResolvedConfig, classes: int
 ) -> UserError:
     """The error for a batch that does not fit; it names the largest that does."""
     if config.strategy != "none":
@@ -78,7 +78,7 @@ def batch_too_large_error(
     )
 
 
-def _probe_in_child(config: TrainConfig, classes: int, most: int) -> int:
+def _probe_in_child(config: ResolvedConfig, classes: int, most: int) -> int:
     log.info("trying how many images of a batch fit into memory")
     free = _free_bytes()
     with child_process(Path(os.devnull)) as call:
@@ -123,7 +123,7 @@ def _free_bytes() -> int | None:
 
 
 def _run_step_or_exit(
-    config: TrainConfig, classes: int, batch: int, free: int | None
+    config: ResolvedConfig, classes: int, batch: int, free: int | None
 ) -> None:
     """Runs a training step of `batch` images, or exits this process if it fails.
 
@@ -136,7 +136,7 @@ def _run_step_or_exit(
 
 @cache
 def _limited_network(
-    config: TrainConfig, classes: int, free: int | None
+    config: ResolvedConfig, classes: int, free: int | None
 ) -> keras.Model:
     """The compiled network, after limiting this process to `free` more bytes.
 
@@ -146,7 +146,7 @@ def _limited_network(
     return build_and_compile(config, classes, steps=1)
 
 
-def _step_fits(network: keras.Model, config: TrainConfig, batch: int) -> bool:
+def _step_fits(network: keras.Model, config: ResolvedConfig, batch: int) -> bool:
     images = tf.zeros((batch, *height_and_width(config.image_size), 3))
     labels = tf.zeros((batch,), tf.int32)
     try:

@@ -7,11 +7,11 @@ from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.network.build import build
 from googlenet_keras.training import losses, replicated
 from googlenet_keras.training.optimizer import make_optimizer
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import freeze
 
 
-def build_and_compile(config: TrainConfig, classes: int, steps: int) -> keras.Model:
+def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras.Model:
     """Builds the network of `config` and compiles it; steps: of one epoch.
 
     Within the scope of a strategy the result is a ReplicatedModel.

@@ -9,8 +9,8 @@ from keras.optimizers import schedules
 
 from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.network.weights import weight_name
-from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.transfer import of_trunk
+from googlenet_keras.training.options import ResolvedConfig
+from googlenet_keras.training.transfer import is_trunk
 
 STEP_DECAY_EPOCHS, STEP_DECAY_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
 POLY_DECAY_POWER = 0.5  # Caffe's quick_solver.prototxt
@@ -41,7 +41,7 @@ class WarmUp(schedules.LearningRateSchedule):
 
 
 def learning_rate_schedule(
-    config: TrainConfig, steps: int
+    config: ResolvedConfig, steps: int
 ) -> schedules.LearningRateSchedule:
     """The schedule of `config`, warm-up included; steps: of one epoch."""
     warmup = warmup_steps(config, steps)
@@ -59,7 +59,7 @@ def learning_rate_schedule(
     return WarmUp(after, warmup)
 
 
-def warmup_steps(config: TrainConfig, steps: int) -> int:
+def warmup_steps(config: ResolvedConfig, steps: int) -> int:
     """The number of warm-up steps, at most a quarter of the run's."""
     return round(min(config.warmup_epochs, config.epochs / 4) * steps)
 
@@ -118,7 +118,7 @@ class MomentumSGD(keras.optimizers.SGD):
             gradient = gradient + self.kernel_decay * value
         if name == "bias" and self.bias_multiplier != 1.0:
             learning_rate = learning_rate * self.bias_multiplier
-        if self.trunk_multiplier != 1.0 and of_trunk(layer):
+        if self.trunk_multiplier != 1.0 and is_trunk(layer):
             learning_rate = learning_rate * self.trunk_multiplier
         if not self.momentum:
             super().update_step(gradient, variable, learning_rate)
@@ -144,7 +144,7 @@ class MomentumSGD(keras.optimizers.SGD):
         }
 
 
-def make_optimizer(config: TrainConfig, steps: int) -> MomentumSGD:
+def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
     """The optimizer of `config`; steps: of one epoch."""
     return MomentumSGD(
         learning_rate_schedule(config, steps),

@@ -1,27 +1,39 @@
-"""Every hyper-parameter of a run: value, unit, help and check."""
+"""Every hyper-parameter of a training run: value, unit, help and check."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import typing
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from tyro.constructors import PrimitiveConstructorSpec
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice
 from googlenet_keras.files import read_json
+from googlenet_keras.training.defaults import (
+    DataKind,
+    data_default,
+    default_options,
+    learning_rate_default,
+)
 
 Switch = Literal["auto", "on", "off"]
-Frozen = Literal["none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"]
+FreezeUntil = Literal[
+    "none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"
+]
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
 class Between:
-    """The rule that a number lies in [low, high]; `open_low` leaves `low` out."""
+    """The rule that a number lies in [low, high]; open_low: in (low, high]."""
 
     low: float
     high: float = math.inf
@@ -31,16 +43,29 @@ class Between:
         lower = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
         return lower + (f" and at most {self.high:g}" if self.high < math.inf else "")
 
-    def holds(self, value: float) -> bool:
-        """Whether `value` is finite and keeps the rule."""
+    def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
         return above and value <= self.high and math.isfinite(value)
 
 
-OPEN = (None, (), "auto")  # values of options that are left to the data or the machine
+UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
 POSITIVE = Between(0, open_low=True)
 FRACTION = Between(0, 1)
-OTHERWISE = {"weight_decay": 5e-4, "color_jitter": 0.0}  # where data has no default
+
+
+class AppliedRecipe(str):
+    """The name of a recipe whose options were applied; a plain str is refused."""
+
+    __slots__ = ()
+
+
+_RECIPE_FLAG = PrimitiveConstructorSpec[str](
+    nargs=1,
+    metavar="STR",
+    instance_from_str=lambda texts: AppliedRecipe(texts[0]),  # read_flags applies it
+    is_instance=lambda value: isinstance(value, str),
+    str_from_instance=lambda value: [value],
+)
 
 
 @dataclass(frozen=True)
@@ -54,75 +79,97 @@ class TrainConfig:
     download: bool = False
     """Let TFDS download and prepare the data set, for a TFDS name."""
     validation_fraction: Annotated[float, Between(0.01, 0.9)] = 0.2
-    """Part kept for validation where a folder or TFDS has no such split (0..1)."""
+    """Fraction held out for validation if a folder or TFDS has no such split (0..1)."""
     cache: Literal["none", "memory", "disk"] = "none"
-    """Keep encoded images in memory, or smaller copies of a folder's on disk."""
-    recipe: str = "modern"
-    """Where the other defaults are: modern, paper, caffe_quick, smoke, finetune."""
+    """Cache encoded images in memory, or smaller copies of a folder's on disk."""
+    recipe: Annotated[str, _RECIPE_FLAG] = AppliedRecipe("modern")
+    """Sets other options' defaults: modern, paper, caffe_quick, smoke or finetune."""
     variant: str = "bn"
     """Network: bn, paper, torchvision or slim."""
     architecture: Path | None = None
-    """A file with the network in place of --variant, as tuning.search writes it."""
+    """File with the network in place of --variant, as tuning.search writes it."""
     weights: str = ""
     """Start from: a run, a classifier, torchvision, onnx-zoo, caffe, slim or a file."""
-    freeze_until: Frozen = "none"
-    """What of --weights does not learn: up to this module, or all of the trunk."""
+    freeze_until: FreezeUntil = "none"
+    """Freeze --weights up to this module, or all of the trunk."""
     trunk_learning_rate: Annotated[float, POSITIVE] = 1.0
     """Factor on the learning rate of all but the heads, with --weights."""
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
-    image_size: tuple[int, ...] = ()
-    """Pixels, one or height and width; none: of --weights, 64 for digits, or 224."""
+    image_size: Annotated[
+        tuple[int, ...],
+        data_default(
+            "image_size",
+            "Pixels, one or height and width",
+            "none: those of --weights, or",
+        ),
+    ] = ()
     run_folder: Path | None = None
-    """Where everything goes; none: runs/<dataset>-<variant>-<time>."""
+    """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
-    """Go on with the run in --run-folder, or begin it if there is none yet."""
+    """Resume the run in --run-folder, or start it if there is none yet."""
     checkpoint_minutes: Annotated[float, Between(0)] = 10.0
-    """Minutes between writings of all that --resume needs; 0: nothing is kept."""
+    """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
-    epochs: Annotated[int | None, Between(1)] = None
-    """Passes over the training images; none: 12 for digits, else 35."""
+    epochs: Annotated[
+        int | None,
+        Between(1),
+        data_default("epochs", "Passes over the training images"),
+    ] = None
     batch_size: Annotated[int | Literal["auto"], Between(1)] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
-    learning_rate: Annotated[float | None, POSITIVE] = None
-    """Peak learning rate; none: 0.05 with batch normalisation, 0.01 without."""
+    learning_rate: Annotated[
+        float | None, POSITIVE, learning_rate_default("Peak learning rate")
+    ] = None
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
     warmup_epochs: Annotated[float, Between(0)] = 2.0
-    """Epochs of linear rise to the peak learning rate, at most a quarter of all."""
+    """Epochs of linear warm-up to the peak learning rate, at most a quarter of all."""
     momentum: Annotated[float, Between(0, 0.9999, open_low=True)] = 0.9
     """SGD momentum (0..1)."""
     nesterov: bool = True
-    """Nesterov's momentum."""
-    weight_decay: Annotated[float | None, Between(0)] = None
-    """L2 decay of kernels, added to the gradient; none: 5e-4 for digits, else 2e-3."""
+    """Nesterov momentum."""
+    weight_decay: Annotated[
+        float | None,
+        Between(0),
+        data_default("weight_decay", "L2 decay of kernels, added to the gradient"),
+    ] = None
     bias_learning_rate: Annotated[float, POSITIVE] = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Annotated[float, Between(0)] = 5.0
-    """Largest norm of the whole gradient; 0: not limited."""
+    """Largest global norm of the gradient; 0: not clipped."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: each class weighs the same in the loss, however many images it has."""
     label_smoothing: Annotated[float, Between(0, 0.99)] = 0.1
     """Part of each label spread over all classes (0..1)."""
     main_weight: Annotated[float, POSITIVE] = 1.0
-    """Weight of the main head's loss."""
+    """Loss weight of the main head."""
     aux1_weight: Annotated[float, Between(0)] = 0.3
-    """Weight of the loss of the auxiliary head on 4a."""
+    """Loss weight of the auxiliary head on 4a."""
     aux2_weight: Annotated[float, Between(0)] = 0.3
-    """Weight of the loss of the auxiliary head on 4d."""
+    """Loss weight of the auxiliary head on 4d."""
     average_epochs: Annotated[float, Between(0)] = 1.0
-    """Horizon in epochs of the weights' running (Polyak) average; 0: not averaged."""
+    """Horizon in epochs of the moving (Polyak) average of the weights; 0: none."""
     initialization: Literal["he", "caffe"] = "he"
-    """First weights: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
+    """Initialization: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
 
-    crop_area: Annotated[float | None, Between(0.01, 1)] = None
-    """Smallest area of a training crop (0..1); none: 0.7 for digits, else 0.25."""
+    crop_area: Annotated[
+        float | None,
+        Between(0.01, 1),
+        data_default("crop_area", "Smallest area of a training crop (0..1)"),
+    ] = None
     crop_aspect: Annotated[float, Between(1)] = 4 / 3
     """Largest distortion of a training crop's aspect ratio."""
-    mirror: Switch = "auto"
-    """Mirror half of the training images; auto: not digits."""
-    color_jitter: Annotated[float | None, FRACTION] = None
-    """Change of brightness, contrast, saturation (0..1); none: 0 for digits, or 0.2."""
+    mirror: Annotated[
+        Switch, data_default("mirror", "Mirror half of the training images", "auto:")
+    ] = "auto"
+    color_jitter: Annotated[
+        float | None,
+        FRACTION,
+        data_default(
+            "color_jitter", "Change of brightness, contrast, saturation (0..1)"
+        ),
+    ] = None
     rand_augment: Annotated[float, FRACTION] = 0.0
     """Strength of RandAugment's two operations on each image (0..1); 0: off."""
     random_erasing: Annotated[float, FRACTION] = 0.0
@@ -133,26 +180,40 @@ class TrainConfig:
     """Alpha of CutMix (0..1), which pastes a rectangle and its label's part; 0: off."""
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
-    crop_fraction: Annotated[float | None, Between(0.1, 1)] = None
-    """Side of evaluation's centre crop (0..1); none: 1 for digits, else 0.875."""
+    crop_fraction: Annotated[
+        float | None,
+        Between(0.1, 1),
+        data_default("crop_fraction", "Side of the evaluation's center crop (0..1)"),
+    ] = None
 
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    """Arithmetic; auto: what this machine computes fastest."""
+    """Arithmetic; auto: the fastest on this machine."""
     xla: Switch = "auto"
     """Compile with XLA; auto: on one GPU only."""
     strategy: Literal["none", "mirrored", "multi-worker"] = "none"
     """Train on one device, all GPUs of a machine, or several machines (docs)."""
     seed: Annotated[int, Between(0, 2**31 - 1)] = 0
-    """Of first weights, order, crops and dropout."""
+    """Random seed of initialization, shuffling, augmentation and dropout."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self), include_extras=True)
-        for field in dataclasses.fields(self):
-            _check(field.name, getattr(self, field.name), hints[field.name])
-        self._check_start()
+        check_options(self)
+        if not isinstance(self.recipe, AppliedRecipe):
+            raise UserError(
+                "only a recipe whose options were applied can be recorded; received "
+                f"recipe={self.recipe!r}. Use TrainConfig.from_recipe({self.recipe!r})."
+            )
+        check_resume(self.resume, self.run_folder)
+        self._check_weights()
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
+
+    @classmethod
+    def from_recipe(cls, name: str, **changes: Any) -> Self:
+        """The options of the recipe `name`, with `changes`. Raises UserError."""
+        from googlenet_keras.training.recipes import recipe
+
+        return cls(**vars(recipe(name)) | changes)
 
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""
@@ -161,7 +222,7 @@ class TrainConfig:
             return arch.scale_width(self.width)
         return get_architecture(self.variant).scale_width(self.width)
 
-    def _check_start(self) -> None:
+    def _check_weights(self) -> None:
         if self.weights and self.width != 1:
             raise UserError(
                 "weights come with their widths; leave out --width, or --weights; "
@@ -172,7 +233,7 @@ class TrainConfig:
             1.0,
         ):
             raise UserError(
-                "freeze_until and trunk_learning_rate are for weights to start from; "
+                "freeze_until and trunk_learning_rate need weights to start from; "
                 "add --weights torchvision, or a run's folder."
             )
 
@@ -184,12 +245,21 @@ class TrainConfig:
             "aux2": self.aux2_weight,
         }
 
-    def resolved(self, defaults: typing.Mapping[str, Any]) -> TrainConfig:
-        """Every option left to the data set takes its value from `defaults`."""
-        rate = 0.05 if self.to_architecture().batch_norm else 0.01
-        chosen = OTHERWISE | {"learning_rate": rate} | dict(defaults)
-        filled = {k: v for k, v in chosen.items() if getattr(self, k) in OPEN}
-        return replace(self, **filled)
+    def defaults(self, kind: DataKind, batch_norm: bool) -> dict[str, Any]:
+        """The values of the options left open here, for such data and network."""
+        values = default_options(kind, batch_norm)
+        return {k: v for k, v in values.items() if getattr(self, k) in UNSET_VALUES}
+
+    def resolve(
+        self, kind: DataKind, network: Architecture | None = None, **changes: Any
+    ) -> ResolvedConfig:
+        """The same options with `changes` and with what data and network decide.
+
+        network: None for the one these options ask for.
+        """
+        network = network or self.to_architecture()
+        options = vars(self) | self.defaults(kind, network.batch_norm) | changes
+        return ResolvedConfig(**options | {"network": network})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by option name."""
@@ -197,23 +267,69 @@ class TrainConfig:
         return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
 
     @classmethod
-    def from_json(cls, data: typing.Mapping[str, Any]) -> typing.Self:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Reads what `to_json` gave; names that are no options are left out.
 
         Raises UserError for a value that no option can have.
         """
-        hints = typing.get_type_hints(cls)
-        try:
-            return cls(**{n: _read(v, hints[n]) for n, v in data.items() if n in hints})
-        except (TypeError, AttributeError) as error:
-            raise UserError(f"these are no options of a run: {error}.") from error
+        recipe = {n: AppliedRecipe(v) for n, v in data.items() if n == "recipe"}
+        return read_options(cls, {**data, **recipe})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedConfig(TrainConfig):
+    """Options with nothing left to the data or the network, and the network itself."""
+
+    network: Architecture
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    crop_area: float
+    color_jitter: float
+    crop_fraction: float
+
+    def to_architecture(self) -> Architecture:
+        """The network, without reading a file again."""
+        return self.network
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values by option name; the network is not an option."""
+        data = super().to_json()
+        del data["network"]
+        return data
+
+
+def check_resume(resume: bool, run_folder: Path | None) -> None:
+    """Raises UserError for --resume without a run folder."""
+    if resume and not run_folder:
+        raise UserError("--resume requires --run-folder.")
+
+
+def check_options(options: Any) -> None:
+    """Raises UserError if a field of a dataclass breaks the rule in its annotation."""
+    hints = typing.get_type_hints(type(options), include_extras=True)
+    for option in dataclasses.fields(options):
+        _check(option.name, getattr(options, option.name), hints[option.name])
 
 
 def read_architecture(path: Path) -> dict[str, Any]:
-    """The network in `path`, a file of its own or a saved classifier's description."""
+    """Reads a network as JSON from a file of its own or a saved classifier."""
     data = read_json(path)
     inside = data.get("architecture")
     return inside if isinstance(inside, dict) else data
+
+
+def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
+    """Reads a dataclass from JSON; names that are not its fields are left out.
+
+    Raises UserError for a value that no option can have.
+    """
+    hints = typing.get_type_hints(kind)
+    try:
+        return kind(**{n: _read(v, hints[n]) for n, v in data.items() if n in hints})
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"these are not the options of a run: {error}.") from error
 
 
 def _read(value: Any, hint: Any) -> Any:
@@ -223,10 +339,10 @@ def _read(value: Any, hint: Any) -> Any:
 
 
 def _check(name: str, value: Any, hint: Any) -> None:
-    known = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal and value not in known:
-        raise unknown_choice(name, str(value), known)
-    rules = [x for x in typing.get_args(hint) if isinstance(x, Between)]
-    for rule in rules if value not in (None, "auto") else ():
-        if not rule.holds(value):
+    annotated = typing.get_origin(hint) is Annotated
+    base, *extras = typing.get_args(hint) if annotated else (hint,)
+    if typing.get_origin(base) is Literal and value not in typing.get_args(base):
+        raise unknown_choice(name, str(value), typing.get_args(base))
+    for rule in extras if value not in (None, "auto") else ():
+        if isinstance(rule, Between) and value not in rule:
             raise UserError(f"{name} must be {rule}; received {value}.")

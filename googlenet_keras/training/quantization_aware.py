@@ -114,7 +114,7 @@ def train_quantization_aware(
         epochs=epochs,
         image_size=(geometry.height, geometry.width),
         batch_size=min(QAT_CONFIG.batch_size, dataset.train.count),
-    ).resolved(dataset.defaults)
+    ).resolve(dataset.kind)
     batches = training_batches(config, dataset, heads=("main",)).map(
         lambda images, labels: (images, {"main": tf.gather(numbers, labels["main"])})
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from googlenet_keras.errors import unknown_choice
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.options import AppliedRecipe, TrainConfig
 
 MODERN = TrainConfig()
 """What trains well today from scratch: SGD with Nesterov momentum, warm-up and cosine
 decay, label smoothing, averaged weights. Source: this project's own runs (README)."""
 
 PAPER = TrainConfig(
-    recipe="paper",
+    recipe=AppliedRecipe("paper"),
     variant="paper",
     learning_rate=0.01,
     schedule="step",
@@ -30,7 +30,7 @@ are Caffe's solver.prototxt, batch 32. Warm-up, the limit on the gradient's norm
 initialisation are this project's, since Caffe's users report dead heads without."""
 
 CAFFE_QUICK = TrainConfig(
-    recipe="caffe_quick",
+    recipe=AppliedRecipe("caffe_quick"),
     variant="paper",
     learning_rate=0.01,
     schedule="poly",
@@ -54,7 +54,7 @@ uniform initialisation, biases from 0.2. Caffe warps photographs to 256 x 256 an
 authors report 68.7 % top-1 on ImageNet."""
 
 SMOKE = TrainConfig(
-    recipe="smoke",
+    recipe=AppliedRecipe("smoke"),
     width=0.25,
     image_size=(32,),
     epochs=2,
@@ -63,7 +63,7 @@ SMOKE = TrainConfig(
 """A narrow network on small images: whether everything works, in a minute."""
 
 FINETUNE = TrainConfig(
-    recipe="finetune",
+    recipe=AppliedRecipe("finetune"),
     weights="torchvision",
     trunk_learning_rate=0.3,
     learning_rate=0.02,

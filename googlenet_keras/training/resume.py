@@ -1,13 +1,11 @@
-"""Where a run stands, what is kept of that, and how it is gone on with."""
+"""Saves and restores the full training state, and rolls it back after a bad step."""
 
-from __future__ import annotations
-
+import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import keras
 import numpy as np
@@ -16,98 +14,115 @@ from googlenet_keras.errors import DiskError, InterruptionError, UserError
 from googlenet_keras.files import append_json_line
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
-from googlenet_keras.training import checkpoints, variables
-from googlenet_keras.training.callbacks import NonFiniteLossError
-from googlenet_keras.training.checkpoints import State
+from googlenet_keras.training import checkpoints
+from googlenet_keras.training.callbacks import (
+    Logs,
+    NonFiniteLossError,
+    StatefulCallback,
+)
+from googlenet_keras.training.checkpoints import State, Variable
 from googlenet_keras.training.ema import AverageWeights
-from googlenet_keras.training.optimizer import MomentumSGD
-from googlenet_keras.training.replicated import local_value
+from googlenet_keras.training.job import DataIdentity, TrainingJob
+from googlenet_keras.training.replicated import local_value, separate_dropout_seeds
 from googlenet_keras.training.signals import StopRequest
 
-AGREED_STEPS = 4  # between those at which workers ask each other whether to stop
-ROLLBACKS = 3  # at most, before a loss that is not finite ends a run
-CUT = 0.5  # of the learning rate, at each
-AVERAGE, BEST = "average", "best"
+STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop
+MAX_ROLLBACKS = 3  # before a loss that is not finite ends a run
+ROLLBACK_RATE_FACTOR = 0.5  # on the learning rate, at each rollback
+log = logging.getLogger(__name__)
+
+
+class Progress(TypedDict):
+    """What a checkpoint holds besides tensors.
+
+    epoch, step: those that are done. spent: wall and CPU seconds. The others are the
+    states of callbacks.
+    """
+
+    epoch: int
+    step: int
+    rollbacks: int
+    spent: list[float]
+    data: DataIdentity
+    learning: dict[str, Any]
+    average: NotRequired[dict[str, Any]]
+    best: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Epochs of a run that one fit trains: of the first, `steps` are left."""
+class Segment:
+    """Epochs that one call of fit trains; the first has `steps` steps left."""
 
     start: tuple[int, int]
     epochs: int
     steps: int
 
 
-class Continuation(keras.callbacks.Callback):
-    """Keeps a run's whole state in its folder, and sets it again.
+class TrainingState(keras.callbacks.Callback):
+    """Saves the full training state in the run folder, and restores it.
 
-    It is written before the first step, every `minutes` at the end of a step or an
-    epoch, after the last epoch, and when `stop` has been asked, which ends the run with
-    InterruptionError; with 0 minutes, never. It must come last of the callbacks. parts:
-    the callbacks by name whose get_state and set_state belong to the state. data: what
-    must be the same when the run goes on. writes: whether this worker is the one of all
-    that writes; each of them reads. restored: called when the variables are set.
-    agreed: the largest number that any worker calls it with, where there are several.
+    A checkpoint is written before the first step, every --checkpoint-minutes at the end
+    of a step or an epoch, after the last epoch, and when `stop` asks the run to stop,
+    which then ends with InterruptionError. With 0 minutes none is written. Only the
+    chief writes; all workers read. This callback must be the last one. parts: the
+    callbacks, by name, whose states belong to the training's.
     """
 
     def __init__(
         self,
-        folder: Path,
-        parts: Mapping[str, keras.callbacks.Callback],
-        *,
-        steps: int,
-        minutes: float,
+        job: TrainingJob,
+        parts: Mapping[str, StatefulCallback],
         stop: StopRequest,
         stopwatch: Stopwatch,
-        data: Mapping[str, Any],
-        writes: bool = True,
-        restored: Callable[[], None] = lambda: None,
-        agreed: Callable[[int], int] | None = None,
     ) -> None:
         super().__init__()
         self.epoch = self.step = 0  # those that are done
-        self._folder, self._parts, self._steps = folder, parts, steps
-        self._seconds, self._stop, self._stopwatch = minutes * 60, stop, stopwatch
-        self._data = dict(data)
-        self._writes, self._restored, self._agreed = writes, restored, agreed
-        self._rollbacks, self._returned = 0, False
-        self._waiting: State | None = None  # to be set when training begins
-        self._metrics: State | None = None  # and when its epoch does
+        self._job, self._parts, self._stop, self._stopwatch = (
+            job,
+            parts,
+            stop,
+            stopwatch,
+        )
+        self._interval = job.config.checkpoint_minutes * 60
+        self._steps = job.steps_per_epoch
+        self._rollbacks, self._rolled_back = 0, False
+        self._pending: State | None = None  # to be restored when fit begins
+        self._pending_metrics: State | None = None  # and when its epoch begins
 
     def read(self) -> bool:
-        """Stands where the newest whole checkpoint does; whether there is one.
+        """Reads the newest intact checkpoint; gives False if there is none.
 
-        Raises UserError if the data are others now.
+        Raises UserError if the training data have changed.
         """
         state = self._newest()
         if state is None:
-            self._refuse_lost()
+            self._refuse_lost_epochs()
             return False
-        if state.progress["data"] != self._data:
+        if state.progress["data"] != self._job.data_identity:
             raise UserError(
-                f"a run goes on with the images it began with: {state.progress['data']}"
-                f"; there are {self._data} now. Begin another in a new --run-folder."
+                "--resume needs the training images that the run started with: "
+                f"{state.progress['data']}; there are {self._job.data_identity} now. "
+                "Start another run in a new --run-folder."
             )
-        self._stand(state)
+        self._restore_later(state)
         self._rollbacks = state.progress["rollbacks"]
         self._stopwatch.add(*state.progress["spent"])
-        self._parts[BEST].set_state(state.progress[BEST])
+        self._parts["best"].set_state(state.progress["best"])
         return True
 
-    def pieces(self, epochs: int) -> Iterator[Piece]:
-        """What is left to do of `epochs`: an epoch in its middle is one by itself."""
+    def segments(self) -> Iterator[Segment]:
+        """What is left to train; the rest of an unfinished epoch is a segment."""
         if self.step:
             start = self.epoch, self.step
-            yield Piece(start, self.epoch + 1, self._steps - self.step)
-        if self.epoch < epochs:
-            yield Piece((self.epoch, 0), epochs, self._steps)
+            yield Segment(start, self.epoch + 1, self._steps - self.step)
+        if self.epoch < self._job.config.epochs:
+            yield Segment((self.epoch, 0), self._job.config.epochs, self._steps)
 
     def roll_back(self, reason: NonFiniteLossError, files: Sequence[str]) -> None:
-        """Stands at the last checkpoint with half the learning rate, and notes it.
+        """Returns to the last checkpoint with half the learning rate.
 
-        Raises `reason`, with the names of the batch's `files`, where that was done
-        three times before or nothing was kept.
+        files: of the batch that the loss was not finite for. Raises `reason` with their
+        names after three rollbacks, or if there is no checkpoint.
         """
         event = {
             EVENT_KEY: "not finite, back to a checkpoint",
@@ -116,114 +131,111 @@ class Continuation(keras.callbacks.Callback):
             "files": list(files),
         }
         state = self._newest()
-        if state is None or self._rollbacks == ROLLBACKS:
-            raise NonFiniteLossError(
-                f"{reason} The batch: {', '.join(files)}."
-            ) from reason
+        if state is None or self._rollbacks == MAX_ROLLBACKS:
+            message = f"{reason} The batch: {', '.join(files)}."
+            raise NonFiniteLossError(message) from reason
         self._rollbacks += 1
-        self._returned = True
-        self._stand(state)
+        self._rolled_back = True
+        self._restore_later(state)
         event |= {
             "back_to_epoch": self.epoch + 1,
             "back_to_step": self.step + 1,
-            "learning_rate_factor": CUT**self._rollbacks,
+            "learning_rate_factor": ROLLBACK_RATE_FACTOR**self._rollbacks,
         }
-        if not self._writes:
-            return
-        append_json_line(RunFolder(self._folder).metrics, event)
-        print(
-            f"\nstep {event['step']} of epoch {event['epoch']} is not finite; back to "
-            f"step {event['back_to_step']} of epoch {event['back_to_epoch']} with "
-            f"{event['learning_rate_factor']:g} of the learning rate"
-        )
+        if self._is_chief:
+            append_json_line(self._job.folder.metrics, event)
+            log.info(
+                f"\nstep {event['step']} of epoch {event['epoch']} is not finite; back "
+                f"to step {event['back_to_step']} of epoch {event['back_to_epoch']} "
+                f"with {event['learning_rate_factor']:g} of the learning rate"
+            )
 
-    def on_train_begin(self, logs=None) -> None:
-        """Sets the state that was read, or keeps the first one."""
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._written = time.monotonic()
-        first = self._waiting is None and self.epoch == self.step == 0
-        if self._waiting:
-            self._set(self._waiting)
-        if first or self._returned:
-            self.write()  # how often it was rolled back must outlive this process
-        self._returned = False
+        first = self._pending is None and self.epoch == self.step == 0
+        if self._pending:
+            self._restore(self._pending)
+        if first or self._rolled_back:
+            self.write()  # the number of rollbacks must outlive this process
+        self._rolled_back = False
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
-        """Gives the epoch's metrics what they had counted."""
-        if self._metrics and self.step:
-            variables.assign(variables.of_metrics(self.model), self._metrics.tensors)
-        self._metrics = None
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._pending_metrics and self.step:
+            metrics = checkpoints.metric_variables(self.model)
+            checkpoints.assign_variables(metrics, self._pending_metrics.tensors)
+        self._pending_metrics = None
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
-        """Keeps the state where it is time."""
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.step += 1
-        if self.step < self._steps:  # else the epoch's end is near, after validation
-            self._keep_if_due()
+        if self.step < self._steps:  # else the epoch ends soon, after validation
+            self._write_if_due()
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
-        """Keeps the state where it is time, and at the very end."""
-        if self._writes and not RunFolder(self._folder).is_started:
-            raise DiskError(f"{self._folder} has been moved or removed.")
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._is_chief and not self._job.folder.is_started:
+            raise DiskError(f"{self._job.folder} has been moved or removed.")
         self.epoch, self.step = epoch + 1, 0
-        self._keep_if_due(last=self.epoch == self._data["epochs"])
+        self._write_if_due(last=self.epoch == self._job.config.epochs)
 
     def write(self) -> None:
-        """Writes the state. Raises NonFiniteLossError for one that nobody could use."""
-        if not (self._seconds and self._writes):
+        """Writes a checkpoint. Raises NonFiniteLossError if a weight is not finite."""
+        if not (self._interval and self._is_chief):
             return
         tensors = {name: local_value(v) for name, v in self._variables().items()}
         if not all(np.isfinite(x).all() for x in tensors.values()):
-            if self._agreed:  # the next step's loss tells all workers at once
-                return
+            if self._job.distribution.workers > 1:
+                return  # the next step's loss tells all workers at once
             self._undo_step()
             raise NonFiniteLossError(
                 "the weights must stay finite; a step made them not."
             )
-        checkpoints.write(self._checkpoints, State(tensors, self._progress()))
+        state = State(tensors, self._progress())
+        checkpoints.write_checkpoint(self._job.folder.checkpoints, state)
         self._written = time.monotonic()
+
+    def stop_message(self) -> str:
+        """What a run reports that was asked to stop."""
+        done = f"stopped after {self.epoch} epochs and {self.step} steps"
+        if not self._interval:
+            return f"{done}; --checkpoint-minutes 0 has kept none of them."
+        return f"{done}. {resume_hint(self._job.folder)}"
+
+    @property
+    def _is_chief(self) -> bool:
+        return self._job.distribution.is_chief
 
     def _undo_step(self) -> None:
         if not self.step:
             self.epoch, self.step = self.epoch - 1, self._steps
         self.step -= 1
 
-    @property
-    def _checkpoints(self) -> Path:
-        return RunFolder(self._folder).checkpoints
-
     def _newest(self) -> State | None:
-        return checkpoints.newest(self._checkpoints, remove=self._writes)
+        folder = self._job.folder.checkpoints
+        return checkpoints.newest_checkpoint(folder, remove=self._is_chief)
 
-    def _refuse_lost(self) -> None:
-        """Raises UserError where epochs are done that nothing is left of."""
-        metrics = RunFolder(self._folder).metrics
-        if metrics.is_file() and (done := len(RunFolder(self._folder).read_epochs())):
+    def _refuse_lost_epochs(self) -> None:
+        folder = self._job.folder
+        if folder.metrics.is_file() and (epochs := len(folder.read_epochs())):
             raise UserError(
-                f"--resume needs a checkpoint, and {self._folder} has none that is "
-                f"whole of its {done} epochs. Begin another run in a new --run-folder."
+                f"--resume requires a checkpoint, and {folder} has no intact one of "
+                f"its {epochs} epochs. Start another run in a new --run-folder."
             )
 
-    def _keep_if_due(self, last: bool = False) -> None:
-        asked = self._asked()
-        late = time.monotonic() - self._written >= self._seconds
-        if last or late or asked:
+    def _write_if_due(self, last: bool = False) -> None:
+        stop_signal = self._agreed_stop()
+        due = time.monotonic() - self._written >= self._interval
+        if last or due or stop_signal:
             self.write()
-        if asked:
-            raise InterruptionError(self.stopped(), asked)
+        if stop_signal:
+            raise InterruptionError(self.stop_message(), stop_signal)
 
-    def stopped(self) -> str:
-        """What a run says that was asked to stop."""
-        done = f"stopped after {self.epoch} epochs and {self.step} steps"
-        if not self._seconds:
-            return f"{done}, of which --checkpoint-minutes 0 keeps nothing."
-        return f"{done}. {how_to_go_on(self._folder)}"
-
-    def _asked(self) -> int | None:
-        """The signal that asks all workers to stop here."""
-        if self._agreed is None:
-            return self._stop.signal_number
-        if self.step % AGREED_STEPS:
+    def _agreed_stop(self) -> int | None:
+        """The signal for which all workers stop after this step, if any."""
+        number = self._stop.signal_number
+        if self._job.distribution.workers == 1:
+            return number
+        if self.step % STOP_CHECK_STEPS:
             return None
-        return self._agreed(self._stop.signal_number or 0) or None
+        return self._job.distribution.maximum(number or 0) or None
 
     def _progress(self) -> dict[str, Any]:
         spent = self._stopwatch.spent()
@@ -232,36 +244,34 @@ class Continuation(keras.callbacks.Callback):
             "step": self.step,
             "rollbacks": self._rollbacks,
             "spent": [spent["seconds"], spent["cpu_seconds"]],
-            "data": self._data,
+            "data": self._job.data_identity,
             **{name: part.get_state() for name, part in self._parts.items()},
         }
 
-    def _variables(self) -> dict[str, Any]:
-        averages: AverageWeights | None = self._parts.get(AVERAGE)
-        return variables.of(self.model, averages.variables if averages else ())
+    def _variables(self) -> dict[str, Variable]:
+        average = self._parts.get("average")
+        averages = average.variables if isinstance(average, AverageWeights) else ()
+        return checkpoints.network_variables(self.model, averages)
 
-    def _stand(self, state: State) -> None:
+    def _restore_later(self, state: State) -> None:
         self.epoch, self.step = state.progress["epoch"], state.progress["step"]
-        self._keep_epochs(self.epoch)
-        self._waiting = state
+        if self._is_chief:
+            self._job.folder.truncate_epochs(self.epoch)
+        self._pending = state
 
-    def _keep_epochs(self, epochs: int) -> None:
-        if self._writes:
-            RunFolder(self._folder).truncate_epochs(epochs)
-
-    def _set(self, state: State) -> None:
-        variables.assign(self._variables(), state.tensors)
+    def _restore(self, state: State) -> None:
+        checkpoints.assign_variables(self._variables(), state.tensors)
         for name, part in self._parts.items():
-            if name != BEST:  # what is saved outlives a step back
+            if name != "best":  # what is saved outlives a rollback
                 part.set_state(state.progress[name])
         optimizer = self.model.optimizer
-        scaled: MomentumSGD = getattr(optimizer, "inner_optimizer", optimizer)
-        scaled.rate_factor.assign(CUT**self._rollbacks)
-        self._restored()
-        self._waiting, self._metrics = None, state
+        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of loss scaling
+        inner.rate_factor.assign(ROLLBACK_RATE_FACTOR**self._rollbacks)
+        separate_dropout_seeds(self.model, self._job.distribution.first_replica)
+        self._pending, self._pending_metrics = None, state
 
 
-def how_to_go_on(folder: Path) -> str:
+def resume_hint(folder: RunFolder) -> str:
     """The command that resumes the run in `folder`."""
     quoted = shlex.quote(str(folder))
-    return f"Go on with\n  python train.py --resume --run-folder {quoted}"
+    return f"Resume it with\n  python train.py --resume --run-folder {quoted}"

@@ -1,238 +1,248 @@
-"""One training run, from options to a Classifier."""
+"""Trains the network of a job, and leaves its best epoch in the run folder."""
 
-from __future__ import annotations
-
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from functools import cached_property, partial
 
-import keras
+import tensorflow as tf
 
+from googlenet_keras import machine
+from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, InterruptionError
-from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
-from googlenet_keras.training import callbacks as watch
-from googlenet_keras.training import (
-    distribution,
-    job,
-    memory,
-    precision,
-    signals,
-    transfer,
-    watching,
-)
-from googlenet_keras.training.distribution import Distribution
-from googlenet_keras.training.flags import FREE, begun_with, kept
+from googlenet_keras.training import callbacks, memory, transfer
+from googlenet_keras.training.ema import AverageWeights
 from googlenet_keras.training.input_pipeline import training_batches
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.model import build_and_compile
+from googlenet_keras.training.optimizer import warmup_steps
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.planning import Plan, planned
+from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.replicated import separate_dropout_seeds
-from googlenet_keras.training.resume import BEST, Continuation, how_to_go_on
+from googlenet_keras.training.resume import Segment, TrainingState, resume_hint
+from googlenet_keras.training.signals import StopRequest, graceful_stop
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished training: its folder, data and options, and the best Classifier."""
+class TrainedNetwork:
+    """A finished training; its best epoch is in the run folder."""
 
-    folder: Path
-    dataset: Dataset
-    config: TrainConfig
-    classifier: Classifier
+    job: TrainingJob
     best_epoch: int
 
-    @property
-    def way_on(self) -> str:
-        """What to do where its result was not reached."""
-        if not self.config.checkpoint_minutes:
-            return f"The classifier is in {self.folder}."
-        return how_to_go_on(self.folder)
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The network of the best epoch."""
+        return Classifier.load(self.job.folder.classifier)
 
 
-def train(
+def train_network(
     config: TrainConfig,
     stopwatch: Stopwatch | None = None,
-    find: transfer.Find | None = None,
-) -> Run | None:
-    """Trains as `config` says and leaves a run folder behind.
+    find_weights: transfer.WeightsFinder | None = None,
+) -> TrainedNetwork | None:
+    """Trains as `config` says, without a final evaluation.
 
-    The folder has config.json, environment.json, metrics.jsonl, tensorboard/,
-    checkpoints/ and classifier/, the best by validation main top-1. stopwatch: takes on
-    what an earlier part of a resumed run has spent. find: gives the folder of the
-    Classifier that config.weights stands for; none: it is the folder. Of several
-    workers the first alone writes and prints; the others get None. Raises UserError for
-    what a user can mend, before the folder is made where that can be known, for a run
-    that does not learn and for a worker that is lost; InterruptionError where a signal
-    asked to stop.
+    The run folder gets config.json, environment.json, metrics.jsonl, tensorboard/,
+    checkpoints/ and classifier/, the best epoch by validation main top-1. stopwatch:
+    gets what the earlier parts of a resumed run have spent. find_weights: as in
+    TrainingJob.from_config. Of several workers only the chief writes and logs; the
+    others get None. Raises UserError, if possible before the folder is made, and
+    InterruptionError after a signal.
     """
-    job.check(config)
-    if config.batch_size == "auto":
-        memory.grow_gpu_memory_on_demand()
-    team = distribution.start_distribution(config.strategy)
-    keras.utils.set_random_seed(config.seed)
-    begun = is_begun(config)
-    if begun:
-        config = kept(begun_with(TrainConfig, config.run_folder), config, FREE)
-    elif config.run_folder and team.is_chief:
-        RunFolder(config.run_folder).refuse_existing(config.resume)
-    dataset = job.opened(config)
-    config, old = transfer.opened(config, find, begun)
-    config, reason = job.settled(config, dataset)
+    job = TrainingJob.from_config(config, find_weights)
     with (
-        precision.precision_policy(config.precision),
-        team.explain_lost_worker(config.run_folder),
-        signals.graceful_stop() as stop,
+        precision_policy(job.config.precision),
+        job.distribution.explain_lost_worker(job.folder.path),
+        graceful_stop() as stop,
     ):
-        team.check_agreement(
-            {"begun": begun, "weights": transfer.digest(old)}
-            | job.shared(config, dataset)
-        )
-        plan = planned(config, dataset, team, old)
-        if team.is_chief:
-            _say(config, reason, team)
-        folder = job.kept_folder(config, reason, begun)
-        with folder if team.is_chief else nullcontext():
-            best = _fit(config, dataset, plan, begun, stop, stopwatch or Stopwatch())
-    if not team.is_chief:
-        return None
-    loaded = Classifier.load(RunFolder(config.run_folder).classifier)
-    return Run(config.run_folder, dataset, config, loaded, best.best_epoch)
+        job.check_agreement()
+        trainer = Trainer(job, stop, stopwatch or Stopwatch())
+        with job.claim_folder():
+            best_epoch = trainer.fit()
+    return TrainedNetwork(job, best_epoch) if job.distribution.is_chief else None
 
 
-def is_begun(config: TrainConfig) -> bool:
-    """Whether there is something that --resume can go on with."""
-    return config.resume and RunFolder(config.run_folder).is_started
+class Trainer:
+    """Trains the network of a job from its start, or its last checkpoint, to the end.
 
+    callbacks: in their order; the last one is `state`.
+    """
 
-def _say(config: TrainConfig, reason: str, team: Distribution) -> None:
-    print(f"precision {config.precision}: {reason}")
-    if team.name != "none":
-        print(team.describe(config.batch_size, config.learning_rate))
+    def __init__(
+        self, job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
+    ) -> None:
+        self.job, self._stop = job, stop
+        self.classifier = _new_classifier(job)
+        self._watch = _watch_learning(job, self.classifier.heads)
+        self._best = callbacks.SaveBest(self._save)
+        average: dict[str, AverageWeights] = {}
+        if job.config.average_epochs:
+            horizon = job.config.average_epochs * job.steps_per_epoch
+            average = {"average": AverageWeights(horizon)}
+        parts: dict[str, callbacks.StatefulCallback] = {
+            "learning": self._watch,
+            **average,
+            "best": self._best,
+        }
+        self.state = TrainingState(job, parts, stop, stopwatch)
+        self.callbacks = [self._watch, *average.values(), self._best, self.state]
+        if job.distribution.is_chief:
+            self._add_reports()
+        self._validation = job.distribution.distribute(self._validation_batches)
 
+    def fit(self) -> int:
+        """Trains to the end; gives the best epoch, counted from 1.
 
-def _fit(
-    config: TrainConfig,
-    dataset: Dataset,
-    plan: Plan,
-    begun: bool,
-    stop: signals.StopRequest,
-    stopwatch: Stopwatch,
-) -> watch.SaveBest:
-    """Trains from where the run stands to its end."""
-    watchers = watching.watchers(
-        config, dataset, plan.classifier, plan.steps, plan.team.is_chief
-    )
-    continuation = _continuation(config, dataset, plan, watchers, stop, stopwatch)
-    if begun:
-        _go_on(continuation, config.run_folder, plan)
-    callbacks = [*watchers.values(), continuation]
-    with _explained(config, dataset, plan):
-        while not _reached_end(config, dataset, plan, continuation, callbacks):
-            plan.team.check_agreement(
-                {"epochs done": continuation.epoch, "steps done": continuation.step}
+        Raises UserError if the network does not learn, InterruptionError after a
+        signal.
+        """
+        if self.job.resumed:
+            self._resume()
+        with self._explain_errors():
+            while not self._fit_until_rollback():
+                self._check_progress()
+        if self._stop.signal_number:
+            raise InterruptionError(self.state.stop_message(), self._stop.signal_number)
+        self._watch.warn()
+        return self._best.best_epoch
+
+    def _resume(self) -> None:
+        """Restores the newest checkpoint, if there is one."""
+        is_chief, state = self.job.distribution.is_chief, self.state
+        if is_chief:
+            self.job.folder.remove_unfinished_files()
+        found = state.read()
+        self._check_progress()
+        if found and is_chief:
+            log.info(
+                f"resuming after {state.epoch} epochs and {state.step} of "
+                f"{self.job.steps_per_epoch} steps"
             )
-    if stop.signal_number:
-        raise InterruptionError(continuation.stopped(), stop.signal_number)
-    watchers["learning"].warn()
-    return watchers[BEST]
 
+    def _check_progress(self) -> None:
+        """Raises UserError unless all workers have done the same steps."""
+        self.job.distribution.check_agreement(
+            {"epochs done": self.state.epoch, "steps done": self.state.step}
+        )
 
-def _continuation(
-    config: TrainConfig,
-    dataset: Dataset,
-    plan: Plan,
-    watchers: dict[str, keras.callbacks.Callback],
-    stop: signals.StopRequest,
-    stopwatch: Stopwatch,
-) -> Continuation:
-    network, team = plan.classifier.network, plan.team
-    return Continuation(
-        config.run_folder,
-        {part: watchers[part] for part in watching.STATEFUL if part in watchers},
-        steps=plan.steps,
-        minutes=config.checkpoint_minutes,
-        stop=stop,
-        stopwatch=stopwatch,
-        data={
-            "images": dataset.train.count,
-            "fingerprint": job.fingerprint(dataset),
-            "epochs": config.epochs,
-        },
-        writes=team.is_chief,
-        restored=lambda: separate_dropout_seeds(network, team.first_replica),
-        agreed=team.maximum if team.workers > 1 else None,
-    )
-
-
-def _reached_end(
-    config: TrainConfig,
-    dataset: Dataset,
-    plan: Plan,
-    continuation: Continuation,
-    callbacks: list[keras.callbacks.Callback],
-) -> bool:
-    """Trains from where the run stands; whether to its end, or back to a checkpoint."""
-    network, team, heads = plan.classifier.network, plan.team, plan.classifier.heads
-    try:
-        for piece in continuation.pieces(config.epochs):
-            network.fit(
-                team.distribute(
-                    partial(training_batches, config, dataset, heads, piece.start)
-                ),
-                validation_data=plan.validation,
-                validation_steps=team.shard.evaluation_steps(
-                    dataset.validation.count, pipeline.EVALUATION_BATCH
-                ),
-                initial_epoch=piece.start[0],
-                epochs=piece.epochs,
-                steps_per_epoch=piece.steps,
-                shuffle=False,  # they are already; True would only warn
-                verbose="auto" if team.is_chief else 0,
-                callbacks=callbacks,
+    def _fit_until_rollback(self) -> bool:
+        """Trains until the end (True) or until a rollback (False)."""
+        try:
+            for segment in self.state.segments():
+                self._fit_segment(segment)
+        except callbacks.NonFiniteLossError as error:
+            files = pipeline.batch_files(
+                self.job.dataset.train,
+                batch_size=self.job.config.batch_size,
+                seed=self.job.config.seed,
+                epoch=self.state.epoch,
+                step=self.state.step,
             )
-    except watch.NonFiniteLossError as error:
-        files = pipeline.batch_files(
-            dataset.train,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            epoch=continuation.epoch,
-            step=continuation.step,
+            self.state.roll_back(error, files)
+            return False
+        return True
+
+    def _fit_segment(self, segment: Segment) -> None:
+        job, heads = self.job, self.classifier.heads
+        make = partial(training_batches, job.config, job.dataset, heads, segment.start)
+        self.classifier.network.fit(
+            job.distribution.distribute(make),
+            validation_data=self._validation,
+            validation_steps=job.distribution.shard.evaluation_steps(
+                job.dataset.validation.count, pipeline.EVALUATION_BATCH
+            ),
+            initial_epoch=segment.start[0],
+            epochs=segment.epochs,
+            steps_per_epoch=segment.steps,
+            shuffle=False,  # the batches are shuffled already; True would only warn
+            verbose=1 if self._has_bar else 0,
+            callbacks=self.callbacks,
         )
-        continuation.roll_back(error, files)
-        return False
-    return True
 
+    @contextmanager
+    def _explain_errors(self) -> Iterator[None]:
+        """Adds the way out to the errors of a full disk and a full memory."""
+        job = self.job
+        try:
+            yield
+        except DiskError as error:
+            if not job.config.checkpoint_minutes:
+                raise
+            raise DiskError(f"{error} {resume_hint(job.folder)}") from error
+        except memory.FAILED_STEP_ERRORS as error:
+            of_memory = isinstance(error, memory.OUT_OF_MEMORY_ERRORS)
+            if job.distribution.workers > 1 and not of_memory:
+                raise  # a worker was lost
+            raise memory.batch_too_large_error(
+                self.classifier.network, job.config, job.classes
+            ) from error
 
-@contextmanager
-def _explained(config: TrainConfig, dataset: Dataset, plan: Plan) -> Iterator[None]:
-    """Says what can be done about a disk or a memory that is full."""
-    try:
-        yield
-    except DiskError as error:
-        if not config.checkpoint_minutes:
-            raise
-        raise DiskError(f"{error} {how_to_go_on(config.run_folder)}") from error
-    except memory.FAILED_STEP_ERRORS as error:
-        if plan.team.workers > 1 and not isinstance(error, memory.OUT_OF_MEMORY_ERRORS):
-            raise  # a worker is gone
-        raise memory.batch_too_large_error(
-            plan.classifier.network, config, len(dataset.class_names)
-        ) from error
-
-
-def _go_on(continuation: Continuation, folder: Path, plan: Plan) -> None:
-    if plan.team.is_chief:
-        RunFolder(folder).remove_unfinished_files()
-    found = continuation.read()
-    plan.team.check_agreement(
-        {"epochs done": continuation.epoch, "steps done": continuation.step}
-    )
-    if found and plan.team.is_chief:
-        print(
-            f"going on after {continuation.epoch} epochs and "
-            f"{continuation.step} of {plan.steps} steps"
+    def _add_reports(self) -> None:
+        """Adds the callbacks that write figures, one before the best epoch is saved."""
+        config, folder = self.job.config, self.job.folder
+        metrics = callbacks.WriteMetrics(
+            folder.metrics, self.classifier.heads, config.batch_size
         )
+        self.callbacks[-2:-2] = [metrics]
+        self.callbacks[-1:-1] = [
+            callbacks.WriteEvents(folder.tensorboard, write_graph=False),
+            callbacks.progress_callback(config.batch_size, config.epochs),
+        ]
+
+    @property
+    def _has_bar(self) -> bool:
+        return any(isinstance(c, callbacks.ProgressBar) for c in self.callbacks)
+
+    def _save(self) -> None:
+        if self.job.distribution.is_chief:
+            self.classifier.save(self.job.folder.classifier)
+
+    def _validation_batches(self, shard: pipeline.Shard) -> tf.data.Dataset:
+        return pipeline.evaluation_batches(
+            self.job.dataset.validation,
+            self.classifier.preprocessing,
+            heads=self.classifier.heads,
+            shard=shard,
+        )
+
+
+def _new_classifier(job: TrainingJob) -> Classifier:
+    """The compiled network, with the weights that it starts from."""
+    config, distribution, labels = job.config, job.distribution, job.dataset.class_names
+    distribution.check_batch_size(config.batch_size)
+    with distribution.strategy.scope():
+        network = build_and_compile(config, job.classes, job.steps_per_epoch)
+        copied = transfer.copy_weights(network, job.start, labels) if job.start else ""
+    if copied and distribution.is_chief:
+        log.info("weights of %s: %s", config.weights, copied)
+    separate_dropout_seeds(network, distribution.first_replica)
+    provenance = {
+        "trained_on": job.dataset.name,
+        "training_images": job.dataset.train.count,
+        "recipe": str(config.recipe),
+        "seed": config.seed,
+        "started_from": config.weights,
+        "commit": machine.commit(),
+    }
+    size = height_and_width(config.image_size)
+    preprocessing = Preprocessing(*size, config.crop_fraction)
+    return Classifier(network, job.architecture, preprocessing, labels, provenance)
+
+
+def _watch_learning(
+    job: TrainingJob, heads: tuple[str, ...]
+) -> callbacks.WatchLearning:
+    config = job.config
+    balanced = config.class_weights == "balanced"  # then every class counts alike
+    counts = None if balanced else job.dataset.train.class_counts
+    chance = callbacks.chance_level(counts, job.classes, config.label_smoothing)
+    warmup = warmup_steps(config, job.steps_per_epoch)
+    return callbacks.WatchLearning(chance, warmup, heads)

@@ -1,11 +1,10 @@
-"""What a network begins with that starts from another one, and what of it learns."""
-
-from __future__ import annotations
+"""Transfer learning: copies pretrained weights and freezes layers."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,100 +20,92 @@ from googlenet_keras.network.weights import (
     refuse_mismatch,
     weight_name,
 )
-from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training import checkpoints
 from googlenet_keras.training.options import TrainConfig
 
 HEADS = ("main", *(head.name for head in table1.HEADS))
-Find = Callable[[TrainConfig], Path]
-"""Gives the folder of the Classifier that config.weights stands for."""
+WeightsFinder = Callable[[TrainConfig], Path]
+"""Gives the folder of the Classifier that config.weights names."""
 
 
-def opened(
-    config: TrainConfig, find: Find | None, begun: bool
-) -> tuple[TrainConfig, Classifier | None]:
-    """The Classifier that --weights asks for, and the options with its network.
+def load_start(
+    config: TrainConfig, find_weights: WeightsFinder | None = None
+) -> tuple[TrainConfig, Classifier]:
+    """Loads the Classifier of --weights, and gives the options its network.
 
-    None of a run that has a checkpoint: that tells all. The size of image is the
-    Classifier's where none is given. Raises UserError.
+    The image size is the Classifier's unless one is given. find_weights: None if
+    config.weights is a folder. Raises UserError.
     """
-    if not config.weights or (begun and _has_checkpoint(config.run_folder)):
-        return config, None
-    file = description_file(find(config) if find else expand_user(config.weights))
-    old = Classifier.load(file.parent)
-    _refuse_other_variant(config, old.architecture.name)
-    size = (old.preprocessing.height, old.preprocessing.width)
+    folder = find_weights(config) if find_weights else expand_user(config.weights)
+    file = description_file(folder)
+    start = Classifier.load(file.parent)
+    _refuse_other_variant(config, start.architecture.name)
+    size = (start.preprocessing.height, start.preprocessing.width)
     return replace(
         config,
         architecture=config.architecture or file,
         image_size=config.image_size or size,
-    ), old
+    ), start
 
 
-def _refuse_other_variant(config: TrainConfig, found: str) -> None:
+def _refuse_other_variant(config: TrainConfig, variant: str) -> None:
     default = config.variant == BATCH_NORM.name  # nobody may have asked for it
-    if not (default or config.architecture or config.variant == found):
+    if not (default or config.architecture or config.variant == variant):
         raise UserError(
-            f"weights come with their network; {config.weights} has {found!r}, and "
-            f"--variant {config.variant} was asked for. Give --variant {found}, or "
-            "other weights."
+            f"weights come with their network; {config.weights} has {variant!r}, and "
+            f"--variant {config.variant} was given. Give --variant {variant}, or other "
+            "weights."
         )
 
 
-def _has_checkpoint(folder: Path) -> bool:
-    return checkpoints.newest(RunFolder(folder).checkpoints, remove=False) is not None
-
-
-def of_trunk(layer: str) -> bool:
-    """Whether the layer of that name is part of no head, the main one included."""
+def is_trunk(layer: str) -> bool:
+    """Whether the layer belongs to no head, the main one included."""
     return layer.split("_")[0] not in HEADS
 
 
-def start_from(network: keras.Model, old: Classifier, labels: Sequence[str]) -> str:
-    """Gives `network`, for these labels, what `old` has learnt; says what that is.
+def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str]) -> str:
+    """Copies the weights of `start` to a network for `labels`; returns a summary.
 
-    The trunk is taken whole. A classifier keeps what belongs to the classes that it
-    knows by name, and begins anew for others. An auxiliary head that `old` has not, or
-    has for another size of image, begins anew altogether. Raises UserError where the
-    trunks differ.
+    The trunk is copied whole; of a head, what belongs to the classes that `start` knows
+    by name. An auxiliary head that `start` lacks, or has for another image size, keeps
+    its initialization. Raises UserError if the trunks differ.
     """
-    weights = named_weights(old.network)
+    weights = named_weights(start.network)
     variables = {weight_name(v): v for v in network.weights}
-    _refuse_other_trunk(weights, variables)
-    known = [label for label in labels if label in old.labels]
-    there = [old.labels.index(label) for label in known]
-    here = [list(labels).index(label) for label in known]
-    taken = [head for head in HEADS if _fits(head, weights, variables)]
+    _check_trunks(weights, variables)
+    known = [label for label in labels if label in start.labels]
+    sources = [start.labels.index(label) for label in known]
+    targets = [list(labels).index(label) for label in known]
+    heads = [head for head in HEADS if _fits(head, weights, variables)]
     for name, variable in variables.items():
         layer = name.split("/")[0]
-        if layer in taken:
+        if layer in heads:
             value = np.array(variable)
-            value[..., here] = weights[name][..., there]
+            value[..., targets] = weights[name][..., sources]
             variable.assign(value)
-        elif of_trunk(layer) or layer.split("_")[0] in taken:
+        elif is_trunk(layer) or layer.split("_")[0] in heads:
             variable.assign(weights[name])
-    heads = "".join(f", {head}" for head in taken if head != "main")
+    parts = ", ".join(["the trunk", *(head for head in heads if head != "main")])
     return (
-        f"the trunk{heads} taken over; {len(known)} of {len(labels)} classes are known "
-        "by name, the others begin anew"
+        f"copied {parts}; {len(known)} of {len(labels)} classes are known by name, the "
+        "others are initialized"
     )
 
 
-def digest(old: Classifier | None) -> str:
-    """Another one for other weights or labels."""
-    if not old:
+def digest(start: Classifier | None) -> str:
+    """A digest of the weights and labels; "" for None."""
+    if not start:
         return ""
-    found = hashlib.sha256(repr(old.labels).encode())
-    for name, value in sorted(named_weights(old.network).items()):
-        found.update(name.encode() + value.tobytes())
-    return found.hexdigest()
+    digest = hashlib.sha256(repr(start.labels).encode())
+    for name, value in sorted(named_weights(start.network).items()):
+        digest.update(name.encode() + value.tobytes())
+    return digest.hexdigest()
 
 
 def freeze(network: keras.Model, arch: Architecture, until: str) -> None:
-    """Keeps the layers up to row `until`, or the whole trunk for "all", as they are.
+    """Freezes the layers up to row `until`, or the whole trunk for "all".
 
-    until: "none", "all" or a module's short name, such as 4e. Normalisation within uses
-    its moving statistics in training, too.
+    until: "none", "all" or a module's short name, such as 4e. Frozen batch
+    normalization uses its moving statistics in training, too.
     """
     rows = tuple(f"{name}_" for name in _rows_until(arch, until))
     for layer in network.layers:
@@ -131,32 +122,36 @@ def _rows_until(arch: Architecture, until: str) -> Iterator[str]:
             return
 
 
-def _fits(head: str, weights: Mapping, variables: Mapping) -> bool:
+def _fits(
+    head: str, weights: Mapping[str, np.ndarray], variables: Mapping[str, Any]
+) -> bool:
     """Whether a head has the same layers in both, but for the number of classes."""
-    ours, theirs = (
+    target, source = (
         {
             name: tuple(value.shape)[: -1 if name.startswith(f"{head}/") else None]
-            for name, value in found.items()
+            for name, value in values.items()
             if name.startswith((f"{head}/", f"{head}_"))
         }
-        for found in (variables, weights)
+        for values in (variables, weights)
     )
-    return ours == theirs
+    return target == source
 
 
-def _refuse_other_trunk(weights: Mapping, variables: Mapping) -> None:
-    ours, theirs = (
-        {n: tuple(found[n].shape) for n in found if of_trunk(n.split("/")[0])}
-        for found in (variables, weights)
+def _check_trunks(
+    weights: Mapping[str, np.ndarray], variables: Mapping[str, Any]
+) -> None:
+    target, source = (
+        {n: tuple(values[n].shape) for n in values if is_trunk(n.split("/")[0])}
+        for values in (variables, weights)
     )
     refuse_mismatch(
         {
-            "missing": sorted(ours.keys() - theirs.keys()),
-            "left over": sorted(theirs.keys() - ours.keys()),
+            "missing": sorted(target.keys() - source.keys()),
+            "left over": sorted(source.keys() - target.keys()),
             "misshapen": sorted(
-                f"{name} is {theirs[name]}, not {ours[name]}"
-                for name in ours.keys() & theirs.keys()
-                if ours[name] != theirs[name]
+                f"{name} is {source[name]}, not {target[name]}"
+                for name in target.keys() & source.keys()
+                if source[name] != target[name]
             ),
         }
     )

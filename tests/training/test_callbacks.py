@@ -57,7 +57,7 @@ def test_a_dead_main_head_is_named():
     with pytest.raises(UserError) as error:
         watching(300).on_epoch_end(4, epoch_logs(2.302, 1.1, 2.31))
     message = str(error.value)
-    assert "the main head is dead while aux1 learnt" in message
+    assert "the main head is dead while aux1 learned" in message
     assert "after epoch 5 the cross-entropies are main 2.302, aux1 1.100" in message
     assert "lower --learning-rate" in message
 
@@ -111,6 +111,6 @@ def test_metrics_have_a_line_an_epoch(tmp_path):
 def test_event_files_that_cannot_be_written_are_the_disks_error(tmp_path):
     (tmp_path / "events").write_text("a file where a folder should be")
     model = line_model()
-    events = watch.Events(str(tmp_path / "events"))
+    events = watch.WriteEvents(str(tmp_path / "events"))
     with pytest.raises(DiskError, match="events cannot be written"):
         model.fit(np.ones((1, 1)), np.ones((1, 1)), verbose=0, callbacks=[events])

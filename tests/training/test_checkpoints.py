@@ -16,16 +16,16 @@ def state(number):
 
 
 def number_in(folder):
-    found = checkpoints.newest(folder)
+    found = checkpoints.newest_checkpoint(folder)
     assert found.tensors["step"] == found.progress["epoch"] == found.tensors["a"][999]
     return found.progress["epoch"]
 
 
 def test_the_last_of_two_generations_is_read(tmp_path):
     folder = tmp_path / "checkpoints"
-    assert checkpoints.newest(folder) is None
+    assert checkpoints.newest_checkpoint(folder) is None
     for number in range(12):
-        checkpoints.write(folder, state(number))
+        checkpoints.write_checkpoint(folder, state(number))
     assert number_in(folder) == 11
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["00000010.safetensors", "00000010.sha256",
@@ -49,7 +49,7 @@ def test_a_damaged_one_is_said_and_the_one_before_it_used(
     tmp_path, capsys, file, damage
 ):
     for number in (0, 1):
-        checkpoints.write(tmp_path, state(number))
+        checkpoints.write_checkpoint(tmp_path, state(number))
     path = tmp_path / f"00000001.{file}"
     if damage is None:
         path.unlink()
@@ -58,14 +58,14 @@ def test_a_damaged_one_is_said_and_the_one_before_it_used(
     assert number_in(tmp_path) == 0
     said = capsys.readouterr().err
     what = "damaged" if damage else "not finished"
-    assert f"00000001.safetensors is {what}; one before it is looked for" in said
-    checkpoints.write(tmp_path, state(2))
+    assert f"00000001.safetensors is {what}; using the checkpoint before it" in said
+    checkpoints.write_checkpoint(tmp_path, state(2))
     assert number_in(tmp_path) == 2
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_sha256sum_can_check_it(tmp_path):
-    checkpoints.write(tmp_path, state(3))
+    checkpoints.write_checkpoint(tmp_path, state(3))
     check = subprocess.run(
         ["sha256sum", "--check", "00000000.sha256"], cwd=tmp_path, check=False
     )

@@ -19,9 +19,10 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json_lines, write_json
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training import distribution, trainer
+from googlenet_keras.training import distribution
 from googlenet_keras.training.distribution import Distribution
 from googlenet_keras.training.recipes import recipe
+from googlenet_keras.training.trainer import train_network
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 240  # for what takes 20 on an idle machine
@@ -34,11 +35,10 @@ import numpy as np
 
 from googlenet_keras.console import run_script
 from googlenet_keras.network.weights import named_weights
-from googlenet_keras.training import trainer, watching
+from googlenet_keras.training import trainer
 from googlenet_keras.training.options import TrainConfig
 
 options, folder, dies = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-watchers = watching.watchers
 
 class Leave(keras.callbacks.Callback):
     '''Writes each epoch's weights down; the worker that dies does so in the second.'''
@@ -54,10 +54,14 @@ class Leave(keras.callbacks.Callback):
         if epoch == 1 and self.worker == dies:
             os._exit(9)
 
-watching.watchers = lambda *known: watchers(*known) | {
-    "leave": Leave(json.loads(os.environ["TF_CONFIG"])["task"]["index"])
-}
-run_script(lambda: trainer.train(TrainConfig.from_json(options)))
+class LeavingTrainer(trainer.Trainer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        worker = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+        self.callbacks.insert(-1, Leave(worker))
+
+trainer.Trainer = LeavingTrainer
+run_script(lambda: trainer.train_network(TrainConfig.from_json(options)))
 """
 
 
@@ -131,8 +135,8 @@ def options(tmp_path_factory):
 def alone(options, tmp_path_factory):
     """The run that one process trains."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    run = trainer.train(replace(options, run_folder=folder))
-    assert run.dataset.validation.count == 129
+    run = train_network(replace(options, run_folder=folder))
+    assert run.job.dataset.validation.count == 129
     return run
 
 
@@ -164,7 +168,7 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
         "learning rate 0.01\n"
     ) in output
     assert silence == ""
-    assert_equal_runs(config.run_folder, alone.folder)
+    assert_equal_runs(config.run_folder, alone.job.folder.path)
 
 
 def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path):
@@ -241,13 +245,13 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, halves)
 
-from googlenet_keras.training import distribution, replicated, trainer
+from googlenet_keras.training import distribution, job, replicated, trainer
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.optimizer import MomentumSGD
 
 team = distribution.start_distribution("mirrored")
-distribution.start_distribution = lambda name: team  # one strategy a process
-trainer.train(TrainConfig.from_json(json.loads(sys.argv[1])))
+job.start_distribution = lambda name: team  # one strategy a process
+trainer.train_network(TrainConfig.from_json(json.loads(sys.argv[1])))
 
 with team.strategy.scope():
     weight = keras.Variable(1.0, name="kernel")
@@ -290,7 +294,7 @@ def test_two_devices_are_one_with_the_same_batch(options, alone, tmp_path):
     )
     assert status == 0, errors
     assert "strategy mirrored: 2 devices, 4 images of the batch of 8 each" in output
-    assert_equal_runs(config.run_folder, alone.folder)
+    assert_equal_runs(config.run_folder, alone.job.folder.path)
     assert json.loads(output.splitlines()[-1]) == {
         "skipped": [1.0, 2.0],  # one is infinite: no step, half the scale
         "weight": 1.0 - 0.5 * (1 + 3) / 2,
@@ -331,9 +335,9 @@ def test_a_batch_is_shared_evenly():
 @pytest.mark.parametrize(("change", "message"), [
     ({"xla": "on"}, r"--xla on compiles .* not with --strategy multi-worker"),
     ({"batch_size": "auto"}, "--batch-size auto tries one device"),
-    ({}, "needs --run-folder, the same for all workers"),
+    ({}, "requires --run-folder, the same for all workers"),
 ])  # fmt: skip
 def test_what_several_devices_cannot_have(options, change, message):
     config = replace(options, strategy="multi-worker", **change)
     with pytest.raises(UserError, match=message):
-        trainer.train(config)
+        train_network(config)

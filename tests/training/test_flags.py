@@ -87,7 +87,7 @@ def test_resuming_begins_what_is_not_there(tmp_path):
     assert config == replace(
         recipe("modern"), resume=True, run_folder=tmp_path, epochs=3
     )
-    with pytest.raises(UserError, match="needs the --run-folder to go on with"):
+    with pytest.raises(UserError, match=r"--resume requires --run-folder\."):
         read_flags(["--resume"])
 
 
@@ -96,3 +96,17 @@ def test_a_search_is_no_run_to_go_on_with(begun):
     write_json(RunFolder(begun).config, config | {"tuner": "random"})
     with pytest.raises(UserError, match=r"by another program .* has tuner\."):
         read_flags(["--resume", "--run-folder", str(begun)])
+
+
+def test_help_states_the_defaults_of_each_kind_of_data(capsys):
+    with pytest.raises(SystemExit):
+        read_flags(["--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for text in (
+        "those of --weights, or 64 for digits, else 224.",
+        "none: 12 for digits, else 35.",
+        "none: 0.0005 for digits, else 0.002.",
+        "auto: off for digits, else on.",
+        "none: 0.05 with batch normalization, 0.01 without.",
+    ):
+        assert text in shown

@@ -39,7 +39,7 @@ def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
     config = replace(
         recipe("smoke"), image_size=(448,), width=0.5, precision="float32",
         batch_size=25,
-    ).resolved({})  # fmt: skip
+    ).resolve("photos")  # fmt: skip
     monkeypatch.setattr(memory, "_free_bytes", lambda: 25 * 10**8)
     message = str(memory.batch_too_large_error(None, config, classes=10))
     assert re.match(

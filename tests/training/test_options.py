@@ -1,5 +1,6 @@
 import json
 import math
+import pickle
 from dataclasses import fields, replace
 
 import pytest
@@ -41,20 +42,19 @@ def test_loss_weights_are_the_papers():
 
 
 def test_open_options_take_the_data_sets_values_and_given_ones_stay():
-    config = TrainConfig(crop_area=0.5, mirror="off")
-    resolved = config.resolved({"crop_area": 0.9, "mirror": "on", "image_size": (48,)})
+    resolved = TrainConfig(crop_area=0.5, mirror="off").resolve("photos")
     assert (resolved.crop_area, resolved.mirror) == (0.5, "off")
-    assert resolved.image_size == (48,)
+    assert resolved.image_size == (224,)
+    assert resolved.weight_decay == 2e-3
     assert resolved.learning_rate == 0.05
-    assert TrainConfig(variant="paper").resolved({}).learning_rate == 0.01
+    digits = TrainConfig(variant="paper").resolve("digits")
+    assert digits.image_size == (64,)
+    assert digits.learning_rate == 0.01
 
 
 def test_every_data_set_resolves_every_open_option():
-    from googlenet_keras.data.dataset import PHOTOS
-    from googlenet_keras.data.sources import DIGITS
-
-    for defaults in (DIGITS, PHOTOS):
-        resolved = TrainConfig().resolved(defaults)
+    for kind in ("digits", "photos"):
+        resolved = TrainConfig().resolve(kind)
         open_options = [f.name for f in fields(resolved)
                         if getattr(resolved, f.name) in (None, ())]  # fmt: skip
         assert open_options == ["data_dir", "architecture", "run_folder"]
@@ -69,6 +69,25 @@ def test_recipes_know_their_names():
     assert {name: r.recipe for name, r in RECIPES.items()} == {n: n for n in RECIPES}
     with pytest.raises(UserError, match="Did you mean 'paper'"):
         recipe("papper")
+
+
+def test_a_recipe_that_was_not_applied_cannot_be_recorded():
+    for name in ("paper", "papr", "modern"):
+        with pytest.raises(UserError, match=rf"TrainConfig\.from_recipe\('{name}'\)"):
+            TrainConfig(recipe=name)
+    with pytest.raises(UserError, match="Did you mean 'paper'"):
+        TrainConfig.from_recipe("papr")
+    paper = TrainConfig.from_recipe("paper", epochs=3)
+    assert paper == replace(recipe("paper"), epochs=3)
+    with pytest.raises(UserError, match="from_recipe"):
+        replace(paper, recipe="modern")
+    for copy in (
+        replace(paper, seed=1),
+        TrainConfig.from_json(json.loads(json.dumps(paper.to_json()))),
+        pickle.loads(pickle.dumps(paper)),
+    ):
+        assert copy.recipe == "paper"
+        assert replace(copy, seed=0) == paper
 
 
 def test_the_papers_recipe():

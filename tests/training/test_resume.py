@@ -18,6 +18,7 @@ from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
 from googlenet_keras.training import checkpoints, trainer
 from googlenet_keras.training.recipes import recipe
+from googlenet_keras.training.trainer import train_network
 
 EPOCHS, STEPS = 6, 4
 
@@ -47,7 +48,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     """The run that nothing happens to."""
-    return trainer.train(tiny(tmp_path_factory.mktemp("whole") / "run", data))
+    return train_network(tiny(tmp_path_factory.mktemp("whole") / "run", data))
 
 
 def same(run, other):
@@ -56,7 +57,7 @@ def same(run, other):
 
 
 def figures(run):
-    lines = RunFolder(run.folder).read_epochs()
+    lines = run.job.folder.read_epochs()
     return [(x["epoch"], x["learning_rate"], x["train"], x["validation"])
             for x in lines]  # fmt: skip
 
@@ -77,13 +78,13 @@ def test_a_run_that_is_stopped_twice_ends_as_one_that_is_not(data, whole, tmp_pa
     config = tiny(tmp_path / "run", data)
     for count, number in ((1, signal.SIGTERM), (10, signal.SIGINT)):
         signal_after(config.run_folder, count, number)
-        with pytest.raises(InterruptionError, match=r"steps\. Go on with") as e:
-            trainer.train(config)
+        with pytest.raises(InterruptionError, match=r"steps\. Resume it with") as e:
+            train_network(config)
         assert e.value.status == 128 + number
         assert f"--resume --run-folder {config.run_folder}" in str(e.value)
-        kept = checkpoints.newest(RunFolder(config.run_folder).checkpoints)
+        kept = checkpoints.newest_checkpoint(RunFolder(config.run_folder).checkpoints)
         assert kept.progress["epoch"] * STEPS + kept.progress["step"] >= count
-    resumed = trainer.train(config)
+    resumed = train_network(config)
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)
     assert resumed.best_epoch == whole.best_epoch
@@ -94,7 +95,7 @@ def test_what_was_written_after_the_checkpoint_is_done_again(data, whole, tmp_pa
     config = tiny(tmp_path / "run", data)
     signal_after(config.run_folder, 6, signal.SIGTERM)
     with pytest.raises(InterruptionError):
-        trainer.train(config)
+        train_network(config)
     metrics = RunFolder(config.run_folder).metrics
     line = read_json_lines(metrics)[-1] | {"epoch": EPOCHS}
     append_json_line(metrics, line)
@@ -102,46 +103,48 @@ def test_what_was_written_after_the_checkpoint_is_done_again(data, whole, tmp_pa
         file.write('{"epoch": 7, "lea')
     left = config.run_folder / "checkpoints" / f"x.1{TEMPORARY_SUFFIX}"
     left.write_bytes(b"half")
-    resumed = trainer.train(config)
+    resumed = train_network(config)
     assert figures(resumed) == figures(whole)
     assert not left.exists()
 
 
 def test_a_finished_run_is_not_trained_again(data, whole, capsys):
-    before = RunFolder(whole.folder).metrics.read_bytes()
-    again = trainer.train(whole.config)
+    before = whole.job.folder.metrics.read_bytes()
+    again = train_network(whole.job.config)
     assert same(again, whole)
     assert again.best_epoch == whole.best_epoch
-    assert RunFolder(whole.folder).metrics.read_bytes() == before
-    assert f"going on after {EPOCHS} epochs" in capsys.readouterr().out
+    assert whole.job.folder.metrics.read_bytes() == before
+    assert f"resuming after {EPOCHS} epochs" in capsys.readouterr().out
 
 
 def test_other_data_are_refused(data, whole):
     first = data / "a" / "0.jpg"
     moved = first.rename(data / "a" / "00.jpg")
     try:
-        with pytest.raises(UserError, match="goes on with the images it began with"):
-            trainer.train(whole.config)
+        with pytest.raises(
+            UserError, match="needs the training images that the run started with"
+        ):
+            train_network(whole.job.config)
     finally:
         moved.rename(first)
 
 
-def test_epochs_that_nothing_is_left_of_are_refused(data, tmp_path):
+def test_epochs_without_a_checkpoint_are_refused(data, tmp_path):
     config = tiny(tmp_path / "run", data, epochs=1, checkpoint_minutes=0.0)
-    trainer.train(config)
+    train_network(config)
     assert not RunFolder(config.run_folder).checkpoints.exists()
-    with pytest.raises(UserError, match="has none that is whole of its 1 epochs"):
-        trainer.train(config)
+    with pytest.raises(UserError, match="has no intact one of its 1 epochs"):
+        train_network(config)
 
 
-def test_what_was_killed_before_it_began_begins(data, tmp_path):
+def test_a_run_killed_before_its_first_step_starts(data, tmp_path):
     config = tiny(tmp_path / "run", data, epochs=1)
     config.run_folder.mkdir()
     for name in ("environment.json", "config.json.7.tmp"):
         (config.run_folder / name).write_text("{")
     with pytest.raises(UserError, match="never overwritten"):
-        trainer.train(replace(config, resume=False))
-    assert trainer.train(config).best_epoch == 1
+        train_network(replace(config, resume=False))
+    assert train_network(config).best_epoch == 1
 
 
 def poisoned(times, epoch, step):
@@ -164,28 +167,28 @@ def poisoned(times, epoch, step):
     return batches
 
 
-def test_a_batch_that_is_not_finite_is_named_and_gone_on_from(
+def test_a_batch_that_is_not_finite_is_named_and_rolled_back(
     data, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(trainer, "training_batches", poisoned(1, epoch=2, step=1))
-    run = trainer.train(tiny(tmp_path / "run", data))
+    run = train_network(tiny(tmp_path / "run", data))
     assert [line[0] for line in figures(run)] == list(range(1, EPOCHS + 1))
-    lines = read_json_lines(RunFolder(run.folder).metrics)
+    lines = read_json_lines(run.job.folder.metrics)
     (event,) = (line for line in lines if EVENT_KEY in line)
     assert (event["epoch"], event["step"]) == (3, 2)
     assert (event["back_to_epoch"], event["back_to_step"]) == (3, 2)
     assert event["learning_rate_factor"] == 0.5
     assert event["files"] == pipeline.batch_files(
-        run.dataset.train, batch_size=4, seed=0, epoch=2, step=1
+        run.job.dataset.train, batch_size=4, seed=0, epoch=2, step=1
     )
     assert "step 2 of epoch 3 is not finite; back to step 2" in capsys.readouterr().out
 
 
-def test_after_three_returns_the_files_are_named(data, whole, tmp_path, monkeypatch):
+def test_after_three_rollbacks_the_files_are_named(data, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "training_batches", poisoned(99, epoch=1, step=2))
     config = tiny(tmp_path / "run", data)
     with pytest.raises(UserError, match=r"must stay finite.*The batch: .*\.jpg, "):
-        trainer.train(config)
+        train_network(config)
     lines = read_json_lines(RunFolder(config.run_folder).metrics)
     factors = [x["learning_rate_factor"] for x in lines if EVENT_KEY in x]
     assert factors == [0.5, 0.25, 0.125]
@@ -215,22 +218,20 @@ def test_a_folder_that_goes_away_ends_a_run(data, whole, tmp_path):
         folder.rename(away)
 
     threading.Thread(target=move, daemon=True).start()
-    with pytest.raises(UserError, match=r"has been moved or removed\. Go on"):
-        trainer.train(tiny(folder, data, checkpoint_minutes=10.0))
+    with pytest.raises(UserError, match=r"has been moved or removed\. Resume"):
+        train_network(tiny(folder, data, checkpoint_minutes=10.0))
     shutil.rmtree(folder)
     away.rename(folder)
-    assert same(trainer.train(tiny(folder, data)), whole)
+    assert same(train_network(tiny(folder, data)), whole)
 
 
-def test_a_disk_that_fills_up_ends_a_run_that_can_be_gone_on_with(
-    data, whole, small_disk
-):
+def test_a_disk_that_fills_up_ends_a_run_that_can_be_resumed(data, whole, small_disk):
     folder, make_room = small_disk
     config = tiny(folder / "run", data)
-    with pytest.raises(UserError, match=r"No space left.* Go on with"):
-        trainer.train(config)
-    assert checkpoints.newest(folder / "run" / "checkpoints") is not None
+    with pytest.raises(UserError, match=r"No space left.* Resume it with"):
+        train_network(config)
+    assert checkpoints.newest_checkpoint(folder / "run" / "checkpoints") is not None
     make_room()
-    resumed = trainer.train(config)
+    resumed = train_network(config)
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)

@@ -10,8 +10,10 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, read_json_lines, write_json
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training import model, trainer, watching
+from googlenet_keras.training import model
+from googlenet_keras.training.callbacks import chance_level
 from googlenet_keras.training.recipes import recipe
+from googlenet_keras.training.trainer import train_network
 
 
 def tiny(folder, data, **options):
@@ -34,7 +36,7 @@ def data(tmp_path_factory):
 
 
 def test_the_same_seed_gives_the_same_weights(data, tmp_path):
-    runs = [trainer.train(tiny(tmp_path / str(i), data, seed=seed))
+    runs = [train_network(tiny(tmp_path / str(i), data, seed=seed))
             for i, seed in enumerate((1, 1, 2))]  # fmt: skip
     first, same, other = (named_weights(run.classifier.network) for run in runs)
     assert all(np.array_equal(first[name], same[name]) for name in first)
@@ -45,7 +47,7 @@ def test_the_same_seed_gives_the_same_weights(data, tmp_path):
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
     config = tiny(tmp_path / "run", data, precision=policy, variant=variant)
-    run = trainer.train(config)
+    run = train_network(config)
     assert run.best_epoch == 1
     assert keras.config.dtype_policy().name == "float32"
     assert all(
@@ -60,27 +62,29 @@ def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path)
     file = tmp_path / "architecture.json"
     write_json(file, arch.to_json())
     config = tiny(tmp_path / "run", data, architecture=file, width=1.0)
-    run = trainer.train(config)
+    run = train_network(config)
     assert run.classifier.architecture == arch
     assert run.classifier.heads == ("main",)
-    (line,) = read_json_lines(RunFolder(run.folder).metrics)
+    (line,) = read_json_lines(run.job.folder.metrics)
     assert set(line["validation"]) == {"loss", "main"}
-    written = read_json(RunFolder(run.folder).config)
+    written = read_json(run.job.folder.config)
     assert written["widths"] == arch.widths()
-    assert written["architecture"] == str(run.folder.resolve() / "architecture.json")
+    assert written["architecture"] == str(
+        run.job.folder.path.resolve() / "architecture.json"
+    )
     file.unlink()
-    again = trainer.train(replace(config, resume=True, architecture=None))
+    again = train_network(replace(config, resume=True, architecture=None))
     assert again.classifier.architecture == arch
 
 
 def test_the_options_and_the_environment_are_written_down(data, tmp_path):
 
-    run = trainer.train(tiny(tmp_path / "run", data, image_size=(32, 48)))
-    config = read_json(run.folder / "config.json")
+    run = train_network(tiny(tmp_path / "run", data, image_size=(32, 48)))
+    config = read_json(run.job.folder.config)
     assert config["image_size"] == [32, 48]
     assert config["learning_rate"] == 0.05
     assert config["crop_area"] == 0.25
-    environment = read_json(run.folder / "environment.json")
+    environment = read_json(run.job.folder.environment)
     assert environment["precision"] == "float32"
     assert environment["devices"]
     assert config["dataset"] == str(data.resolve())
@@ -92,16 +96,14 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     config = tiny(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
                   weight_decay=0.0)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
-    start = named_weights(
-        model.build_and_compile(config.resolved({"crop_area": 1.0}), 2, 2)
-    )
-    trained = named_weights(trainer.train(config).classifier.network)
+    start = named_weights(model.build_and_compile(config.resolve("photos"), 2, 2))
+    trained = named_weights(train_network(config).classifier.network)
     np.testing.assert_array_equal(trained["aux1/kernel"], start["aux1/kernel"])
     assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])
 
 
 def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
-    run = trainer.train(
+    run = train_network(
         tiny(
             tmp_path / "run",
             data,
@@ -111,15 +113,15 @@ def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
             cutmix=1.0,
         )
     )
-    assert run.config.cutmix == 1.0
-    (line, *_) = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert run.job.config.cutmix == 1.0
+    (line, *_) = run.job.folder.metrics.read_text().splitlines()
     assert 0 <= json.loads(line)["train"]["main"]["top1"] <= 1
 
 
 def test_balanced_classes_train(tmp_path):
     data = write_photos(tmp_path / "data", {"a": 9, "b": 3})
-    plain = trainer.train(tiny(tmp_path / "plain", data))
-    balanced = trainer.train(tiny(tmp_path / "b", data, class_weights="balanced"))
+    plain = train_network(tiny(tmp_path / "plain", data))
+    balanced = train_network(tiny(tmp_path / "b", data, class_weights="balanced"))
     kernels = [named_weights(run.classifier.network)["main/kernel"]
                for run in (plain, balanced)]  # fmt: skip
     assert not np.array_equal(*kernels)
@@ -127,13 +129,13 @@ def test_balanced_classes_train(tmp_path):
 
 def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):
     with pytest.raises(UserError, match=r"batch_size must be at most .* 8; received 9"):
-        trainer.train(tiny(tmp_path / "run", data, batch_size=9))
+        train_network(tiny(tmp_path / "run", data, batch_size=9))
     with pytest.raises(UserError, match="no such folder"):
-        trainer.train(tiny(tmp_path / "run", "./nowhere"))
+        train_network(tiny(tmp_path / "run", "./nowhere"))
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="never overwritten"):
-        trainer.train(tiny(tmp_path / "run", data))
+        train_network(tiny(tmp_path / "run", data))
     assert list((tmp_path / "run").iterdir()) == []
 
 
@@ -141,16 +143,16 @@ def test_a_rate_that_explodes_is_named(data, tmp_path):
     config = tiny(tmp_path / "run", data, variant="paper", learning_rate=1e30,
                   clip_norm=0.0, warmup_epochs=0.0, epochs=3)  # fmt: skip
     with pytest.raises(UserError, match="the loss must stay finite"):
-        trainer.train(config)
+        train_network(config)
 
 
 def test_chance_is_the_cross_entropy_of_the_frequencies():
-    assert watching.chance_level((5, 5), 2, 0.0) == pytest.approx(np.log(2))
+    assert chance_level((5, 5), 2, 0.0) == pytest.approx(np.log(2))
     expected = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
-    assert watching.chance_level((9, 1, 0), 3, 0.0) == pytest.approx(expected)
+    assert chance_level((9, 1, 0), 3, 0.0) == pytest.approx(expected)
     smoothed = -0.9 * np.log(0.86) - 0.1 * np.log(0.14)  # 0.9 * p + 0.1 / 2
-    assert watching.chance_level((9, 1), 2, 0.1) == pytest.approx(smoothed)
-    assert watching.chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
+    assert chance_level((9, 1), 2, 0.1) == pytest.approx(smoothed)
+    assert chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
 
 
 def test_a_folder_that_another_process_has_begun_in_is_left_alone(data, tmp_path):
@@ -158,13 +160,13 @@ def test_a_folder_that_another_process_has_begun_in_is_left_alone(data, tmp_path
     run.mkdir()
     with (
         RunFolder(run).lock(),
-        pytest.raises(UserError, match="one process at a time trains in"),
+        pytest.raises(UserError, match="one process at a time may train in"),
     ):
-        trainer.train(tiny(run, data, resume=True))
+        train_network(tiny(run, data, resume=True))
     assert not RunFolder(run).config.exists()
-    assert trainer.train(tiny(run, data, resume=True)).best_epoch == 1
+    assert train_network(tiny(run, data, resume=True)).best_epoch == 1
 
 
 def test_resuming_needs_a_folder(data):
-    with pytest.raises(UserError, match="goes on with a run_folder"):
-        trainer.train(tiny(None, data, resume=True))
+    with pytest.raises(UserError, match=r"--resume requires --run-folder\."):
+        train_network(tiny(None, data, resume=True))

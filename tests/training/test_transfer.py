@@ -15,8 +15,8 @@ from googlenet_keras.network.weights import named_weights
 from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import FINETUNE
-from googlenet_keras.training.trainer import train
-from googlenet_keras.training.transfer import freeze, opened, start_from
+from googlenet_keras.training.trainer import train_network
+from googlenet_keras.training.transfer import copy_weights, freeze, load_start
 
 ARCH = BATCH_NORM.scale_width(0.125)
 
@@ -31,12 +31,12 @@ def fresh(labels, size=64):
     return build(ARCH, classes=len(labels), image_size=size, joint=True)
 
 
-def test_the_trunk_is_taken_over_and_so_are_classes_of_the_same_name(old):
+def test_the_trunk_is_copied_and_so_are_classes_of_the_same_name(old):
     labels = ("other", "class 5", "another", "class 2")
     network = fresh(labels)
     before = named_weights(network)
-    said = start_from(network, old, labels)
-    assert said.startswith("the trunk, aux1, aux2 taken over; 2 of 4 classes are known")
+    said = copy_weights(network, old, labels)
+    assert said.startswith("copied the trunk, aux1, aux2; 2 of 4 classes are known")
     after, theirs = named_weights(network), named_weights(old.network)
     for name, value in after.items():
         if name.split("/")[0] in ("main", "aux1", "aux2"):
@@ -52,19 +52,19 @@ def test_the_trunk_is_taken_over_and_so_are_classes_of_the_same_name(old):
 
 def test_the_answers_stay_where_the_classes_do(old):
     network = fresh(old.labels)
-    start_from(network, old, old.labels)
+    copy_weights(network, old, old.labels)
     images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("f4")
     for head, logits in old.logits(images).items():
         found = network.predict_on_batch(images)[head]
         np.testing.assert_allclose(found, logits, atol=1e-4)
 
 
-def test_heads_for_another_size_begin_anew(old):
+def test_heads_for_another_size_are_initialized(old):
     network = fresh(old.labels, size=160)
     before = named_weights(network)
-    said = start_from(network, old, old.labels)
+    said = copy_weights(network, old, old.labels)
     after = named_weights(network)
-    assert said.startswith("the trunk taken over; 7 of 7 classes")
+    assert said.startswith("copied the trunk; 7 of 7 classes")
     for name in ("aux1_fc/kernel", "aux1_conv/kernel", "aux2/kernel"):
         np.testing.assert_array_equal(after[name], before[name])
     theirs = named_weights(old.network)
@@ -74,7 +74,7 @@ def test_heads_for_another_size_begin_anew(old):
 def test_another_trunk_is_refused(old):
     network = build(BATCH_NORM.scale_width(0.25), classes=2, image_size=64)
     with pytest.raises(UserError, match=r"misshapen: conv1_7x7_s2/kernel is \(7, 7, 3"):
-        start_from(network, old, ("a", "b"))
+        copy_weights(network, old, ("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def few(folder, old, classes, **changes):
 
 def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
     config = few(tmp_path, old, ("class 1", "new"), epochs=2, freeze_until="all")
-    run = train(config)
-    assert run.config.image_size == (64, 64)
+    run = train_network(config)
+    assert run.job.config.image_size == (64, 64)
     found, theirs = named_weights(run.classifier.network), named_weights(old.network)
     trunk = [n for n in theirs if not n.startswith(("main", "aux"))]
     assert len(trunk) == 57 * 5
@@ -166,20 +166,20 @@ def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
     )
 
 
-def test_a_run_that_started_from_weights_goes_on_without_them(old, tmp_path, capsys):
+def test_a_run_that_started_from_weights_resumes_without_them(old, tmp_path, capsys):
     config = few(tmp_path, old, ("a", "b"), resume=True)
-    train(config)
+    train_network(config)
     shutil.rmtree(tmp_path / "old")
     capsys.readouterr()
-    train(config)
-    assert "going on after 1 epochs" in capsys.readouterr().out
+    train_network(config)
+    assert "resuming after 1 epochs" in capsys.readouterr().out
 
 
 class KilledError(Exception):
     """What ends a run before its first checkpoint."""
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_with_them_again(
+def test_a_run_killed_before_its_first_checkpoint_starts_from_them_again(
     old, tmp_path, monkeypatch
 ):
     from googlenet_keras.training import trainer
@@ -190,10 +190,10 @@ def test_a_run_killed_before_its_first_checkpoint_begins_with_them_again(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_fit", killed)
+        patch.setattr(trainer.Trainer, "fit", killed)
         with pytest.raises(KilledError):
-            train(config)
-    found = named_weights(train(config).classifier.network)
+            train_network(config)
+    found = named_weights(train_network(config).classifier.network)
     theirs = named_weights(old.network)
     name = "conv1_7x7_s2/kernel"
     np.testing.assert_array_equal(found[name], theirs[name])
@@ -201,9 +201,9 @@ def test_a_run_killed_before_its_first_checkpoint_begins_with_them_again(
 
 def test_a_recipe_for_what_starts_from_weights():
     assert FINETUNE.weights == "torchvision"
-    with pytest.raises(UserError, match="are for weights to start from; add --weights"):
+    with pytest.raises(UserError, match="need weights to start from; add --weights"):
         TrainConfig(freeze_until="4e")
-    with pytest.raises(UserError, match="are for weights to start from"):
+    with pytest.raises(UserError, match="need weights to start from"):
         TrainConfig(trunk_learning_rate=0.1)
     with pytest.raises(UserError, match="weights come with their widths"):
         TrainConfig(weights="torchvision", width=0.5)
@@ -221,7 +221,7 @@ def test_a_search_has_widths_of_its_own():
 def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):
     old.save(tmp_path / "old")
     config = TrainConfig(weights=str(tmp_path / "old"), variant="paper")
-    with pytest.raises(UserError, match=r"has 'bn', and --variant paper was asked"):
-        opened(config, find=None, begun=False)
-    same, found = opened(replace(config, variant="bn"), find=None, begun=False)
+    with pytest.raises(UserError, match=r"has 'bn', and --variant paper was given"):
+        load_start(config)
+    same, found = load_start(replace(config, variant="bn"))
     assert same.to_architecture() == found.architecture

@@ -1,0 +1,136 @@
+"""Trains a network, evaluates it and reports: the one place where a run is finished."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.evaluation import plots
+from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
+from googlenet_keras.evaluation.report import Subject, write_report
+from googlenet_keras.files import write_json
+from googlenet_keras.run_folder import Result, RunFolder
+from googlenet_keras.stopwatch import Stopwatch
+from googlenet_keras.training.job import open_training_data
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.resume import resume_hint
+from googlenet_keras.training.signals import interrupt_on_signal
+from googlenet_keras.training.stored_options import read_stored, update_stored
+from googlenet_keras.training.trainer import TrainedNetwork, train_network
+from googlenet_keras.weights.pretrained import classifier_folder
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """A finished run in its folder; what it consists of is read when it is needed."""
+
+    def __init__(self, folder: RunFolder | Path | str) -> None:
+        """Opens the run. Raises UserError for another folder."""
+        path = folder.path if isinstance(folder, RunFolder) else Path(folder)
+        self.folder = RunFolder.open(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """Every option as it was resolved."""
+        return read_stored(TrainConfig, self.folder)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The network of the best epoch."""
+        return Classifier.load(self.folder.classifier)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set that it was trained on."""
+        return open_training_data(self.config)
+
+    @cached_property
+    def result(self) -> Result:
+        """The final figures. Raises UserError if the run is not finished."""
+        return self.folder.read_result()
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that the classifier is of, counted from 1."""
+        return self.result["best_epoch"]
+
+
+def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None:
+    """Trains, evaluates and reports as `config` says.
+
+    With `resume` a run that is finished already is opened. The run folder gets what
+    train_network leaves there, plots/, report.html and result.json. stopwatch: started
+    when the work began. Of several workers only the chief gets a Run. Raises UserError,
+    and InterruptionError after a signal.
+    """
+    stopwatch = stopwatch or Stopwatch()
+    folder = RunFolder(config.run_folder) if config.run_folder else None
+    if config.resume and folder and folder.is_finished:
+        update_stored(read_stored(TrainConfig, folder), config)  # raises if it differs
+        folder.remove_checkpoints()  # the process may have been killed before that
+        return Run(folder)
+    trained = train_network(config, stopwatch, _find_weights)
+    if trained is None:
+        return None
+    folder = trained.job.folder
+    hint = f"The classifier is in {folder}."
+    if trained.job.config.checkpoint_minutes:
+        hint = resume_hint(folder)
+    with interrupt_on_signal(f"stopped in the final evaluation. {hint}"), folder.lock():
+        _finish(trained, stopwatch)
+    run = Run(folder)
+    run.__dict__ |= {"classifier": trained.classifier, "dataset": trained.job.dataset}
+    return run
+
+
+def _find_weights(config: TrainConfig) -> Path:
+    return classifier_folder(config.weights, config.variant)
+
+
+def _finish(trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
+    """Evaluates the best epoch, writes plots, report and result, drops checkpoints.
+
+    The figures are those of float32, which `evaluate` gives again, whatever the
+    precision of training.
+    """
+    folder, dataset = trained.job.folder, trained.job.dataset
+    validation = evaluate(trained.classifier, dataset, "validation")
+    test = evaluate(trained.classifier, dataset, "test") if dataset.test else None
+    _draw(trained, validation)
+    result: Result = {
+        "validation": validation.figures(),
+        "test": test.figures() if test else None,
+        "epochs": len(folder.read_epochs()),
+        "best_epoch": trained.best_epoch,
+        **stopwatch.spent(),
+    }
+    subject = Subject(
+        (trained.classifier,),
+        (folder.path.name,),
+        dataset,
+        "validation",
+        validation,
+        {"validation": result["validation"], "test": result["test"]},
+        run=folder.path,
+        own_data=True,
+    )
+    write_report(subject, folder.report)
+    write_json(folder.result, result)
+    folder.remove_checkpoints()  # there is nothing left to resume
+
+
+def _draw(trained: TrainedNetwork, validation: Evaluation) -> None:
+    folder, classifier = trained.job.folder, trained.classifier
+    folder.plots.mkdir(exist_ok=True)
+    curves = plots.curves(folder.read_epochs())
+    curves.savefig(folder.plots / "curves.png", dpi=100)
+    title = f"{len(validation.labels)} validation images"
+    matrix = plots.confusion_matrix(validation.confusion(), classifier.labels, title)
+    matrix.savefig(folder.plots / "confusion_matrix.png", dpi=100)
+    split, file = trained.job.dataset.validation, folder.plots / "predictions.png"
+    plots.predictions(classifier, split, validation, file)
