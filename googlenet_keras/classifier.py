@@ -17,7 +17,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_bytes, write_json
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
 from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import RunFolder
@@ -98,7 +98,7 @@ class Classifier(Predictor):
         """The Classifier with freshly initialized weights."""
         preprocessing = Preprocessing.from_json(description["preprocessing"])
         architecture = Architecture.from_json(description["architecture"])
-        network = build(
+        network = build_network(
             architecture,
             classes=len(description["labels"]),
             image_size=(preprocessing.height, preprocessing.width),

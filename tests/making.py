@@ -11,7 +11,7 @@ import tensorflow as tf
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 
 
 def write_photos(root: Path, counts: dict[str, int], size=(40, 56)) -> Path:
@@ -58,7 +58,7 @@ def classifier(variant, classes=7, size=64, seed=0):
     """A narrow network that looks trained: no weight is as it was initialised."""
     arch = VARIANTS[variant].scale_width(0.125)
     keras.utils.set_random_seed(seed)
-    network = build(arch, classes=classes, image_size=size)
+    network = build_network(arch, classes=classes, image_size=size)
     random = np.random.default_rng(seed)
     for weight in network.weights:
         value = np.asarray(weight)

@@ -9,13 +9,13 @@ from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 
 
 @pytest.fixture(scope="module", params=["paper", "torchvision"])
 def classifier(request):
     arch = get_architecture(request.param).scale_width(0.125)
-    network = build(arch, classes=3, image_size=(32, 48))
+    network = build_network(arch, classes=3, image_size=(32, 48))
     preprocessing = Preprocessing(32, 48, 0.9)
     return Classifier(network, arch, preprocessing, ("a", "[b]", "<c>"), {"seed": 1})
 
@@ -58,7 +58,7 @@ def test_log_probabilities_of_huge_logits_are_finite(classifier, monkeypatch):
 
 
 def test_a_deployable_network_comes_back_without_heads(tmp_path):
-    network = build(classes=2, image_size=32, width=0.125, auxiliary=False)
+    network = build_network(classes=2, image_size=32, width=0.125, auxiliary=False)
     arch = get_architecture("bn").scale_width(0.125)
     Classifier(network, arch, Preprocessing(32, 32, 1.0), ("a", "b")).save(tmp_path)
     assert Classifier.load(tmp_path).heads == ("main",)
@@ -68,7 +68,7 @@ def test_trained_in_half_precision_it_loads_in_float32(tmp_path):
     arch = get_architecture("bn").scale_width(0.125)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        network = build(arch, classes=2, image_size=32)
+        network = build_network(arch, classes=2, image_size=32)
     finally:
         keras.config.set_dtype_policy("float32")
     Classifier(network, arch, Preprocessing(32, 32, 1.0), ("a", "b")).save(tmp_path)

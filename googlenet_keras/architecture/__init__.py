@@ -1,1 +1,1 @@
-"""What GoogLeNet is, in numbers: rows, variants, cost. Standard library only."""
+"""What GoogLeNet is, as data: rows, variants, costs. Standard library only."""

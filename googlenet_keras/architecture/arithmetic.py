@@ -1,10 +1,8 @@
 """Sizes, parameters and multiply-adds of an Architecture, from its rows alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
+from typing import TypeAlias
 
 from googlenet_keras.architecture import geometry
 from googlenet_keras.architecture.architecture import Architecture
@@ -18,17 +16,17 @@ from googlenet_keras.architecture.rows import (
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 
-SMALLEST_IMAGE = 32  # five halvings leave one pixel
+SMALLEST_IMAGE = 32  # pixels; the network divides its sides by 32
 FEWEST_CLASSES = 2
-AVERAGE_POOL = (5, 3)  # the auxiliary heads' window and stride
+AUXILIARY_WINDOW, AUXILIARY_STRIDE = 5, 3  # of the auxiliary heads' average pooling
 
-Map = tuple[int, int, int]
-"""Height, width and channels of one tensor."""
+FeatureMap: TypeAlias = tuple[int, int, int]
+"""Height, width and channels."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One weighted layer: kernel 1x1 and map 1x1 for a dense one."""
+    """One layer with weights; a dense layer has a 1x1 kernel and a 1x1 map."""
 
     name: str
     kernel: int
@@ -37,7 +35,7 @@ class Layer:
     height: int
     width: int
     bias: bool
-    norm_vectors: int = 0  # trainable vectors of batch normalisation: beta, gamma
+    norm_vectors: int = 0  # trainable vectors of batch normalization: beta, gamma
 
     @property
     def weights(self) -> int:
@@ -51,7 +49,7 @@ class Layer:
 
     @property
     def statistics(self) -> int:
-        """Moving mean and variance of batch normalisation."""
+        """Moving mean and variance of batch normalization."""
         return 2 * self.outputs if self.norm_vectors else 0
 
     @property
@@ -62,10 +60,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the network with its output map and its weighted layers."""
+    """One row of the network, or one head, with its output and its layers."""
 
     name: str
-    output: Map
+    output: FeatureMap
     layers: tuple[Layer, ...] = ()
     auxiliary: bool = False
 
@@ -90,10 +88,12 @@ def parameters(
 ) -> int:
     """The number of trainable values, 6,998,552 for "paper" and 1000 classes.
 
-    auxiliary: with both heads. statistics: moving means and variances counted too.
+    auxiliary: with both heads. statistics: with moving means and variances.
     """
-    found = layers(variant, classes, image_size, auxiliary)
-    return sum(x.parameters + (x.statistics if statistics else 0) for x in found)
+    return sum(
+        layer.parameters + (layer.statistics if statistics else 0)
+        for layer in layers(variant, classes, image_size, auxiliary)
+    )
 
 
 def macs(
@@ -113,7 +113,7 @@ def layers(
     image_size: int | tuple[int, int],
     auxiliary: bool,
 ) -> list[Layer]:
-    """Every convolution and dense layer in the order of the network."""
+    """Every convolution and dense layer, in the order of the network."""
     stages = trace(variant, classes, image_size, auxiliary)
     return [layer for stage in stages for layer in stage.layers]
 
@@ -124,13 +124,13 @@ def trace(
     image_size: int | tuple[int, int],
     auxiliary: bool,
 ) -> Iterator[Stage]:
-    """The network row by row: output maps and layers, auxiliary heads where they hang.
+    """The network row by row, each auxiliary head after its row.
 
     Raises UserError for an image side below 32 pixels or fewer than 2 classes.
     """
     arch = get_architecture(variant)
     check_classes(classes)
-    current: Map = (*height_and_width(image_size), 3)
+    current: FeatureMap = (*height_and_width(image_size), 3)
     for row in arch.rows:
         stage = _stage(arch, row, current)
         yield stage
@@ -143,9 +143,8 @@ def trace(
 
 
 def height_and_width(image_size: int | tuple[int, ...]) -> tuple[int, int]:
-    """Height and width in pixels, checked; one number stands for both."""
-    single = isinstance(image_size, Integral)
-    pair = (int(image_size),) if single else tuple(image_size)
+    """Height and width in pixels; one number stands for both. Raises UserError."""
+    pair = image_size if isinstance(image_size, tuple | list) else (int(image_size),)
     if len(pair) not in (1, 2):
         raise UserError(
             f"image_size is one number or height and width; received {image_size}."
@@ -167,49 +166,52 @@ def check_classes(classes: int) -> None:
         )
 
 
-def auxiliary_windows(arch: Architecture, size: int) -> tuple[int, int, int]:
+def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
     """(window, stride, outputs) of a head's average pooling on an axis of `size`.
 
-    The window shrinks with a map below 5. Adaptive pooling has no single window; its
-    entry is 0.
+    The window is `size` on maps smaller than 5. Adaptive pooling has no single window;
+    its window and stride are 0.
     """
     if arch.auxiliary_pool == "adaptive 4x4":
         return 0, 0, 4
-    window, stride = min(AVERAGE_POOL[0], size), AVERAGE_POOL[1]
-    return window, stride, geometry.outputs(size, window, stride, (0, 0))
+    window = min(AUXILIARY_WINDOW, size)
+    outputs = geometry.outputs(size, window, AUXILIARY_STRIDE, (0, 0))
+    return window, AUXILIARY_STRIDE, outputs
 
 
-def naive_macs(module: Inception, wide_kernel: int, inputs: Map) -> int:
+def naive_macs(module: Inception, wide_kernel: int, inputs: FeatureMap) -> int:
     """Multiply-adds of `module` without its 1x1 reductions and its projection."""
     height, width, channels = inputs
     per_channel = module.conv1x1 + 9 * module.conv3x3 + wide_kernel**2 * module.conv5x5
     return height * width * channels * per_channel
 
 
-def _stage(arch: Architecture, row: Row, inputs: Map) -> Stage:
+def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
     if isinstance(row, Conv):
         layer = _convolution(arch, row, inputs)
         return Stage(row.name, (layer.height, layer.width, layer.outputs), (layer,))
     if isinstance(row, MaxPool):
-        return Stage(row.name, _pooled(arch, row, inputs))
+        return Stage(row.name, _pool(arch, row, inputs))
     if isinstance(row, Inception):
         return _inception(arch, row, inputs)
     return Stage(row.name, inputs)
 
 
-def _inception(arch: Architecture, row: Inception, inputs: Map) -> Stage:
-    found: list[Layer] = []
+def _inception(arch: Architecture, row: Inception, inputs: FeatureMap) -> Stage:
+    layers: list[Layer] = []
     for branch in row.branches(arch.wide_kernel):
         current = inputs
         for step in branch:
             stage = _stage(arch, step, current)
-            found += stage.layers
+            layers += stage.layers
             current = stage.output
-    return Stage(row.name, (*inputs[:2], row.filters), tuple(found))
+    return Stage(row.name, (*inputs[:2], row.filters), tuple(layers))
 
 
-def _head(arch: Architecture, head: AuxiliaryHead, inputs: Map, classes: int) -> Stage:
-    height, width = (auxiliary_windows(arch, side)[2] for side in inputs[:2])
+def _head(
+    arch: Architecture, head: AuxiliaryHead, inputs: FeatureMap, classes: int
+) -> Stage:
+    height, width = (auxiliary_window(arch, side)[2] for side in inputs[:2])
     conv = Conv(f"{head.name}_conv", head.filters, 1)
     return Stage(
         head.name,
@@ -223,7 +225,7 @@ def _head(arch: Architecture, head: AuxiliaryHead, inputs: Map, classes: int) ->
     )
 
 
-def _convolution(arch: Architecture, row: Conv, inputs: Map) -> Layer:
+def _convolution(arch: Architecture, row: Conv, inputs: FeatureMap) -> Layer:
     height, width = (
         geometry.convolved(side, row.kernel, row.stride, arch.padding)
         for side in inputs[:2]
@@ -239,7 +241,7 @@ def _dense(name: str, inputs: int, outputs: int) -> Layer:
     return Layer(name, 1, inputs, outputs, 1, 1, bias=True)
 
 
-def _pooled(arch: Architecture, row: MaxPool, inputs: Map) -> Map:
+def _pool(arch: Architecture, row: MaxPool, inputs: FeatureMap) -> FeatureMap:
     height, width = (
         geometry.pooled(side, row.window, row.stride, arch.padding)
         for side in inputs[:2]
@@ -247,7 +249,9 @@ def _pooled(arch: Architecture, row: MaxPool, inputs: Map) -> Map:
     return height, width, inputs[2]
 
 
-def final_map(variant: str | Architecture, image_size: int | tuple[int, int]) -> Map:
-    """The map that the average pooling before the main classifier receives."""
+def final_map(
+    variant: str | Architecture, image_size: int | tuple[int, int]
+) -> FeatureMap:
+    """The last feature map, which average pooling reduces to a vector."""
     *_, last, _, _ = trace(variant, FEWEST_CLASSES, image_size, auxiliary=False)
     return last.output

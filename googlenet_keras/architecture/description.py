@@ -1,14 +1,67 @@
-"""Table 1 as an Architecture has it, and what the paper's design choices save."""
+"""A variant's Table 1 with its costs, and what the paper's design choices save."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import TypedDict
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.arithmetic import Map, Stage
+from googlenet_keras.architecture.arithmetic import FeatureMap, Stage
 from googlenet_keras.architecture.rows import Inception
 from googlenet_keras.architecture.variants import get_architecture
+
+
+class RowDescription(TypedDict):
+    """One row; output: height, width, channels; filters by the layer's short name.
+
+    Shares are parts of the network without its auxiliary heads.
+    """
+
+    name: str
+    auxiliary: bool
+    output: list[int]
+    filters: dict[str, int]
+    parameters: int
+    parameters_share: float
+    macs: int
+    macs_share: float
+
+
+class Reduction(TypedDict):
+    """What the 1x1 reductions of a module save, of it all and of its 5x5 branch.
+
+    naive: without reductions and projection; direct: 5x5 without its reduction.
+    """
+
+    module: str
+    macs: int
+    naive_macs: int
+    naive_output_channels: int
+    branch_5x5_macs: int
+    branch_5x5_direct_macs: int
+
+
+class AveragePooling(TypedDict):
+    """What average pooling saves: a dense layer as wide as the last map is deep."""
+
+    map_height: int
+    map_width: int
+    channels: int
+    dense_weights_saved: int
+
+
+class Description(TypedDict):
+    """`describe --json`; parameters are trainable, macs multiply-adds for one image."""
+
+    variant: str
+    image_size: list[int]
+    classes: int
+    rows: list[RowDescription]
+    parameters: int
+    parameters_with_auxiliary: int
+    macs: int
+    macs_with_auxiliary: int
+    reductions: list[Reduction]
+    average_pooling: AveragePooling
+    differences: list[str]
 
 
 def describe(
@@ -16,27 +69,23 @@ def describe(
     *,
     classes: int = 1000,
     image_size: int | tuple[int, ...] = 224,
-) -> dict[str, Any]:
-    """Rows, totals, savings and differences, as plain values (describe --json).
-
-    Parameters are trainable values; macs are multiply-adds for one image; shares are
-    parts of the network without its auxiliary heads. Raises UserError.
-    """
+) -> Description:
+    """Rows, totals, savings and differences from the paper. Raises UserError."""
     arch = get_architecture(variant)
     size = arithmetic.height_and_width(image_size)
     stages = list(arithmetic.trace(arch, classes, size, auxiliary=True))
     trunk = [stage for stage in stages if not stage.auxiliary]
     parameters, macs = _total(trunk)
-    with_heads = _total(stages)
+    parameters_with_auxiliary, macs_with_auxiliary = _total(stages)
     return {
         "variant": arch.name,
         "image_size": list(size),
         "classes": classes,
         "rows": [_row(stage, parameters, macs) for stage in stages],
         "parameters": parameters,
-        "parameters_with_auxiliary": with_heads[0],
+        "parameters_with_auxiliary": parameters_with_auxiliary,
         "macs": macs,
-        "macs_with_auxiliary": with_heads[1],
+        "macs_with_auxiliary": macs_with_auxiliary,
         "reductions": _reductions(arch, stages, size),
         "average_pooling": _average_pooling(arch, size),
         "differences": list(arch.differences),
@@ -47,7 +96,7 @@ def _total(stages: list[Stage]) -> tuple[int, int]:
     return sum(s.parameters for s in stages), sum(s.macs for s in stages)
 
 
-def _row(stage: Stage, parameters: int, macs: int) -> dict[str, Any]:
+def _row(stage: Stage, parameters: int, macs: int) -> RowDescription:
     return {
         "name": stage.name,
         "auxiliary": stage.auxiliary,
@@ -63,39 +112,37 @@ def _row(stage: Stage, parameters: int, macs: int) -> dict[str, Any]:
 
 def _reductions(
     arch: Architecture, stages: list[Stage], size: tuple[int, int]
-) -> list[dict[str, Any]]:
-    """Each module's cost and the naive module's; the same of its 5x5 branch."""
+) -> list[Reduction]:
     by_name = {stage.name: stage for stage in stages}
-    inputs: Map = (*size, 3)
-    found = []
+    inputs: FeatureMap = (*size, 3)
+    reductions = []
     for row in arch.rows:
         stage = by_name[row.name]
         if isinstance(row, Inception):
-            found.append(_reduction(arch, row, stage, inputs))
+            reductions.append(_reduction(arch, row, stage, inputs))
         inputs = stage.output
-    return found
+    return reductions
 
 
 def _reduction(
-    arch: Architecture, row: Inception, stage: Stage, inputs: Map
-) -> dict[str, Any]:
+    arch: Architecture, row: Inception, stage: Stage, inputs: FeatureMap
+) -> Reduction:
     macs = {layer.name.removeprefix(f"{row.name}_"): layer.macs
             for layer in stage.layers}  # fmt: skip
     height, width, channels = inputs
-    naive = arithmetic.naive_macs(row, arch.wide_kernel, inputs)
-    direct = height * width * channels * arch.wide_kernel**2 * row.conv5x5
     return {
         "module": row.name,
         "macs": stage.macs,
-        "naive_macs": naive,
+        "naive_macs": arithmetic.naive_macs(row, arch.wide_kernel, inputs),
         "naive_output_channels": row.filters - row.pool_proj + channels,
         "branch_5x5_macs": macs["5x5_reduce"] + macs["5x5"],
-        "branch_5x5_direct_macs": direct,
+        "branch_5x5_direct_macs": (
+            height * width * channels * arch.wide_kernel**2 * row.conv5x5
+        ),
     }
 
 
-def _average_pooling(arch: Architecture, size: tuple[int, int]) -> dict[str, int]:
-    """Weights of the dense layer, as wide as the map is deep, that pooling replaces."""
+def _average_pooling(arch: Architecture, size: tuple[int, int]) -> AveragePooling:
     height, width, channels = arithmetic.final_map(arch, size)
     return {
         "map_height": height,

@@ -1,6 +1,4 @@
-"""Sizes and padding of windows that slide over one axis."""
-
-from __future__ import annotations
+"""Sizes and padding of convolutions and max pooling along one axis."""
 
 
 def convolution_padding(
@@ -18,15 +16,15 @@ def convolution_padding(
 
 
 def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, int]:
-    """Padding of max pooling of one axis, before and after.
+    """Zeros of max pooling before and after an axis of `size` values.
 
-    rule: "symmetric" is Caffe's ceil mode, at the end only; "floor" has none where the
-    stride is above 1, and leaves out what no whole window covers.
+    rule: "symmetric" is Caffe's ceil mode, padded at the end only; "floor" is not
+    padded if the stride is above 1; "same" is TensorFlow's SAME.
     """
     if stride == 1 or rule == "same":
         return _same(size, window, stride)
     if rule == "floor":
-        return 0, max(window - size, 0)  # a window at least
+        return 0, max(window - size, 0)  # one whole window at least
     outputs = -(-max(size - window, 0) // stride) + 1
     return 0, max((outputs - 1) * stride + window - size, 0)
 
@@ -43,7 +41,7 @@ def pooled(size: int, window: int, stride: int, rule: str) -> int:
 
 
 def outputs(size: int, window: int, stride: int, padding: tuple[int, int]) -> int:
-    """How many windows fit on a padded axis."""
+    """The number of windows on a padded axis."""
     return (size + sum(padding) - window) // stride + 1
 
 

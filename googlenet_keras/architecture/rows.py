@@ -1,6 +1,4 @@
-"""The kinds of row that make up a network; a row is data and builds nothing."""
-
-from __future__ import annotations
+"""The kinds of row of the table that a network is built from."""
 
 from dataclasses import dataclass, fields
 
@@ -9,14 +7,14 @@ from googlenet_keras.errors import UserError
 
 @dataclass(frozen=True)
 class _Counted:
-    """Something whose numbers are counts. Raises UserError for one that is none."""
+    """A named row whose numbers are counts. Raises UserError for others."""
 
     name: str
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type == "int" and (type(value) is not int or value < 1):
+            if field.type is int and (type(value) is not int or value < 1):
                 raise UserError(
                     f"{field.name} of {self.name} must be a whole number from 1; "
                     f"received {value!r}."
@@ -25,7 +23,7 @@ class _Counted:
 
 @dataclass(frozen=True)
 class Conv(_Counted):
-    """A square convolution, then normalisation where the variant has it, then ReLU."""
+    """A square convolution, batch normalization if the variant has it, and ReLU."""
 
     filters: int
     kernel: int
@@ -34,7 +32,7 @@ class Conv(_Counted):
 
 @dataclass(frozen=True)
 class MaxPool(_Counted):
-    """The largest value of each square window."""
+    """Max pooling with a square window."""
 
     window: int
     stride: int
@@ -42,14 +40,17 @@ class MaxPool(_Counted):
 
 @dataclass(frozen=True)
 class ResponseNorm:
-    """Local response normalisation across channels."""
+    """Local response normalization across channels."""
 
     name: str
 
 
+Branch = tuple[Conv | MaxPool, ...]
+
+
 @dataclass(frozen=True)
 class Inception(_Counted):
-    """One module; the fields are Table 1's columns, each a number of filters."""
+    """One Inception module; the fields are Table 1's columns of filters."""
 
     conv1x1: int
     reduce3x3: int
@@ -60,11 +61,11 @@ class Inception(_Counted):
 
     @property
     def filters(self) -> int:
-        """Channels of the four branches side by side."""
+        """Channels of the concatenated branches."""
         return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
 
-    def branches(self, wide_kernel: int) -> tuple[tuple[Conv | MaxPool, ...], ...]:
-        """The four branches in the order in which they are joined.
+    def branches(self, wide_kernel: int) -> tuple[Branch, ...]:
+        """The four branches in the order of their concatenation.
 
         wide_kernel: side of the third branch's kernel, 5 in the paper.
         """

@@ -1,10 +1,8 @@
-"""The paper's Table 1, row by row, and where the two auxiliary heads hang.
+"""The paper's Table 1, row by row, and its two auxiliary heads.
 
-Filters as printed in arXiv 1409.4842, Table 1. Row names are those of Caffe's
-bvlc_googlenet with underscores; so is the place of the two response normalisations.
+Filters as printed in arXiv 1409.4842, Table 1. Row names and the places of the two
+response normalizations are those of Caffe's bvlc_googlenet.
 """
-
-from __future__ import annotations
 
 from googlenet_keras.architecture.rows import (
     AuxiliaryHead,

@@ -9,7 +9,7 @@ import numpy as np
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.runtimes import PROBABILITIES
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.layers import FusedBatchNormalization
 from googlenet_keras.network.weights import assign_weights, named_weights
 
@@ -42,7 +42,7 @@ def untrained_network(
     portable: bool = True,
 ) -> keras.Model:
     """A deployable network with initial weights: as large and fast as a trained one."""
-    network = build(
+    network = build_network(
         replace(arch, batch_norm=False, pixel_scale=1.0),
         classes=classes,
         image_size=image_size,

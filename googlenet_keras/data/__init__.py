@@ -1,1 +1,1 @@
-"""Files become batches."""
+"""Image files become batches."""

@@ -1,39 +1,30 @@
-"""Images kept between epochs: as they are stored, in memory, or made smaller, on disk.
+"""Caches images between epochs: encoded in memory, or decoded and smaller on disk.
 
-What is kept is never augmented: every epoch crops and mirrors anew.
+The cache is never augmented: every epoch crops and mirrors anew.
 """
 
-from __future__ import annotations
-
 import hashlib
+import logging
 import os
-import shutil
-import sys
-import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import tensorflow as tf
 
 from googlenet_keras.console import track
 from googlenet_keras.data.dataset import PIXELS, Split, listed_split
 from googlenet_keras.data.decode import decode
-from googlenet_keras.data.preprocessing import (
-    MIN_REMAINING_SHRINK,
-    resize,
-    to_bytes,
-)
+from googlenet_keras.data.preprocessing import MIN_REMAINING_SHRINK, resize, to_bytes
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import TEMPORARY_SUFFIX, cache_folder
+from googlenet_keras.files import atomic_folder, cache_folder
 
-ABANDONED = 3600  # seconds
-CACHED_SIDE_MARGIN = 8 / 7  # the shorter side that is kept, in input sizes: 256 for 224
+CACHED_SIDE_MARGIN = 8 / 7  # shorter side of cached images, in input sides: 256 for 224
+
+log = logging.getLogger(__name__)
 
 
 def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
-    """`split` read from memory or disk after its first reading, or `split` itself.
+    """`split`, read from memory or disk from its second reading on.
 
     mode: "none"; "memory", the encoded bytes; "disk", a folder's files made upright and
     smaller, shorter side 8 / 7 of the larger of `height` and `width`, in the user's
@@ -50,32 +41,37 @@ def _in_memory(split: Split) -> Split:
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     pairs = list(loaded.as_numpy_iterator())
-    kept = listed_split([e for _, e in pairs], [n for n, _ in pairs], tf.identity)
+    images, labels = [image for _, image in pairs], [label for label, _ in pairs]
+    cached = listed_split(images, labels, tf.identity)
     return replace(
-        split, stream=kept.stream, listed=kept.listed, load=tf.identity, files=()
+        split, stream=cached.stream, listed=cached.listed, load=cached.load, files=()
     )
 
 
 def _on_disk(split: Split, input_side: int) -> Split:
-    if not split.files:
+    if not split.files or split.listed is None:
         raise UserError(
             "--cache disk keeps the files of a folder, and this data set has none; use "
             "--cache memory."
         )
     side = round(input_side * CACHED_SIDE_MARGIN)
-    folder = cache_folder() / "images" / _key(split.files, side)
+    folder = cache_folder() / "images" / _digest(split.files, side)
     if not folder.exists():
-        _make(split, side, folder)
+        _make_copies(split, side, folder)
     labels, _ = split.listed
     paths = [os.fsencode(folder / str(i)) for i in range(split.count)]
-    kept = listed_split(paths, labels.numpy(), _read)
+    cached = listed_split(paths, labels.numpy(), _read)
     return replace(
-        split, stream=kept.stream, listed=kept.listed, load=_read, content=PIXELS
+        split,
+        stream=cached.stream,
+        listed=cached.listed,
+        load=cached.load,
+        content=PIXELS,
     )
 
 
-def _key(files: tuple[Path, ...], side: int) -> str:
-    """Changes when a file does."""
+def _digest(files: tuple[Path, ...], side: int) -> str:
+    """A digest of the files' names, sizes and times."""
     digest = hashlib.sha256(str(side).encode())
     for path in files:
         status = path.stat()
@@ -84,33 +80,19 @@ def _key(files: tuple[Path, ...], side: int) -> str:
     return digest.hexdigest()[:32]
 
 
-def _make(split: Split, side: int, folder: Path) -> None:
-    """Writes every image, numbered as it is read, into a folder that appears whole."""
-    print(f"smaller, uncompressed copies of the images go to {folder}", file=sys.stderr)
-    _sweep(folder.parent)
-    temporary = folder.with_name(f"{folder.name}.{uuid4().hex}{TEMPORARY_SUFFIX}")
+def _make_copies(split: Split, side: int, folder: Path) -> None:
+    """Writes every image, named by its index; `folder` appears when it is complete."""
+    log.info("smaller, uncompressed copies of the images go to %s", folder)
     try:
-        temporary.mkdir(parents=True)
-        _write(split, side, temporary)
-        temporary.rename(folder)
+        with atomic_folder(folder) as temporary:
+            _write_copies(split, side, temporary)
     except (tf.errors.OpError, OSError) as error:
-        if not folder.exists():  # else another process was faster, with the same images
-            raise UserError(f"the images cannot be cached: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(f"the images cannot be cached: {error}") from error
 
 
-def _sweep(parent: Path) -> None:
-    """Removes what killed processes left: nothing has been added to it for long."""
-    for folder in parent.glob(f"*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):  # another process may be faster
-            if time.time() - folder.stat().st_mtime > ABANDONED:
-                shutil.rmtree(folder)
-
-
-def _write(split: Split, side: int, folder: Path) -> None:
-    def write(index, _, reference):
-        data = tf.io.serialize_tensor(_smaller(split.load(reference), side))
+def _write_copies(split: Split, side: int, folder: Path) -> None:
+    def write(index: tf.Tensor, _: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
+        data = tf.io.serialize_tensor(_shrink(split.load(reference), side))
         tf.io.write_file(tf.strings.join([str(folder), "/", tf.as_string(index)]), data)
         return index
 
@@ -119,7 +101,7 @@ def _write(split: Split, side: int, folder: Path) -> None:
         pass
 
 
-def _smaller(encoded: tf.Tensor, side: int) -> tf.Tensor:
+def _shrink(encoded: tf.Tensor, side: int) -> tf.Tensor:
     """The upright image, its shorter side at most `side` pixels, uint8."""
     image = decode(encoded, at_least=MIN_REMAINING_SHRINK * side)
     size = tf.cast(tf.shape(image)[:2], tf.float32)

@@ -1,16 +1,14 @@
-"""One full decode of every file: what is broken, what stands there twice, how large."""
-
-from __future__ import annotations
+"""Checks image files by decoding each one: broken files, duplicates, sizes."""
 
 import hashlib
+import logging
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import tensorflow as tf
 
@@ -23,27 +21,22 @@ from googlenet_keras.data.decode import (
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, read_json, write_json
 
-FILES_PER_CHUNK = (
-    1024  # files handed to the readers at a time, so that memory does not grow
-)
-IMAGE_SIGNATURES = (
-    JPEG_SIGNATURE,
-    b"\x89PNG",
-    b"GIF8",
-    b"BM",
-    b"RIFF",
-)  # how files begin
+FILES_PER_CHUNK = 1024  # handed to the threads at a time, so that memory is bounded
+# the first bytes of a JPEG, PNG, GIF, BMP or WebP file
+IMAGE_SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
 EMPTY, NO_IMAGE, BROKEN = "empty", "no image", "broken or truncated"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What one decode of a file told.
+    """The result of decoding one file.
 
     problem: None, "empty", "no image" or "broken or truncated". height, width: pixels
-    as stored, 0 where there is a problem. digest: SHA-256 of the bytes. size, time: the
-    file's bytes and the nanoseconds of its last change, by which an old result is known
-    to hold still. upright_jpeg: whether it is a JPEG that needs no turning.
+    as stored, 0 if there is a problem. digest: SHA-256 of the bytes. size, time: the
+    file's bytes and the nanoseconds of its last change; a result is valid as long as
+    they are the same. upright_jpeg: whether it is a JPEG that is stored upright.
     """
 
     problem: str | None
@@ -54,77 +47,104 @@ class FileCheck:
     time: int
     upright_jpeg: bool
 
+    def is_valid(self, path: Path) -> bool:
+        """Whether the file at `path` has not changed since it was checked."""
+        status = path.stat()
+        return (self.size, self.time) == (status.st_size, status.st_mtime_ns)
+
+
+class CheckReport(TypedDict):
+    """What `check-data` writes; paths are relative to the checked folder.
+
+    classes: whole images of each. problems: what is wrong, by file. duplicates: files
+    of the same content. contradictions: those of them with several classes.
+    short_side_pixels: minimum, p10, median, p90 and maximum.
+    """
+
+    files: int
+    images: int
+    classes: dict[str, int]
+    problems: dict[str, str]
+    duplicates: list[list[str]]
+    contradictions: list[list[str]]
+    short_side_pixels: dict[str, int] | None
+
 
 def check_files(root: Path, paths: Sequence[Path]) -> dict[Path, FileCheck]:
-    """Examines every file below `root` in parallel, with a progress bar on stderr.
+    """Decodes every file below `root` in parallel, with a progress bar on stderr.
 
-    Files that were examined before and have not changed since are not read again; the
-    results are kept in the user's cache folder, also of a check that is interrupted.
+    The results are cached in the user's cache folder, also those of a check that is
+    interrupted; only files that have changed since are read again.
     """
-    store = _store(root)
-    known = _known(store)
-    found = {path: known.get(_name(root, path)) for path in paths}
-    stale = [path for path, old in found.items() if not _holds(path, old)]
+    cache_file = _cache_file(root)
+    cached = _read_cache(cache_file)
+    found: dict[Path, FileCheck] = {}
+    for path in paths:
+        known = cached.get(_name(root, path))
+        if known and known.is_valid(path):
+            found[path] = known
     fresh: dict[Path, FileCheck] = {}
     try:
-        for path, result in _examined(stale):
+        for path, result in _decode_all([p for p in paths if p not in found]):
             fresh[path] = result
     finally:
         if fresh:
-            _remember(store, known | {_name(root, p): x for p, x in fresh.items()})
-    return found | fresh
+            _write_cache(
+                cache_file, cached | {_name(root, p): c for p, c in fresh.items()}
+            )
+    found |= fresh
+    return {path: found[path] for path in paths}
 
 
 def _name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def problems_by_file(examined: Mapping[Path, FileCheck]) -> dict[Path, str]:
-    """The files that are not whole images, with what is wrong."""
-    return {path: x.problem for path, x in examined.items() if x.problem}
+def problems_by_file(checks: Mapping[Path, FileCheck]) -> dict[Path, str]:
+    """What is wrong with each file that is not a whole image."""
+    return {path: check.problem for path, check in checks.items() if check.problem}
 
 
-def check_report(root: Path, classes: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
-    """Everything that `check-data` reports of a folder, as plain values.
+def check_report(root: Path, classes: Mapping[str, Sequence[Path]]) -> CheckReport:
+    """Checks a folder and sums up what `check-data` reports.
 
-    classes: the files of each class, named as the report shall name it; paths come out
-    relative to `root`.
+    classes: the files of each class, by the class's name in the report.
     """
     label = {path: name for name, paths in classes.items() for path in paths}
-    examined = check_files(root, list(label))
-    whole = {path: x for path, x in examined.items() if not x.problem}
-    twins = [paths for paths in _same_content(whole) if len(paths) > 1]
-    short = sorted(min(x.height, x.width) for x in whole.values())
+    checks = check_files(root, list(label))
+    whole = {path: check for path, check in checks.items() if not check.problem}
+    duplicates = _duplicates(whole)
 
     def names(paths: Iterable[Path]) -> list[str]:
-        return [path.relative_to(root).as_posix() for path in paths]
+        return [_name(root, path) for path in paths]
 
-    problem = problems_by_file(examined)
     return {
-        "files": len(examined),
+        "files": len(checks),
         "images": len(whole),
         "classes": {n: sum(p in whole for p in ps) for n, ps in classes.items()},
-        "problems": dict(zip(names(problem), problem.values(), strict=True)),
-        "duplicates": [names(paths) for paths in twins],
+        "problems": {_name(root, p): x for p, x in problems_by_file(checks).items()},
+        "duplicates": [names(paths) for paths in duplicates],
         "contradictions": [
             names(paths)
-            for paths in twins
+            for paths in duplicates
             if len({_class_of(label[p]) for p in paths}) > 1
         ],
-        "short_side_pixels": _distribution(short),
+        "short_side_pixels": _distribution(
+            sorted(min(check.height, check.width) for check in whole.values())
+        ),
     }
 
 
 def _class_of(name: str) -> str:
-    """The class alone, without the split that it stands in."""
+    """The class without its split: "cat" of "train/cat"."""
     return name.rpartition("/")[2]
 
 
-def _same_content(examined: Mapping[Path, FileCheck]) -> Iterable[list[Path]]:
+def _duplicates(checks: Mapping[Path, FileCheck]) -> list[list[Path]]:
     groups: dict[str, list[Path]] = defaultdict(list)
-    for path, result in examined.items():
-        groups[result.digest].append(path)
-    return groups.values()
+    for path, check in checks.items():
+        groups[check.digest].append(path)
+    return [paths for paths in groups.values() if len(paths) > 1]
 
 
 def _distribution(values: Sequence[int]) -> dict[str, int] | None:
@@ -136,17 +156,17 @@ def _distribution(values: Sequence[int]) -> dict[str, int] | None:
     return {name: values[place] for name, place in places.items()}
 
 
-def _examined(paths: Sequence[Path]) -> Iterator[tuple[Path, FileCheck]]:
+def _decode_all(paths: Sequence[Path]) -> Iterator[tuple[Path, FileCheck]]:
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:
         task = progress.add_task("checking images", total=len(paths))
         for start in range(0, len(paths), FILES_PER_CHUNK):
             chunk = paths[start : start + FILES_PER_CHUNK]
-            for pair in zip(chunk, pool.map(_examine, chunk), strict=True):
+            for pair in zip(chunk, pool.map(_check_file, chunk), strict=True):
                 progress.advance(task)
                 yield pair
 
 
-def _examine(path: Path) -> FileCheck:
+def _check_file(path: Path) -> FileCheck:
     status = path.stat()  # before reading: what changes in between is read again
     data = path.read_bytes()
     height, width, problem = 0, 0, None
@@ -168,48 +188,40 @@ def _examine(path: Path) -> FileCheck:
     )
 
 
-def _holds(path: Path, old: FileCheck | None) -> bool:
-    status = path.stat()
-    return old is not None and (old.size, old.time) == (
-        status.st_size,
-        status.st_mtime_ns,
-    )
-
-
-def _store(root: Path) -> Path:
-    """The cache file of the folder `root`."""
+def _cache_file(root: Path) -> Path:
+    """The file with the cached checks of the folder `root`."""
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return cache_folder() / "checks" / f"{name}.json"
 
 
-def _known(store: Path) -> dict[str, FileCheck]:
-    if not store.is_file():
+def _read_cache(path: Path) -> dict[str, FileCheck]:
+    if not path.is_file():
         return {}
     try:
-        data = read_json(store)
-        return {path: FileCheck(**result) for path, result in data.items()}
-    except (UserError, TypeError):  # damaged, or an older program's: made anew
+        return {name: FileCheck(**check) for name, check in read_json(path).items()}
+    except (UserError, TypeError):  # damaged, or another version's
         return {}
 
 
-def _remember(store: Path, examined: Mapping[str, FileCheck]) -> None:
+def _write_cache(path: Path, checks: Mapping[str, FileCheck]) -> None:
     try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        write_json(store, {name: asdict(x) for name, x in examined.items()})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {name: asdict(check) for name, check in checks.items()})
     except (OSError, UserError) as error:
-        print(f"the check is not remembered: {error}", file=sys.stderr)
+        log.warning("the check of the images is not cached: %s", error)
 
 
-def log_problems(found: Mapping[Path, str], total: int, most: int = 10) -> None:
-    """Names on stderr the files that are left out."""
-    if not found:
+def log_problems(problems: Mapping[Path, str], total: int, most: int = 10) -> None:
+    """Warns of files that are left out, and names the first `most`."""
+    if not problems:
         return
-    counts = ", ".join(f"{n} {what}" for what, n in Counter(found.values()).items())
-    print(
-        f"leaving out {len(found)} of {total} files ({counts}); the others are whole",
-        file=sys.stderr,
-    )
-    for path, problem in list(found.items())[:most]:
-        print(f"  {path}: {problem}", file=sys.stderr)
-    if len(found) > most:
-        print(f"  and {len(found) - most} more: see check-data", file=sys.stderr)
+    counts = Counter(problems.values())
+    lines = [
+        f"leaving out {len(problems)} of {total} files "
+        f"({', '.join(f'{n} {what}' for what, n in counts.items())}); "
+        "the others are whole",
+        *(f"  {path}: {what}" for path, what in list(problems.items())[:most]),
+    ]
+    if len(problems) > most:
+        lines.append(f"  and {len(problems) - most} more: see check-data")
+    log.warning("\n".join(lines))

@@ -1,9 +1,8 @@
-"""The crops of a photo that a network is asked about: one, the paper's, a phone's."""
-
-from __future__ import annotations
+"""The crops of a photo in evaluation: the center, the paper's, a phone's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -20,22 +19,23 @@ CROP_COUNTS = {CENTER_CROP: 1, "10": 10, "144": 144, PHONE_CROP: 1}
 PAPER_SCALES = [
     side / 224 for side in (256, 288, 320, 352)
 ]  # section 7, in input sides
-# of a window in the room it has: down, right
+# places of a window within an image, (down, right), as parts of the free space
 CORNERS_AND_CENTER = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 START_MIDDLE_END = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0))
 
-Places = Sequence[tuple[float, float]]
+Places: TypeAlias = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Crops:
-    """What `kind` of crops a photo becomes for an input of `preprocessing`'s size.
+    """The crops of a photo for an input of `preprocessing`'s size.
 
-    "1": its own. "10": the four corners and the centre of what it is cut from, and
-    their mirror images. "144": section 7 of the paper: at each of four scales, of the
-    left, centre and right square (or top, centre and bottom one), the corners, the
-    centre and the whole, and their mirror images. "phone": the whole photo stretched,
-    not antialiased, as MediaPipe Tasks 1.2 does it. Raises UserError for another kind.
+    kind: "1": the center crop of `preprocessing`. "10": the corners and the center of
+    the resized photo, and their mirror images. "144": section 7 of the paper: at each
+    of four scales, of the left, center and right square (or top, center and bottom),
+    the corners, the center and the whole, and their mirror images. "phone": the whole
+    photo stretched, not antialiased, as MediaPipe Tasks 1.2 does it. Raises UserError
+    for another kind.
     """
 
     preprocessing: Preprocessing
@@ -46,7 +46,7 @@ class Crops:
 
     @property
     def count(self) -> int:
-        """Crops of each photo."""
+        """The number of crops of each photo."""
         return CROP_COUNTS[self.kind]
 
     @property
@@ -55,9 +55,9 @@ class Crops:
         return self.preprocessing.height, self.preprocessing.width
 
     def read(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Encoded bytes to [count, height, width, 3] float32 in 0..255, decoded once.
+        """Encoded bytes to upright [count, height, width, 3] float32 in 0..255.
 
-        Upright, and a large JPEG is decoded smaller, but for a phone, which does not.
+        A large JPEG is decoded smaller, except for "phone": phones do not.
         """
         if self.kind == CENTER_CROP:
             return self.preprocessing.read(encoded)[None]
@@ -69,7 +69,7 @@ class Crops:
         )
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """The same from an upright image, [h, w, 3] uint8."""
+        """An upright image [h, w, 3] uint8 to [count, height, width, 3] float32."""
         if self.kind == CENTER_CROP:
             return self.preprocessing(image)[None]
         if self.kind == PHONE_CROP:
@@ -91,7 +91,8 @@ class Crops:
         return self.preprocessing.crop_fraction
 
     def _at_scale(self, image: tf.Tensor, ratio: float) -> list[tf.Tensor]:
-        square = tuple(round(side * ratio) for side in self.size)
+        height, width = self.size
+        square = (round(height * ratio), round(width * ratio))
         crops = []
         for part in crop_windows(self._scaled(image, ratio), square, START_MIDDLE_END):
             crops += crop_windows(part, self.size, CORNERS_AND_CENTER)
@@ -99,7 +100,7 @@ class Crops:
         return crops
 
     def _scaled(self, image: tf.Tensor, ratio: float) -> tf.Tensor:
-        """`image` resized so that it just holds `ratio` times the network's input."""
+        """The smallest resized `image` that holds `ratio` times the network's input."""
         target = tf.round(tf.constant(self.size, tf.float32) * ratio)
         before = tf.cast(tf.shape(image)[:2], tf.float32)
         after = tf.round(before / tf.reduce_min(before / target))
@@ -107,7 +108,7 @@ class Crops:
 
 
 def check_crops(kind: str) -> None:
-    """Raises UserError for a kind of crops that there is not."""
+    """Raises UserError for an unknown kind of crops."""
     if kind not in CROP_COUNTS:
         raise unknown_choice("crops", kind, CROP_COUNTS)
 
@@ -126,6 +127,6 @@ def crop_windows(
 
 
 def window_starts(shape: tf.Tensor, size: tuple[int, int], places: Places) -> tf.Tensor:
-    """[places, 2] int32: the row and column where each window of `size` begins."""
-    room = tf.cast(shape - tf.constant(size), tf.float32)
-    return tf.cast(tf.round(room * tf.constant(places)), tf.int32)
+    """[places, 2] int32: the first row and column of each window of `size`."""
+    space = tf.cast(shape - tf.constant(size), tf.float32)
+    return tf.cast(tf.round(space * tf.constant(places)), tf.int32)

@@ -1,10 +1,8 @@
-"""The one shape that all data has: splits of images with labels.
+"""Splits of labeled images, whatever their source.
 
-A Split gives (index, label, reference) in reading order or shuffled, and turns a
-reference into an image: that part runs in parallel, after the shuffling.
+A Split gives (index, label, reference) in reading order or shuffled, and loads an
+image from its reference: that part runs in parallel, after the shuffling.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,20 +15,20 @@ import tensorflow as tf
 from googlenet_keras.errors import unknown_choice
 
 ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
-SHUFFLE_BUFFER = 8192  # encoded images held where a source has no random access
+SHUFFLE_BUFFER = 8192  # encoded images, for sources without random access
 LOOKUP_BLOCK = 256  # references at a time
 
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images of one purpose.
+    """The labeled images of one purpose: training, validation or test.
 
     stream: () to a tf.data.Dataset of (index, label, reference) in reading order.
-    load: reference to encoded bytes, as a TensorFlow function. class_counts: images of
-    each class where the source knows them. listed: (labels, references) where they are
-    all in memory, so that any order costs nothing. files: those it reads, if any.
-    content: what `load` gives: "encoded" bytes, "upright jpeg" where all are known to
-    be JPEGs that need no turning, or "pixels", [h, w, 3] uint8.
+    load: reference to image, as a TensorFlow function. class_counts: images of each
+    class, if the source knows them. listed: (labels, references) if they are all in
+    memory, so that any order costs nothing. files: the image files, if there are any.
+    content: what `load` gives: "encoded" bytes, "upright jpeg" if all are known to be
+    JPEGs that are stored upright, or "pixels", [h, w, 3] uint8.
     """
 
     count: int
@@ -46,9 +44,9 @@ class Split:
         return self.stream()
 
     def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Every image once, in an order that (seed, epoch) alone decide.
+        """Every image once, in an order that depends on (seed, epoch) alone.
 
-        Where references are not listed, images change places within 8,192 neighbours.
+        References that are not `listed` are shuffled within a buffer of 8,192.
         """
         if self.listed is None:
             buffer = min(self.count, SHUFFLE_BUFFER)
@@ -58,7 +56,7 @@ class Split:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(self.count, dtype=tf.int64), seed=key
         )
-        # looked up by the block: a call of a function for each image costs more
+        # looked up in blocks: a function call for each image costs more
         blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKUP_BLOCK)
         return blocks.map(
             lambda i: (i, tf.gather(labels, i), tf.gather(references, i))
@@ -80,20 +78,19 @@ class Dataset:
     kind: Literal["digits", "photos"] = "photos"
 
     def split(self, name: str) -> Split:
-        """The split train, validation or test. Raises UserError if there is none."""
-        splits = {
-            "train": self.train, "validation": self.validation, "test": self.test
-        }  # fmt: skip
-        present = {key: split for key, split in splits.items() if split is not None}
-        if name not in present:
-            raise unknown_choice(f"a split of {self.name}", name, present)
-        return present[name]
+        """The split "train", "validation" or "test". Raises UserError without one."""
+        splits = {"train": self.train, "validation": self.validation}
+        if self.test:
+            splits["test"] = self.test
+        if name not in splits:
+            raise unknown_choice(f"a split of {self.name}", name, splits)
+        return splits[name]
 
 
 def _shuffled(
     dataset: tf.data.Dataset, buffer: int, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    """Dataset.shuffle, but with a tensor for a seed and blind to the global seed."""
+    """Dataset.shuffle whose seed is a tensor, independent of the global seed."""
     spec = dataset.element_spec
     variant = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(dataset),
@@ -113,13 +110,12 @@ def listed_split(
     load: Callable[[tf.Tensor], tf.Tensor],
 ) -> Split:
     """A split whose references are all in memory: paths, or small encoded images."""
-    pair = (
-        tf.constant(np.asarray(labels, np.int64)),
-        tf.constant(list(references), tf.string),
-    )
+    label_tensor = tf.constant(np.asarray(labels, np.int64))
+    reference_tensor = tf.constant(list(references), tf.string)
 
     def stream() -> tf.data.Dataset:
         index = tf.data.Dataset.range(len(labels))
-        return index.map(lambda i: (i, pair[0][i], pair[1][i]))
+        return index.map(lambda i: (i, label_tensor[i], reference_tensor[i]))
 
-    return Split(len(labels), stream, load, listed=pair)
+    listed = (label_tensor, reference_tensor)
+    return Split(len(labels), stream, load, listed=listed)

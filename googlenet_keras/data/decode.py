@@ -10,9 +10,7 @@ ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
 EXIF_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 EXIF_OFFSETS = (6, 24)  # of the letters "Exif" in a JPEG
-FIRST_TRANSPOSED_ORIENTATION = (
-    5  # EXIF orientations from here on exchange rows and columns
-)
+FIRST_TRANSPOSED_ORIENTATION = 5  # EXIF's 5 to 8 exchange rows and columns
 
 
 def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:

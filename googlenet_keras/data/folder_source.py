@@ -1,12 +1,11 @@
-"""Folders of class folders, with or without train/, validation/, test/ above them."""
-
-from __future__ import annotations
+"""Opens folders of class folders, with or without train/, validation/ and test/."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -29,13 +28,16 @@ VALIDATION_NAMES = ("validation", "val", "valid")
 SPLIT_NAMES = (*VALIDATION_NAMES, "training", "test", "testing")
 
 
+Files: TypeAlias = dict[str, list[Path]]
+"""The files of each class."""
+
+
 def open_folder(root: Path, validation_fraction: float) -> Dataset:
-    """The data set in the folder `root`; see `open_dataset`."""
-    parts, upright = _parts(root)
-    train, validation, test = parts
+    """Opens the data set in the folder `root`; see `open_dataset`."""
+    (train, validation, test), upright = _read_splits(root)
     if not validation:
         top = root / "train" if (root / "train").is_dir() else root
-        train, validation = _divided(train, validation_fraction, top)
+        train, validation = _divide(train, validation_fraction, top)
     names = tuple(train)
     return Dataset(
         root.resolve().name,
@@ -46,36 +48,33 @@ def open_folder(root: Path, validation_fraction: float) -> Dataset:
     )
 
 
-Files = dict[str, list[Path]]
-"""The files of each class."""
+def _read_splits(root: Path) -> tuple[tuple[Files, Files, Files], bool]:
+    """Training, validation and test files; whether all are JPEGs stored upright.
 
-
-def _parts(root: Path) -> tuple[tuple[Files, Files, Files], bool]:
-    """Training, validation and test files; whether all are JPEGs that are upright.
-
-    A part that has no folder is empty.
+    A split without a folder is empty.
     """
     if not (root / "train").is_dir():
         files = _files_by_class(root)
         _refuse_split_names(root, files)
-        (train,), upright = _whole(root, (files,))
+        (train,), upright = _leave_out_broken(root, (files,))
         _check_classes(root, train)
         return (train, {}, {}), upright
-    folders = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
+    validations = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
     tests = [root / "test"] if (root / "test").is_dir() else []
-    used = [root / "train", *folders[:1], *tests]
-    (train, *others), upright = _whole(root, tuple(map(_files_by_class, used)))
+    folders = [root / "train", *validations[:1], *tests]
+    splits = tuple(map(_files_by_class, folders))
+    (train, *others), upright = _leave_out_broken(root, splits)
     _check_classes(root / "train", train)
-    for folder, files in zip(used[1:], others, strict=True):
+    for folder, files in zip(folders[1:], others, strict=True):
         _check_known(folder, files, train)
-    validation = others.pop(0) if folders else {}
+    validation = others.pop(0) if validations else {}
     return (train, validation, others[0] if tests else {}), upright
 
 
 def files_by_label(root: Path) -> Files:
-    """Every file of each class folder of `root`, broken ones too.
+    """Every file of each class folder of `root`, broken ones included.
 
-    Where there is a train/, the labels are "train/cat", "test/cat" and so on.
+    If `root` has a train/, the labels are "train/cat", "test/cat" and so on.
     """
     if not (root / "train").is_dir():
         return _files_by_class(root)
@@ -88,20 +87,19 @@ def files_by_label(root: Path) -> Files:
     }
 
 
-def _whole(root: Path, parts: tuple[Files, ...]) -> tuple[tuple[Files, ...], bool]:
-    """The same without the files that are no whole images, which are named.
-
-    And whether all others are JPEGs that need no turning.
-    """
-    paths = [path for part in parts for files in part.values() for path in files]
-    examined = check_files(root, paths)
-    broken = problems_by_file(examined)
+def _leave_out_broken(
+    root: Path, splits: tuple[Files, ...]
+) -> tuple[tuple[Files, ...], bool]:
+    """The splits without broken files; whether all others are JPEGs stored upright."""
+    paths = [path for files in splits for ps in files.values() for path in ps]
+    checks = check_files(root, paths)
+    broken = problems_by_file(checks)
     log_problems(broken, len(paths))
     whole = tuple(
-        {name: [p for p in files if p not in broken] for name, files in part.items()}
-        for part in parts
+        {name: [p for p in ps if p not in broken] for name, ps in files.items()}
+        for files in splits
     )
-    return whole, all(x.upright_jpeg for p, x in examined.items() if p not in broken)
+    return whole, all(x.upright_jpeg for p, x in checks.items() if p not in broken)
 
 
 def _files_by_class(root: Path) -> Files:
@@ -146,9 +144,10 @@ def _check_known(root: Path, files: Files, train: Iterable[str]) -> None:
             )
 
 
-def _divided(files: Files, fraction: float, root: Path) -> tuple[Files, Files]:
-    """Splits each class by a hash of the file's name: the same on every machine."""
-    train, validation = {}, {}
+def _divide(files: Files, fraction: float, root: Path) -> tuple[Files, Files]:
+    """Splits each class by a hash of its files' names, alike on every machine."""
+    train: Files = {}
+    validation: Files = {}
     for name, paths in files.items():
         if len(paths) < 2:
             raise UserError(
@@ -156,8 +155,8 @@ def _divided(files: Files, fraction: float, root: Path) -> tuple[Files, Files]:
                 f"validation; {root / name} has {len(paths)}."
             )
         mixed = sorted(paths, key=lambda path: _hash(path.relative_to(root)))
-        kept = min(max(round(len(paths) * fraction), 1), len(paths) - 1)
-        train[name], validation[name] = sorted(mixed[kept:]), sorted(mixed[:kept])
+        count = min(max(round(len(paths) * fraction), 1), len(paths) - 1)
+        train[name], validation[name] = sorted(mixed[count:]), sorted(mixed[:count])
     return train, validation
 
 
@@ -166,22 +165,23 @@ def _hash(path: Path) -> bytes:
 
 
 def _file_split(files: Files, names: Sequence[str], upright: bool) -> Split:
-    pairs = [(path, n) for n, name in enumerate(names) for path in files.get(name, ())]
-    paths, labels = [p for p, _ in pairs], [label for _, label in pairs]
-    references = list(map(os.fsencode, paths))
-    split = listed_split(references, labels, tf.io.read_file)
-    content = UPRIGHT_JPEG if upright else ENCODED
-    counts = np.bincount(labels, minlength=len(names))
+    paths = [path for name in names for path in files.get(name, ())]
+    counts = [len(files.get(name, ())) for name in names]
+    split = listed_split(
+        list(map(os.fsencode, paths)),
+        np.repeat(np.arange(len(names)), counts).tolist(),
+        tf.io.read_file,
+    )
     return replace(
         split,
         files=tuple(paths),
-        content=content,
-        class_counts=tuple(map(int, counts)),
+        content=UPRIGHT_JPEG if upright else ENCODED,
+        class_counts=tuple(counts),
     )
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file in `folder` and its folders, hidden ones left out, sorted."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    parts = ((path, path.relative_to(folder).parts) for path in found)
+    """Every file below `folder`, sorted, without hidden files and folders."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    parts = ((path, path.relative_to(folder).parts) for path in files)
     return sorted(p for p, names in parts if not any(n.startswith(".") for n in names))

@@ -1,30 +1,29 @@
-"""What came after the paper: RandAugment, random erasing, MixUp and CutMix.
+"""RandAugment, random erasing, MixUp and CutMix, by Keras's own layers.
 
-The operations are Keras's own layers. Every random choice is a function of its seed.
+Every random choice is a function of its seed.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
-Seed = tf.Tensor
+Seed: TypeAlias = tf.Tensor
 ERASED_AREA = (0.02, 0.33)  # part of the image's area, arXiv 1708.04896
 
 
 @dataclass(frozen=True)
 class Regularization:
-    """Makes training harder than the images are; each part is off where it is 0.
+    """Augmentation published after the paper; each part is off if it is 0.
 
     rand_augment: strength of two random operations on each image, 0..1 (arXiv
     1909.13719). random_erasing: part of the images in which a rectangle becomes noise
     (arXiv 1708.04896). mixup: alpha of the beta distribution that an image and its
     label are blended with another's by (arXiv 1710.09412). cutmix: the same for a
     rectangle pasted from another (arXiv 1905.04899); with both, each batch draws one.
-    classes: how many there are, which mixed labels need.
+    classes: their number, which mixed labels need.
     """
 
     rand_augment: float = 0.0
@@ -34,7 +33,7 @@ class Regularization:
     classes: int = 0
 
     def image_function(self) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
-        """What is done to [height, width, 3] float32 in 0..255, given a seed."""
+        """The function of (image [height, width, 3] in 0..255, seed) to an image."""
         layers = []
         if self.rand_augment:
             layers.append(
@@ -48,26 +47,28 @@ class Regularization:
                     dtype="float32",
                 )
             )
-        applied = [_seeded(layer) for layer in layers]
+        functions = [_seeded(layer) for layer in layers]
 
-        def harder(image: tf.Tensor, seed: Seed) -> tf.Tensor:
-            if applied:
+        def regularize(image: tf.Tensor, seed: Seed) -> tf.Tensor:
+            if functions:
                 image = tf.cast(image, tf.float32)
-            for number, apply in enumerate(applied):
-                image = apply(
+            for number, function in enumerate(functions):
+                image = function(
                     image, tf.random.experimental.stateless_fold_in(seed, number)
                 )
             return image
 
-        return harder
+        return regularize
 
     @property
     def mixes(self) -> bool:
-        """Whether labels become parts of several classes."""
+        """Whether images of several classes are mixed."""
         return bool(self.mixup or self.cutmix)
 
-    def batch_function(self) -> Callable[[tf.Tensor, tf.Tensor, Seed], tuple]:
-        """What is done to (images, labels [batch]), given a seed.
+    def batch_function(
+        self,
+    ) -> Callable[[tf.Tensor, tf.Tensor, Seed], tuple[tf.Tensor, tf.Tensor]]:
+        """The function of (images, labels [batch], seed) to mixed images and labels.
 
         Labels become [batch, classes] float32, each class's part of the image.
         """
@@ -77,27 +78,29 @@ class Regularization:
         if self.cutmix:
             alpha = (self.cutmix, self.cutmix)
             layers.append(keras.layers.CutMix(alpha, dtype="float32"))
-        applied = [_seeded(layer) for layer in layers]
+        functions = [_seeded(layer) for layer in layers]
 
-        def mixed(images: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tuple:
+        def mix(
+            images: tf.Tensor, labels: tf.Tensor, seed: Seed
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             images = tf.cast(images, tf.float32)
             data = {"images": images, "labels": tf.one_hot(labels, self.classes)}
-            choice = tf.random.stateless_uniform([], seed, 0, len(applied), tf.int32)
-            branches = [lambda apply=apply: apply(data, seed) for apply in applied]
-            made = tf.switch_case(choice, branches)
-            return tf.ensure_shape(made["images"], images.shape), made["labels"]
+            choice = tf.random.stateless_uniform([], seed, 0, len(functions), tf.int32)
+            branches = [lambda f=f: f(data, seed) for f in functions]
+            mixed = tf.switch_case(choice, branches)
+            return tf.ensure_shape(mixed["images"], images.shape), mixed["labels"]
 
-        return mixed
+        return mix
 
 
 class _SeedSeries(keras.random.SeedGenerator):
-    """Seeds that follow from a key: the same for the same key, in any thread."""
+    """A generator whose seeds depend on a key alone, whatever the thread."""
 
     key: Seed | None = None
     drawn = 0
 
     def start(self, key: Seed) -> None:
-        """Begins the series of `key`."""
+        """Starts the series of `key`."""
         self.key, self.drawn = key, 0
 
     def next(self, ordered: bool = True) -> Seed:
@@ -106,8 +109,8 @@ class _SeedSeries(keras.random.SeedGenerator):
         return tf.random.experimental.stateless_fold_in(self.key, self.drawn)
 
 
-def _seeded(layer: keras.layers.Layer) -> Callable:
-    """`layer` as a function of its input and a seed.
+def _seeded(layer: keras.layers.Layer) -> Callable[[Any, Seed], Any]:
+    """`layer` as a function of (input, seed).
 
     A Keras layer draws from a generator of its own, whose order under a parallel map is
     that of the threads; RandAugment has one in each operation.
@@ -118,7 +121,7 @@ def _seeded(layer: keras.layers.Layer) -> Callable:
         if hasattr(part, "generator"):
             part.generator = seeds
 
-    def apply(data, seed: Seed):
+    def apply(data: Any, seed: Seed) -> Any:
         # Keras's seeds have 32 bits, which must depend on all of this one's
         seed = tf.random.experimental.stateless_fold_in(seed, 0)
         seeds.start(tf.cast(seed, tf.int32))

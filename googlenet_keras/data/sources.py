@@ -1,6 +1,4 @@
-"""Where images come from: digits, a folder, TFDS; one shape for all of them."""
-
-from __future__ import annotations
+"""Opens data sets: scikit-learn's digits, folders of images, TFDS."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from googlenet_keras.data.folder_source import open_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 
-DIGITS_SPLIT_IMAGES = 300  # digits kept for validation, and as many for the test
+DIGITS_SPLIT_IMAGES = 300  # of the validation split, and of the test split
 
 
 def open_dataset(
@@ -23,13 +21,14 @@ def open_dataset(
     data_dir: Path | None = None,
     download: bool = False,
 ) -> Dataset:
-    """The data set `name`: "digits", a folder of class folders, or one of TFDS's.
+    """Opens "digits", a folder of class folders, or a TFDS data set by its name.
 
     A folder has class folders in train/, validation/ or val/ and, optionally, test/; or
-    class folders alone, of which `validation_fraction` of each class is kept for
-    validation, the same files every time. Raises UserError for a name that is none of
-    these, a class without images and fewer than two classes. Files that are no whole
-    images are left out and named on stderr.
+    class folders alone, of which `validation_fraction` of each class becomes the
+    validation split, the same files every time. Broken images are left out, with a
+    warning. data_dir: of prepared TFDS data, or None for TFDS's own. download: let TFDS
+    download and prepare the data. Raises UserError for an unknown name, a class without
+    images and fewer than two classes.
     """
     if name == "digits":
         return _digits()
@@ -58,11 +57,10 @@ def _digits() -> Dataset:
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     names = tuple(str(i) for i in range(10))
 
-    def part(indices) -> Split:
-        chosen = [encoded[i] for i in indices]
-        labels = digits.target[indices]
+    def split(indices: np.ndarray) -> Split:
+        images, labels = [encoded[i] for i in indices], digits.target[indices]
         counts = tuple(map(int, np.bincount(labels, minlength=len(names))))
-        return replace(listed_split(chosen, labels, tf.identity), class_counts=counts)
+        return replace(listed_split(images, labels, tf.identity), class_counts=counts)
 
     everything = np.arange(len(encoded))
     rest, test = train_test_split(
@@ -78,5 +76,5 @@ def _digits() -> Dataset:
         stratify=digits.target[rest],
     )
     return Dataset(
-        "digits", names, part(train), part(validation), part(test), kind="digits"
+        "digits", names, split(train), split(validation), split(test), kind="digits"
     )

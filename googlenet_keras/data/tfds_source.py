@@ -1,23 +1,25 @@
-"""Data sets of tensorflow-datasets, read as the encoded bytes they are stored in."""
-
-from __future__ import annotations
+"""Opens data sets of tensorflow-datasets; images stay encoded as they are stored."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
+
 
 def open_tfds(
     name: str, validation_fraction: float, data_dir: Path | None, download: bool
 ) -> Dataset:
-    """The TFDS data set `name` with features `image` and `label`.
+    """Opens the TFDS data set `name`, which has the features `image` and `label`.
 
-    Its own validation split is used where it has one, else the last
-    `validation_fraction` of train. Raises UserError for an unknown name, for other
-    features, and where the data is not prepared and `download` is False.
+    If it has no validation split, the last `validation_fraction` of train becomes one.
+    Raises UserError for an unknown name, for other features, and for data that is not
+    prepared if `download` is False.
     """
     builder = _builder(name, data_dir)
     _prepare(builder, name, download)
@@ -25,19 +27,21 @@ def open_tfds(
     splits = builder.info.splits
     if "train" not in splits:
         raise UserError(f"{name} has no split train; it has {', '.join(splits)}.")
-    own = "validation" in splits
-    images = splits["train"].num_examples
-    kept = 0 if own else max(round(images * validation_fraction), 1)
+    train, validation = "train", "validation"
+    if validation not in splits:
+        images = splits["train"].num_examples
+        count = images - max(round(images * validation_fraction), 1)
+        train, validation = f"train[:{count}]", f"train[{count}:]"
     return Dataset(
         name.partition(":")[0].replace("/", "-"),
         names,
-        _split(builder, f"train[:{images - kept}]"),
-        _split(builder, "validation" if own else f"train[{images - kept}:]"),
-        _labelled(_split(builder, "test")) if "test" in splits else None,
+        _split(builder, train),
+        _split(builder, validation),
+        _labeled(_split(builder, "test")) if "test" in splits else None,
     )
 
 
-def _class_names(builder, name: str) -> tuple[str, ...]:
+def _class_names(builder: "DatasetBuilder", name: str) -> tuple[str, ...]:
     import tensorflow_datasets as tfds
 
     features = builder.info.features or {}
@@ -50,13 +54,13 @@ def _class_names(builder, name: str) -> tuple[str, ...]:
     return tuple(label.names)
 
 
-def _labelled(split: Split) -> Split | None:
-    """The split, or None where its labels are withheld, which TFDS writes as -1."""
+def _labeled(split: Split) -> Split | None:
+    """The split, or None if its labels are withheld, which TFDS writes as -1."""
     labels = [int(label) for _, label, _ in split.in_order().take(1)]
     return split if labels and labels[0] >= 0 else None
 
 
-def _builder(name: str, data_dir: Path | None):
+def _builder(name: str, data_dir: Path | None) -> "DatasetBuilder":
     import tensorflow_datasets as tfds
 
     try:
@@ -69,7 +73,7 @@ def _builder(name: str, data_dir: Path | None):
         ) from error
 
 
-def _prepare(builder, name: str, download: bool) -> None:
+def _prepare(builder: "DatasetBuilder", name: str, download: bool) -> None:
     if builder.is_prepared():
         return
     if not download:
@@ -84,14 +88,13 @@ def _prepare(builder, name: str, download: bool) -> None:
         raise UserError(f"{name} could not be downloaded: {error}") from error
 
 
-def _split(builder, which: str) -> Split:
+def _split(builder: "DatasetBuilder", which: str) -> Split:
     import tensorflow_datasets as tfds
 
-    read = tfds.ReadConfig(try_autocache=False)
     dataset = builder.as_dataset(
         split=which,
         decoders={"image": tfds.decode.SkipDecoding()},
-        read_config=read,
+        read_config=tfds.ReadConfig(try_autocache=False),
         shuffle_files=False,
     )
 

@@ -1,6 +1,4 @@
-"""Weights by name: every one read once, every one written once."""
-
-from __future__ import annotations
+"""Reads and assigns the weights of a network by name, strictly."""
 
 from collections.abc import Mapping
 
@@ -11,18 +9,18 @@ from googlenet_keras.errors import UserError
 
 
 def named_weights(network: keras.Model) -> dict[str, np.ndarray]:
-    """Every weight of `network` by layer and name, such as "inception_3a_1x1/kernel".
+    """Every weight by layer and variable name, such as "inception_3a_1x1/kernel".
 
-    The names are the same whether or not the layer is inside another.
+    The names are the same if the layer is inside a JointConvolutions.
     """
     return {weight_name(v): np.asarray(v) for v in network.weights}
 
 
 def assign_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
-    """Gives every weight of `network` the value of its name.
+    """Assigns every weight of `network` by its name.
 
-    Raises UserError that lists what is missing, left over or misshapen; nothing is
-    assigned then.
+    Raises UserError that lists what is missing, left over or misshapen, before anything
+    is assigned.
     """
     variables = {weight_name(v): v for v in network.weights}
     misshapen = [
@@ -42,17 +40,17 @@ def assign_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> N
 
 
 def refuse_mismatch(problems: Mapping[str, list[str]]) -> None:
-    """Raises UserError that lists the names under each kind of problem, if any."""
+    """Raises UserError with the names of each kind of problem, if there are any."""
     if any(problems.values()):
-        raise UserError("these weights are another network's: " + _listed(problems))
+        raise UserError("these weights are another network's: " + _list(problems))
 
 
 def weight_name(variable: keras.Variable) -> str:
-    """The variable's name as `named_weights` has it."""
+    """The variable's name in `named_weights`."""
     return "/".join(variable.path.split("/")[-2:])
 
 
-def _listed(problems: Mapping[str, list[str]], most: int = 3) -> str:
+def _list(problems: Mapping[str, list[str]], most: int = 3) -> str:
     parts = []
     for kind, names in problems.items():
         if names:

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.architecture.arithmetic import height_and_width
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.training import losses, replicated
 from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
@@ -17,7 +17,7 @@ def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras
     Within the scope of a strategy the result is a ReplicatedModel.
     """
     arch = config.to_architecture()
-    network = build(
+    network = build_network(
         arch,
         classes=classes,
         image_size=height_and_width(config.image_size),

@@ -15,7 +15,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, UserError, unknown_choice
 from googlenet_keras.files import TEMPORARY_SUFFIX, disk_errors
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
 from googlenet_keras.weights.catalogue import LARGEST, Published, published
@@ -96,7 +96,9 @@ def import_weights(
     print(_said_of_heads(known, heads, untrained))
     weights = taken(tensors, route.origins(arch, heads))
     names = _labels(labels, len(weights[CLASSES]))
-    network = build(arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads))
+    network = build_network(
+        arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads)
+    )
     assign_weights(network, weights)
     print(f"{len(tensors)} tensors of {path} became {len(weights)} weights")
     origin = _provenance(known, path)

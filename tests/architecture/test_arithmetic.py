@@ -68,9 +68,9 @@ def test_maps_at_224_are_those_of_table_1():
 
 
 def test_auxiliary_pooling_shrinks_with_the_map():
-    assert arithmetic.auxiliary_windows(BATCH_NORM, 14) == (5, 3, 4)
-    assert arithmetic.auxiliary_windows(BATCH_NORM, 5) == (5, 3, 1)
-    assert arithmetic.auxiliary_windows(BATCH_NORM, 2) == (2, 3, 1)
+    assert arithmetic.auxiliary_window(BATCH_NORM, 14) == (5, 3, 4)
+    assert arithmetic.auxiliary_window(BATCH_NORM, 5) == (5, 3, 1)
+    assert arithmetic.auxiliary_window(BATCH_NORM, 2) == (2, 3, 1)
 
 
 def test_naive_4a_multiplies_what_section_4_warns_of():

@@ -8,8 +8,8 @@ from making import both_ways, ramp
 from googlenet_keras.data.augmentation import (
     JPEG_SHRINK_THRESHOLDS,
     Augmentation,
+    CropDraws,
     jitter_colors,
-    random_draws,
     random_window,
 )
 from googlenet_keras.data.decode import JPEG_RATIOS, decode_unoriented
@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_image():
 
 
 def window_draws(number):
-    return random_draws(tf.constant([0, number])).window
+    return CropDraws.from_seed(tf.constant([0, number])).window
 
 
 def test_windows_keep_area_and_aspect_of_the_paper():

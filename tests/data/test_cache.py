@@ -1,4 +1,7 @@
 import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,10 +11,10 @@ from PIL import Image
 from googlenet_keras.data import cache, pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cache_split
-from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.data.decode import decode
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import cache_folder
 
 
 def batches(split):
@@ -66,8 +69,8 @@ def test_images_are_never_enlarged(photos):
 def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch):
     root = photos(a=3, b=3)
     made = []
-    make = cache._make
-    monkeypatch.setattr(cache, "_make", lambda *a: made.append(a) or make(*a))
+    make = cache._make_copies
+    monkeypatch.setattr(cache, "_make_copies", lambda *a: made.append(a) or make(*a))
     for _ in range(2):
         cache_split(open_dataset(str(root)).train, "disk", 32, 32)
     assert len(made) == 1
@@ -86,7 +89,7 @@ def test_copies_appear_whole_or_not_at_all(photos, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache, "_write", fail)
+        patched.setattr(cache, "_write_copies", fail)
         with pytest.raises(UserError, match=r"cannot be cached: .*No space left"):
             cache_split(split, "disk", 32, 32)
     kept = cache_split(split, "disk", 32, 32)
@@ -95,7 +98,7 @@ def test_copies_appear_whole_or_not_at_all(photos, monkeypatch):
 
 def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
     split = open_dataset(str(photos(a=3, b=3))).train
-    write = cache._write
+    write = cache._write_copies
 
     def twice(split, side, folder):
         write(split, side, folder)
@@ -103,21 +106,24 @@ def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
         final.mkdir()
         write(split, side, final)
 
-    monkeypatch.setattr(cache, "_write", twice)
+    monkeypatch.setattr(cache, "_write_copies", twice)
     kept = cache_split(split, "disk", 32, 32)
     assert len(batches(kept)) == 2 * (split.count // 4)
     folder = next(iter(kept.in_order()))[2].numpy().decode().rpartition("/")[0]
     assert not [p for p in tf.io.gfile.listdir(folder + "/..") if p.endswith(".tmp/")]
 
 
-def test_what_a_killed_process_left_is_removed_later(photos, monkeypatch):
+def test_what_a_killed_process_left_is_removed_later(photos):
     split = open_dataset(str(photos(a=3, b=3))).train
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
     parent = cache_folder() / "images"
-    for name in ("old", "new"):
-        (parent / f"{name}.tmp").mkdir(parents=True, exist_ok=True)
-    os.utime(parent / "old.tmp", (0, 0))
+    name = f"{cache._digest(split.files, round(34 * 8 / 7))}.{socket.gethostname()}"
+    for process in (killed.pid, os.getppid()):
+        (parent / f"{name}-{process}.new.tmp").mkdir(parents=True)
     cache_split(split, "disk", 34, 34)
-    assert [path.name for path in parent.glob("*.tmp")] == ["new.tmp"]
+    left = [path.name for path in parent.glob("*.tmp")]
+    assert left == [f"{name}-{os.getppid()}.new.tmp"]  # of one that is alive
 
 
 def test_disk_needs_files():

@@ -59,8 +59,8 @@ def test_files_that_did_not_change_are_not_read_again(root, monkeypatch):
     paths = [path for files in files_by_label(root).values() for path in files]
     first = checks.check_files(root, paths)
     read = []
-    examine = checks._examine
-    monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
+    examine = checks._check_file
+    monkeypatch.setattr(checks, "_check_file", lambda p: read.append(p) or examine(p))
     assert checks.check_files(root, paths) == first
     assert read == []
     image = tf.io.encode_png(np.zeros((5, 7, 3), np.uint8)).numpy()
@@ -73,13 +73,13 @@ def test_files_that_did_not_change_are_not_read_again(root, monkeypatch):
 def test_relative_and_absolute_names_share_what_is_known(root, monkeypatch):
     open_dataset(str(root))
     monkeypatch.chdir(root.parent)
-    monkeypatch.setattr(checks, "_examine", None)
+    monkeypatch.setattr(checks, "_check_file", None)
     assert open_dataset(root.name).train.count > 0
 
 
 def test_an_interrupted_check_goes_on_where_it_was(root, monkeypatch):
     paths = sorted(path for files in files_by_label(root).values() for path in files)
-    examine, read = checks._examine, []
+    examine, read = checks._check_file, []
 
     def interrupt(path):
         if path == paths[-1]:
@@ -87,10 +87,10 @@ def test_an_interrupted_check_goes_on_where_it_was(root, monkeypatch):
         return examine(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(checks, "_examine", interrupt)
+        patched.setattr(checks, "_check_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             checks.check_files(root, paths)
-    monkeypatch.setattr(checks, "_examine", lambda p: read.append(p) or examine(p))
+    monkeypatch.setattr(checks, "_check_file", lambda p: read.append(p) or examine(p))
     checks.check_files(root, paths)
     assert read == paths[-1:]
 
@@ -110,7 +110,7 @@ def test_a_damaged_cache_is_made_anew(root):
     paths = [root / "a" / "3.jpg"]
     first = checks.check_files(root, paths)
     for content in ("", '{"x": 1}', '{"x": {"y": 1}}'):
-        checks._store(root).write_text(content)
+        checks._cache_file(root).write_text(content)
         assert checks.check_files(root, paths) == first
 
 

@@ -9,7 +9,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.activation_map import ActivationMaps, Explainer
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.prediction import predict
 
 SIDE, OBJECT = 128, 40  # pixels; 4 x 4 places
@@ -28,7 +28,9 @@ def with_object(kind: int, row: int, column: int) -> np.ndarray:
 def classifier():
     """A small GoogLeNet that has learnt to tell blue from red squares anywhere."""
     keras.utils.set_random_seed(0)
-    network = build("paper", classes=2, image_size=SIDE, auxiliary=False, width=0.25)
+    network = build_network(
+        "paper", classes=2, image_size=SIDE, auxiliary=False, width=0.25
+    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(1e-3), {"main": loss})
     draw = np.random.default_rng(0).integers

@@ -6,7 +6,7 @@ import tensorflow as tf
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
 
 TINY = {"classes": 3, "width": 0.125}
@@ -28,7 +28,7 @@ def multiply_adds(model) -> int:
 @pytest.fixture(scope="module", params=list(VARIANTS))
 def full(request):
     """(variant, its network of 1000 classes with both heads)."""
-    return request.param, build(request.param)
+    return request.param, build_network(request.param)
 
 
 WITH_HEADS = {"paper": 13_378_280, "bn": 13_385_816, "torchvision": 13_004_888}
@@ -59,14 +59,14 @@ def test_the_built_network_counts_as_the_table_does(full):
 
 def test_the_deployable_network_counts_as_published(full):
     variant, _ = full
-    model = build(variant, auxiliary=False)
+    model = build_network(variant, auxiliary=False)
     assert list(model.output) == ["main"]
     assert trainable(model) == DEPLOYED[variant]
     assert multiply_adds(model) == MULTIPLY_ADDS[variant]
 
 
 def test_slims_trunk_has_5_607_184_values():
-    model = build("slim", auxiliary=False)
+    model = build_network("slim", auxiliary=False)
     counted = sum(
         int(np.prod(v.shape)) for v in model.weights if not v.path.startswith("main")
     )
@@ -76,7 +76,7 @@ def test_slims_trunk_has_5_607_184_values():
 @pytest.mark.parametrize("variant", list(VARIANTS))
 @pytest.mark.parametrize("size", [32, 47, (64, 97), 130])
 def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
-    model = build(variant, image_size=size, **TINY)
+    model = build_network(variant, image_size=size, **TINY)
     arch = VARIANTS[variant].scale_width(0.125)
     for stage in arithmetic.trace(arch, 3, size, auxiliary=False):
         if stage.output[0] > 1:
@@ -93,10 +93,10 @@ def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_logits_are_float32_and_close_under_any_precision(variant, policy):
     keras.utils.set_random_seed(0)
-    exact = build(variant, image_size=64, **TINY)
+    exact = build_network(variant, image_size=64, **TINY)
     keras.config.set_dtype_policy(policy)
     try:
-        model = build(variant, image_size=64, **TINY)
+        model = build_network(variant, image_size=64, **TINY)
     finally:
         keras.config.set_dtype_policy("float32")
     model.set_weights(exact.get_weights())
@@ -107,7 +107,7 @@ def test_logits_are_float32_and_close_under_any_precision(variant, policy):
 
 
 def test_bytes_and_floats_mean_the_same():
-    model = build(image_size=32, auxiliary=False, **TINY)
+    model = build_network(image_size=32, auxiliary=False, **TINY)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
     as_bytes, as_floats = model(images), model(images.astype("float32"))
     np.testing.assert_array_equal(as_bytes["main"], as_floats["main"])
@@ -117,7 +117,7 @@ def test_pixels_enter_as_each_variant_wants_them():
     image = np.tile(np.float32([255, 0, 127.5]), (1, 32, 32, 1))
     entered = {}
     for variant in ("bn", "paper"):
-        model = build(variant, image_size=32, **TINY)
+        model = build_network(variant, image_size=32, **TINY)
         pixels = keras.Model(model.input, model.get_layer("pixels").output)
         entered[variant] = pixels(image)[0, 0, 0].numpy()
     np.testing.assert_allclose(entered["bn"], [1, -1, 0], atol=1e-6)
@@ -128,7 +128,7 @@ def test_pixels_enter_as_each_variant_wants_them():
     ("variant", "first"), [("torchvision", 3), ("paper", 3), ("slim", 2)]
 )
 def test_conv1_sees_the_pixels_that_its_padding_says(variant, first):
-    model = build(variant, image_size=32, **TINY)
+    model = build_network(variant, image_size=32, **TINY)
     conv1 = keras.Model(
         model.get_layer("pixels").output, model.get_layer("conv1_7x7_s2").output
     )
@@ -143,7 +143,7 @@ def test_conv1_sees_the_pixels_that_its_padding_says(variant, first):
 
 @pytest.mark.parametrize(("variant", "starts"), [("paper", 0), ("slim", 1)])
 def test_odd_maps_are_pooled_in_ceil_mode_or_as_tensorflow_does(variant, starts):
-    model = build(variant, image_size=(58, 58), **TINY)  # conv1 gives 29 x 29
+    model = build_network(variant, image_size=(58, 58), **TINY)  # conv1 gives 29 x 29
     pool = model.get_layer("pool1_3x3_s2")
     x = np.arange(29 * 29, dtype="float32").reshape(1, 29, 29, 1)
     padding = "same" if starts else "valid"
@@ -154,7 +154,7 @@ def test_odd_maps_are_pooled_in_ceil_mode_or_as_tensorflow_does(variant, starts)
 
 
 def test_torchvisions_auxiliary_pool_is_adaptive():
-    model = build("torchvision", image_size=224, **TINY)
+    model = build_network("torchvision", image_size=224, **TINY)
     pool = model.get_layer("aux1_pool")
     x = np.tile(np.arange(14, dtype="float32")[None, :, None, None], (1, 1, 14, 64))
     rows = pool(x)[0, :, 0, 0].numpy()
@@ -163,20 +163,20 @@ def test_torchvisions_auxiliary_pool_is_adaptive():
 
 
 def test_papers_auxiliary_pool_is_5x5_stride_3():
-    model = build("paper", image_size=224, **TINY)
+    model = build_network("paper", image_size=224, **TINY)
     x = np.tile(np.arange(14, dtype="float32")[None, :, None, None], (1, 1, 14, 64))
     rows = model.get_layer("aux1_pool")(x)[0, :, 0, 0].numpy()
     np.testing.assert_allclose(rows, [2, 5, 8, 11])
 
 
 def test_concatenation_is_in_the_papers_order():
-    model = build(image_size=32, auxiliary=False, classes=2)
+    model = build_network(image_size=32, auxiliary=False, classes=2)
     joined = model.get_layer("inception_3a").input
     assert [x.shape[-1] for x in joined] == [64, 128, 32, 32]
 
 
 def test_caffe_initialisation():
-    model = build("paper", image_size=32, initialization="caffe", **TINY)
+    model = build_network("paper", image_size=32, initialization="caffe", **TINY)
     layer = model.get_layer("inception_5b_1x1")
     limit = np.sqrt(3 / layer.kernel.shape[2])
     assert np.abs(layer.kernel).max() <= limit
@@ -187,7 +187,7 @@ def test_caffe_initialisation():
 
 def test_first_activations_neither_vanish_nor_explode():
     keras.utils.set_random_seed(0)
-    model = build("paper", image_size=64, classes=10, auxiliary=False)
+    model = build_network("paper", image_size=64, classes=10, auxiliary=False)
     images = np.random.default_rng(0).normal(120, 60, (4, 64, 64, 3)).clip(0, 255)
     for name in ("conv1_7x7_s2_relu", "inception_3b", "inception_5b"):
         part = keras.Model(model.input, model.get_layer(name).output)
@@ -197,18 +197,18 @@ def test_first_activations_neither_vanish_nor_explode():
 
 def test_bad_arguments():
     with pytest.raises(UserError, match=r"at least 32 pixels; received 31\."):
-        build(image_size=31)
+        build_network(image_size=31)
     with pytest.raises(UserError, match="received 'gaussian'"):
-        build(initialization="gaussian")
+        build_network(initialization="gaussian")
     with pytest.raises(UserError, match=r"at least 2.*received 1\."):
-        build(classes=1)
+        build_network(classes=1)
 
 
 @pytest.mark.parametrize("variant", ["bn", "paper", "slim"])
 def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
     keras.utils.set_random_seed(1)
-    plain = build(variant, image_size=64, **TINY)
-    joint = build(variant, image_size=64, joint=True, **TINY)
+    plain = build_network(variant, image_size=64, **TINY)
+    joint = build_network(variant, image_size=64, joint=True, **TINY)
     weights = {
         name: value + np.random.default_rng(0).normal(0, 0.1, value.shape) ** 2
         for name, value in named_weights(plain).items()
@@ -235,8 +235,8 @@ def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
 
 
 def test_joint_batch_norm_moves_the_statistics_of_each_layer():
-    plain = build("bn", image_size=32, **TINY)
-    joint = build("bn", image_size=32, joint=True, **TINY)
+    plain = build_network("bn", image_size=32, **TINY)
+    joint = build_network("bn", image_size=32, joint=True, **TINY)
     assign_weights(joint, named_weights(plain))
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     for network in (plain, joint):
@@ -250,7 +250,7 @@ def test_joint_batch_norm_moves_the_statistics_of_each_layer():
 
 
 def test_a_joint_network_travels_in_a_keras_file(tmp_path):
-    network = build("bn", image_size=32, joint=True, **TINY)
+    network = build_network("bn", image_size=32, joint=True, **TINY)
     network.save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")
     image = np.full((1, 32, 32, 3), 90, "uint8")

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
 
 
 def tiny(seed):
     keras.utils.set_random_seed(seed)
-    return build(image_size=32, classes=2, width=0.125)
+    return build_network(image_size=32, classes=2, width=0.125)
 
 
 def test_weights_go_by_name():

@@ -10,7 +10,7 @@ from making import classifier, write_photos
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import TrainConfig
@@ -28,7 +28,7 @@ def old():
 
 
 def fresh(labels, size=64):
-    return build(ARCH, classes=len(labels), image_size=size, joint=True)
+    return build_network(ARCH, classes=len(labels), image_size=size, joint=True)
 
 
 def test_the_trunk_is_copied_and_so_are_classes_of_the_same_name(old):
@@ -72,7 +72,7 @@ def test_heads_for_another_size_are_initialized(old):
 
 
 def test_another_trunk_is_refused(old):
-    network = build(BATCH_NORM.scale_width(0.25), classes=2, image_size=64)
+    network = build_network(BATCH_NORM.scale_width(0.25), classes=2, image_size=64)
     with pytest.raises(UserError, match=r"misshapen: conv1_7x7_s2/kernel is \(7, 7, 3"):
         copy_weights(network, old, ("a", "b"))
 

@@ -12,7 +12,7 @@ from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.files import read_json, write_json
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.run_folder import RunFolder
 from tuning.budget import Costs
 
@@ -64,7 +64,7 @@ def test_the_trained_network_is_the_one_that_was_found(found, exported):
     arch, _ = found
     trained = Classifier.load(exported)
     assert trained.architecture == arch
-    built = build(arch, classes=CLASSES, image_size=SIZE, auxiliary=False)
+    built = build_network(arch, classes=CLASSES, image_size=SIZE, auxiliary=False)
     assert sum(math.prod(x.shape) for x in built.trainable_weights) == counts(arch)[1]
     config = read_json(RunFolder(exported).config)
     assert config["widths"] == arch.widths()

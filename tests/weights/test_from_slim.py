@@ -7,7 +7,7 @@ import safetensors.numpy
 from making_weights import slim_checkpoint
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.build import build
+from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
 from googlenet_keras.weights import from_slim
 from googlenet_keras.weights.from_slim import read
@@ -127,7 +127,7 @@ def first_module(tensors, image):
 @pytest.mark.parametrize("variant", ["slim", "bn"])
 def test_the_first_module_by_hand(checkpoint, tensors, variant):
     made = import_weights("slim", checkpoint, variant=variant)
-    small = build(made.architecture, image_size=64, auxiliary=False)
+    small = build_network(made.architecture, image_size=64, auxiliary=False)
     assign_weights(small, named_weights(made.network))
     image = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype("f4")
     module = keras.Model(small.input, small.get_layer("inception_3a").output)
