@@ -43,9 +43,7 @@ def _in_memory(split: Split) -> Split:
     pairs = list(loaded.as_numpy_iterator())
     images, labels = [image for _, image in pairs], [label for label, _ in pairs]
     cached = listed_split(images, labels, tf.identity)
-    return replace(
-        split, stream=cached.stream, listed=cached.listed, load=cached.load, files=()
-    )
+    return replace(cached, class_counts=split.class_counts, content=split.content)
 
 
 def _on_disk(split: Split, input_side: int) -> Split:
@@ -61,13 +59,8 @@ def _on_disk(split: Split, input_side: int) -> Split:
     labels, _ = split.listed
     paths = [os.fsencode(folder / str(i)) for i in range(split.count)]
     cached = listed_split(paths, labels.numpy(), _read)
-    return replace(
-        split,
-        stream=cached.stream,
-        listed=cached.listed,
-        load=cached.load,
-        content=PIXELS,
-    )
+    counts, files = split.class_counts, split.files
+    return replace(cached, class_counts=counts, files=files, content=PIXELS)
 
 
 def _digest(files: tuple[Path, ...], side: int) -> str:
