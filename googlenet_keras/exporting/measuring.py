@@ -63,15 +63,13 @@ def measure(
         for threads in sorted({1, cores()}):
             with child_process(log) as call:
                 latency[str(threads)] = call(_time, path, threads, size)
-                cost: FormatRow = {
-                    "milliseconds": latency,
-                    **call(_cost, path, threads),
-                }
+                cost: FormatRow = call(_cost, path, threads)
                 if threads == cores():
                     answers = [call(_answer, path, threads, b) for b in batches]
                     labeled = call(_answer_photos, path, photos) if photos else None
     except ProcessError as error:
         raise ArtifactError(str(error)) from error
+    cost = {"milliseconds": latency, **cost}
     return Measurement(np.concatenate(answers), cost, labeled)
 
 

@@ -22,9 +22,9 @@ CALIBRATION_FILE, ROUNDED_MODEL = "calibration.npy", "rounded"
 class StaticModel:
     """A SavedModel of batch 1, and what its quantization needs.
 
-    images: [n, height, width, 3] uint8, for calibration.
-    response_norms: names of the layers that stay float in an int8 file. rounded: the
-    SavedModel of the network after quantization-aware training, if there was any.
+    images: [n, height, width, 3] uint8, for calibration. response_norms: names of the
+    layers that stay float in an int8 file. rounded: the SavedModel of the network after
+    quantization-aware training, if there was any.
     """
 
     path: Path

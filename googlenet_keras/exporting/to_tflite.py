@@ -86,7 +86,7 @@ def _partly_int8(converter: "tf.lite.TFLiteConverter", model: StaticModel) -> by
     float_tensors = tensors_of_layers(to_float32(model), model.response_norms)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter,
-        debug_dataset=_calibration(islice(model.images, 1)),
+        debug_dataset=_calibration(list(islice(model.images, 1))),
         debug_options=tf.lite.experimental.QuantizationDebugOptions(
             denylisted_nodes=float_tensors
         ),

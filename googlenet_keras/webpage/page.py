@@ -23,7 +23,6 @@ from googlenet_keras.exporting.job import ExportJob
 from googlenet_keras.exporting.report import FormatRow, PageRow
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.processes import ProcessError
-from googlenet_keras.webpage.icons import ICON_SIZES, draw_icon
 
 SERVICE_WORKER_FILE, MODEL_FILE = "sw.js", "model.json"
 MANIFEST_FILE = "manifest.webmanifest"
@@ -98,9 +97,9 @@ def complete_page(folder: Path, job: ExportJob) -> PageRow:
     card = model_card(job.classifier, job.config.licence)
     labels = Contents.of(job.classifier).to_texts()[LABELS_FILE]
     (folder / LABELS_FILE).write_text(labels, "utf-8")
-    for size in ICON_SIZES:
-        (folder / f"icon-{size}.png").write_bytes(draw_icon(size))
-    write_json(folder / MANIFEST_FILE, _manifest(card))
+    manifest = read_json(folder / MANIFEST_FILE)
+    names = {"name": card.name, "description": card.description}
+    write_json(folder / MANIFEST_FILE, manifest | names)
     first = _first_bytes(folder)
     write_json(folder / MODEL_FILE, _model(folder, job, card, first))
     _list_files(folder)
@@ -137,28 +136,6 @@ def _file(path: Path) -> dict[str, Any]:
         n: {"scale": float(scale), "zero": int(zero)} for n, (scale, zero) in tensors
     }
     return {"file": path.name, "bytes": path.stat().st_size, **steps}
-
-
-def _manifest(card: ModelCard) -> dict[str, Any]:
-    """What a phone needs to install the page as an app."""
-    return {
-        "name": card.name,
-        "short_name": "Classifier",
-        "description": card.description,
-        "start_url": "./",
-        "display": "standalone",
-        "background_color": "#f6f7f9",
-        "theme_color": "#0b57c2",
-        "icons": [
-            {
-                "src": f"icon-{size}.png",
-                "sizes": f"{size}x{size}",
-                "type": "image/png",
-                "purpose": "any maskable",
-            }
-            for size in ICON_SIZES
-        ],
-    }
 
 
 def _files(folder: Path) -> list[Path]:

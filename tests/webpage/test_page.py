@@ -16,7 +16,7 @@ from googlenet_keras.exporting.job import ExportJob
 from googlenet_keras.exporting.source import Source
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage import page
-from googlenet_keras.webpage.icons import draw_icon
+from googlenet_keras.webpage.builder import SOURCES
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ def built(bundle, run_folder, tmp_path):
     }  # fmt: skip
     for name, text in files.items():
         (folder / "web" / name).write_text(text)
+    shutil.copytree(SOURCES / "public", folder / "web", dirs_exist_ok=True)
     for name in ("int8.tflite", "float32.tflite"):
         shutil.copy(bundle / name, folder)
     config = ExportConfig(run_folder, formats=("web",), licence="CC0-1.0")
@@ -67,6 +68,9 @@ def test_the_page_knows_its_model(built):
     assert float32["probabilities"] == {"scale": 0.0, "zero": 0}
     assert "activation_map" not in int8
     assert (model["licence"], model["ahead"]) == ("CC0-1.0", True)
+    manifest = json.loads((web / "manifest.webmanifest").read_text())
+    assert manifest["name"] == model["name"] == "GoogLeNet (bn)"
+    assert manifest["description"] == "10 classes, trained on digits."
     assert (web / "labels.txt").read_text().split() == list("0123456789")
     first = row["first_load_megabytes"] * 1e6 - (web / "int8.tflite").stat().st_size
     assert 220 < first < 60_000  # one build of the runtime, the page, no float32
@@ -84,7 +88,7 @@ def test_the_service_worker_knows_every_file(built):
     assert listed["files"]["index.html"] == f"sha256-{digest}"
     assert set(listed["first"]) == {
         "index.html", "assets/index.js", "labels.txt", "model.json",
-        "manifest.webmanifest", "icon-192.png", "icon-512.png",
+        "manifest.webmanifest", "icon-192.png", "icon-512.png", "old.js",
     }  # fmt: skip
 
 
@@ -112,9 +116,11 @@ def test_maps_that_change_the_answers_are_refused(built):
     )
 
 
-def test_icons_are_squares_colored_to_the_edge():
-    image = tf.io.decode_png(draw_icon(192), channels=4).numpy()
-    assert image.shape == (192, 192, 4)
+@pytest.mark.parametrize("size", [192, 512])
+def test_icons_are_squares_colored_to_the_edge(size):
+    png = (SOURCES / "public" / f"icon-{size}.png").read_bytes()
+    image = tf.io.decode_png(png, channels=4).numpy()
+    assert image.shape == (size, size, 4)
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert np.ptp(edge, axis=0).max() == 0
     assert edge[0, 3] == 255
