@@ -61,8 +61,8 @@ def _metadata(card: ModelCard) -> bytes:
         license=card.license,
         subgraphMetadata=[
             schema.SubGraphMetadataT(
-                inputTensorMetadata=[_input_metadata()],
-                outputTensorMetadata=[_output_metadata()],
+                inputTensorMetadata=[_input_metadata(schema)],
+                outputTensorMetadata=[_output_metadata(schema)],
             )
         ],
         minParserVersion=MIN_PARSER_VERSION,
@@ -72,10 +72,8 @@ def _metadata(card: ModelCard) -> bytes:
     return bytes(builder.Output())
 
 
-def _input_metadata() -> Any:
+def _input_metadata(schema: Any) -> Any:
     """Raw pixels: every artifact scales them itself, so the mean is 0 and the std 1."""
-    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
-
     return schema.TensorMetadataT(
         name=IMAGE,
         description="RGB pixels, 0 to 255.",
@@ -95,9 +93,7 @@ def _input_metadata() -> Any:
     )
 
 
-def _output_metadata() -> Any:
-    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
-
+def _output_metadata(schema: Any) -> Any:
     labels = schema.AssociatedFileT(
         name=LABELS_FILE,
         description="A class on each line, in output order.",

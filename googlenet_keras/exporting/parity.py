@@ -78,7 +78,7 @@ class Reference:
 
     @property
     def top1(self) -> float:
-        """Fraction of the images."""
+        """Its fraction of right images."""
         return _top1(self.probabilities, self.images.labels)
 
 
