@@ -6,22 +6,14 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exports import export, to_config
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.runs import Run
 
 
-class FinishedRun:
-    """As train() returns it, as far as an export needs it."""
-
-    folder = RunFolder("runs/a")
-
-
-@pytest.mark.parametrize(
-    "run",
-    ["runs/a", Path("runs/a"), RunFolder("runs/a"), FinishedRun()],
-    ids=["text", "path", "run folder", "run"],
-)
-def test_a_run_and_its_folder_can_be_exported(run):
-    expected = ExportConfig(run_folder=Path("runs/a"), formats=("int8",))
-    assert to_config(run, formats=("int8",)) == expected
+def test_a_run_and_its_folder_can_be_exported(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    expected = ExportConfig(run_folder=tmp_path, formats=("int8",))
+    for run in (str(tmp_path), tmp_path, RunFolder(tmp_path), Run(tmp_path)):
+        assert to_config(run, formats=("int8",)) == expected
 
 
 def test_options_replace_those_of_a_config():

@@ -54,7 +54,7 @@ def test_help_and_describe_do_without_tensorflow(command):
         (["export.py", "--run-folder", "./nowhere"], "a run is a folder"),
         (["export.py", "--formats", "int9"], "'int8'?"),
         (["-m", "googlenet_keras", "predict", "no.tflite", "x.jpg"], "no such export"),
-        (["-m", "googlenet_keras", "evaluate", "/"], "holds config.json"),
+        (["-m", "googlenet_keras", "evaluate", "/"], "has a config.json"),
         (["-m", "googlenet_keras", "describe", "--classes", "1"], "at least 2"),
     ],
 )
