@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NoReturn, TypeVar
 
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 from googlenet_keras.errors import InterruptionError, UserError
 
@@ -42,6 +44,22 @@ def table_console() -> Console:
     """A console for tables; in a pipe or a file nothing is cut to fit a width."""
     console = Console()
     return console if console.is_terminal else Console(width=UNLIMITED_COLUMNS)
+
+
+def new_table(*texts: str, numbers: Sequence[str] = (), title: str = "") -> Table:
+    """An empty table with columns of text, then right-aligned ones of numbers."""
+    table = Table(
+        *texts,
+        title=title or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for column in numbers:
+        table.add_column(column, justify="right")
+    return table
 
 
 def progress_bar() -> Progress:

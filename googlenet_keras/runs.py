@@ -116,7 +116,7 @@ def _finish(trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
         "validation",
         validation,
         {"validation": result["validation"], "test": result["test"]},
-        run=folder.path,
+        run=folder,
         own_data=True,
     )
     write_report(subject, folder.report)

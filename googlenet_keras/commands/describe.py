@@ -1,23 +1,23 @@
-"""`describe`: Table 1 as a variant has it."""
-
-from __future__ import annotations
+"""`describe`: prints Table 1 of the paper for a variant."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.description import describe
 from googlenet_keras.architecture.variants import get_architecture
+from googlenet_keras.console import new_table, table_console
 from googlenet_keras.training.options import read_architecture
-
-BARE = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 columns
 
 
 @dataclass(frozen=True)
 class Describe:
-    """Prints Table 1 as a variant has it: sizes, parameters, multiply-adds, savings."""
+    """Prints Table 1 of a variant: sizes, parameters, multiply-adds, savings."""
 
     variant: str = "bn"
     """Network: bn, paper, torchvision or slim."""
@@ -30,58 +30,55 @@ class Describe:
     width: float = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     json: bool = False
-    """Print JSON in place of tables."""
+    """Print JSON instead of tables."""
 
     def run(self) -> None:
-        """Prints it. Raises UserError for an unknown variant or a size out of range."""
-        chosen = (
+        """Prints the table. Raises UserError for an unknown variant or a bad size."""
+        architecture = (
             Architecture.from_json(read_architecture(self.architecture))
             if self.architecture
             else get_architecture(self.variant)
         )
-        found = describe(
-            chosen.scale_width(self.width),
+        description = describe(
+            architecture.scale_width(self.width),
             classes=self.classes,
             image_size=self.image_size,
         )
         if self.json:
-            print(json.dumps(found, indent=2))
+            print(json.dumps(description, indent=2))
         else:
-            _print(found)
+            _print(description)
 
 
-def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    size = "x".join(map(str, found["image_size"]))
-    console.print(f"[bold]{found['variant']}[/] at {size} pixels, "
-                  f"{found['classes']:,} classes")  # fmt: skip
-    console.print(_rows_table(found))
-    console.print(
-        f"\n[bold]{found['parameters']:,} parameters, {found['macs']:,} "
-        f"multiply-adds[/]\n* with both auxiliary heads, in training only: "
-        f"{found['parameters_with_auxiliary']:,} and {found['macs_with_auxiliary']:,}"
+def _print(description: Mapping[str, Any]) -> None:
+    console = table_console()
+    size = "x".join(map(str, description["image_size"]))
+    print(
+        f"{description['variant']} at {size} pixels, {description['classes']:,} classes"
     )
-    console.print(_reductions_table(found))
-    pooled = found["average_pooling"]
-    console.print(
-        f"Average pooling saves a dense layer of {pooled['map_height']} x "
-        f"{pooled['map_width']} x {pooled['channels']} x {pooled['channels']} = "
-        f"{pooled['dense_weights_saved']:,} weights."
+    console.print(_rows_table(description["rows"]))
+    print(
+        f"\n{description['parameters']:,} parameters, {description['macs']:,} "
+        "multiply-adds\n* with both auxiliary heads, in training only: "
+        f"{description['parameters_with_auxiliary']:,} and "
+        f"{description['macs_with_auxiliary']:,}"
     )
-    console.print("\nDifferences from the paper:")
-    for difference in found["differences"]:
-        console.print(f"  - {difference}", markup=False)
+    console.print(_reductions_table(description["reductions"]))
+    pooling = description["average_pooling"]
+    print(
+        f"\nAverage pooling saves a dense layer of {pooling['map_height']} x "
+        f"{pooling['map_width']} x {pooling['channels']} x {pooling['channels']} = "
+        f"{pooling['dense_weights_saved']:,} weights.\n\nDifferences from the paper:"
+    )
+    for difference in description["differences"]:
+        console.print(f"  - {difference}", markup=False, highlight=False)
 
 
-def _rows_table(found: dict[str, Any]):
-    from rich.table import Table
-
-    table = Table("row", "output", "filters", **BARE)
-    for title in ("parameters", "%", "MMACs", "%"):
-        table.add_column(title, justify="right")
-    for row in found["rows"]:
+def _rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    numbers = ("parameters", "%", "MMACs", "%")
+    table = new_table("row", "output", "filters", numbers=numbers)
+    table.padding = 0  # fits 80 columns
+    for row in rows:
         table.add_row(
             row["name"] + (" *" if row["auxiliary"] else ""),
             "x".join(map(str, row["output"])),
@@ -95,15 +92,10 @@ def _rows_table(found: dict[str, Any]):
     return table
 
 
-def _reductions_table(found: dict[str, Any]):
-    from rich.table import Table
-
-    title = "\nMMACs that 1x1 layers save"
-    table = Table("", title=title, title_justify="left", **BARE)
-    columns = ("module", "naive", "saved", "5x5 branch", "direct")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in found["reductions"]:
+def _reductions_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    numbers = ("module", "naive", "saved", "5x5 branch", "direct")
+    table = new_table("", numbers=numbers, title="\nMMACs that 1x1 layers save")
+    for row in rows:
         table.add_row(
             row["module"],
             f"{row['macs'] / 1e6:.1f}",

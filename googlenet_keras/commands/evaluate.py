@@ -1,20 +1,40 @@
-"""`evaluate`: the figures of a Classifier, or of several as one, on a data set."""
+"""`evaluate`: the figures of a network or an ensemble on a data set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
-import tyro
+from tyro.conf import Positional
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_file, write_json
+from googlenet_keras.run_folder import Figures, RunFolder
 
 if TYPE_CHECKING:
-    from googlenet_keras.data.dataset import Dataset
     from googlenet_keras.evaluation.evaluate import Evaluation
-    from googlenet_keras.prediction import Predictor
+
+
+class PhoneGap(TypedDict):
+    """How much lower a phone's top-1 is than the center crop's; its 95 % interval."""
+
+    top1: float
+    interval: list[float]
+
+
+class EvaluationReport(TypedDict):
+    """What --json writes.
+
+    crops: by kind, the figures of each head, {"classes": figures by class name} and
+    {"confusion": counts [true][predicted]}.
+    """
+
+    models: list[str]
+    split: str
+    crops: Mapping[str, Figures]
+    phone_gap: PhoneGap | None
 
 
 @dataclass(frozen=True)
@@ -24,10 +44,10 @@ class Evaluate:
     Each figure has its 95 % interval. Several models are an ensemble.
     """
 
-    models: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    models: Annotated[tuple[Path, ...], Positional]
     """Runs, folders with a saved classifier, or exported files."""
     crops: tuple[str, ...] = ("1",)
-    """Crops of each image: 1 (the centre), 10, 144 (as the paper tested), phone (the
+    """Crops of each image: 1 (the center), 10, 144 (as the paper tested), phone (the
     whole photo stretched, as MediaPipe Tasks does it); several are compared."""
     dataset: str | None = None
     """digits, a folder of class folders or a TFDS name; none: the first run's own."""
@@ -47,29 +67,51 @@ class Evaluate:
         from googlenet_keras.artifacts.artifact import containing_run, open_classifier
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
         from googlenet_keras.evaluation.evaluate import evaluate
+        from googlenet_keras.evaluation.report import Subject, write_report
         from googlenet_keras.evaluation.run_dataset import open_run_dataset
         from googlenet_keras.evaluation.tables import print_classes, print_figures
-        from googlenet_keras.run_folder import RunFolder
 
         self._check()
         members = [open_classifier(path) for path in self.models]
-        data = open_run_dataset(
-            RunFolder(containing_run(self.models[0])),
-            self.dataset,
-            data_dir=self.data_dir,
-            download=self.download,
+        names = [str(path) for path in self.models]
+        run = RunFolder(containing_run(self.models[0]))
+        dataset = open_run_dataset(
+            run, self.dataset, data_dir=self.data_dir, download=self.download
         )
-        # a phone's figures say little without the centre crop's
+        # a phone's figures say little without the center crop's
         kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * (PHONE_CROP in self.crops))
-        found = {kind: evaluate(members, data, self.split, kind) for kind in kinds}
-        figures = {kind: made.figures() for kind, made in found.items()}
+        found = {kind: evaluate(members, dataset, self.split, kind) for kind in kinds}
+        figures = {kind: evaluation.figures() for kind, evaluation in found.items()}
         print_figures(figures, f"{self.split}, crops")
         print_classes(found[self.crops[0]].by_class())
         gap = _phone_gap(found)
         if self.json:
-            write_json(self.json, self._findings(found, figures, gap))
+            crops = {
+                kind: {
+                    **figures[kind],
+                    "classes": evaluation.by_class(),
+                    "confusion": evaluation.confusion().tolist(),
+                }
+                for kind, evaluation in found.items()
+            }
+            report = EvaluationReport(
+                models=names, split=self.split, crops=crops, phone_gap=gap
+            )
+            write_json(self.json, report)
         if self.report:
-            self._write_report(members, data, found, figures)
+            subject = Subject(
+                members,
+                names,
+                dataset,
+                self.split,
+                found[self.crops[0]],
+                {f"{self.split}, crops {kind}": row for kind, row in figures.items()},
+                crops=self.crops[0],
+                run=run,
+                own_data=self.dataset is None,
+            )
+            write_report(subject, self.report)
+            print(f"the report is {self.report}")
 
     def _check(self) -> None:
         from googlenet_keras.data.crops import check_crops
@@ -84,65 +126,21 @@ class Evaluate:
             if target:
                 check_output_file(target)
 
-    def _findings(
-        self,
-        found: dict[str, Evaluation],
-        figures: dict[str, dict[str, Any]],
-        gap: dict[str, Any] | None,
-    ) -> dict[str, Any]:
-        return {
-            "models": [str(path) for path in self.models],
-            "split": self.split,
-            "crops": {
-                kind: figures[kind]
-                | {"classes": made.by_class(), "confusion": made.confusion().tolist()}
-                for kind, made in found.items()
-            },
-            "phone_gap": gap,
-        }
 
-    def _write_report(
-        self,
-        members: list[Predictor],
-        data: Dataset,
-        found: dict[str, Evaluation],
-        figures: dict[str, dict[str, Any]],
-    ) -> None:
-        from googlenet_keras.artifacts.artifact import containing_run
-        from googlenet_keras.evaluation.report import Subject, write_report
-
-        subject = Subject(
-            members,
-            [str(path) for path in self.models],
-            data,
-            self.split,
-            found[self.crops[0]],
-            {f"{self.split}, crops {kind}": row for kind, row in figures.items()},
-            crops=self.crops[0],
-            run=containing_run(self.models[0]),
-            own_data=self.dataset is None,
-        )
-        write_report(subject, self.report)
-        print(f"the report is {self.report}")
-
-
-def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
-    """By how much a phone's top-1 is lower than the centre crop's; said if it is."""
+def _phone_gap(found: dict[str, Evaluation]) -> PhoneGap | None:
+    """Compares a phone's top-1 to the center crop's; prints a significant gap."""
     from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
-    from googlenet_keras.evaluation.metrics import gap
+    from googlenet_keras.evaluation.metrics import top1_difference
 
     if PHONE_CROP not in found:
         return None
-    lower, (least, most) = gap(
-        found[CENTER_CROP].heads["main"], found[PHONE_CROP].heads["main"]
-    )
-    if least > 0 or most < 0:
-        more_or_less = "less" if least > 0 else "more"
-        near, far = sorted((abs(least), abs(most)))
+    gap, (low, high) = top1_difference(found[CENTER_CROP].main, found[PHONE_CROP].main)
+    if low > 0 or high < 0:
+        near, far = sorted((abs(low), abs(high)))
         print(
-            f"a phone that stretches the whole photo, as MediaPipe Tasks does, reaches "
-            f"{abs(lower):.3f} {more_or_less} top-1 than the centre crop (95 %: "
-            f"{near:.3f} to {far:.3f})"
-            + ("; cut the middle of the photo in the app." if least > 0 else ".")
+            "a phone that stretches the whole photo, as MediaPipe Tasks does, reaches "
+            f"{abs(gap):.3f} {'less' if gap > 0 else 'more'} top-1 than the center "
+            f"crop (95 %: {near:.3f} to {far:.3f})"
+            + ("; cut the middle of the photo in the app." if gap > 0 else ".")
         )
-    return {"top1": lower, "interval": [least, most]}
+    return {"top1": gap, "interval": [low, high]}

@@ -1,1 +1,1 @@
-"""A Classifier is measured and used."""
+"""Measures a Classifier or an exported file, and reports about it."""

@@ -1,103 +1,85 @@
-"""Runs side by side: options that differ, figures and curves."""
-
-from __future__ import annotations
+"""Compares finished runs: options that differ, figures and curves."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import Any, TypedDict
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation import pictures, plots
-from googlenet_keras.evaluation.pages import write_page
-from googlenet_keras.evaluation.tables import print_figures
-from googlenet_keras.files import check_output_file, read_json
-from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.evaluation import plots
+from googlenet_keras.evaluation.html import inline_svg, write_page
+from googlenet_keras.run_folder import HeadFigures, RunFolder
 
 TEMPLATE = "comparison.html.j2"
-OWN = ("run_folder", "resume", "architecture")  # of each run, whatever it trains
-WIDTHS = "widths"  # of every layer, which tell what --architecture does
+RUN_SPECIFIC_OPTIONS = ("run_folder", "resume", "architecture")
+WIDTHS_OPTION = "widths"  # of every layer, which tell what --architecture does
 
 
-def compare(folders: Sequence[Path], page: Path) -> None:
-    """Prints what differs between finished runs, and writes one `page` about them.
+class ComparedRun(TypedDict):
+    """The main head's final figures of one run: of test, or else of validation."""
 
-    Figures are those of the test split, or of validation where a run has none. Raises
-    UserError for fewer than two runs and for one without a result.
+    run: str
+    split: str
+    images: int
+    main: HeadFigures
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished runs side by side.
+
+    options: the values, one per run, of the options that differ. epochs: the lines of
+    metrics.jsonl by the run's name.
+    """
+
+    runs: list[ComparedRun]
+    options: dict[str, list[str]]
+    epochs: dict[str, plots.Epochs]
+
+    @property
+    def names(self) -> list[str]:
+        """The runs' names: their folders', or their paths if those are not unique."""
+        return list(self.epochs)
+
+    def write(self, path: Path) -> None:
+        """Writes the comparison as an HTML page. Raises DiskError."""
+        title = "Validation cross-entropy and top-1 of each run"
+        content = {
+            "title": "GoogLeNet runs compared",
+            "names": self.names,
+            "results": self.runs,
+            "options": self.options,
+            "curves": inline_svg(plots.validation_curves(self.epochs), title),
+        }
+        write_page(TEMPLATE, content, path)
+
+
+def compare(folders: Sequence[RunFolder]) -> Comparison:
+    """Compares finished runs.
+
+    Raises UserError for fewer than two runs, a run that is named twice, and one that is
+    not finished.
     """
     if len(folders) < 2:
         raise UserError(f"compare needs at least two runs; received {len(folders)}.")
-    check_output_file(page)
-    if len({folder.resolve() for folder in folders}) < len(folders):
+    if len({folder.path.resolve() for folder in folders}) < len(folders):
         raise UserError("compare needs different runs; one is named twice.")
-    names = _names(folders)
-    results = [
-        _result(name, folder) for name, folder in zip(names, folders, strict=True)
-    ]
-    options = differing([read_json(RunFolder(f).config) for f in folders])
-    _print_options(options, names)
-    print_figures(
-        {
-            f"{row['run']}, {row['split']}": {
-                "images": row["images"], "main": row["main"]
-            }
-            for row in results
-        },
-        "run",
-    )  # fmt: skip
-    lines = {
-        name: RunFolder(folder).read_epochs()
-        for name, folder in zip(names, folders, strict=True)
-    }
-    content = {
-        "title": "GoogLeNet runs compared",
-        "names": names,
-        "results": results,
-        "options": options,
-        "curves": pictures.drawing(
-            plots.compared(lines), "Validation cross-entropy and top-1 of each run"
-        ),
-    }
-    write_page(TEMPLATE, content, page)
-    print(f"the comparison is {page}")
+    names = [folder.path.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    named = dict(zip(names, folders, strict=True))
+    return Comparison(
+        [_compared_run(name, folder) for name, folder in named.items()],
+        differing_options([folder.read_config() for folder in folders]),
+        {name: folder.read_epochs() for name, folder in named.items()},
+    )
 
 
-def differing(configs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """The values, one for each run, of the options that are not the same in all."""
-    shown = [shown_options(config) for config in configs]
-    keys = dict.fromkeys(key for options in shown for key in options if key not in OWN)
-    rows = {key: [options.get(key, "-") for options in shown] for key in keys}
-    return {key: row for key, row in rows.items() if len(set(row)) > 1}
-
-
-def shown_options(config: Mapping[str, Any]) -> dict[str, str]:
-    """The options in config.json in words, each layer's width as one of them."""
-    plain = {key: value for key, value in config.items() if key != WIDTHS}
-    widths = {f"width of {n}": w for n, w in config.get(WIDTHS, {}).items()}
-    return {key: _shown(value) for key, value in (plain | widths).items()}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list):
-        return " x ".join(map(str, value))
-    return "none" if value is None else str(value)
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' last parts, or their paths where those are not unique."""
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(f) for f in folders]
-
-
-def _result(name: str, folder: Path) -> dict[str, Any]:
-    result = RunFolder.open(folder).read_result()
-    split = "test" if result["test"] else "validation"
-    figures = result[split]
+def _compared_run(name: str, folder: RunFolder) -> ComparedRun:
+    result = folder.read_result()
+    split, figures = "test", result["test"]
+    if figures is None:
+        split, figures = "validation", result["validation"]
     return {
         "run": name,
         "split": split,
@@ -106,8 +88,28 @@ def _result(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _print_options(options: dict[str, list[str]], names: Sequence[str]) -> None:
-    table = Table("option", *(escape(name) for name in names))
-    for key, values in options.items():
-        table.add_row(key, *(escape(value) for value in values))
-    Console().print(table)
+def differing_options(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The values, one per run, of the options that are not the same in all runs."""
+    texts = [options_as_text(config) for config in configs]
+    names = dict.fromkeys(name for options in texts for name in options)
+    rows = {name: [options.get(name, "-") for options in texts] for name in names}
+    return {
+        name: values
+        for name, values in rows.items()
+        if len(set(values)) > 1 and name not in RUN_SPECIFIC_OPTIONS
+    }
+
+
+def options_as_text(config: Mapping[str, Any]) -> dict[str, str]:
+    """The options in a config.json as text, each layer's width as one of them."""
+    options = {name: value for name, value in config.items() if name != WIDTHS_OPTION}
+    widths = {f"width of {n}": w for n, w in config.get(WIDTHS_OPTION, {}).items()}
+    return {name: _as_text(value) for name, value in (options | widths).items()}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return "none" if value is None else str(value)

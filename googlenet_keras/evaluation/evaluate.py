@@ -1,134 +1,145 @@
-"""Figures of a Classifier, or of several as one, every image counted once."""
+"""Evaluates one network or an ensemble on a split, every image counted once."""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.crops import (
-    CENTER_CROP,
-    CROP_COUNTS,
-    Crops,
-    check_crops,
-)
+from googlenet_keras.data.crops import CENTER_CROP, CROP_COUNTS, Crops, check_crops
 from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
+from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
 from googlenet_keras.prediction import Predictor
+from googlenet_keras.run_folder import Figures
 
-Logarithms = dict[str, np.ndarray]
-"""Log-probabilities, [batch, classes] float64, by head."""
+MOST_LISTED_CLASSES = 5  # in an error message
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labels [images] and each head's answers, in reading order."""
+    """The scores of each head on all images of a split, in reading order."""
 
-    labels: np.ndarray
-    heads: dict[str, metrics.Answers]
+    heads: dict[str, ImageScores]
     class_names: tuple[str, ...]
 
-    def figures(self) -> dict[str, Any]:
-        """{"images", "main": {...}} and the auxiliary heads that the network has."""
-        by_head = {
-            head: metrics.figures(answered, self.labels, len(self.class_names))
-            for head, answered in self.heads.items()
-        }
+    @property
+    def main(self) -> ImageScores:
+        """The scores of the main head."""
+        return self.heads["main"]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class number of each image, [images]."""
+        return self.main.label
+
+    def figures(self) -> Figures:
+        """The number of images, and the figures of each head."""
+        classes = len(self.class_names)
+        by_head = {h: metrics.figures(s, classes) for h, s in self.heads.items()}
         return {"images": len(self.labels), **by_head}
 
-    def by_class(self) -> dict[str, dict[str, Any]]:
+    def by_class(self) -> dict[str, ClassFigures]:
         """Precision, recall and F1 of the main head for each class, by its name."""
-        return metrics.by_class(self.heads["main"], self.labels, self.class_names)
+        return metrics.class_figures(self.main, self.class_names)
 
     def confusion(self) -> np.ndarray:
-        """[classes, classes] counts of the main head: true down, predicted across."""
-        classes = len(self.class_names)
-        return metrics.confusion(self.heads["main"], self.labels, classes)
+        """Counts [classes, classes] of the main head: true class, predicted class."""
+        classes = range(len(self.class_names))
+        return confusion_matrix(self.labels, self.main.predicted, labels=classes)
 
 
 def evaluate(
-    members: Predictor | Sequence[Predictor],
+    predictors: Predictor | Sequence[Predictor],
     dataset: Dataset,
     split: str = "validation",
     crops: str = CENTER_CROP,
 ) -> Evaluation:
-    """Runs a classifier over the split "train", "validation" or "test" of `dataset`.
+    """Evaluates a network on the split "train", "validation" or "test" of `dataset`.
 
-    Several are an ensemble, whose probabilities are averaged, as those of an image's
-    crops are. crops: "1", "10", "144" or "phone", see Crops. Classes are matched by
-    name. Raises UserError for a split that is not there, unknown crops, a class that
-    the classifier does not know and members that know different ones.
+    Several are an ensemble: their probabilities are averaged, as are those of an
+    image's crops. crops: "1", "10", "144" or "phone", see Crops. Classes are matched by
+    name. Raises UserError for an unknown split or kind of crops, a class of the data
+    that the network does not know, and an ensemble that does not agree on the classes.
     """
     check_crops(crops)
-    members = (members,) if isinstance(members, Predictor) else tuple(members)
-    names = _agreed_names(members)
+    ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
+    names = _common_labels(ensemble)
     numbers = class_numbers(names, dataset.class_names)
-    chosen = dataset.split(split)
-    heads = [h for h in members[0].heads if all(h in m.heads for m in members)]
-    labels: list[np.ndarray] = []
-    answered: dict[str, list[metrics.Answers]] = {head: [] for head in heads}
-    streams = [_answered(member, names, chosen, crops) for member in members]
-    steps = math.ceil(chosen.count / _batch_size(crops))
-    for parts in track(zip(*streams, strict=True), f"evaluating {split}", steps):
-        labels.append(numbers[parts[0][0]])
+    images = dataset.split(split)
+    heads = [h for h in ensemble[0].heads if all(h in x.heads for x in ensemble)]
+    streams = [_log_probabilities(x, names, images, crops) for x in ensemble]
+    steps = math.ceil(images.count / _batch_size(crops))
+    batches: dict[str, list[ImageScores]] = defaultdict(list)
+    for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
+        labels = numbers[answers[0][0]]
         for head in heads:
-            logs = np.stack([logarithms[head] for _, logarithms in parts])
-            made = metrics.answers(metrics.averaged(logs, axis=0), labels[-1])
-            answered[head].append(made)
-    joined = {head: metrics.joined(parts) for head, parts in answered.items()}
-    return Evaluation(np.concatenate(labels), joined, names)
+            logs = np.stack([by_head[head] for _, by_head in answers])
+            mean = metrics.log_mean(logs, axis=0)
+            batches[head].append(metrics.score_images(mean, labels))
+    scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
+    return Evaluation(scores, names)
 
 
 def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
-    """The classifier's class number for each of the data set's, matched by name.
+    """The network's class number of each class of a data set, matched by name.
 
-    Raises UserError for a class that the classifier does not know.
+    Raises UserError for a class that the network does not know.
     """
     unknown = [name for name in names if name not in known]
     if unknown:
+        more = len(known) - MOST_LISTED_CLASSES
         raise UserError(
             "every class of the data must be one the classifier knows; it does not "
-            f"know {', '.join(unknown[:5])}. It knows {', '.join(known[:5])}"
-            + (f" and {len(known) - 5} more." if len(known) > 5 else ".")
+            f"know {_listed(unknown)}. It knows {_listed(known)}"
+            + (f" and {more} more." if more > 0 else ".")
         )
     return np.array([known.index(name) for name in names])
 
 
-def _agreed_names(members: Sequence[Predictor]) -> tuple[str, ...]:
-    names = members[0].labels
-    for member in members[1:]:
-        if odd := set(names).symmetric_difference(member.labels):
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_LISTED_CLASSES])
+
+
+def _common_labels(ensemble: Sequence[Predictor]) -> tuple[str, ...]:
+    names = ensemble[0].labels
+    for member in ensemble[1:]:
+        if difference := set(names).symmetric_difference(member.labels):
             raise UserError(
                 "the members of an ensemble must know the same classes; only some "
-                f"know {', '.join(sorted(odd)[:5])}."
+                f"know {_listed(sorted(difference))}."
             )
     return names
 
 
-def _answered(
-    member: Predictor, names: tuple[str, ...], split: Split, kind: str
-) -> Iterator[tuple[np.ndarray, Logarithms]]:
-    """(labels, logarithms) of each batch of images, the classes in `names`' order."""
-    crops = Crops(member.preprocessing, kind)
-    order = [member.labels.index(name) for name in names]
+def _log_probabilities(
+    predictor: Predictor, names: tuple[str, ...], split: Split, kind: str
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yields each batch's labels [batch] and, by head, log-probabilities.
+
+    Those are [batch, classes], in the order of `names`, averaged over the crops.
+    """
+    crops = Crops(predictor.preprocessing, kind)
+    order = [predictor.labels.index(name) for name in names]
     batches = pipeline.evaluation_batches(
         split, crops, heads=("main",), batch_size=_batch_size(kind)
     )
     for images, truth in batches:
-        flat = member.log_probabilities(images.numpy().reshape(-1, *crops.size, 3))
-        logarithms = {
-            head: metrics.averaged(logs.reshape(-1, crops.count, len(order)), axis=1)[
+        flat = images.numpy().reshape(-1, *crops.size, 3)
+        by_head = {
+            head: metrics.log_mean(logs.reshape(-1, crops.count, len(order)), axis=1)[
                 :, order
             ]
-            for head, logs in flat.items()
+            for head, logs in predictor.log_probabilities(flat).items()
         }
-        yield truth["main"].numpy(), logarithms
+        yield truth["main"].numpy(), by_head
 
 
 def _batch_size(kind: str) -> int:

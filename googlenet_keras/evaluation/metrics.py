@@ -1,54 +1,73 @@
-"""Figures of merit from answers, every image counted once."""
+"""Classification metrics with 95 % intervals, every image counted once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TypedDict
 
 import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.run_folder import TOP_K
+from googlenet_keras.run_folder import TOP_K, HeadFigures
 
-NAMES = {
+METRIC_NAMES = {
     "top1": "top-1",
     "top5": "top-5",
     "macro_f1": "macro-F1",
     "loss": "loss",
     "calibration_error": "calibration error",
 }
-OTHERS = ("macro_f1", "loss", "calibration_error")  # than shares of the images
-BINS = 15  # of confidence, arXiv 1706.04599
-CONFIDENCE = 0.95
-DEVIATIONS = 1.96  # on either side of a normal mean for that
-RESAMPLES = 1000
+BOOTSTRAPPED_METRICS = ("macro_f1", "loss", "calibration_error")
+CALIBRATION_BINS = 15  # arXiv 1706.04599
+CONFIDENCE_LEVEL = 0.95
+Z_SCORE = 1.96  # standard deviations on either side of a normal mean for that level
+BOOTSTRAP_SAMPLES = 1000
+
 Interval = tuple[float, float]
+Statistics = Callable[[np.ndarray], tuple[float, float, float]]
+"""BOOTSTRAPPED_METRICS of the images at the given indices."""
+
+
+class ClassFigures(TypedDict):
+    """Figures of one class; predicted: how many images were predicted to be of it."""
+
+    images: int
+    predicted: int
+    precision: float
+    recall: float
+    f1: float
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one head said about each image, all [images].
+class ImageScores:
+    """How one head classified each image; every array is [images].
 
-    predicted: class number. confidence: its probability. rank: how many classes are
-    likelier than the right one. loss: -log of the right one's probability.
+    label, predicted: class numbers. confidence: probability of the predicted class.
+    rank: how many classes are likelier than the label. loss: -log of the label's
+    probability.
     """
 
+    label: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
     rank: np.ndarray
     loss: np.ndarray
 
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether the label is the likeliest class, [images]."""
+        return self.rank == 0
 
-def answers(log_probabilities: np.ndarray, labels: np.ndarray) -> Answers:
-    """Judges [images, classes] log-probabilities against [images] class numbers.
 
-    A class tied with the right one counts as likelier if its number is smaller, so that
-    equal probabilities do not pass for knowledge. Raises UserError for values that are
-    not finite.
+def score_images(log_probabilities: np.ndarray, labels: np.ndarray) -> ImageScores:
+    """Scores log-probabilities [images, classes] against class numbers [images].
+
+    A class tied with the label counts as likelier if its number is smaller: equal
+    probabilities are no knowledge. Raises UserError for values that are not finite.
     """
     logs = log_probabilities
     if not np.isfinite(logs).all():
@@ -56,7 +75,8 @@ def answers(log_probabilities: np.ndarray, labels: np.ndarray) -> Answers:
     right = np.take_along_axis(logs, labels[:, None], axis=1)
     earlier = np.arange(logs.shape[1]) < labels[:, None]
     likelier = (logs > right) | ((logs == right) & earlier)
-    return Answers(
+    return ImageScores(
+        label=labels,
         predicted=logs.argmax(axis=1),
         confidence=np.exp(logs.max(axis=1)),
         rank=likelier.sum(axis=1),
@@ -64,117 +84,124 @@ def answers(log_probabilities: np.ndarray, labels: np.ndarray) -> Answers:
     )
 
 
-def joined(parts: list[Answers]) -> Answers:
-    """Answers of one batch after the other."""
-    fields = ("predicted", "confidence", "rank", "loss")
-    return Answers(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
+def concatenate(batches: Sequence[ImageScores]) -> ImageScores:
+    """The scores of several batches in one."""
+    names = [field.name for field in fields(ImageScores)]
+    return ImageScores(
+        *(np.concatenate([getattr(b, name) for b in batches]) for name in names)
+    )
 
 
-def averaged(log_probabilities: np.ndarray, axis: int) -> np.ndarray:
+def log_mean(log_probabilities: np.ndarray, axis: int) -> np.ndarray:
     """Logarithms of the mean probabilities over `axis` of [..., classes]."""
     count = log_probabilities.shape[axis]
     return logsumexp(log_probabilities, axis=axis) - np.log(count)
 
 
-def figures(answered: Answers, labels: np.ndarray, classes: int) -> dict[str, Any]:
-    """{"top1", "top5", "macro_f1", "loss", "calibration_error", "intervals"}.
+def figures(scores: ImageScores, classes: int) -> HeadFigures:
+    """All metrics of one head with their 95 % intervals.
 
-    top5 is null for 5 classes or fewer. macro_f1 is the mean over the classes that
+    top5 is None for 5 classes or fewer. macro_f1 is the mean over the classes that
     occur among labels or predictions. calibration_error is the mean distance between
-    confidence and top1 in 15 bins of confidence (arXiv 1706.04599). intervals: the 95 %
-    interval of each, Wilson's for top1 and top5, bootstrapped for the others.
+    confidence and top1 in 15 bins of confidence (arXiv 1706.04599). Intervals are
+    Wilson's for top1 and top5, bootstrapped for the others.
     """
-    hits, near = answered.rank == 0, answered.rank < TOP_K
-    others = _others(answered, labels, classes)
-    values = map(float, others(np.arange(len(labels))))
-    intervals = _bootstrapped(others, len(labels), (1, np.inf, 1))
+    in_top5 = scores.rank < TOP_K
+    has_top5 = classes > TOP_K
+    statistics = _statistics(scores, classes)
+    f1, loss, calibration_error = statistics(np.arange(len(scores.label)))
+    bootstrapped = _bootstrap(statistics, len(scores.label), (1, np.inf, 1))
     return {
-        "top1": float(hits.mean()),
-        "top5": float(near.mean()) if classes > TOP_K else None,
-        **dict(zip(OTHERS, values, strict=True)),
+        "top1": float(scores.correct.mean()),
+        "top5": float(in_top5.mean()) if has_top5 else None,
+        "macro_f1": f1,
+        "loss": loss,
+        "calibration_error": calibration_error,
         "intervals": {
-            "top1": _wilson(hits),
-            "top5": _wilson(near) if classes > TOP_K else None,
-            **dict(zip(OTHERS, intervals, strict=True)),
+            "top1": _wilson(scores.correct),
+            "top5": _wilson(in_top5) if has_top5 else None,
+            **dict(zip(BOOTSTRAPPED_METRICS, bootstrapped, strict=True)),
         },
     }
 
 
-def _others(answered: Answers, labels: np.ndarray, classes: int) -> Callable:
-    """OTHERS as a function of which images count."""
-    hits = answered.rank == 0
-    bins = np.minimum((answered.confidence * BINS).astype(int), BINS - 1)
+def _statistics(scores: ImageScores, classes: int) -> Statistics:
+    bins = (scores.confidence * CALIBRATION_BINS).astype(int)
+    bins = np.minimum(bins, CALIBRATION_BINS - 1)
+    overconfidence = scores.confidence - scores.correct
 
-    def figures_of(chosen: np.ndarray) -> tuple[float, float, float]:
-        predicted = answered.predicted[chosen]
-        excess = np.bincount(bins[chosen], (answered.confidence - hits)[chosen])
+    def statistics(images: np.ndarray) -> tuple[float, float, float]:
+        by_bin = np.bincount(bins[images], overconfidence[images])
         return (
-            macro_f1(labels[chosen], predicted, classes),
-            answered.loss[chosen].mean(),
-            np.abs(excess).sum() / len(chosen),
+            macro_f1(scores.label[images], scores.predicted[images], classes),
+            float(scores.loss[images].mean()),
+            float(np.abs(by_bin).sum() / len(images)),
         )
 
-    return figures_of
+    return statistics
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
-    """The mean F1 of the classes that occur; scikit-learn's, a hundred times faster."""
-    right = np.bincount(labels[labels == predicted], minlength=classes)
-    said = np.bincount(predicted, minlength=classes)
-    occurred = np.bincount(labels, minlength=classes) + said
+    """The mean F1 of the classes that occur, as scikit-learn's f1_score(macro).
+
+    It is a hundred times faster, which the bootstrap needs.
+    """
+    hits = np.bincount(labels[labels == predicted], minlength=classes)
+    occurred = np.bincount(labels, minlength=classes)
+    occurred = occurred + np.bincount(predicted, minlength=classes)
     present = occurred > 0
-    return float((2 * right[present] / occurred[present]).mean())
+    return float((2 * hits[present] / occurred[present]).mean())
 
 
 def _wilson(hits: np.ndarray) -> Interval:
-    found = binomtest(int(hits.sum()), len(hits))
-    interval = found.proportion_ci(CONFIDENCE, method="wilson")
+    test = binomtest(int(hits.sum()), len(hits))
+    interval = test.proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def _bootstrapped(
-    statistics: Callable, images: int, most: Sequence[float]
+def _bootstrap(
+    statistics: Statistics, images: int, maxima: Sequence[float]
 ) -> list[Interval]:
-    """Intervals of each of the `statistics`, 0 to `most`, from resampled images.
+    """The interval of each of the statistics, from resampled images, within 0..maxima.
 
-    Percentiles, less by how much resampling raises the mean: a calibration error of
-    images that are drawn twice is higher than that of the images.
+    Percentiles, corrected for the bias of resampling: images drawn twice raise a
+    calibration error.
     """
     draw = np.random.default_rng(0).integers
-    drawn = np.array([statistics(draw(images, size=images)) for _ in range(RESAMPLES)])
-    drawn += np.array(statistics(np.arange(images))) - drawn.mean(axis=0)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.clip(np.quantile(drawn, [tail, 1 - tail], axis=0), 0, most)
+    samples = np.array(
+        [statistics(draw(images, size=images)) for _ in range(BOOTSTRAP_SAMPLES)]
+    )
+    samples += np.array(statistics(np.arange(images))) - samples.mean(axis=0)
+    tail = (1 - CONFIDENCE_LEVEL) / 2
+    low, high = np.clip(np.quantile(samples, [tail, 1 - tail], axis=0), 0, maxima)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def gap(first: Answers, second: Answers) -> tuple[float, Interval]:
+def top1_difference(first: ImageScores, second: ImageScores) -> tuple[float, Interval]:
     """How much higher the first's top-1 is on the same images, with its interval.
 
-    Agresti and Min's (2005): as if each of the four outcomes had come half once more.
+    Agresti and Min's (2005) for paired proportions, which adds half an image to each of
+    the four outcomes.
     """
-    first_alone = int(((first.rank == 0) & (second.rank > 0)).sum())
-    second_alone = int(((first.rank > 0) & (second.rank == 0)).sum())
+    only_first = int((first.correct & ~second.correct).sum())
+    only_second = int((~first.correct & second.correct).sum())
     images = len(first.rank)
-    apart, discordant = first_alone - second_alone, first_alone + second_alone + 1
-    middle = apart / (images + 2)
-    spread = (discordant - apart**2 / (images + 2)) ** 0.5 / (images + 2)
-    reach = DEVIATIONS * spread
-    return apart / images, (middle - reach, middle + reach)
+    difference, discordant = only_first - only_second, only_first + only_second + 1
+    center = difference / (images + 2)
+    deviation = (discordant - difference**2 / (images + 2)) ** 0.5 / (images + 2)
+    margin = Z_SCORE * deviation
+    return difference / images, (center - margin, center + margin)
 
 
-def by_class(
-    answered: Answers, labels: np.ndarray, names: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Figures of each class that occurs among labels or predictions, by its name.
+def class_figures(scores: ImageScores, names: Sequence[str]) -> dict[str, ClassFigures]:
+    """The figures, by name, of each class that occurs among labels or predictions.
 
-    {"images", "predicted", "precision", "recall", "f1"}, 0 where undefined; predicted:
-    how many images were said to be of the class.
+    Precision, recall and F1 are 0 where they are undefined.
     """
     precision, recall, f1, images = precision_recall_fscore_support(
-        labels, answered.predicted, labels=range(len(names)), zero_division=0
+        scores.label, scores.predicted, labels=range(len(names)), zero_division=0
     )
-    predicted = np.bincount(answered.predicted, minlength=len(names))
+    predicted = np.bincount(scores.predicted, minlength=len(names))
     return {
         name: {
             "images": int(images[i]),
@@ -186,8 +213,3 @@ def by_class(
         for i, name in enumerate(names)
         if images[i] or predicted[i]
     }
-
-
-def confusion(answered: Answers, labels: np.ndarray, classes: int) -> np.ndarray:
-    """[classes, classes] counts: true class down, predicted class across."""
-    return confusion_matrix(labels, answered.predicted, labels=range(classes))

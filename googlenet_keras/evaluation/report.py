@@ -1,4 +1,4 @@
-"""report.html: one page that shows what a network learnt, and needs no other file."""
+"""report.html: one self-contained page about an evaluation and the run it is of."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ from googlenet_keras.architecture.description import describe
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.crops import CENTER_CROP
 from googlenet_keras.data.dataset import Dataset, Split
-from googlenet_keras.evaluation import pictures, plots
+from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.activation_map import ActivationMaps, overlay
-from googlenet_keras.evaluation.compare import shown_options
+from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation
-from googlenet_keras.evaluation.pages import write_page
+from googlenet_keras.evaluation.html import (
+    inline_filters,
+    inline_photo,
+    inline_svg,
+    write_page,
+)
 from googlenet_keras.files import read_json
 from googlenet_keras.prediction import Predictor
-from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.run_folder import Figures, RunFolder
 
-NAME = "report.html"
 TEMPLATE = "report.html.j2"
-SAMPLES = 3  # photos of each class
-SHOWN = 12  # mistakes, and as many hits
-EXTREME = 10  # classes at either end, where there are more than twice as many
+SAMPLES_PER_CLASS = 3
+GALLERY_SIZE = 12  # mistakes, and as many hits
+EXTREME_CLASSES = 10  # at either end, if there are more than twice as many
 
 
 @dataclass(frozen=True)
 class Subject:
     """What a page is about.
 
-    members: one, or an ensemble; names: theirs. dataset, split, crops: what they were
-    evaluated on. results: FIGURES by split or kind of crops. evaluation: the one that
-    the pictures and the classes are of. run: the folder that it came from, if any;
+    members: one network, or an ensemble, with their names. dataset, split, crops: what
+    they were evaluated on. evaluation: the one that the photos and classes are of.
+    results: figures by split or kind of crops. run: the run of the network, if any;
     own_data: whether it was trained on `dataset`.
     """
 
@@ -44,56 +48,57 @@ class Subject:
     dataset: Dataset
     split: str
     evaluation: Evaluation
-    results: Mapping[str, Mapping[str, Any] | None]
+    results: Mapping[str, Figures | None]
     crops: str = CENTER_CROP
-    run: Path | None = None
+    run: RunFolder | None = None
     own_data: bool = False
 
     @property
-    def whole(self) -> Classifier | None:
-        """The one network of which all is known."""
+    def classifier(self) -> Classifier | None:
+        """The only member, if it is a Classifier, of which everything is known."""
         (first, *others) = self.members
         return first if isinstance(first, Classifier) and not others else None
 
+    @property
+    def title(self) -> str:
+        """The heading of the page."""
+        what = "Exported GoogLeNet"
+        if self.classifier:
+            what = f"GoogLeNet ({self.classifier.architecture.name})"
+        elif len(self.members) > 1:
+            what = f"Ensemble of {len(self.members)}"
+        return f"{what} on {self.dataset.name}"
+
 
 def write_report(subject: Subject, path: Path) -> None:
-    """Writes the page about `subject` to `path`, whole or not at all."""
+    """Writes the page about `subject`, atomically. Raises DiskError."""
     write_page(TEMPLATE, _content(subject), path)
 
 
 def _content(subject: Subject) -> dict[str, Any]:
-    """What the template asks for; what there is nothing about is None."""
-    evaluation, whole = subject.evaluation, subject.whole
+    """The variables of the template; None for a section that is left out."""
+    evaluation, classifier = subject.evaluation, subject.classifier
     shown = f"{len(evaluation.labels)} {subject.split} images"
     confusion = plots.confusion_matrix(
         evaluation.confusion(), evaluation.class_names, shown
     )
     classes = _classes(subject)
     return {
-        "title": _title(subject),
+        "title": subject.title,
         "members": list(subject.names) if len(subject.members) > 1 else None,
         "crops": subject.crops,
         "shown": shown,
         "results": {name: f for name, f in subject.results.items() if f},
         "classes": classes,
-        "confusion": pictures.drawing(confusion, f"Confusion matrix of {shown}"),
-        "filters": pictures.first_filters(whole.network) if whole else None,
-        "table": _table(whole) if whole else None,
+        "confusion": inline_svg(confusion, f"Confusion matrix of {shown}"),
+        "filters": inline_filters(classifier.network) if classifier else None,
+        "table": _architecture_table(classifier) if classifier else None,
         **_photos(subject, [row["name"] for row in classes["rows"]]),
-        **_of_run(subject.run if len(subject.members) == 1 else None),
+        **_run_content(subject.run if len(subject.members) == 1 else None),
     }
 
 
-def _title(subject: Subject) -> str:
-    what = "Exported GoogLeNet"
-    if subject.whole:
-        what = f"GoogLeNet ({subject.whole.architecture.name})"
-    elif len(subject.members) > 1:
-        what = f"Ensemble of {len(subject.members)}"
-    return f"{what} on {subject.dataset.name}"
-
-
-def _table(classifier: Classifier) -> dict[str, Any]:
+def _architecture_table(classifier: Classifier) -> Mapping[str, Any]:
     size = classifier.preprocessing
     return describe(
         classifier.architecture,
@@ -103,107 +108,107 @@ def _table(classifier: Classifier) -> dict[str, Any]:
 
 
 def _classes(subject: Subject) -> dict[str, Any]:
-    """Rows of all classes that occur, or of the worst and the best; worst first."""
-    found = subject.evaluation.by_class()
+    """Rows of all classes that occur, worst first; of many, the worst and the best."""
+    by_class = subject.evaluation.by_class()
     counts = subject.dataset.train.class_counts if subject.own_data else None
     trained = dict(zip(subject.dataset.class_names, counts or (), strict=False))
     rows = [
         {"name": name, "trained": trained.get(name), **figures}
-        for name, figures in sorted(found.items(), key=lambda item: item[1]["f1"])
+        for name, figures in sorted(by_class.items(), key=lambda item: item[1]["f1"])
     ]
-    left_out = max(0, len(rows) - 2 * EXTREME)
+    left_out = max(0, len(rows) - 2 * EXTREME_CLASSES)
     if left_out:
-        rows = rows[:EXTREME] + rows[-EXTREME:]
+        rows = rows[:EXTREME_CLASSES] + rows[-EXTREME_CLASSES:]
     return {"rows": rows, "left_out": left_out}
 
 
 def _photos(subject: Subject, sampled: Sequence[str]) -> dict[str, Any]:
     """Samples of the classes `sampled`, the surest mistakes, the unsurest hits."""
     evaluation = subject.evaluation
-    answered, labels = evaluation.heads["main"], evaluation.labels
-    wrong = answered.rank > 0
-    by_confidence = np.argsort(answered.confidence, kind="stable")
-    mistakes = [int(i) for i in by_confidence[::-1] if wrong[i]][:SHOWN]
-    hits = [int(i) for i in by_confidence if not wrong[i]][:SHOWN]
-    numbers = {name: evaluation.class_names.index(name) for name in sampled}
-    samples = {
-        name: np.flatnonzero(labels == number)[:SAMPLES].tolist()
-        for name, number in numbers.items()
-    }
+    scores, labels = evaluation.main, evaluation.labels
+    unsurest = np.argsort(scores.confidence, kind="stable")
+    mistakes = [int(i) for i in unsurest[::-1] if not scores.correct[i]][:GALLERY_SIZE]
+    hits = [int(i) for i in unsurest if scores.correct[i]][:GALLERY_SIZE]
+    samples: dict[str, list[int]] = {}
+    for name in sampled:
+        of_class = np.flatnonzero(labels == evaluation.class_names.index(name))
+        samples[name] = of_class[:SAMPLES_PER_CLASS].tolist()
     split = subject.dataset.split(subject.split)
-    wanted = {*mistakes, *hits, *(i for places in samples.values() for i in places)}
+    wanted = {*mistakes, *hits, *(i for indices in samples.values() for i in indices)}
     images = plots.images_at(subject.members[0], split, sorted(wanted))
     return {
         "samples": {
-            name: [pictures.photo(images[i]) for i in places]
-            for name, places in samples.items()
+            name: [inline_photo(images[i]) for i in indices]
+            for name, indices in samples.items()
         },
-        "mistakes": _explained(subject, split, images, mistakes),
-        "hits": _explained(subject, split, images, hits),
+        "mistakes": _gallery(subject, split, {i: images[i] for i in mistakes}),
+        "hits": _gallery(subject, split, {i: images[i] for i in hits}),
     }
 
 
-def _explained(
-    subject: Subject, split: Split, images: Mapping[int, np.ndarray], chosen: list[int]
+def _gallery(
+    subject: Subject, split: Split, images: Mapping[int, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Each chosen photo, what it is, what was said of it, and where that was seen."""
+    """Each image with its label, its prediction, and the activation map of that."""
     evaluation = subject.evaluation
-    answered, labels = evaluation.heads["main"], evaluation.labels
-    names = evaluation.class_names
-    maps = _maps(subject, [images[i] for i in chosen])
+    scores, names = evaluation.main, evaluation.class_names
+    maps = _activation_maps(subject, images)
     return [
         {
-            "file": _file(split, i),
-            "photo": pictures.photo(images[i]),
-            "map": maps and pictures.photo(
-                _evidence(images[i], maps[place], int(answered.predicted[i]))
-            ),
-            "truth": names[labels[i]],
-            "said": names[answered.predicted[i]],
-            "confidence": float(answered.confidence[i]),
+            "file": _file_name(split, i),
+            "photo": inline_photo(image),
+            "map": inline_photo(maps[i]) if maps else None,
+            "truth": names[scores.label[i]],
+            "said": names[scores.predicted[i]],
+            "confidence": float(scores.confidence[i]),
         }
-        for place, i in enumerate(chosen)
-    ]  # fmt: skip
+        for i, image in images.items()
+    ]
 
 
-def _file(split: Split, index: int) -> str:
-    """The image's file with its folder, or its number where there is no file."""
+def _file_name(split: Split, index: int) -> str:
+    """The image's file with its folder, or its number if there is no file."""
     if not split.files:
         return f"image {index}"
     return "/".join(split.files[index].parts[-2:])
 
 
-def _maps(subject: Subject, images: list[np.ndarray]) -> list[np.ndarray] | None:
-    """Those of the one network that gave the answers, from these very images."""
-    if not images or not subject.whole or subject.crops != CENTER_CROP:
+def _activation_maps(
+    subject: Subject, images: Mapping[int, np.ndarray]
+) -> dict[int, np.ndarray] | None:
+    """The images under the maps of their predictions.
+
+    None unless the predictions are those of one Classifier for these very images.
+    """
+    if not images or not subject.classifier or subject.crops != CENTER_CROP:
         return None
-    return list(ActivationMaps(subject.whole)(np.stack(images)))
-
-
-def _evidence(image: np.ndarray, maps: np.ndarray, number: int) -> np.ndarray:
-    return overlay(image, maps[..., number], float(maps[..., number].max()))
-
-
-def _of_run(folder: Path | None) -> dict[str, Any]:
-    """What the files of a run tell: curves, options, environment, exported formats."""
-    known: dict[str, Any] = dict.fromkeys(
-        ("curves", "epochs", "options", "environment", "formats")
-    )
-    if folder is None or not RunFolder(folder).is_started:
-        return known
-    lines = RunFolder(folder).read_epochs()
-    exported = RunFolder(folder).export / "report.json"
-    title = "Cross-entropy, top-1 and learning rate of each epoch"
-    return known | {
-        "curves": pictures.drawing(plots.curves(lines), title),
-        "epochs": {
-            "count": len(lines),
-            "seconds": float(np.median([line["seconds"] for line in lines])),
-            "images_per_second": float(
-                np.median([line["images_per_second"] for line in lines])
-            ),
-        },
-        "options": shown_options(RunFolder(folder).read_config()),
-        "environment": read_json(RunFolder(folder).environment),
-        "formats": read_json(exported) if exported.is_file() else None,
+    maps = ActivationMaps(subject.classifier)(np.stack(list(images.values())))
+    predicted = subject.evaluation.main.predicted
+    return {
+        i: overlay(image, map_[..., predicted[i]], float(map_[..., predicted[i]].max()))
+        for (i, image), map_ in zip(images.items(), maps, strict=True)
     }
+
+
+def _run_content(folder: RunFolder | None) -> dict[str, Any]:
+    """Curves, options, environment and exported formats from the files of a run."""
+    if folder is None or not folder.is_started:
+        return dict.fromkeys(("curves", "epochs", "options", "environment", "formats"))
+    epochs = folder.read_epochs()
+    export_report = folder.export / "report.json"
+    title = "Cross-entropy, top-1 and learning rate of each epoch"
+    return {
+        "curves": inline_svg(plots.curves(epochs), title),
+        "epochs": {
+            "count": len(epochs),
+            "seconds": _median(epochs, "seconds"),
+            "images_per_second": _median(epochs, "images_per_second"),
+        },
+        "options": options_as_text(folder.read_config()),
+        "environment": read_json(folder.environment),
+        "formats": read_json(export_report) if export_report.is_file() else None,
+    }
+
+
+def _median(epochs: plots.Epochs, name: str) -> float:
+    return float(np.median([epoch[name] for epoch in epochs]))

@@ -1,63 +1,77 @@
-"""Figures and predictions as tables on the terminal."""
-
-from __future__ import annotations
+"""Prints figures, comparisons and predictions as tables."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from googlenet_keras.evaluation.metrics import NAMES
+from googlenet_keras.console import new_table, table_console
+from googlenet_keras.evaluation.compare import Comparison
+from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
 from googlenet_keras.prediction import Prediction
+from googlenet_keras.run_folder import Figures, HeadFigures
 
 MOST_CLASSES = 20  # more rows than this are not read
-_WITH_INTERVAL = ("top1", "macro_f1")
+METRICS_WITH_INTERVAL = ("top1", "macro_f1")
 
 
-def print_figures(
-    parts: Mapping[str, Mapping[str, Any] | None], first: str = "split"
-) -> None:
-    """A row for each head of each part, with 95 % intervals of top-1 and macro-F1.
+def print_figures(parts: Mapping[str, Figures | None], first: str = "split") -> None:
+    """Prints the figures of each head, with 95 % intervals of top-1 and macro-F1.
 
-    parts: FIGURES by name, a split's or whatever `first` says.
+    parts: the figures by split, or by what `first`, the title of the column, says.
     """
-    table = Table(first, "images", "head", *NAMES.values())
+    numbers = list(METRIC_NAMES.values())
+    table = new_table(first, "images", "head", numbers=numbers)
     for part, figures in parts.items():
-        for head, row in (figures or {}).items():
-            if head != "images":
-                shown = (_figure(row, k) for k in NAMES)
-                table.add_row(escape(part), str(figures["images"]), head, *shown)
-    Console().print(table)
+        heads = dict(figures or {})
+        images = str(heads.pop("images", ""))
+        for head, row in heads.items():
+            cells = (_figure(row, metric) for metric in METRIC_NAMES)
+            table.add_row(escape(part), images, head, *cells)
+    table_console().print(table)
 
 
-def _figure(row: Mapping[str, Any], name: str) -> str:
-    if row.get(name) is None:
+def _figure(figures: HeadFigures, metric: str) -> str:
+    value = dict(figures).get(metric)
+    if value is None:
         return "-"
-    if name not in _WITH_INTERVAL or "intervals" not in row:
-        return f"{row[name]:.4f}"
-    low, high = row["intervals"][name]
-    return f"{row[name]:.4f}\n{low:.3f} to {high:.3f}"
+    interval = figures.get("intervals", {}).get(metric)
+    if metric not in METRICS_WITH_INTERVAL or interval is None:
+        return f"{value:.4f}"
+    return f"{value:.4f}\n{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def print_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Precision, recall and F1 of each class, or of the worst where there are many."""
+def print_classes(classes: Mapping[str, ClassFigures]) -> None:
+    """Prints precision, recall and F1 of each class, of the worst if there are many."""
     worst = sorted(classes, key=lambda name: classes[name]["f1"])[:MOST_CLASSES]
-    table = Table("class", "images", "precision", "recall", "F1")
+    numbers = ("images", "precision", "recall", "F1")
+    table = new_table("class", numbers=numbers)
     for name in worst:
         row = classes[name]
-        shown = (f"{row[k]:.4f}" for k in ("precision", "recall", "f1"))
-        table.add_row(escape(name), str(row["images"]), *shown)
+        values = (row["precision"], row["recall"], row["f1"])
+        cells = (f"{value:.4f}" for value in values)
+        table.add_row(escape(name), str(row["images"]), *cells)
     if len(classes) > MOST_CLASSES:
         table.caption = f"the {MOST_CLASSES} worst of {len(classes)} classes"
-    Console().print(table)
+    table_console().print(table)
 
 
 def print_predictions(predictions: Iterable[Prediction]) -> None:
-    """A row for each file: its labels with their probabilities, likeliest first."""
-    table = Table("image", "labels")
+    """Prints each image's labels with their probabilities, likeliest first."""
+    table = new_table("image", "labels")
     for prediction in predictions:
-        shown = ", ".join(f"{label} {p:.1%}" for label, p in prediction.top)
-        table.add_row(escape(str(prediction.path)), escape(shown or "no image"))
-    Console().print(table)
+        labels = ", ".join(f"{label} {p:.1%}" for label, p in prediction.top)
+        table.add_row(escape(str(prediction.path)), escape(labels or "no image"))
+    table_console().print(table)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Prints the options that differ between runs, and the runs' figures."""
+    table = new_table("option", *(escape(name) for name in comparison.names))
+    for name, values in comparison.options.items():
+        table.add_row(name, *(escape(value) for value in values))
+    table_console().print(table)
+    parts: dict[str, Figures] = {
+        f"{run['run']}, {run['split']}": {"images": run["images"], "main": run["main"]}
+        for run in comparison.runs
+    }
+    print_figures(parts, "run")

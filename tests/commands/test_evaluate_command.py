@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 from making import write_photos
 
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
@@ -40,7 +42,7 @@ def test_a_classifier_alone_needs_the_data_named(run_folder):
 
 
 def test_what_is_no_run(tmp_path):
-    with pytest.raises(UserError, match=r"holds config\.json"):
+    with pytest.raises(UserError, match=r"a run folder has a config\.json"):
         main(["evaluate", str(tmp_path)])
 
 
@@ -82,3 +84,17 @@ def test_no_crops(run_folder):
 def test_no_model():
     with pytest.raises(UserError, match="evaluate needs a run"):
         main(["evaluate"])
+
+
+def test_no_name_is_cut_off_a_terminal(run_folder, tmp_path, capsys):
+    names = {"a" * 120: 2, "b" * 120: 2}
+    write_photos(tmp_path / "train", names)
+    write_photos(tmp_path / "validation", names)
+    classifier = Classifier.load(run_folder)
+    labels = (*names, *classifier.labels[2:])
+    replace(classifier, labels=labels).save(tmp_path / "classifier")
+    main(["evaluate", str(tmp_path / "classifier"), "--dataset", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert out.startswith("validation, crops")
+    for name in names:
+        assert f"{name} " in out

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 from making import write_photos
@@ -20,3 +22,13 @@ def test_pictures_of_where_the_network_looks(run_folder, tmp_path, capsys):
     main(["predict", str(run_folder), str(root / "a"), "--explain", str(made)])
     assert sorted(path.name for path in made.iterdir()) == ["0.png", "1.png"]
     assert "2 activation maps are in" in capsys.readouterr().out
+
+
+def test_a_pipe_gets_whole_names(run_folder, tmp_path):
+    root = write_photos(tmp_path / ("long name " * 20), {"a": 1})
+    photo = str(root / "a" / "0.jpg")
+    command = [sys.executable, "-m", "googlenet_keras", "predict", run_folder, photo]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stdout.splitlines() if "0.jpg" in line]
+    assert line.startswith(photo)
+    assert line.count("%") == 5

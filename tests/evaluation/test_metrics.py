@@ -5,62 +5,64 @@ from sklearn.metrics import f1_score
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
+from googlenet_keras.evaluation.evaluate import Evaluation
 
 LOGS = log_softmax([[3.0, 1, 0], [0, 2, 1], [1, 5, 2], [0, 0, 0]], axis=1)
 LABELS = np.array([0, 2, 1, 2])
 
 
 @pytest.fixture
-def answered():
-    return metrics.answers(LOGS, LABELS)
+def scores():
+    return metrics.score_images(LOGS, LABELS)
 
 
-def test_answers_by_hand(answered):
-    assert answered.predicted.tolist() == [0, 1, 1, 0]
-    assert answered.rank.tolist() == [0, 1, 0, 2]  # ties do not count as knowledge
-    assert answered.loss[3] == pytest.approx(np.log(3))
-    assert answered.confidence[3] == pytest.approx(1 / 3)
+def test_scores_by_hand(scores):
+    assert scores.predicted.tolist() == [0, 1, 1, 0]
+    assert scores.rank.tolist() == [0, 1, 0, 2]  # ties do not count as knowledge
+    assert scores.loss[3] == pytest.approx(np.log(3))
+    assert scores.confidence[3] == pytest.approx(1 / 3)
 
 
-def test_figures_by_hand(answered):
-    found = metrics.figures(answered, LABELS, classes=3)
+def test_figures_by_hand(scores):
+    found = metrics.figures(scores, classes=3)
     assert found["top1"] == 0.5
     assert found["top5"] is None
     # class 0: precision 1/2, recall 1; class 1: 1/2, 1; class 2: never said
     assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
-    assert found["loss"] == pytest.approx(answered.loss.mean())
+    assert found["loss"] == pytest.approx(scores.loss.mean())
 
 
 def test_top5_counts_ranks_below_5():
     logs = log_softmax(np.tile(np.arange(10.0, 0, -1), (10, 1)), axis=1)
-    answered = metrics.answers(logs, np.arange(10))
-    assert metrics.figures(answered, np.arange(10), 10)["top5"] == 0.5
+    scores = metrics.score_images(logs, np.arange(10))
+    assert metrics.figures(scores, 10)["top5"] == 0.5
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_logits_that_are_not_finite_are_no_hits(bad):
     with pytest.raises(UserError, match="must be finite"):
-        metrics.answers(np.full((2, 3), bad), np.array([0, 1]))
+        metrics.score_images(np.full((2, 3), bad), np.array([0, 1]))
 
 
-def test_confusion_has_true_classes_down(answered):
+def test_confusion_has_true_classes_down(scores):
     expected = [[1, 0, 0], [0, 1, 0], [1, 1, 0]]
-    assert metrics.confusion(answered, LABELS, 3).tolist() == expected
+    evaluation = Evaluation({"main": scores}, ("a", "b", "c"))
+    assert evaluation.confusion().tolist() == expected
 
 
-def test_batches_join(answered):
+def test_batches_join(scores):
     parts = [
-        metrics.answers(LOGS[:1], LABELS[:1]),
-        metrics.answers(LOGS[1:], LABELS[1:]),
+        metrics.score_images(LOGS[:1], LABELS[:1]),
+        metrics.score_images(LOGS[1:], LABELS[1:]),
     ]
-    np.testing.assert_array_equal(metrics.joined(parts).loss, answered.loss)
+    np.testing.assert_array_equal(metrics.concatenate(parts).loss, scores.loss)
 
 
 def test_the_mean_of_probabilities():
     logs = np.log([[[0.2, 0.8]], [[0.6, 0.4]]])  # [2 crops, 1 image, 2 classes]
-    found = np.exp(metrics.averaged(logs, axis=0))
+    found = np.exp(metrics.log_mean(logs, axis=0))
     np.testing.assert_allclose(found, [[0.4, 0.6]])
-    np.testing.assert_array_equal(metrics.averaged(logs[:1], axis=0), logs[0])
+    np.testing.assert_array_equal(metrics.log_mean(logs[:1], axis=0), logs[0])
 
 
 def test_macro_f1_is_scikit_learns():
@@ -72,13 +74,14 @@ def test_macro_f1_is_scikit_learns():
 
 def test_calibration_error_by_hand():
     # two answers of confidence 0.9, one of them right; two of 0.6, both right
-    found = metrics.Answers(
+    scores = metrics.ImageScores(
+        label=np.array([0, 1, 0, 0]),
         predicted=np.zeros(4, int),
         confidence=np.array([0.9, 0.9, 0.61, 0.61]),
         rank=np.array([0, 1, 0, 0]),
         loss=np.ones(4),
     )
-    figures = metrics.figures(found, np.array([0, 1, 0, 0]), 2)
+    figures = metrics.figures(scores, 2)
     assert figures["calibration_error"] == pytest.approx((0.4 + 0.39) / 2)
 
 
@@ -86,10 +89,9 @@ def test_intervals():
     """Wilson's for 8 of 10: 0.4902 to 0.9433 (R's binom.wilson)."""
     rank = np.array([0] * 8 + [1, 1])
     labels = np.array([0, 1] * 5)
-    found = metrics.Answers(
-        np.where(rank == 0, labels, 1 - labels), np.full(10, 0.7), rank, np.ones(10)
-    )
-    figures = metrics.figures(found, labels, 2)
+    predicted = np.where(rank == 0, labels, 1 - labels)
+    scores = metrics.ImageScores(labels, predicted, np.full(10, 0.7), rank, np.ones(10))
+    figures = metrics.figures(scores, 2)
     intervals = figures["intervals"]
     assert intervals["top1"] == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert intervals["top5"] is None
@@ -98,17 +100,17 @@ def test_intervals():
     assert 0.4 < low < figures["macro_f1"] < high <= 1.0
 
 
-def test_a_gap_is_that_of_the_same_images():
+def test_a_difference_of_top1_is_that_of_the_same_images():
     def ranked(*rank):
-        return metrics.Answers(*np.zeros((2, 4)), np.array(rank), np.zeros(4))
+        return metrics.ImageScores(*np.zeros((3, 4)), np.array(rank), np.zeros(4))
 
-    mean, (low, high) = metrics.gap(ranked(0, 0, 0, 1), ranked(0, 1, 0, 1))
+    mean, (low, high) = metrics.top1_difference(ranked(0, 0, 0, 1), ranked(0, 1, 0, 1))
     assert mean == 0.25
     # half an image more of each kind: 1.5 and 0.5 of 6 apart
     reach = 1.96 * (2 - 1 / 6) ** 0.5 / 6
     assert (low, high) == pytest.approx((1 / 6 - reach, 1 / 6 + reach))
     # four of four prove little: 4.5 and 0.5 of 6 apart
-    _, interval = metrics.gap(ranked(0, 0, 0, 0), ranked(1, 1, 1, 1))
+    _, interval = metrics.top1_difference(ranked(0, 0, 0, 0), ranked(1, 1, 1, 1))
     assert interval == pytest.approx((0.168, 1.166), abs=0.001)
 
 
@@ -119,15 +121,16 @@ def test_intervals_hold_their_figures():
     hits = generator.uniform(size=300) < confidence
     labels = generator.integers(0, 40, 300)
     predicted = np.where(hits, labels, (labels + 1) % 40)
-    found = metrics.Answers(predicted, confidence, np.where(hits, 0, 1), np.ones(300))
-    figures = metrics.figures(found, labels, 40)
+    rank = np.where(hits, 0, 1)
+    scores = metrics.ImageScores(labels, predicted, confidence, rank, np.ones(300))
+    figures = metrics.figures(scores, 40)
     for name in ("macro_f1", "calibration_error"):
         low, high = figures["intervals"][name]
         assert 0 <= low < figures[name] < high <= 1
 
 
-def test_by_class_by_hand(answered):
-    found = metrics.by_class(answered, LABELS, ("a", "b", "c", "never"))
+def test_by_class_by_hand(scores):
+    found = metrics.class_figures(scores, ("a", "b", "c", "never"))
     assert list(found) == ["a", "b", "c"]
     assert found["a"] == {
         "images": 1,

@@ -143,7 +143,7 @@ def test_other_data_has_no_training_counts_and_a_format_may_have_failed(
 @pytest.fixture
 def two_runs(run_folder, tmp_path):
     """A run, and one that differs from it by name."""
-    other = tmp_path / "other"
+    other = tmp_path / ("another run with a long name " * 4).rstrip()
     other.mkdir()
     for name in ("config.json", "metrics.jsonl", "result.json"):
         text = (run_folder / name).read_text()
@@ -157,6 +157,7 @@ def test_runs_are_compared(two_runs, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "seed" in out
     assert "batch_size" not in out
+    assert all(f"{folder.name}, test" in out for folder in two_runs)
     page = Page(path.read_text())
     check_self_contained(page)
     names = [folder.name for folder in two_runs]

@@ -1,0 +1,104 @@
+"""Self-contained HTML pages: no script, nothing fetched, pictures inside."""
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import keras
+import numpy as np
+import tensorflow as tf
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from googlenet_keras.data.preprocessing import resize
+from googlenet_keras.evaluation.metrics import METRIC_NAMES
+from googlenet_keras.files import write_bytes
+
+JPEG_QUALITY, PHOTO_SIDE = 85, 192  # a page may show a hundred photos
+FILTER_GAP = 1  # pixels between filters
+BLACK = "#000000"  # what matplotlib draws text and lines with
+
+
+def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
+    """Renders a template of this package to `path`, atomically. Raises DiskError.
+
+    Every text in `content` is escaped, except SVG from `inline_svg`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("googlenet_keras", "evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(
+        metric_names=METRIC_NAMES, **content
+    )
+    # a file name need not be text; what cannot be written becomes a question mark
+    write_bytes(path, page.encode("utf-8", "replace"))
+
+
+def inline_photo(image: np.ndarray) -> str:
+    """The data URL of an image [h, w, 3] in 0..255, a JPEG of at most 192 pixels."""
+    scale = min(1.0, PHOTO_SIDE / max(image.shape[:2]))
+    if scale < 1:
+        height, width = (round(side * scale) for side in image.shape[:2])
+        image = resize(image, (height, width))
+    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    data = tf.io.encode_jpeg(pixels, quality=JPEG_QUALITY, chroma_downsampling=False)
+    return _data_url("jpeg", data.numpy())
+
+
+def inline_svg(figure: Figure, title: str) -> Markup:
+    """The figure as SVG; its text and lines have the color of the text around it."""
+    file = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
+    unique = hashlib.sha256(title.encode("utf-8", "replace")).hexdigest()[:8]
+    svg = re.sub("<[^>]+>", lambda tag: _adapt_tag(tag[0], unique), svg)
+    label = Markup('<svg role="img" aria-label="{}"').format(title)
+    return Markup(svg.replace("<svg", str(label), 1))
+
+
+def _adapt_tag(tag: str, unique: str) -> str:
+    """An SVG's tag without black of its own, and with identifiers unique in a page."""
+    tag = re.sub(f"(fill|stroke): {BLACK}", r"\1: currentColor", tag)
+    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", tag)
+
+
+def inline_filters(network: keras.Model) -> str:
+    """The data URL of a PNG of the first convolution's kernels.
+
+    Each kernel is stretched to the whole range of brightness.
+    """
+    layer = next(x for x in network.layers if isinstance(x, keras.layers.Conv2D))
+    kernels = layer.get_weights()[0].transpose(3, 0, 1, 2)  # [filters, h, w, 3]
+    low = kernels.min(axis=(1, 2, 3), keepdims=True)
+    high = kernels.max(axis=(1, 2, 3), keepdims=True)
+    shades = 255 * (kernels - low) / np.maximum(high - low, 1e-12)
+    return _data_url("png", tf.io.encode_png(_grid(np.rint(shades))).numpy())
+
+
+def _grid(images: np.ndarray) -> np.ndarray:
+    """Images [n, h, w, 3] as one that is nearly square, on mid gray."""
+    columns = int(np.ceil(len(images) ** 0.5))
+    rows = int(np.ceil(len(images) / columns))
+    height, width = (side + FILTER_GAP for side in images.shape[1:3])
+    shape = (rows * height + FILTER_GAP, columns * width + FILTER_GAP, 3)
+    grid = np.full(shape, 128, np.uint8)
+    for number, image in enumerate(images):
+        top, left = number // columns * height, number % columns * width
+        grid[top + FILTER_GAP : top + height, left + FILTER_GAP : left + width] = image
+    return grid
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
