@@ -1,5 +1,6 @@
 """The scripts as processes: what they print, how they end, what they do not import."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -124,6 +125,16 @@ def test_public_names_can_be_imported():
     import googlenet_keras
 
     for name in googlenet_keras.__all__:
-        assert callable(getattr(googlenet_keras, name)) or name == "VARIANTS"
+        assert getattr(googlenet_keras, name)
+    assert {*googlenet_keras.__all__} <= {*dir(googlenet_keras)}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", googlenet_keras.__version__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = googlenet_keras.nothing
+
+
+def test_importing_the_package_is_quick():
+    done = call(
+        "-X", "importtime", "-c", "import googlenet_keras; dir(googlenet_keras)"
+    )
+    assert done.returncode == 0
+    assert not re.search(r"\| +(keras|numpy|tyro)$", done.stderr, re.MULTILINE)

@@ -1,7 +1,5 @@
 """Named TrainConfigs, each with its source."""
 
-from __future__ import annotations
-
 from googlenet_keras.errors import unknown_choice
 from googlenet_keras.training.options import AppliedRecipe, TrainConfig
 
@@ -26,8 +24,8 @@ PAPER = TrainConfig(
 """Section 6 of arXiv 1409.4842: crops of 8 to 100 % of the area, aspect 3/4 to 4/3,
 random interpolation, photometric distortion, momentum 0.9, rate 4 % lower every 8
 epochs, Polyak averaging. The paper states neither rate, batch size nor decay: those
-are Caffe's solver.prototxt, batch 32. Warm-up, the limit on the gradient's norm and the
-initialisation are this project's, since Caffe's users report dead heads without."""
+are Caffe's solver.prototxt, batch 32. Warm-up, gradient clipping and the initialization
+are this project's, since Caffe's users report dead heads without."""
 
 CAFFE_QUICK = TrainConfig(
     recipe=AppliedRecipe("caffe_quick"),
@@ -49,7 +47,7 @@ CAFFE_QUICK = TrainConfig(
 )
 """bvlc_googlenet's quick_solver.prototxt and train_val.prototxt: 0.01 sqrt(1 - t) over
 60 epochs, batch 32, decay 2e-4, biases at twice the rate and without decay, fan-in
-uniform initialisation, biases from 0.2. Caffe warps photographs to 256 x 256 and crops
+uniform initialization, biases from 0.2. Caffe warps photographs to 256 x 256 and crops
 224 there; here a crop is not warped and has at least 57 % of the photograph's area. Its
 authors report 68.7 % top-1 on ImageNet."""
 

@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from making import write_photos
+
+import googlenet_keras as gk
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json
+from googlenet_keras.network.weights import named_weights
+
+
+def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
+    config = gk.TrainConfig.from_recipe(
+        "smoke",
+        dataset=str(write_photos(tmp_path / "photos", {"a": 5, "b": 5})),
+        run_folder=tmp_path / "run",
+        width=0.125,
+        batch_size=4,
+        precision="float32",
+    )
+    run = gk.train(config)
+    for path in (run.folder.result, run.folder.report, run.folder.plots):
+        assert path.exists()
+    assert run.result == read_json(run.folder.result)
+    assert run.best_epoch == run.result["best_epoch"]
+    assert run.config.recipe == "smoke"
+    assert run.config.learning_rate == 0.05
+    assert run.dataset.class_names == run.classifier.labels == ("a", "b")
+    output = capsys.readouterr().out
+    assert "\r" not in output
+    assert "\b" not in output
+    _, second = (x for x in output.splitlines() if x.startswith("epoch "))
+    line = run.folder.read_epochs()[1]
+    assert second.startswith(f"epoch 2/2: loss {line['train']['loss']:.3f}, top-1 ")
+    assert f"top-1 {line['validation']['main']['top1']:.3f}; " in second
+    assert second.endswith(" images/s")
+
+
+def test_a_finished_run_is_opened(run_folder):
+    before = (run_folder / "result.json").stat().st_mtime_ns
+    run = gk.train(replace(gk.Run(run_folder).config, resume=True))
+    assert run.result["epochs"] == 2
+    assert (run_folder / "result.json").stat().st_mtime_ns == before
+    saved = gk.Classifier.load(run_folder)
+    for name, value in named_weights(run.classifier.network).items():
+        np.testing.assert_array_equal(value, named_weights(saved.network)[name])
+
+
+def test_a_finished_run_has_the_options_that_it_was_trained_with(run_folder):
+    config = replace(gk.Run(run_folder).config, resume=True, seed=7)
+    with pytest.raises(UserError, match="--seed was 0 and is 7"):
+        gk.train(config)
+    with pytest.raises(UserError, match="never overwritten"):
+        gk.train(replace(config, resume=False))
+
+
+def test_published_weights_are_found_by_name(tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'torchvision'"):
+        gk.train(gk.TrainConfig(weights="torchvison", run_folder=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_a_folder_that_has_started(tmp_path):
+    with pytest.raises(UserError, match=r"a run folder has a config\.json"):
+        gk.Run(tmp_path)
