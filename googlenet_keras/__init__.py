@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from googlenet_keras.evaluation.evaluate import evaluate as evaluate
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
-    from googlenet_keras.network.build import build as build
     from googlenet_keras.prediction import Prediction as Prediction
     from googlenet_keras.prediction import predict as predict
     from googlenet_keras.runs import Run as Run
@@ -39,7 +38,7 @@ _MODULES = {  # of the public names; each is imported when it is first used
     "parameters": "architecture.arithmetic",
     "macs": "architecture.arithmetic",
     "describe": "architecture.description",
-    "build": "network.build",
+    "build": "models",
     "Classifier": "classifier",
     "Artifact": "artifacts.artifact",
     "open_classifier": "artifacts.artifact",
