@@ -1,15 +1,20 @@
-"""What the tests of the search share: a model of latency, spaces and budgets."""
+"""What the tests of the search share: a latency model, spaces, budgets and jobs."""
+
+from dataclasses import replace
 
 from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.training.options import TrainConfig
 from tuning.budget import Budget, Costs
-from tuning.latency import WORK, LatencyModel
+from tuning.config import SearchConfig
+from tuning.job import SearchFolder, SearchJob
+from tuning.latency import WORK_KINDS, LatencyModel
 from tuning.space import Space
 
-PER = {"network": 0.05, "pointwise_macs": 7e-9, "spatial_macs": 5e-9}
+MILLISECONDS_PER = {"network": 0.05, "pointwise_macs": 7e-9, "spatial_macs": 5e-9}
 
 
 def model(classes=10, size=32):
-    costs = tuple(PER.get(name, 0.0) for name in WORK)
+    costs = {kind: MILLISECONDS_PER.get(kind, 0.0) for kind in WORK_KINDS}
     return LatencyModel(classes, (size,), costs, 0.01)
 
 
@@ -19,3 +24,12 @@ def budget(size=96, classes=10, **limits):
 
 def space(level="coarse", tune=(), width=0.5):
     return Space(BATCH_NORM.scale_width(width), level, tune)
+
+
+def job(folder, macs=None, **options):
+    """A search of 64 pixels in `folder`, ready for its first trial."""
+    config = SearchConfig(TrainConfig(image_size=(64,)), run_folder=folder, **options)
+    limits = config.limits() | ({"macs": macs} if macs else {})
+    allowed = replace(budget(size=64), limits=limits)
+    base = allowed.largest_uniform(BATCH_NORM)
+    return SearchJob(config, SearchFolder(folder), Space(base, config.level), allowed)

@@ -1,4 +1,4 @@
-"""What a network costs, and candidates brought to the size that a budget allows."""
+"""The budget of a search: what networks cost, and widths scaled to the limits."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from googlenet_keras.errors import UserError
 from tuning.latency import LatencyModel
 from tuning.space import Space, Values
 
-# of int8.tflite, beside a byte for each weight: its frame, and for each channel the
-# bias, the scale and the zero point; measured, see the tests
-FILE_BYTES, CHANNEL_BYTES, NORM_BYTES = 52_000, 26, 6_000
-HALVINGS = 16  # of the range in which a factor on all widths is sought
-COSTS = ("macs", "parameters", "megabytes", "milliseconds")
+# int8.tflite has a byte for each weight and beside that: its frame, and for each
+# channel the bias, the scale and the zero point; measured, see the tests
+INT8_BYTES, INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = 52_000, 26, 6_000
+COST_NAMES = ("macs", "parameters", "megabytes", "milliseconds")
+SMALLEST_MULTIPLIER = 1e-9  # rounds every width to 8
+LARGEST_MULTIPLIER = 8.0  # of a proposal's widths
+BISECTIONS = 16  # of the range of multipliers
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What networks for some data cost, without building them.
+    """Computes what networks cost without building them.
 
-    latency: milliseconds of int8.tflite on one thread of this machine; none: unknown.
-    label_bytes: length of labels.txt, which travels in the file.
+    latency: predicts milliseconds of int8.tflite; None if they are not asked for.
+    label_bytes: size of labels.txt, which int8.tflite contains.
     """
 
     classes: int
@@ -34,108 +36,113 @@ class Costs:
     label_bytes: int = 0
 
     def of(self, arch: Architecture, name: str) -> float:
-        """macs, parameters, megabytes or milliseconds; the heads are not counted."""
+        """The macs, parameters, megabytes or milliseconds, without auxiliary heads."""
         if name == "milliseconds":
+            assert self.latency, "milliseconds need a latency model"
             return round(self.latency.milliseconds(arch), 4)
-        found = arithmetic.layers(arch, self.classes, self.image_size, auxiliary=False)
+        size = arithmetic.height_and_width(self.image_size)
+        layers = arithmetic.layers(arch, self.classes, size, auxiliary=False)
         if name == "megabytes":
-            return round((_int8_bytes(arch, found) + self.label_bytes) / 1e6, 4)
-        return sum(getattr(layer, name) for layer in found)
+            return round((_int8_bytes(arch, layers) + self.label_bytes) / 1e6, 4)
+        return sum(getattr(layer, name) for layer in layers)
 
     def all_of(self, arch: Architecture) -> dict[str, float]:
-        """Each of them by name."""
-        return {name: self.of(arch, name) for name in COSTS}
+        """Every cost by name."""
+        return {name: self.of(arch, name) for name in COST_NAMES}
 
 
-def _int8_bytes(arch: Architecture, found: list[arithmetic.Layer]) -> int:
-    weights = sum(layer.weights for layer in found)
+def _int8_bytes(arch: Architecture, layers: list[arithmetic.Layer]) -> int:
+    weights = sum(layer.weights for layer in layers)
+    channels = sum(layer.outputs for layer in layers)
     norms = sum(isinstance(row, ResponseNorm) for row in arch.rows)
-    channels = sum(layer.outputs for layer in found)
-    return weights + FILE_BYTES + CHANNEL_BYTES * channels + NORM_BYTES * norms
+    overhead = INT8_BYTES_PER_CHANNEL * channels + INT8_BYTES_PER_NORM * norms
+    return weights + INT8_BYTES + overhead
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The largest value of each figure that is limited.
+    """Upper limits on costs.
 
-    margin: the part of the milliseconds that stays free, since they are predicted.
+    margin: the fraction of the milliseconds kept free, since they are predicted.
     """
 
     limits: Mapping[str, float]
     costs: Costs
     margin: float = 0.0
 
-    def holds(self, arch: Architecture) -> bool:
-        """Whether `arch` keeps every limit."""
+    def allows(self, arch: Architecture) -> bool:
+        """Whether `arch` is within every limit."""
         return all(
-            self.costs.of(arch, name) <= self._most(name) for name in self.limits
+            self.costs.of(arch, name) <= self._limit(name) for name in self.limits
         )
 
-    def uniform(self, arch: Architecture) -> Architecture:
-        """`arch` with all its widths narrowed alike until it keeps every limit.
+    def largest_uniform(self, arch: Architecture) -> Architecture:
+        """Narrows all widths of `arch` alike until it is within every limit.
 
-        Without limits, `arch` itself. Raises UserError where even 8 filters everywhere
-        are too many, and says what they need.
+        Raises UserError if even 8 filters everywhere are too many.
         """
-        if self.holds(arch):
+        if self.allows(arch):
             return arch
-        smallest = arch.scale_width(1e-9)
-        if not self.holds(smallest):
-            raise UserError(self._impossible(smallest))
-        return arch.scale_width(
-            _largest(lambda x: self.holds(arch.scale_width(x)), 1e-9, 1.0)
+        smallest = arch.scale_width(SMALLEST_MULTIPLIER)
+        if not self.allows(smallest):
+            raise self._too_small_error(smallest)
+        multiplier = _largest(
+            lambda x: self.allows(arch.scale_width(x)), SMALLEST_MULTIPLIER, 1.0
         )
+        return arch.scale_width(multiplier)
 
-    def fitted(self, values: Values, space: Space) -> dict[str, Any]:
-        """`values` with their proportions and the budget's size, narrower or wider.
+    def fit(self, values: Values, space: Space) -> dict[str, Any]:
+        """Scales the widths in `values`, in proportion, until they fill the budget.
 
-        No width can then be a step higher; fitting again changes nothing. Without
-        limits they stay as they are. A variant that is too large at its narrowest gives
-        way to the space's own.
+        No width can then be one grid step larger, and fitting again changes nothing.
+        Without limits the values are returned unchanged. A variant that is too large at
+        its narrowest is replaced by the space's own.
         """
 
-        def holds(values: Values | None) -> bool:
-            return values is not None and self.holds(space.to_architecture(values))
+        def allowed(values: Values | None) -> bool:
+            return values is not None and self.allows(space.to_architecture(values))
 
         def full(values: Values) -> bool:
-            return not any(holds(space.raised(values, name)) for name in space.ladders)
+            return not any(allowed(space.increment(values, x)) for x in space.grids)
 
-        if not self.limits or (holds(values) and full(values)):
+        if not self.limits or (allowed(values) and full(values)):
             return dict(values)
-        if "variant" in values and not holds(space.scaled(values, 0)):
+        if "variant" in values and not allowed(space.scale(values, 0)):
             values = dict(values) | {"variant": space.base.name}
-        factor = _largest(lambda x: holds(space.scaled(values, x)), 0.0, 8.0)
-        best = space.scaled(values, factor)
-        while not full(best):
-            for name in space.ladders:
-                higher = space.raised(best, name)
-                best = higher if higher and holds(higher) else best
-        return best
-
-    def _most(self, name: str) -> float:
-        free = self.margin if name == "milliseconds" else 0.0
-        return self.limits[name] * (1 - free)
-
-    def _impossible(self, smallest: Architecture) -> str:
-        found = {name: self.costs.of(smallest, name) for name in self.limits}
-        missed = ", ".join(
-            f"--max-{name} {limit:,.10g}, where the smallest needs {found[name]:,.10g}"
-            for name, limit in self.limits.items()
-            if found[name] > self._most(name)
+        multiplier = _largest(
+            lambda x: allowed(space.scale(values, x)), 0.0, LARGEST_MULTIPLIER
         )
-        free = f" ({self.margin:.0%} of the milliseconds stay free)"
-        return (
+        fitted = space.scale(values, multiplier)
+        while not full(fitted):
+            for name in space.grids:
+                larger = space.increment(fitted, name)
+                fitted = larger if larger and allowed(larger) else fitted
+        return fitted
+
+    def _limit(self, name: str) -> float:
+        margin = self.margin if name == "milliseconds" else 0.0
+        return self.limits[name] * (1 - margin)
+
+    def _too_small_error(self, smallest: Architecture) -> UserError:
+        costs = {name: self.costs.of(smallest, name) for name in self.limits}
+        exceeded = ", ".join(
+            f"--max-{name} {limit:,.10g}, where the smallest needs {costs[name]:,.10g}"
+            for name, limit in self.limits.items()
+            if costs[name] > self._limit(name)
+        )
+        margin = f" ({self.margin:.0%} of the milliseconds stay free)"
+        return UserError(
             "the budget must have room for a network with 8 filters everywhere; "
-            f"received {missed}{free if self.margin else ''}. Raise it, or lower "
+            f"received {exceeded}{margin if self.margin else ''}. Raise it, or lower "
             "--image-size."
         )
 
 
-def _largest(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """The largest number between `low`, which holds, and `high` that holds as well."""
-    if holds(high):
+def _largest(allowed: Callable[[float], bool], low: float, high: float) -> float:
+    """Bisects for the largest allowed number between `low`, allowed, and `high`."""
+    if allowed(high):
         return high
-    for _ in range(HALVINGS):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        low, high = (middle, high) if allowed(middle) else (low, middle)
     return low

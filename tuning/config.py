@@ -1,39 +1,60 @@
-"""Every option of a search: value, unit, help and check."""
+"""Options of a width search and their command line."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import tyro
 
 from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.flags import read_recipe_flag, read_resumed_options
-from googlenet_keras.training.options import POSITIVE, Between, TrainConfig
-from googlenet_keras.training.stored_options import update_stored
+from googlenet_keras.training.flags import chosen_recipe, kept, stored
+from googlenet_keras.training.options import (
+    POSITIVE,
+    Between,
+    TrainConfig,
+    check_options,
+    read_options,
+)
 
-# what may change on the way
-FREE = (
+CHANGEABLE = (  # when a search is resumed
     *("run_folder", "resume", "workers", "trials", "baselines"),
     *("retrain", "retrain_epochs", "checkpoint_minutes"),
 )
-SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+COUNT_SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+COUNT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
 
 
 @dataclass(frozen=True)
-class SearchConfig(TrainConfig):
-    """Options of one search, beside those of the trainings that it makes."""
+class _TrainingFlags(TrainConfig):
+    """A training's flags without those that mean something else in a search."""
 
-    epochs: Annotated[int | None, Between(1)] = None
-    """Epochs of the longest trial; none: half of a training's."""
+    epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
+    run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
+    resume: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = False
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Options of one search. Raises UserError if a value breaks its rule.
+
+    training: how the best network is trained in full. A trial differs from it in its
+    network, its epochs and its folder.
+    """
+
+    training: Annotated[
+        TrainConfig, tyro.conf.arg(name="", constructor=_TrainingFlags)
+    ] = field(default_factory=TrainConfig)
+
     run_folder: Path | None = None
     """Where everything goes; none: runs/search-<dataset>-<time>."""
+    resume: bool = False
+    """Resume the search in --run-folder."""
 
     max_macs: str = ""
     """Largest number of multiply-adds of an image, such as 300M or 1.5G."""
@@ -45,42 +66,44 @@ class SearchConfig(TrainConfig):
     """Longest time of int8.tflite for an image, on one thread of this machine."""
 
     tuner: Literal["hyperband", "bayesian", "random"] = "hyperband"
-    """Which of keras-tuner's methods proposes the widths."""
+    """The method of keras-tuner that proposes widths."""
     trials: Annotated[int, Between(1)] = 12
-    """Trainings to make, baselines not counted."""
+    """Number of trainings, baselines not counted."""
+    epochs: Annotated[int | None, Between(1)] = None
+    """Epochs of the longest trial; none: half of a full training's."""
     level: Literal["coarse", "fine"] = "coarse"
-    """What has a width of its own: each stage, or each convolution."""
+    """Search a width factor for each stage, or a width for each convolution."""
     tune: tuple[Literal["dropout", "learning_rate", "variant", "heads"], ...] = ()
-    """What is searched beside the widths."""
+    """Hyperparameters to search besides the widths."""
     baselines: tuple[float, ...] = (0.25, 1.0)
     """--width multiples trained for comparison, beside the one of the budget's size."""
 
     workers: Annotated[int, Between(0)] = 0
     """Processes on this machine that train trials at the same time; 0: this one."""
-    resume: bool = False
-    """Go on with the search in --run-folder."""
     retrain: bool = False
-    """When the search is done, train the best as train.py does and export it."""
+    """After the search, train the best network in full and export it."""
     retrain_epochs: Annotated[int | None, Between(1)] = None
     """Epochs of that training; none: the recipe's, or those of the longest trial."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_options(self)
         for name in ("max_macs", "max_parameters"):
-            _count(name, getattr(self, name))
-        if self.weights:
+            _parse_count(name, getattr(self, name))
+        if self.training.weights:
             raise UserError(
                 "a search changes the widths, and weights have theirs: no --weights, "
                 "and no recipe that has them, such as finetune."
             )
-        arch = self.to_architecture()
+        arch = self.training.to_architecture()
         for width in self.baselines:
             arch.scale_width(width)
-        if "variant" in self.tune and (self.architecture or not arch.batch_norm):
-            base = self.architecture or arch.name
+        if "variant" in self.tune and (
+            self.training.architecture or not arch.batch_norm
+        ):
             raise UserError(
-                "--tune variant chooses among the variants with batch normalisation, "
-                f"beginning with one of them; received {base}. Leave one of them out."
+                "--tune variant chooses among the variants with batch normalization, "
+                "starting from one of them; received "
+                f"{self.training.architecture or arch.name}. Leave one of them out."
             )
         if "heads" in self.tune and len(arch.heads) < len(HEADS):
             raise UserError(
@@ -89,48 +112,53 @@ class SearchConfig(TrainConfig):
             )
 
     def limits(self) -> dict[str, float]:
-        """The budget by figure: macs, parameters, megabytes, milliseconds."""
-        given = {
-            "macs": _count("max_macs", self.max_macs),
-            "parameters": _count("max_parameters", self.max_parameters),
+        """The budget: the limits given of macs, parameters, megabytes, milliseconds."""
+        limits = {
+            "macs": _parse_count("max_macs", self.max_macs),
+            "parameters": _parse_count("max_parameters", self.max_parameters),
             "megabytes": self.max_megabytes,
             "milliseconds": self.max_milliseconds,
         }
-        return {name: limit for name, limit in given.items() if limit}
+        return {name: limit for name, limit in limits.items() if limit}
 
-    def training(self, **changes: Any) -> TrainConfig:
-        """The options of one training, with `changes`."""
-        names = [field.name for field in dataclasses.fields(TrainConfig)]
-        return TrainConfig(**{n: getattr(self, n) for n in names} | changes)
+    def to_json(self) -> dict[str, Any]:
+        """Plain values by option name, the training's among them."""
+        own = dataclasses.asdict(self)
+        data = own.pop("training") | own
+        return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Reads what `to_json` gave. Raises UserError for an impossible value."""
+        own = {field.name for field in dataclasses.fields(cls)}
+        training = {name: value for name, value in data.items() if name not in own}
+        return read_options(cls, {**data, "training": TrainConfig.from_json(training)})
 
 
 def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
-    """The options in `arguments`, or in sys.argv.
+    """Reads the options in `arguments`, or in sys.argv.
 
-    With --resume they are those of the search in --run-folder. Raises UserError where
-    one that is given differs from it.
+    With --resume they are those of the search in --run-folder. Raises UserError if one
+    that is given differs from them.
     """
-    begun = read_resumed_options(SearchConfig, arguments, required=True)
+    before = stored(SearchConfig, arguments, required=True)
     config = tyro.cli(
         SearchConfig,
         args=arguments,
-        default=begun or _half(read_recipe_flag(arguments)),
+        default=before or SearchConfig(chosen_recipe(arguments)),
         prog="python -m tuning.search",
-        description="Searches filter widths for a budget, and keeps what it finds.",
+        description="Searches the filter widths that suit a budget best.",
     )
-    return update_stored(begun, config, FREE) if begun else config
+    training = TrainConfig(**vars(config.training))
+    config = dataclasses.replace(config, training=training)
+    return kept(before, config, CHANGEABLE) if before else config
 
 
-def _half(recipe: TrainConfig) -> SearchConfig:
-    """The recipe's options but its epochs, of which a trial has half."""
-    return SearchConfig(**vars(recipe) | {"epochs": None})
-
-
-def _count(name: str, text: str) -> float | None:
+def _parse_count(name: str, text: str) -> float | None:
     if not text:
         return None
-    match = COUNT.fullmatch(text)
-    value = float(match[1]) * SUFFIXES[match[2]] if match else 0
+    match = COUNT_PATTERN.fullmatch(text)
+    value = float(match[1]) * COUNT_SUFFIXES[match[2]] if match else 0
     if value <= 0:
         raise UserError(
             f"{name} is a number above 0 with k, M or G behind it or nothing, such as "

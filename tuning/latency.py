@@ -1,16 +1,16 @@
-"""Milliseconds of int8.tflite on this machine, from what its layers do.
+"""A model that predicts the milliseconds of int8.tflite from a network's layers.
 
 Multiply-adds alone mislead: XNNPACK computes channels in blocks, a 1x1 convolution runs
-faster than a 5x5 one of as many multiply-adds, and pooling and joining cost time and
-multiply nothing. So the time of a network is a sum over its layers, whose weights are
-fitted to files that ran.
+faster than a 5x5 one of as many multiply-adds, and pooling and concatenation cost time
+and multiply nothing. So the time of a network is a weighted sum of its layers' work,
+and the weights are fitted to measured files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 from scipy.optimize import nnls
@@ -20,126 +20,123 @@ from googlenet_keras.architecture.architecture import WIDTH_STEP, Architecture
 from googlenet_keras.architecture.rows import Inception, MaxPool, ResponseNorm
 from googlenet_keras.errors import UserError
 
-BLOCK = 16  # channels that XNNPACK computes at once with AVX512
-PROBED = (0.15, 1.1)  # factors on each layer's width in the networks that are measured
-WORK = (
+CHANNEL_BLOCK = 16  # channels that XNNPACK computes at once with AVX512
+SAMPLED_WIDTHS = (0.15, 1.1)  # smallest and largest multiplier of a sampled network
+WORK_KINDS = (  # keys of latency.json
     *("network", "pointwise_macs", "spatial_macs", "first_macs"),
     *("outputs", "pixels_gathered", "pooled", "joined", "normalised"),
 )
 
 
+class PredictionCheck(TypedDict):
+    """Milliseconds of a network that the model was not fitted to."""
+
+    predicted: float
+    measured: float
+
+
 @dataclass(frozen=True)
 class LatencyModel:
-    """The time of a network as a sum of non-negative costs of what it does (`WORK`).
+    """Predicts the time of networks for one number of classes and image size.
 
-    median_error: of networks that were not fitted, as a part of their measured time.
-    checked: their {"predicted", "measured"} milliseconds.
+    latency.json has the same fields.
+
+    milliseconds_per: for a unit of each of WORK_KINDS, not negative. median_error:
+    relative, of the checked networks, which the model was not fitted to.
     """
 
     classes: int
     image_size: tuple[int, ...]
-    costs: tuple[float, ...]
+    milliseconds_per: dict[str, float]
     median_error: float
-    checked: tuple[Mapping[str, float], ...] = ()
+    checked_milliseconds: Sequence[PredictionCheck] = ()
 
     def milliseconds(self, arch: Architecture) -> float:
-        """Of one image on one thread."""
-        return float(work(arch, self.classes, self.image_size) @ np.array(self.costs))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` gives the same back."""
-        return {
-            "classes": self.classes,
-            "image_size": list(self.image_size),
-            "milliseconds_per": dict(zip(WORK, self.costs, strict=True)),
-            "median_error": self.median_error,
-            "checked_milliseconds": list(self.checked),
-        }
+        """Milliseconds for one image on one thread."""
+        work = count_work(arch, self.classes, self.image_size)
+        return float(work @ np.array([self.milliseconds_per[x] for x in WORK_KINDS]))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` gave. Raises UserError for anything else."""
+        """Reads the dictionary of these fields. Raises UserError for anything else."""
         try:
-            return cls(
-                int(data["classes"]),
-                tuple(data["image_size"]),
-                tuple(float(data["milliseconds_per"][name]) for name in WORK),
-                float(data["median_error"]),
-                tuple(data["checked_milliseconds"]),
-            )
+            per = {kind: float(data["milliseconds_per"][kind]) for kind in WORK_KINDS}
+            size = tuple(data["image_size"])
+            return cls(**{**data, "milliseconds_per": per, "image_size": size})
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"this is no model of latency: {error}.") from error
 
 
-def fitted(
+def fit_latency_model(
     architectures: Sequence[Architecture],
     milliseconds: Sequence[float],
     classes: int,
     image_size: tuple[int, ...],
     held_out: int,
 ) -> LatencyModel:
-    """The model of all but the last `held_out` networks, checked on these."""
-    done = np.stack([work(arch, classes, image_size) for arch in architectures])
+    """Fits a model to all but the last `held_out` networks and checks it on these."""
+    work = np.stack([count_work(arch, classes, image_size) for arch in architectures])
     measured = np.asarray(milliseconds)
-    known = slice(len(measured) - held_out)
-    # every network counts alike, however fast: its equation is divided by its time
-    scale = np.maximum(done[known].max(axis=0), 1)
-    rows = done[known] / scale / measured[known, None]
-    solved, _ = nnls(rows, np.ones(len(rows)))
-    costs = solved / scale
-    predicted = done[len(rows) :] @ costs
+    fitted = slice(len(measured) - held_out)
+    # divided by its time, each network counts alike, however fast
+    scale = np.maximum(work[fitted].max(axis=0), 1)
+    rows = work[fitted] / scale / measured[fitted, None]
+    solution, _ = nnls(rows, np.ones(len(rows)))
+    costs = solution / scale
+    predicted = work[len(rows) :] @ costs
     errors = np.abs(predicted / measured[len(rows) :] - 1)
-    return LatencyModel(
-        classes,
-        tuple(image_size),
-        tuple(map(float, costs)),
-        round(float(np.median(errors)), 4),
-        tuple(
-            {"predicted": round(float(p), 4), "measured": round(float(m), 4)}
-            for p, m in zip(predicted, measured[len(rows) :], strict=True)
-        ),
-    )
+    checks: list[PredictionCheck] = [
+        {"predicted": round(float(p), 4), "measured": round(float(m), 4)}
+        for p, m in zip(predicted, measured[len(rows) :], strict=True)
+    ]
+    per = {kind: float(cost) for kind, cost in zip(WORK_KINDS, costs, strict=True)}
+    median_error = round(float(np.median(errors)), 4)
+    return LatencyModel(classes, tuple(image_size), per, median_error, checks)
 
 
-def probes(base: Architecture, count: int, seed: int = 0) -> list[Architecture]:
-    """Networks that vary as candidates do: each width by a factor of its own."""
+def sample_networks(
+    base: Architecture, count: int, seed: int = 0
+) -> list[Architecture]:
+    """Random networks that vary as candidates do: each width by its own factor."""
     random = np.random.default_rng(seed)
-    found = []
-    for whole in np.geomspace(*PROBED, count)[random.permutation(count)]:
+    networks = []
+    for overall in np.geomspace(*SAMPLED_WIDTHS, count)[random.permutation(count)]:
         widths = {
-            name: max(1, round(width * whole * random.uniform(0.5, 1.5) / WIDTH_STEP))
+            name: max(1, round(width * overall * random.uniform(0.5, 1.5) / WIDTH_STEP))
             * WIDTH_STEP
             for name, width in base.widths().items()
         }
-        found.append(base.with_widths(widths))
-    return found
+        networks.append(base.with_widths(widths))
+    return networks
 
 
-def work(arch: Architecture, classes: int, image_size: tuple[int, ...]) -> np.ndarray:
-    """How much of each kind of `WORK` one image takes, [len(WORK)]."""
-    done = dict.fromkeys(WORK, 0.0) | {"network": 1.0}
-    kinds = {row.name: row for row in arch.rows}
-    for stage in arithmetic.trace(arch, classes, image_size, auxiliary=False):
-        row = kinds.get(stage.name)
+def count_work(
+    arch: Architecture, classes: int, image_size: tuple[int, ...]
+) -> np.ndarray:
+    """The amount of each of WORK_KINDS for one image, [len(WORK_KINDS)]."""
+    work = dict.fromkeys(WORK_KINDS, 0.0) | {"network": 1.0}
+    rows = {row.name: row for row in arch.rows}
+    size = arithmetic.height_and_width(image_size)
+    for stage in arithmetic.trace(arch, classes, size, auxiliary=False):
+        row = rows.get(stage.name)
         for layer in stage.layers:
-            _add_layer(done, layer, first=layer.inputs == 3)
+            _add_layer(work, layer, first=layer.inputs == 3)
         height, width, channels = stage.output
         if isinstance(row, MaxPool):
-            done["pooled"] += height * width * channels * row.window**2
+            work["pooled"] += height * width * channels * row.window**2
         if isinstance(row, ResponseNorm):
-            done["normalised"] += height * width * channels**2
+            work["normalised"] += height * width * channels**2
         if isinstance(row, Inception):
-            done["pooled"] += height * width * stage.layers[0].inputs * 9
-            done["joined"] += height * width * channels
-    return np.array([done[name] for name in WORK])
+            work["pooled"] += height * width * stage.layers[0].inputs * 9
+            work["joined"] += height * width * channels
+    return np.array([work[kind] for kind in WORK_KINDS])
 
 
-def _add_layer(done: dict[str, float], layer: arithmetic.Layer, first: bool) -> None:
+def _add_layer(work: dict[str, float], layer: arithmetic.Layer, first: bool) -> None:
     pixels = layer.height * layer.width
-    outputs = BLOCK * -(-layer.outputs // BLOCK)
-    macs = pixels * layer.kernel**2 * layer.inputs * outputs
+    outputs = CHANNEL_BLOCK * -(-layer.outputs // CHANNEL_BLOCK)
     kind = "first" if first else "pointwise" if layer.kernel == 1 else "spatial"
-    done[f"{kind}_macs"] += macs
-    done["outputs"] += pixels * outputs
+    work[f"{kind}_macs"] += pixels * layer.kernel**2 * layer.inputs * outputs
+    work["outputs"] += pixels * outputs
     if layer.kernel > 1:
-        done["pixels_gathered"] += pixels * layer.kernel**2
+        work["pixels_gathered"] += pixels * layer.kernel**2

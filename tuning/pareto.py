@@ -1,17 +1,20 @@
-"""What a search found, beside what narrowing GoogLeNet evenly gives."""
+"""A figure and a table of searched networks beside uniformly narrowed ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-from rich.console import Console
 from rich.table import Table
 
-Rows = Sequence[Mapping[str, Any]]
+from googlenet_keras.console import table_console
+from tuning.trial_log import CompletedRow
+
+Rows = Sequence[CompletedRow]
+Points = Callable[[Rows], tuple[list[float], list[float]]]
 PANELS = {
     "macs": ("million multiply-adds", 1e-6),
     "megabytes": ("MB of int8.tflite", 1.0),
@@ -20,26 +23,28 @@ PANELS = {
 TICKS = (1.0, 2.0, 5.0)  # of every power of ten
 
 
-def pareto(
+def draw_pareto(
     trials: Rows, baselines: Rows, limits: Mapping[str, float], path: Path
 ) -> None:
-    """Validation top-1 of the main head against each cost; limits: dashed.
+    """Draws validation top-1 of the main head against each cost; limits: dotted.
 
-    trials: those that ended well, the best first; paler for fewer epochs. baselines:
-    even multiples of GoogLeNet, the line to beat.
+    trials: completed ones, the best first; paler for fewer epochs. baselines: uniform
+    multiples of GoogLeNet, the line to beat.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, (cost, (title, unit)) in zip(panels, PANELS.items(), strict=True):
 
-        def points(rows: Rows, cost=cost, unit=unit) -> tuple[list, list]:
-            costs = [row[cost] * unit for row in rows]
+        def points(
+            rows: Rows, cost: str = cost, unit: float = unit
+        ) -> tuple[list[float], list[float]]:
+            costs = [row[cost] * unit for row in rows]  # type: ignore[literal-required]
             return costs, [row["top1"]["main"] for row in rows]
 
-        _draw(axes, trials, baselines, points)
+        _draw_networks(axes, trials, baselines, points)
         if cost in limits:
-            most = limits[cost] * unit
-            axes.axvline(most, ls=":", color="tab:red", label="budget")
+            limit = limits[cost] * unit
+            axes.axvline(limit, ls=":", color="tab:red", label="budget")
         axes.set(xlabel=title, xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=TICKS))
         axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -50,19 +55,19 @@ def pareto(
     figure.savefig(path, dpi=100)
 
 
-def _draw(axes, trials: Rows, baselines: Rows, points: Callable) -> None:
-    most = max(row["epochs"] for row in trials)
+def _draw_networks(axes: Axes, trials: Rows, baselines: Rows, points: Points) -> None:
+    longest = max(row["epochs"] for row in trials)
     for epochs in sorted({row["epochs"] for row in trials}):
         rows = [row for row in trials if row["epochs"] == epochs]
-        strength, label = 0.25 + 0.75 * epochs / most, f"found, {epochs} epochs"
-        axes.plot(*points(rows), "o", color="tab:blue", alpha=strength, label=label)
-    label = "even --width multiples of GoogLeNet"
+        alpha, label = 0.25 + 0.75 * epochs / longest, f"searched, {epochs} epochs"
+        axes.plot(*points(rows), "o", color="tab:blue", alpha=alpha, label=label)
+    label = "uniform --width multiples of GoogLeNet"
     axes.plot(*points(baselines), "s--", color="black", label=label)
     axes.plot(*points(trials[:1]), "*", ms=14, color="tab:orange", label="best")
 
 
-def print_rows(rows: Rows) -> None:
-    """A row for each network: validation top-1 of its heads, and what it costs."""
+def print_networks(rows: Rows) -> None:
+    """Prints each network's validation top-1 by head, and its costs."""
     columns = ("network", "epochs", "main", "aux1", "aux2", "MMACs", "parameters",
                "MB", "ms")  # fmt: skip
     table = Table(*columns, box=None, pad_edge=False)
@@ -77,4 +82,4 @@ def print_rows(rows: Rows) -> None:
             f"{row['megabytes']:.2f}",
             f"{row['milliseconds']:.2f}",
         )
-    Console().print(table)
+    table_console().print(table)

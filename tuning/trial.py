@@ -1,56 +1,81 @@
-"""One training of a search."""
+"""Trains the networks of a search, each in a child process."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import Any
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.files import write_json
-from googlenet_keras.processes import child_process
+from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.options import TrainConfig
-from tuning.config import SearchConfig
+from tuning.job import SearchJob
+from tuning.space import Values
+from tuning.trial_log import TrainingFigures, TrialLog
 
-TRIALS = "trials"  # the folder with a run for each
+
+def train_trial(job: SearchJob, trial: str, values: Values) -> TrainingFigures:
+    """Trains the network that `values` describe. Raises ProcessError."""
+    return train_network(
+        job,
+        trial,
+        job.space.to_architecture(values),
+        epochs=values.get("tuner/epochs"),  # Hyperband's
+        learning_rate_factor=values.get("learning_rate", 1.0),
+    )
 
 
-def trained(
-    config: SearchConfig, name: str, arch: Architecture, **changes: Any
-) -> dict[str, Any]:
-    """Trains `arch` as `config` with `changes` says, in trials/<name>.
+def train_baselines(job: SearchJob, log: TrialLog) -> None:
+    """Trains uniform networks as long as the longest trial, each once."""
+    full = replace(job.config.training, width=1.0).to_architecture()
+    networks = {f"width-{x:g}": full.scale_width(x) for x in job.config.baselines}
+    if job.space.base not in networks.values():
+        networks["uniform"] = job.space.base
+    for name, arch in networks.items():
+        if name not in log:
+            try:
+                log.add(name, arch, train_network(job, name, arch))
+            except ProcessError as error:
+                log.add(name, arch, str(error))
 
-    Gives {"top1": by head, "epochs", "seconds", "cpu_seconds", "peak_megabytes"} of the
-    best epoch. What an earlier attempt left is removed first. Raises ProcessError.
+
+def train_network(
+    job: SearchJob, name: str, arch: Architecture, **changes: Any
+) -> TrainingFigures:
+    """Trains `arch` in trials/<name>; changes: as SearchJob.training has them.
+
+    An unfinished earlier attempt is removed first. Raises ProcessError.
     """
-    folder = config.run_folder / TRIALS
+    folder = job.folder.trials
     folder.mkdir(exist_ok=True)
     shutil.rmtree(folder / name, ignore_errors=True)
-    description = folder / f"{name}.json"
-    write_json(description, arch.to_json())
-    training = config.training(
-        architecture=description,
-        width=1.0,
+    file = folder / f"{name}.json"
+    write_json(file, arch.to_json())
+    config = job.training(
+        architecture=file,
         run_folder=folder / name,
-        resume=False,
         checkpoint_minutes=0.0,
         **changes,
     )
     with child_process(folder / f"{name}.log") as call:
-        return call(_train, training)
+        return call(_train, config)
 
 
-def _train(config: TrainConfig) -> dict[str, Any]:
-    from googlenet_keras.training.trainer import train_network
+def _train(config: TrainConfig) -> TrainingFigures:
+    from googlenet_keras.training.trainer import train
 
     stopwatch = Stopwatch()
-    run = train_network(config)
-    folder = run.job.folder
+    run = train(config)
+    assert run  # only further workers of one run get None
+    folder = RunFolder(run.folder)
     lines = folder.read_epochs()
     best = lines[run.best_epoch - 1]["validation"]
-    shutil.rmtree(folder.classifier)  # many, and none is for use
+    shutil.rmtree(folder.classifier)  # trials are many, and nobody uses their weights
     return {
-        "top1": {head: best[head]["top1"] for head in best if head != "loss"},
+        "top1": {head: best[head]["top1"] for head in run.classifier.heads},
         "epochs": len(lines),
         **stopwatch.spent(),
     }

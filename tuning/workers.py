@@ -1,4 +1,4 @@
-"""keras-tuner's chief and its workers: several processes, or several machines.
+"""keras-tuner's chief and its workers: several processes or machines.
 
 KERASTUNER_TUNER_ID (chief, tuner0, tuner1, ...), KERASTUNER_ORACLE_IP and
 KERASTUNER_ORACLE_PORT say who is who.
@@ -6,6 +6,8 @@ KERASTUNER_ORACLE_PORT say who is who.
 
 from __future__ import annotations
 
+import _thread
+import logging
 import os
 import socket
 import subprocess
@@ -14,22 +16,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.machine import cores
 
-ID, IP, PORT = (
-    f"KERASTUNER_{name}" for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT")
-)
-LOCAL = "GOOGLENET_KERAS_LOCAL_WORKER"  # set where the chief holds a worker's input
+log = logging.getLogger(__name__)
+
+# environment variables
+ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+LOCAL_WORKER = "GOOGLENET_KERAS_LOCAL_WORKER"  # set if the chief holds the input
 LOOPBACK = "127.0.0.1"
-PATIENCE = 45  # seconds for a chief to be there
-ANSWER = 600  # seconds for its answer; a Gaussian process may think for a minute
-RESTARTS = 5  # of a worker, before the search is given up
+CONNECT_SECONDS = 45
+REPLY_SECONDS = 600  # a Gaussian process may think for a minute
+MAX_RESTARTS = 5  # of a worker
 
 
-def role() -> str:
-    """alone, chief or worker, by the environment. Raises UserError for half of it."""
+def role() -> Literal["alone", "chief", "worker"]:
+    """This process's role by the environment. Raises UserError for half of it."""
     given = [name for name in (ID, IP, PORT) if os.environ.get(name)]
     if not given:
         return "alone"
@@ -41,8 +45,13 @@ def role() -> str:
     return "chief" if "chief" in os.environ[ID] else "worker"
 
 
-def check_address() -> None:
-    """Raises UserError where a chief cannot listen on the address that is given."""
+def check_chief(local_workers: int) -> None:
+    """Raises UserError if this chief cannot listen, or is asked to start workers."""
+    if local_workers:
+        raise UserError(
+            "--workers starts a chief and its workers on this machine; with "
+            f"{ID} set they are started by hand: --workers 0."
+        )
     address = f"{os.environ[IP]}:{os.environ[PORT]}"
     try:
         with socket.socket() as probe:
@@ -55,18 +64,18 @@ def check_address() -> None:
         ) from error
 
 
-def reach_chief() -> None:
-    """Waits for the chief to answer. Raises UserError if it does not within 45 s."""
+def connect_to_chief() -> None:
+    """Waits for the chief to listen. Raises UserError if it does not within 45 s."""
     import grpc
     from keras_tuner.src.distribute import oracle_client
 
     address = f"{os.environ[IP]}:{os.environ[PORT]}"
     with grpc.insecure_channel(address) as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
+            grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
         except grpc.FutureTimeoutError as error:
-            raise _lost(address, PATIENCE) from error
-    oracle_client.TIMEOUT = ANSWER  # keras-tuner would wait for an hour
+            raise _no_chief(address, CONNECT_SECONDS) from error
+    oracle_client.TIMEOUT = REPLY_SECONDS  # keras-tuner would wait for an hour
 
 
 @contextmanager
@@ -77,10 +86,11 @@ def chief_errors() -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise _lost(f"{os.environ[IP]}:{os.environ[PORT]}", ANSWER) from error
+        address = f"{os.environ[IP]}:{os.environ[PORT]}"
+        raise _no_chief(address, REPLY_SECONDS) from error
 
 
-def _lost(address: str, seconds: int) -> UserError:
+def _no_chief(address: str, seconds: int) -> UserError:
     return UserError(
         f"a worker needs its chief, and none answers at {address} for {seconds} s. "
         f"Start the chief first ({ID}=chief), wait until it prints its run folder, and "
@@ -90,95 +100,94 @@ def _lost(address: str, seconds: int) -> UserError:
 
 @contextmanager
 def local_workers(count: int, folder: Path) -> Iterator[None]:
-    """Makes this process the chief, on loopback, of `count` workers for the block.
+    """Makes this process, within the block, the chief of `count` new workers.
 
-    A worker that dies is started again and gets its trial again. The workers end with
-    this process. Raises UserError when one keeps dying.
+    A worker that dies is restarted and gets its trial again. The workers end with this
+    process. Raises UserError if one keeps dying.
     """
     os.environ |= {ID: "chief", IP: LOOPBACK, PORT: str(_free_port())}
     # or a cluster's proxy is asked for it; gRPC knows the name in small letters only
     os.environ["no_grpc_proxy"] = LOOPBACK  # noqa: SIM112
-    crew = _Crew(count, folder)
+    pool = _WorkerPool(count, folder)
     try:
         yield
     except KeyboardInterrupt:
-        if crew.given_up:
-            raise UserError(crew.given_up) from None
+        if pool.failure:
+            raise UserError(pool.failure) from None
         raise
     finally:
-        crew.stop()
+        pool.stop()
         for name in (ID, IP, PORT):
             del os.environ[name]
 
 
-class _Crew:
-    """Starts workers, and starts again those that end before their work does."""
+class _WorkerPool:
+    """Starts worker processes and restarts those that die."""
 
     def __init__(self, count: int, folder: Path) -> None:
         self._folder = folder
         self._threads = max(1, cores() // count)
         self._starts = dict.fromkeys((f"tuner{n}" for n in range(count)), 0)
-        self._workers = {name: self._started(name) for name in self._starts}
-        self._ended = threading.Event()
-        self.given_up = ""
-        self._watch = threading.Thread(target=self._restart_the_dead, daemon=True)
-        self._watch.start()
+        self._workers = {name: self._start(name) for name in self._starts}
+        self._stopped = threading.Event()
+        self.failure = ""
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
 
-    def _restart_the_dead(self) -> None:
-        """Until `stop`."""
-        while not self._ended.wait(1.0):
+    def _watch(self) -> None:
+        """Restarts dead workers until `stop`."""
+        while not self._stopped.wait(1.0):
             for name, worker in self._workers.items():
                 if worker.poll() not in (None, 0):
                     self._restart(name, worker.returncode)
 
     def stop(self) -> None:
-        """Ends the watch and every worker."""
-        self._ended.set()
-        self._watch.join()
+        """Stops watching and ends every worker."""
+        self._stopped.set()
+        self._watcher.join()
         for worker in self._workers.values():
+            assert worker.stdin
             worker.stdin.close()  # it ends when it sees that
             worker.wait()
 
     def _restart(self, name: str, status: int) -> None:
-        if self._starts[name] > RESTARTS:
-            import _thread
-
-            self.given_up = (
+        if self._starts[name] > MAX_RESTARTS:
+            self.failure = (
                 f"worker {name} ended {self._starts[name]} times, the last time with "
-                f"status {status}; {self._log(name)} may say why. What is done is "
-                "kept: go on with --resume."
+                f"status {status}; {self._log_file(name)} may say why. Completed "
+                "trials are saved: continue with --resume."
             )
-            self._ended.set()
+            self._stopped.set()
             _thread.interrupt_main()
             return
-        print(f"worker {name} ended with status {status} and is started again")
-        self._workers[name] = self._started(name)
+        log.info(f"worker {name} ended with status {status} and is started again")
+        self._workers[name] = self._start(name)
 
-    def _started(self, name: str) -> subprocess.Popen:
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
         self._starts[name] += 1
         command = [sys.executable, "-m", "tuning.search", "--resume"]
         threads = str(self._threads)
         limits = {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
-        with self._log(name).open("a") as log:
+        with self._log_file(name).open("a") as output:
             return subprocess.Popen(
                 [*command, "--run-folder", str(self._folder)],
-                env=os.environ | limits | {ID: name, LOCAL: "1"},
+                env=os.environ | limits | {ID: name, LOCAL_WORKER: "1"},
                 stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
             )
 
-    def _log(self, name: str) -> Path:
+    def _log_file(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
 
 def end_with_chief() -> None:
-    """Has a worker that a chief on this machine began end when its chief does."""
-    if os.environ.get(LOCAL):
-        threading.Thread(target=_read_and_end, daemon=True).start()
+    """Ends a worker that was started by a chief on this machine with its chief."""
+    if os.environ.get(LOCAL_WORKER):
+        threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
 
 
-def _read_and_end() -> None:
+def _exit_at_end_of_input() -> None:
     # not sys.stdin, whose lock would abort the interpreter's own end
     while os.read(0, 1024):
         pass

@@ -215,7 +215,7 @@ def test_a_search_has_widths_of_its_own():
     from tuning.config import SearchConfig
 
     with pytest.raises(UserError, match="no --weights"):
-        SearchConfig(weights="torchvision", max_macs="1M")
+        SearchConfig(TrainConfig(weights="torchvision"), max_macs="1M")
 
 
 def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):

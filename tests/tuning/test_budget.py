@@ -5,7 +5,7 @@ from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM, PAPER
 from googlenet_keras.errors import UserError
 from tuning.budget import Costs
-from tuning.probing import convert
+from tuning.measurement import convert_untrained
 from tuning.space import Space
 
 
@@ -22,20 +22,20 @@ def values(searched, seed):
 )  # fmt: skip
 def test_candidates_fill_the_budget_and_keep_it(level, limits):
     allowed = budget(**limits)
-    searched = Space(allowed.uniform(BATCH_NORM), level)
+    searched = Space(allowed.largest_uniform(BATCH_NORM), level)
     for seed in range(3):
-        fitted = allowed.fitted(values(searched, seed), searched)
+        fitted = allowed.fit(values(searched, seed), searched)
         found = allowed.costs.all_of(searched.to_architecture(fitted))
         assert all(found[name] <= limit for name, limit in limits.items())
         assert any(found[name] > 0.9 * limit for name, limit in limits.items())
-        assert allowed.fitted(fitted, searched) == fitted
+        assert allowed.fit(fitted, searched) == fitted
 
 
 def test_proportions_are_kept():
     allowed = budget(macs=100e6)
-    searched = Space(allowed.uniform(BATCH_NORM), "coarse")
+    searched = Space(allowed.largest_uniform(BATCH_NORM), "coarse")
     wide_end = {"stem": 0.5, "inception_3": 0.5, "inception_4": 1.0, "inception_5": 2.0}
-    fitted = allowed.fitted(wide_end, searched)
+    fitted = allowed.fit(wide_end, searched)
     assert fitted["stem"] < fitted["inception_4"] < fitted["inception_5"]
 
 
@@ -44,31 +44,31 @@ def test_the_uniform_network_is_the_widest_that_fits():
     widths = [BATCH_NORM.scale_width(percent / 200) for percent in range(40, 200)]
     sizes = [allowed.costs.of(arch, "macs") for arch in widths]
     largest = max(size for size in sizes if size <= 100e6)
-    assert allowed.costs.of(allowed.uniform(BATCH_NORM), "macs") == largest
-    assert budget(macs=1e12).uniform(BATCH_NORM) is BATCH_NORM
+    assert allowed.costs.of(allowed.largest_uniform(BATCH_NORM), "macs") == largest
+    assert budget(macs=1e12).largest_uniform(BATCH_NORM) is BATCH_NORM
 
 
 def test_without_limits_candidates_stay_as_they_are():
     searched = space("coarse")
     proposed = values(searched, 1)
-    assert budget().fitted(proposed, searched) == proposed
+    assert budget().fit(proposed, searched) == proposed
 
 
 def test_an_impossible_budget_says_what_the_smallest_network_needs():
     smallest = BATCH_NORM.scale_width(1e-9)
     macs = arithmetic.macs(smallest, classes=10, image_size=96)
     with pytest.raises(UserError, match="8 filters everywhere") as error:
-        budget(macs=1000, megabytes=100).uniform(BATCH_NORM)
+        budget(macs=1000, megabytes=100).largest_uniform(BATCH_NORM)
     assert f"--max-macs 1,000, where the smallest needs {macs:,}" in str(error.value)
     assert "megabytes" not in str(error.value)
-    budget(macs=macs).uniform(BATCH_NORM)
+    budget(macs=macs).largest_uniform(BATCH_NORM)
 
 
 @pytest.mark.parametrize(
     "arch", [BATCH_NORM.scale_width(0.5), PAPER.scale_width(0.25)], ids=["bn", "paper"]
 )
 def test_megabytes_are_those_of_the_file(arch, tmp_path):
-    file = convert(arch, 10, (32,), tmp_path / "network")
+    file = convert_untrained(arch, 10, (32,), tmp_path / "network")
     costs = Costs(10, (32,), model())
     exact = file.stat().st_size / 1e6
     assert costs.of(arch, "megabytes") == pytest.approx(exact + 0.020, abs=0.004)

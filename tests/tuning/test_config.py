@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.options import TrainConfig
 from tuning.config import SearchConfig, read_search_flags
 
 
@@ -26,30 +29,51 @@ def test_an_unknown_tuner_is_named(capsys):
     assert "grid" in capsys.readouterr().err
 
 
-def test_a_training_has_the_searchs_options():
-    config = SearchConfig(batch_size=16, max_macs="3M")
-    training = config.training(epochs=3)
-    assert (training.batch_size, training.epochs) == (16, 3)
-    assert not hasattr(training, "max_macs")
+def test_a_trainings_flags_are_flat_and_its_own():
+    config = read_search_flags(["--batch-size", "16", "--epochs", "3"])
+    assert config == SearchConfig(TrainConfig(batch_size=16), epochs=3)
+    assert type(config.training) is TrainConfig
+
+
+def test_json_is_flat_and_read_back(tmp_path):
+    training = TrainConfig(dataset="photos", image_size=(96,), data_dir=tmp_path)
+    config = SearchConfig(training, max_macs="3M", epochs=4, run_folder=tmp_path)
+    data = config.to_json()
+    assert (data["dataset"], data["max_macs"], data["epochs"]) == ("photos", "3M", 4)
+    assert "training" not in data
+    assert SearchConfig.from_json(json.loads(json.dumps(data))) == config
+
+
+def test_a_config_of_an_older_version_is_read():
+    stored = {"dataset": "digits", "width": 0.0625, "image_size": [32], "epochs": 1}
+    config = SearchConfig.from_json(stored | {"trials": 2, "baselines": [0.0625]})
+    assert config.training == TrainConfig(width=0.0625, image_size=(32,))
+    assert (config.epochs, config.trials, config.baselines) == (1, 2, (0.0625,))
 
 
 @pytest.fixture
 def begun(tmp_path):
-    config = SearchConfig(epochs=2, max_macs="3M", baselines=(), image_size=(32,))
+    training = TrainConfig(image_size=(32,))
+    config = SearchConfig(training, epochs=2, max_macs="3M", baselines=())
     write_json(RunFolder(tmp_path).config, config.to_json())
     return tmp_path
 
 
 def test_a_resumed_search_has_its_options(begun):
     config = read_search_flags(["--resume", "--run-folder", str(begun)])
-    assert (config.epochs, config.max_macs, config.image_size) == (2, "3M", (32,))
+    assert (config.epochs, config.max_macs, config.training.image_size) == (
+        2,
+        "3M",
+        (32,),
+    )
     assert config.resume
     more = ["--workers", "2", "--retrain", "--epochs", "2"]
     assert read_search_flags(["--resume", "--run-folder", str(begun), *more]).retrain
 
 
 def test_a_recipes_epochs_are_a_trainings_not_a_trials():
-    assert read_search_flags(["--recipe", "paper"]).epochs is None
+    config = read_search_flags(["--recipe", "paper"])
+    assert (config.epochs, config.training.epochs) == (None, 60)
     assert read_search_flags(["--recipe", "paper", "--epochs", "60"]).epochs == 60
 
 

@@ -1,51 +1,61 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
-from tuning import latency, probing
-from tuning.latency import WORK, LatencyModel, work
+from googlenet_keras.files import read_json, write_json
+from tuning import latency, measurement
+from tuning.latency import WORK_KINDS, LatencyModel, count_work
 
 
 def test_work_counts_multiply_adds_in_blocks_of_channels():
     arch = BATCH_NORM.scale_width(2)  # every width a multiple of 16
-    done = dict(zip(WORK, work(arch, 16, (64,)), strict=True))
-    macs = sum(done[n] for n in WORK if n.endswith("_macs"))
+    done = dict(zip(WORK_KINDS, count_work(arch, 16, (64,)), strict=True))
+    macs = sum(done[n] for n in WORK_KINDS if n.endswith("_macs"))
     assert macs == arithmetic.macs(arch, classes=16, image_size=64)
     narrow = BATCH_NORM.with_widths({"inception_3a_pool_proj": 8})
     wider = BATCH_NORM.with_widths({"inception_3a_pool_proj": 16})
-    of = [dict(zip(WORK, work(a, 16, (64,)), strict=True)) for a in (narrow, wider)]
+    of = [
+        dict(zip(WORK_KINDS, count_work(a, 16, (64,)), strict=True))
+        for a in (narrow, wider)
+    ]
     outputs = of[0]["outputs"], of[1]["outputs"]
     assert outputs[0] == outputs[1]
     assert of[0]["joined"] < of[1]["joined"]
 
 
 def test_known_costs_are_found_again_and_checked_on_other_networks():
-    truth = np.zeros(len(WORK))
+    truth = np.zeros(len(WORK_KINDS))
     truth[:3] = 0.1, 7e-9, 4e-9
-    networks = latency.probes(BATCH_NORM, 16)
-    times = [float(work(n, 10, (64,)) @ truth) for n in networks]
-    model = latency.fitted(networks, times, 10, (64,), held_out=4)
+    networks = latency.sample_networks(BATCH_NORM, 16)
+    times = [float(count_work(n, 10, (64,)) @ truth) for n in networks]
+    model = latency.fit_latency_model(networks, times, 10, (64,), held_out=4)
     assert model.milliseconds(BATCH_NORM) == pytest.approx(
-        work(BATCH_NORM, 10, (64,)) @ truth, rel=1e-3
+        count_work(BATCH_NORM, 10, (64,)) @ truth, rel=1e-3
     )
-    assert len(model.checked) == 4
+    assert len(model.checked_milliseconds) == 4
     assert model.median_error < 1e-3
     times[-4:] = [2 * t for t in times[-4:]]  # what is held out is not learnt from
-    wrong = latency.fitted(networks, times, 10, (64,), held_out=4)
-    assert wrong.costs == model.costs
+    wrong = latency.fit_latency_model(networks, times, 10, (64,), held_out=4)
+    assert wrong.milliseconds_per == model.milliseconds_per
     assert wrong.median_error == pytest.approx(0.5, abs=1e-3)
 
 
-def test_a_model_is_read_back_and_damage_is_an_error():
-    model = LatencyModel(10, (96,), tuple(range(len(WORK))), 0.02, ({"measured": 1.0},))
-    assert LatencyModel.from_json(model.to_json()) == model
+def test_a_model_is_read_back_and_damage_is_an_error(tmp_path):
+    costs = {kind: float(number) for number, kind in enumerate(WORK_KINDS)}
+    model = LatencyModel(10, (96,), costs, 0.02, [{"predicted": 1.1, "measured": 1.0}])
+    write_json(tmp_path / "latency.json", asdict(model))
+    assert LatencyModel.from_json(read_json(tmp_path / "latency.json")) == model
+    with pytest.raises(UserError, match="no model of latency"):
+        LatencyModel.from_json(asdict(model) | {"milliseconds_per": {}})
     with pytest.raises(UserError, match="no model of latency"):
         LatencyModel.from_json({"classes": 10})
 
 
 def test_a_wider_network_takes_longer_on_this_machine():
     small, large = BATCH_NORM.scale_width(0.125), BATCH_NORM.scale_width(1)
-    times = probing.measured([small, large], 10, (64,))
+    times = measurement.measure_milliseconds([small, large], 10, (64,))
     assert 0 < 1.5 * times[0] < times[1]

@@ -1,18 +1,14 @@
 import json
 
 import pytest
-from tuning_parts import budget
+from tuning_parts import job
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.processes import ProcessError
-from tuning.config import SearchConfig
-from tuning.ledger import Ledger
-from tuning.oracle import Tuner, oracle
-from tuning.search import report
-from tuning.space import Space
+from tuning.oracle import Tuner
+from tuning.trial_log import TrialLog
 
-FIGURES = {"epochs": 2, "seconds": 1.0, "cpu_seconds": 1.0}
+FIGURES = {"epochs": 2, "seconds": 1.0, "cpu_seconds": 1.0, "peak_megabytes": None}
 
 
 class Killed(BaseException):
@@ -23,18 +19,12 @@ class Search:
     """keras-tuner's own search, with trainings that cost nothing."""
 
     def __init__(self, folder, outcomes, tuner="random", **options):
-        self.config = SearchConfig(tuner=tuner, epochs=4, run_folder=folder, **options)
-        self.budget = budget(macs=30e6, size=64)
-        self.space = Space(self.budget.uniform(BATCH_NORM), "coarse")
-        self.ledger = Ledger(folder, self.budget.costs, self.config.trials)
+        self.job = job(folder, macs=30e6, tuner=tuner, epochs=4, **options)
+        self.log = TrialLog(self.job)
         self.outcomes, self.ran = outcomes, []
 
     def run(self):
-        made = oracle(
-            self.config, self.space, self.budget,
-            lambda trial, why: report(trial, why, self.space, self.ledger),
-        )  # fmt: skip
-        Tuner(made, self.config.run_folder, self._train).search()
+        Tuner(self.job, self.log, self._train).search()
 
     def _train(self, trial, values):
         self.ran.append((trial, values))
@@ -42,25 +32,25 @@ class Search:
         if isinstance(outcome, BaseException):
             raise outcome  # as a training does
         heads = ("main", "aux1", "aux2")
-        return FIGURES | {f"val_{head}_top1": outcome for head in heads}
+        return FIGURES | {"top1": dict.fromkeys(heads, outcome)}
 
 
 @pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
 def test_every_trial_is_within_the_budget_and_written_down(tuner, tmp_path):
     search = Search(tmp_path, lambda n, _: n / 100, tuner, trials=7)
     search.run()
-    assert len(search.ledger.rows) == len(search.ran) == 7
-    proposed = [tuple(v[n] for n in search.space.ladders) for _, v in search.ran]
+    assert len(search.log.rows) == len(search.ran) == 7
+    proposed = [tuple(v[n] for n in search.job.space.grids) for _, v in search.ran]
     assert tuner == "hyperband" or len(set(proposed)) == 7  # none is trained twice
-    assert all(27e6 < row["macs"] <= 30e6 for row in search.ledger.rows)
+    assert all(27e6 < row["macs"] <= 30e6 for row in search.log.rows)
     written = [json.loads(x) for x in (tmp_path / "trials.jsonl").open()]
-    for row, kept in zip(written, search.ledger.rows, strict=True):
+    for row, kept in zip(written, search.log.rows, strict=True):
         assert Architecture.from_json(row["architecture"]) == Architecture.from_json(
             kept["architecture"]
         )
         assert row["macs"] == kept["macs"]
     assert written[0]["top1"] == {"main": 0.01, "aux1": 0.01, "aux2": 0.01}
-    assert search.ledger.best()[0]["trial"] == written[-1]["trial"]
+    assert search.log.ranked()[0]["trial"] == written[-1]["trial"]
 
 
 def test_hyperband_promotes_the_better_half_to_all_epochs(tmp_path):
@@ -76,7 +66,7 @@ def test_a_hyperband_begun_small_goes_on_with_more_trials(tmp_path):
     Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=1).run()
     more = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=12)
     more.run()
-    assert len(more.ledger.rows) == 12
+    assert len(more.log.rows) == 12
 
 
 def test_with_few_trials_hyperband_halves_less_and_still_ends_a_training(tmp_path):
@@ -95,12 +85,10 @@ def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
 
     search = Search(tmp_path, outcomes, trials=8)
     search.run()
-    assert [row["status"] for row in search.ledger.rows] == ["completed"] + 7 * [
-        "failed"
-    ]
-    assert search.ledger.rows[2]["reason"] == "the loss must stay finite"
-    assert search.ledger.rows[1]["reason"] == "its figures are not finite"
-    assert [row["trial"] for row in search.ledger.best()] == ["0"]
+    assert [row["status"] for row in search.log.rows] == ["completed"] + 7 * ["failed"]
+    assert search.log.rows[2]["reason"] == "the loss must stay finite"
+    assert search.log.rows[1]["reason"] == "its figures are not finite"
+    assert [row["trial"] for row in search.log.ranked()] == ["0"]
 
 
 @pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
@@ -108,12 +96,12 @@ def test_a_search_that_is_killed_goes_on_and_repeats_nothing(tuner, tmp_path):
     first = Search(tmp_path, lambda n, _: Killed() if n == 4 else 0.1, tuner, trials=8)
     with pytest.raises(Killed):
         first.run()
-    assert len(first.ledger.rows) == 3
+    assert len(first.log.rows) == 3
     second = Search(tmp_path, lambda n, _: 0.2, tuner, trials=8)
     second.run()
     assert second.ran[0] == first.ran[3]
     assert len(second.ran) == 5
-    rows = second.ledger.rows
+    rows = second.log.rows
     assert [row["trial"] for row in rows] == [str(n) for n in range(8)]
 
 
@@ -129,7 +117,7 @@ def test_a_kill_between_a_trials_end_and_its_last_writing_loses_nothing(tmp_path
     again = Search(tmp_path, lambda n, _: 0.3, trials=3)
     again.run()
     assert again.ran == []
-    assert [row["top1"]["main"] for row in again.ledger.rows] == [0.1] * 3
+    assert [row["top1"]["main"] for row in again.log.rows] == [0.1] * 3
 
 
 def test_a_trial_that_the_list_does_not_know_yet_is_made_again(tmp_path):
@@ -144,4 +132,4 @@ def test_a_trial_that_the_list_does_not_know_yet_is_made_again(tmp_path):
     )
     again = Search(tmp_path, lambda n, _: 0.3, trials=3)
     again.run()
-    assert [row["top1"]["main"] for row in again.ledger.rows] == [0.1, 0.1, 0.3]
+    assert [row["top1"]["main"] for row in again.log.rows] == [0.1, 0.1, 0.3]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
-from tuning import probing, search, workers
+from tuning import measurement, search, workers
 from tuning.config import SearchConfig
 
 ROOT = Path(__file__).parents[2]
@@ -75,9 +76,9 @@ def processes():
 @pytest.fixture
 def known_machine():
     """The model of latency of a machine that was measured before."""
-    path = probing.cached(BATCH_NORM, 10, (32,))
+    path = measurement.latency_cache_file(BATCH_NORM, 10, (32,))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, model().to_json())
+    write_json(path, asdict(model()))
 
 
 @pytest.mark.usefixtures("known_machine")
@@ -156,18 +157,18 @@ def check_result(folder):
 
 
 def test_a_worker_without_a_chief_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "PATIENCE", 2)
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 2)
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner7")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
     assert workers.role() == "worker"
     with pytest.raises(ValueError, match=r"none answers at 127.0.0.1:1 for 2 s"):
-        workers.reach_chief()
+        workers.connect_to_chief()
 
 
 def test_a_worker_begins_nothing_of_its_own():
     with pytest.raises(ValueError, match=r"give it --resume --run-folder FOLDER"):
-        search._work(SearchConfig())
+        search.work(SearchConfig())
 
 
 @pytest.mark.parametrize(("address", "port"), [("203.0.113.9", "80"), ("::x", "x")])
@@ -175,7 +176,7 @@ def test_a_chief_needs_an_address_of_its_own(address, port, monkeypatch):
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", address)
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", port)
     with pytest.raises(ValueError, match=f"received {address}:{port}: "):
-        workers.check_address()
+        workers.check_chief(local_workers=0)
 
 
 def test_half_an_environment_is_an_error(monkeypatch):

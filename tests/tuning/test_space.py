@@ -6,7 +6,7 @@ from tuning_parts import space
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
-from tuning.space import DIFFERENCE
+from tuning.space import SEARCHED_DIFFERENCE
 
 
 def drawn(hyperparameters, seed):
@@ -36,23 +36,23 @@ def test_a_network_becomes_values_and_the_same_network_again(level, seed):
 
 def test_a_factor_of_one_is_the_uniform_network_but_for_the_words():
     searched = space("coarse")
-    arch = searched.to_architecture(dict.fromkeys(searched.ladders, 1.0))
+    arch = searched.to_architecture(dict.fromkeys(searched.grids, 1.0))
     assert arch.widths() == BATCH_NORM.scale_width(0.5).widths()
-    assert arch.differences == (*BATCH_NORM.differences, DIFFERENCE)
+    assert arch.differences == (*BATCH_NORM.differences, SEARCHED_DIFFERENCE)
 
 
 def test_each_stage_has_a_factor_and_each_convolution_a_width():
-    assert list(space("coarse").ladders) == [
+    assert list(space("coarse").grids) == [
         *("stem", "inception_3", "inception_4", "inception_5")
     ]
-    assert len(space("fine").ladders) == 57
-    assert space("fine").ladders["inception_5b_1x1"] == tuple(range(48, 385, 8))
-    assert space("fine", width=0.01).ladders["conv1_7x7_s2"] == (8, 16)
+    assert len(space("fine").grids) == 57
+    assert space("fine").grids["inception_5b_1x1"] == tuple(range(48, 385, 8))
+    assert space("fine", width=0.01).grids["conv1_7x7_s2"] == (8, 16)
 
 
 def test_heads_left_out_are_not_in_the_network():
     searched = space("coarse", ("heads",))
-    values = dict.fromkeys(searched.ladders, 1.0)
+    values = dict.fromkeys(searched.grids, 1.0)
     arch = searched.to_architecture(values | {"heads": "aux2"})
     assert [head.name for head in arch.heads] == ["aux2"]
     assert not searched.to_architecture(values | {"heads": "none"}).heads
@@ -60,7 +60,7 @@ def test_heads_left_out_are_not_in_the_network():
 
 def test_a_variant_brings_its_own_rows():
     searched = space("coarse", ("variant",))
-    values = dict.fromkeys(searched.ladders, 1.0)
+    values = dict.fromkeys(searched.grids, 1.0)
     arch = searched.to_architecture(values | {"variant": "torchvision"})
     assert (arch.name, arch.wide_kernel) == ("torchvision", 3)
 
@@ -70,12 +70,12 @@ def test_a_network_outside_the_space_is_an_error():
         space("coarse").to_values(BATCH_NORM.scale_width(3))
 
 
-def test_scaling_stays_on_the_ladder():
+def test_scaling_stays_on_the_grid():
     searched = space("fine")
     values = searched.to_values(BATCH_NORM.scale_width(0.5))
-    ladders = searched.ladders
+    grids = searched.grids
     for factor in (0, 0.3, 0.77, 5, random.Random(0).random()):
-        scaled = searched.scaled(values, factor)
-        assert all(value in ladders[name] for name, value in scaled.items())
-    assert searched.scaled(values, 0)["conv2_3x3"] == ladders["conv2_3x3"][0]
-    assert searched.scaled(values, 9)["conv2_3x3"] == ladders["conv2_3x3"][-1]
+        scaled = searched.scale(values, factor)
+        assert all(value in grids[name] for name, value in scaled.items())
+    assert searched.scale(values, 0)["conv2_3x3"] == grids["conv2_3x3"][0]
+    assert searched.scale(values, 9)["conv2_3x3"] == grids["conv2_3x3"][-1]

@@ -1,12 +1,14 @@
-"""int8.tflite of networks that nobody trained, made and timed on this machine."""
+"""Measures the time of untrained networks' int8.tflite on this machine."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,89 +21,79 @@ from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, read_json, write_json
 from googlenet_keras.processes import ProcessError, child_process
-from tuning import latency
-from tuning.latency import LatencyModel
+from googlenet_keras.stopwatch import time_calls
+from tuning.latency import LatencyModel, fit_latency_model, sample_networks
 
-FITTED, HELD_OUT = 12, 10  # networks that the model learns from, and is checked on
+log = logging.getLogger(__name__)
+
+FITTED, HELD_OUT = 12, 10  # networks that the model is fitted to, and checked on
 ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the same noise
 
 
-def latency_model(
+def load_latency_model(
     base: Architecture, classes: int, image_size: tuple[int, ...]
 ) -> LatencyModel:
-    """The model of this machine, measured once and then kept in the cache folder."""
-    path = cached(base, classes, image_size)
+    """The model of this machine: measured once, then read from the cache folder."""
+    path = latency_cache_file(base, classes, image_size)
     if path.is_file():
         with suppress(UserError):  # another version's is measured again
             return LatencyModel.from_json(read_json(path))
-    print("measuring int8 files on this machine, once; one to two minutes", flush=True)
-    architectures = latency.probes(base, FITTED + HELD_OUT)
-    milliseconds = measured(architectures, classes, image_size)
-    model = latency.fitted(architectures, milliseconds, classes, image_size, HELD_OUT)
+    log.info("measuring int8 files on this machine, once; one to two minutes")
+    networks = sample_networks(base, FITTED + HELD_OUT)
+    milliseconds = measure_milliseconds(networks, classes, image_size)
+    model = fit_latency_model(networks, milliseconds, classes, image_size, HELD_OUT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, model.to_json())
-    print(
+    write_json(path, asdict(model))
+    log.info(
         f"milliseconds are predicted within {model.median_error:.1%} in the median of "
-        f"{HELD_OUT} networks that were not fitted; kept in {path}"
+        f"{HELD_OUT} networks that were not fitted; saved to {path}"
     )
     return model
 
 
-def measured(
+def measure_milliseconds(
     architectures: Sequence[Architecture], classes: int, image_size: tuple[int, ...]
 ) -> list[float]:
     """Median milliseconds of each network's int8 file for an image, on one thread."""
     with TemporaryDirectory() as folder:
-        files = _converted(architectures, classes, image_size, Path(folder))
+        files = _convert_all(architectures, classes, image_size, Path(folder))
         runtimes = [LiteRT(file, threads=1) for file in files]
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (1, image_size[0], image_size[-1], 3), np.uint8)
     seconds = np.empty((len(runtimes), ROUNDS))
     for turn in track(range(ROUNDS), "timing"):
         for number, runtime in enumerate(runtimes):
-            seconds[number, turn] = _seconds(runtime, image)
+            # the least of a few runs, after one that fills the processor's caches
+            timings = time_calls(partial(runtime, image), calls=RUNS, warmup=1)
+            seconds[number, turn] = timings.wall.min()
     return [round(float(x), 5) for x in np.median(seconds, axis=1) * 1e3]
 
 
-def _seconds(runtime: LiteRT, image: np.ndarray) -> float:
-    """The least of a few runs after one that fills the processor's caches."""
-    runtime(image)
-    found = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        runtime(image)
-        found.append(time.perf_counter() - began)
-    return min(found)
-
-
-def cached(base: Architecture, classes: int, image_size: tuple[int, ...]) -> Path:
-    """Where the model for this machine, runtime and kind of network is kept."""
+def latency_cache_file(
+    base: Architecture, classes: int, image_size: tuple[int, ...]
+) -> Path:
+    """The cache file of the model for this machine, runtime and kind of network."""
     environment = machine.environment()
     runtime = environment["packages"]["ai-edge-litert"]
-    what = [
-        base.to_json(),
-        classes,
-        list(image_size),
-        environment["processor"],
-        runtime,
-    ]
-    digest = hashlib.sha256(json.dumps([what, FITTED]).encode()).hexdigest()[:16]
+    size, processor = list(image_size), environment["processor"]
+    key = [base.to_json(), classes, size, processor, runtime]
+    digest = hashlib.sha256(json.dumps([key, FITTED]).encode()).hexdigest()[:16]
     return cache_folder() / "latency" / f"{digest}.json"
 
 
-def _converted(
+def _convert_all(
     architectures: Sequence[Architecture],
     classes: int,
     image_size: tuple[int, ...],
     folder: Path,
 ) -> list[Path]:
-    """Their files, made in a process of its own: converters print and leak."""
-    log = cache_folder() / "latency" / "conversion.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    """Converts the networks in a child process: converters print and leak."""
+    log_file = cache_folder() / "latency" / "conversion.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with child_process(log) as call:
+        with child_process(log_file) as call:
             return [
-                call(convert, arch, classes, image_size, folder / str(number))
+                call(convert_untrained, arch, classes, image_size, folder / str(number))
                 for number, arch in enumerate(track(architectures, "converting"))
             ]
     except ProcessError as error:
@@ -110,10 +102,10 @@ def _converted(
         ) from error
 
 
-def convert(
+def convert_untrained(
     arch: Architecture, classes: int, image_size: tuple[int, ...], path: Path
 ) -> Path:
-    """path.tflite: the int8 file of a network with its first weights."""
+    """Writes the int8 file of a network with initial weights to path.tflite."""
     import keras
 
     from googlenet_keras.artifacts.deployable import untrained_network

@@ -1,0 +1,133 @@
+"""What a search has decided before its first trial, and the folder it writes to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from googlenet_keras import machine
+from googlenet_keras.artifacts.runtimes import processor_alone
+from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.job import opened, resolved
+from googlenet_keras.training.options import TrainConfig
+from tuning.budget import Budget, Costs
+from tuning.config import SearchConfig
+from tuning.latency import LatencyModel
+from tuning.measurement import load_latency_model
+from tuning.space import Space
+
+TRIAL_EPOCHS_FRACTION = 0.5  # of a full training's, for the longest trial
+MEDIAN_ERROR_MARGIN, LARGEST_MARGIN = 3, 0.3  # in median errors; as a fraction
+
+
+class SearchFolder(RunFolder):
+    """The folder of a search: a run folder for each training, and what came of them."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self.latency = self.path / "latency.json"
+        self.base_architecture = self.path / "base_architecture.json"
+        self.trials = self.path / "trials"
+        self.trial_log = self.path / "trials.jsonl"
+        self.measurements = self.path / "measured.json"
+        self.best_architecture = self.path / "best_architecture.json"
+        self.pareto = self.path / "pareto.png"
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """A search as decided: every option resolved, its folder, space and budget."""
+
+    config: SearchConfig
+    folder: SearchFolder
+    space: Space
+    budget: Budget
+
+    def save_options(self) -> None:
+        """Writes config.json for --resume, with a copy of the base architecture."""
+        options = replace(self.config, resume=False)
+        if file := options.training.architecture:
+            copy = self.folder.base_architecture.resolve()
+            write_json(copy, read_json(file))
+            training = replace(options.training, architecture=copy)
+            options = replace(options, training=training)
+        write_json(self.folder.config, options.to_json())
+
+    def training(
+        self,
+        *,
+        architecture: Path,
+        run_folder: Path,
+        epochs: int | None = None,
+        learning_rate_factor: float = 1.0,
+        **changes: Any,
+    ) -> TrainConfig:
+        """The options of one of its trainings; epochs: None for the longest trial's."""
+        rate = self.config.training.learning_rate
+        return replace(
+            self.config.training,
+            architecture=architecture,
+            width=1.0,
+            run_folder=run_folder,
+            epochs=epochs or self.config.epochs,
+            learning_rate=rate and rate * learning_rate_factor,
+            **changes,
+        )
+
+
+def prepare_search(config: SearchConfig) -> SearchJob:
+    """Opens the data, decides every option and makes the folder of a new search.
+
+    Raises UserError, before the folder is made if that can be known.
+    """
+    if config.run_folder and not config.resume:
+        SearchFolder(config.run_folder).refuse_existing()
+    processor_alone()  # the trials, which are other processes, need a GPU's memory
+    dataset = opened(config.training)
+    config = config if config.resume else _resolve(config, dataset)
+    folder = SearchFolder(config.run_folder or _default_folder(dataset))
+    config = replace(config, run_folder=folder.path)
+    return _decide(config, folder, dataset.class_names)
+
+
+def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
+    """Decides every option that the data decide."""
+    training = resolved(config.training, dataset)
+    assert training.epochs  # resolved
+    epochs = config.epochs or max(1, round(training.epochs * TRIAL_EPOCHS_FRACTION))
+    retrain_epochs = config.retrain_epochs or max(training.epochs, epochs)
+    return replace(
+        config, training=training, epochs=epochs, retrain_epochs=retrain_epochs
+    )
+
+
+def _default_folder(dataset: Dataset) -> Path:
+    return Path("runs", f"search-{dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def _decide(
+    config: SearchConfig, folder: SearchFolder, labels: tuple[str, ...]
+) -> SearchJob:
+    """Decides space and budget; a new search's folder is made in between."""
+    arch, limits = config.training.to_architecture(), config.limits()
+    label_bytes = sum(len(label.encode()) + 1 for label in labels)
+    costs = Costs(len(labels), config.training.image_size, label_bytes=label_bytes)
+    countable = {name: x for name, x in limits.items() if name != "milliseconds"}
+    # raises for a budget that is too small, before minutes of measuring
+    Budget(countable, costs).largest_uniform(arch)
+    if config.resume:  # workers on other machines would measure other times
+        model = LatencyModel.from_json(read_json(folder.latency))
+    else:
+        model = load_latency_model(arch, costs.classes, costs.image_size)
+    margin = min(MEDIAN_ERROR_MARGIN * model.median_error, LARGEST_MARGIN)
+    budget = Budget(limits, replace(costs, latency=model), margin)
+    space = Space(budget.largest_uniform(arch), config.level, config.tune)
+    if not config.resume:
+        folder.create()
+        write_json(folder.environment, machine.environment())
+        write_json(folder.latency, asdict(model))
+    return SearchJob(config, folder, space, budget)

@@ -1,0 +1,158 @@
+"""trials.jsonl: a row for every training of a search, also for those that failed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict, TypeGuard, cast
+
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.files import append_json_line, read_json_lines, write_bytes
+from googlenet_keras.stopwatch import peak_megabytes
+from tuning.job import SearchJob
+
+log = logging.getLogger(__name__)
+
+Status = Literal["completed", "failed", "baseline"]
+
+
+class TrainingFigures(TypedDict):
+    """Figures of a training that ended; top1: of the best epoch, by head."""
+
+    top1: dict[str, float]
+    epochs: int
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: float | None
+
+
+class _Row(TypedDict):
+    trial: str
+    status: Status
+    architecture: dict[str, Any]
+    macs: int
+    parameters: int
+    megabytes: float
+    milliseconds: float
+    learning_rate_factor: NotRequired[float]  # not of a baseline
+    search_peak_megabytes: float | None
+
+
+class CompletedRow(_Row, TrainingFigures):
+    """The row of a training that ended."""
+
+    reason: None
+
+
+class FailedRow(_Row):
+    """The row of a training that failed."""
+
+    top1: None
+    seconds: None
+    reason: str
+
+
+TrialRow = CompletedRow | FailedRow
+
+
+class TrialLog:
+    """The trainings of a search, each written to trials.jsonl when it ends."""
+
+    def __init__(self, job: SearchJob) -> None:
+        self._path, self._costs = job.folder.trial_log, job.budget.costs
+        self._trials = job.config.trials
+        self.rows = _read_rows(self._path)
+        self._trials_before = len(self._trial_rows())
+        self._start = time.monotonic()
+
+    def __contains__(self, trial: str) -> bool:
+        return any(row["trial"] == trial for row in self.rows)
+
+    def add(
+        self,
+        trial: str,
+        arch: Architecture,
+        outcome: TrainingFigures | str,
+        *,
+        learning_rate_factor: float | None = None,
+    ) -> None:
+        """Writes and logs a row; outcome: figures, or the reason of a failure.
+
+        learning_rate_factor: of a trial; None for a baseline.
+        """
+        reason = outcome if isinstance(outcome, str) else None
+        status: Status = "failed" if reason else "completed"
+        row: dict[str, Any] = {
+            "trial": trial,
+            "status": "baseline" if learning_rate_factor is None else status,
+            "architecture": arch.to_json(),
+            **self._costs.all_of(arch),
+            "top1": None,
+            "seconds": None,
+            "reason": reason,
+        }
+        if not isinstance(outcome, str):
+            row |= outcome
+        if learning_rate_factor is not None:
+            row["learning_rate_factor"] = learning_rate_factor
+        row["search_peak_megabytes"] = peak_megabytes()
+        append_json_line(self._path, row)
+        self.rows.append(cast(TrialRow, row))
+        log.info(self._describe(self.rows[-1]))
+
+    def failure_reasons(self) -> list[str]:
+        """The reasons of failed trials, the last one last."""
+        failed = (row for row in self.rows if row["status"] == "failed")
+        return [row["reason"] for row in failed if row["reason"]]
+
+    def ranked(self) -> list[CompletedRow]:
+        """The completed trials by main top-1, the best and cheapest first."""
+        rows = self._completed_rows("completed")
+        return sorted(rows, key=lambda row: (-row["top1"]["main"], row["macs"]))
+
+    def baselines(self) -> list[CompletedRow]:
+        """The completed baselines, the cheapest first."""
+        return sorted(self._completed_rows("baseline"), key=lambda row: row["macs"])
+
+    def _completed_rows(self, status: Status) -> list[CompletedRow]:
+        return [r for r in self.rows if r["status"] == status and _is_completed(r)]
+
+    def _trial_rows(self) -> list[TrialRow]:
+        return [row for row in self.rows if row["status"] != "baseline"]
+
+    def _describe(self, row: TrialRow) -> str:
+        figures = _figures(row) if _is_completed(row) else f"failed: {row['reason']}"
+        if row["status"] == "baseline":
+            return f"{row['trial']}: {figures}"
+        done, ranked = len(self._trial_rows()), self.ranked()
+        line = f"trial {row['trial']}, {done} of {self._trials}: {figures}"
+        if ranked:
+            line += f"; best {ranked[0]['top1']['main']:.4f}"
+        left = max(self._trials - done, 0)  # a resumed search may have fewer
+        seconds_each = (time.monotonic() - self._start) / (done - self._trials_before)
+        minutes = seconds_each * left / 60
+        return line + (f"; about {minutes:.0f} min left" if left else "")
+
+
+def _is_completed(row: TrialRow) -> TypeGuard[CompletedRow]:
+    return row["reason"] is None
+
+
+def _figures(row: CompletedRow) -> str:
+    return (
+        f"top-1 {row['top1']['main']:.4f} after {row['epochs']} epochs, "
+        f"{row['macs'] / 1e6:.1f} M multiply-adds, {row['megabytes']:.2f} MB, "
+        f"{row['milliseconds']:.2f} ms, {row['seconds']:.0f} s"
+    )
+
+
+def _read_rows(path: Path) -> list[TrialRow]:
+    """Reads trials.jsonl and removes a last line that a kill has cut off."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        write_bytes(path, complete.encode())
+    return [cast(TrialRow, row) for row in read_json_lines(path)]
