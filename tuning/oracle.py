@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
@@ -256,15 +256,8 @@ class Tuner(BaseTuner):
 def _to_metrics(figures: TrainingFigures) -> dict[str, float]:
     """Flattens figures to keras-tuner's metrics."""
     top1 = {f"val_{head}_top1": value for head, value in figures["top1"].items()}
-    metrics = {
-        **top1,
-        "epochs": figures["epochs"],
-        "seconds": figures["seconds"],
-        "cpu_seconds": figures["cpu_seconds"],
-    }
-    if figures["peak_megabytes"] is not None:
-        metrics["peak_megabytes"] = figures["peak_megabytes"]
-    return metrics
+    others = {n: x for n, x in figures.items() if n != "top1" and x is not None}
+    return top1 | cast(dict[str, float], others)
 
 
 def _to_figures(trial: Trial, arch: Architecture) -> TrainingFigures:

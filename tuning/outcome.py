@@ -17,7 +17,7 @@ from googlenet_keras.training.options import TrainConfig
 from tuning import measurement
 from tuning.job import SearchJob
 from tuning.pareto import draw_pareto, print_networks
-from tuning.trial_log import CompletedRow, TrialLog
+from tuning.trial_log import TrialLog, TrialRow
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ MEASURED_TRIALS = 5  # the best, where milliseconds are limited
 class SearchResult(TypedDict):
     """result.json of a search; seconds: of all completed trainings together."""
 
-    best: CompletedRow
+    best: TrialRow
     measured_milliseconds: float | None
-    baselines: list[CompletedRow]
+    baselines: list[TrialRow]
     trials: int
     failed: int
     seconds: float
@@ -72,8 +72,8 @@ def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
 
 
 def _choose_best(
-    job: SearchJob, ranked: list[CompletedRow]
-) -> tuple[CompletedRow, float | None]:
+    job: SearchJob, ranked: list[TrialRow]
+) -> tuple[TrialRow, float | None]:
     """The best trial, and its measured milliseconds if these are limited.
 
     A prediction may err: the best is then the first that keeps the limit when measured.
@@ -98,7 +98,7 @@ def _choose_best(
     return rows[chosen], measured[chosen]
 
 
-def _measure_once(job: SearchJob, rows: list[CompletedRow]) -> list[float]:
+def _measure_once(job: SearchJob, rows: list[TrialRow]) -> list[float]:
     """Milliseconds of the rows' int8 files; measured.json has earlier measurements.
 
     Measured again, noise could choose another network.
@@ -116,7 +116,7 @@ def _measure_once(job: SearchJob, rows: list[CompletedRow]) -> list[float]:
     return [known[row["trial"]] for row in rows]
 
 
-def retrain_best(job: SearchJob, best: CompletedRow) -> None:
+def retrain_best(job: SearchJob, best: TrialRow) -> None:
     """Trains the best network in full and exports it, in a child process.
 
     Exits with status 1 if a format fails its checks.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,11 +12,10 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from rich.table import Table
 
 from googlenet_keras.console import table_console
-from tuning.trial_log import CompletedRow
+from tuning.trial_log import TrialRow
 
-Rows = Sequence[CompletedRow]
-Points = Callable[[Rows], tuple[list[float], list[float]]]
-PANELS = {
+Rows = Sequence[TrialRow]
+COSTS: dict[str, tuple[str, float]] = {  # title and unit of the horizontal axis
     "macs": ("million multiply-adds", 1e-6),
     "megabytes": ("MB of int8.tflite", 1.0),
     "milliseconds": ("ms of int8.tflite, 1 thread (predicted)", 1.0),
@@ -32,19 +32,12 @@ def draw_pareto(
     multiples of GoogLeNet, the line to beat.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
-    panels = figure.subplots(1, 3, sharey=True)
-    for axes, (cost, (title, unit)) in zip(panels, PANELS.items(), strict=True):
-
-        def points(
-            rows: Rows, cost: str = cost, unit: float = unit
-        ) -> tuple[list[float], list[float]]:
-            costs = [row[cost] * unit for row in rows]  # type: ignore[literal-required]
-            return costs, [row["top1"]["main"] for row in rows]
-
-        _draw_networks(axes, trials, baselines, points)
+    panels = figure.subplots(1, len(COSTS), sharey=True)
+    for axes, cost in zip(panels, COSTS, strict=True):
+        _draw_networks(axes, cost, trials, baselines)
+        title, unit = COSTS[cost]
         if cost in limits:
-            limit = limits[cost] * unit
-            axes.axvline(limit, ls=":", color="tab:red", label="budget")
+            axes.axvline(limits[cost] * unit, ls=":", color="tab:red", label="budget")
         axes.set(xlabel=title, xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=TICKS))
         axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -55,15 +48,19 @@ def draw_pareto(
     figure.savefig(path, dpi=100)
 
 
-def _draw_networks(axes: Axes, trials: Rows, baselines: Rows, points: Points) -> None:
+def _draw_networks(axes: Axes, cost: str, trials: Rows, baselines: Rows) -> None:
+    def plot(rows: Rows, marker: str, **style: Any) -> None:
+        costs = [cast(dict[str, Any], row)[cost] * COSTS[cost][1] for row in rows]
+        axes.plot(costs, [row["top1"]["main"] for row in rows], marker, **style)
+
     longest = max(row["epochs"] for row in trials)
     for epochs in sorted({row["epochs"] for row in trials}):
         rows = [row for row in trials if row["epochs"] == epochs]
         alpha, label = 0.25 + 0.75 * epochs / longest, f"searched, {epochs} epochs"
-        axes.plot(*points(rows), "o", color="tab:blue", alpha=alpha, label=label)
+        plot(rows, "o", color="tab:blue", alpha=alpha, label=label)
     label = "uniform --width multiples of GoogLeNet"
-    axes.plot(*points(baselines), "s--", color="black", label=label)
-    axes.plot(*points(trials[:1]), "*", ms=14, color="tab:orange", label="best")
+    plot(baselines, "s--", color="black", label=label)
+    plot(trials[:1], "*", ms=14, color="tab:orange", label="best")
 
 
 def print_networks(rows: Rows) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, TypeGuard, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.files import append_json_line, read_json_lines, write_bytes
@@ -13,8 +13,6 @@ from googlenet_keras.stopwatch import peak_megabytes
 from tuning.job import SearchJob
 
 log = logging.getLogger(__name__)
-
-Status = Literal["completed", "failed", "baseline"]
 
 
 class TrainingFigures(TypedDict):
@@ -27,33 +25,23 @@ class TrainingFigures(TypedDict):
     peak_megabytes: float | None
 
 
-class _Row(TypedDict):
+class TrialRow(TrainingFigures):
+    """A line of trials.jsonl.
+
+    Of a training that failed, which has a reason, top1 and seconds are null and its
+    other figures missing. learning_rate_factor: not of a baseline.
+    """
+
     trial: str
-    status: Status
+    status: Literal["completed", "failed", "baseline"]
     architecture: dict[str, Any]
     macs: int
     parameters: int
     megabytes: float
     milliseconds: float
-    learning_rate_factor: NotRequired[float]  # not of a baseline
+    reason: str | None
+    learning_rate_factor: NotRequired[float]
     search_peak_megabytes: float | None
-
-
-class CompletedRow(_Row, TrainingFigures):
-    """The row of a training that ended."""
-
-    reason: None
-
-
-class FailedRow(_Row):
-    """The row of a training that failed."""
-
-    top1: None
-    seconds: None
-    reason: str
-
-
-TrialRow = CompletedRow | FailedRow
 
 
 class TrialLog:
@@ -81,52 +69,47 @@ class TrialLog:
 
         learning_rate_factor: of a trial; None for a baseline.
         """
-        reason = outcome if isinstance(outcome, str) else None
-        status: Status = "failed" if reason else "completed"
-        row: dict[str, Any] = {
+        failed, is_trial = isinstance(outcome, str), learning_rate_factor is not None
+        status = "failed" if failed else "completed"
+        row = {
             "trial": trial,
-            "status": "baseline" if learning_rate_factor is None else status,
+            "status": status if is_trial else "baseline",
             "architecture": arch.to_json(),
             **self._costs.all_of(arch),
             "top1": None,
             "seconds": None,
-            "reason": reason,
+            "reason": None,
+            **({"reason": outcome} if isinstance(outcome, str) else outcome),
+            **({"learning_rate_factor": learning_rate_factor} if is_trial else {}),
+            "search_peak_megabytes": peak_megabytes(),
         }
-        if not isinstance(outcome, str):
-            row |= outcome
-        if learning_rate_factor is not None:
-            row["learning_rate_factor"] = learning_rate_factor
-        row["search_peak_megabytes"] = peak_megabytes()
         append_json_line(self._path, row)
         self.rows.append(cast(TrialRow, row))
         log.info(self._describe(self.rows[-1]))
 
     def failure_reasons(self) -> list[str]:
         """The reasons of failed trials, the last one last."""
-        failed = (row for row in self.rows if row["status"] == "failed")
-        return [row["reason"] for row in failed if row["reason"]]
+        return [row["reason"] or "" for row in self.rows if row["status"] == "failed"]
 
-    def ranked(self) -> list[CompletedRow]:
+    def ranked(self) -> list[TrialRow]:
         """The completed trials by main top-1, the best and cheapest first."""
-        rows = self._completed_rows("completed")
+        rows = [row for row in self.rows if row["status"] == "completed"]
         return sorted(rows, key=lambda row: (-row["top1"]["main"], row["macs"]))
 
-    def baselines(self) -> list[CompletedRow]:
+    def baselines(self) -> list[TrialRow]:
         """The completed baselines, the cheapest first."""
-        return sorted(self._completed_rows("baseline"), key=lambda row: row["macs"])
-
-    def _completed_rows(self, status: Status) -> list[CompletedRow]:
-        return [r for r in self.rows if r["status"] == status and _is_completed(r)]
+        rows = [r for r in self.rows if r["status"] == "baseline" and not r["reason"]]
+        return sorted(rows, key=lambda row: row["macs"])
 
     def _trial_rows(self) -> list[TrialRow]:
         return [row for row in self.rows if row["status"] != "baseline"]
 
     def _describe(self, row: TrialRow) -> str:
-        figures = _figures(row) if _is_completed(row) else f"failed: {row['reason']}"
+        outcome = f"failed: {row['reason']}" if row["reason"] else _figures(row)
         if row["status"] == "baseline":
-            return f"{row['trial']}: {figures}"
+            return f"{row['trial']}: {outcome}"
         done, ranked = len(self._trial_rows()), self.ranked()
-        line = f"trial {row['trial']}, {done} of {self._trials}: {figures}"
+        line = f"trial {row['trial']}, {done} of {self._trials}: {outcome}"
         if ranked:
             line += f"; best {ranked[0]['top1']['main']:.4f}"
         left = max(self._trials - done, 0)  # a resumed search may have fewer
@@ -135,11 +118,7 @@ class TrialLog:
         return line + (f"; about {minutes:.0f} min left" if left else "")
 
 
-def _is_completed(row: TrialRow) -> TypeGuard[CompletedRow]:
-    return row["reason"] is None
-
-
-def _figures(row: CompletedRow) -> str:
+def _figures(row: TrialRow) -> str:
     return (
         f"top-1 {row['top1']['main']:.4f} after {row['epochs']} epochs, "
         f"{row['macs'] / 1e6:.1f} M multiply-adds, {row['megabytes']:.2f} MB, "
