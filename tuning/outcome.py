@@ -36,15 +36,6 @@ class SearchResult(TypedDict):
     cpu_seconds: float
 
 
-def check_any_completed(trials: TrialLog) -> None:
-    """Raises UserError if no trial was completed."""
-    if not trials.ranked():
-        raise UserError(
-            "a search needs one trial that completes, and all failed, the last since "
-            f"{trials.failure_reasons()[-1]} The logs are in trials/ of the run folder."
-        )
-
-
 def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
     """Writes best_architecture.json, pareto.png and result.json, and prints a table."""
     ranked, baselines, folder = trials.ranked(), trials.baselines(), job.folder

@@ -26,7 +26,6 @@ def main() -> None:
     """Searches alone or as a chief, or trains what a chief proposes."""
     role = workers.role()
     if role == "worker":
-        workers.end_with_chief()
         workers.connect_to_chief()
         work(read_search_flags())
         return
@@ -61,35 +60,30 @@ def search(config: SearchConfig) -> SearchResult:
 
 
 def _train_trials(job: SearchJob, trials: TrialLog) -> None:
-    """Trains what keras-tuner proposes, in workers if there are any."""
+    """Trains what keras-tuner proposes. Raises UserError if no trial is completed."""
     from tuning.oracle import Tuner
-    from tuning.outcome import check_any_completed
 
-    count = job.config.workers
     tuner = Tuner(job, trials)
     if not tuner.is_done():
-        with workers.local_workers(count, job.folder.path) if count else nullcontext():
+        with workers.local_workers(job) if job.config.workers else nullcontext():
             tuner.search()
     if not tuner.is_done():
         log.info(
             f"ended before {job.config.trials} trials: no new network fits the budget"
         )
-    check_any_completed(trials)
+    trials.check_any_completed()
 
 
 def work(config: SearchConfig) -> None:
-    """Trains what the chief proposes, until it has no more. Raises UserError."""
+    """Trains what the chief of the search in --run-folder proposes."""
+    from tuning.job import prepare_search
+
     if not config.resume:
         raise UserError(
             "a worker takes its options from the chief's run folder; give it "
             "--resume --run-folder FOLDER and nothing else."
         )
-    from tuning.job import prepare_search
-    from tuning.oracle import Tuner
-
-    job = prepare_search(config)
-    with workers.chief_errors():
-        Tuner(job, log=None).search()
+    workers.work(prepare_search(config))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.errors import UserError
 from googlenet_keras.files import append_json_line, read_json_lines, write_bytes
 from googlenet_keras.stopwatch import peak_megabytes
 from tuning.job import SearchJob
@@ -86,6 +87,15 @@ class TrialLog:
         append_json_line(self._path, row)
         self.rows.append(cast(TrialRow, row))
         log.info(self._describe(self.rows[-1]))
+
+    def check_any_completed(self) -> None:
+        """Raises UserError if no trial was completed."""
+        if not self.ranked():
+            raise UserError(
+                "a search needs one trial that completes, and all failed, the last "
+                f"since {self.failure_reasons()[-1]} The logs are in trials/ of the "
+                "run folder."
+            )
 
     def failure_reasons(self) -> list[str]:
         """The reasons of failed trials, the last one last."""

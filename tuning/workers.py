@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import _thread
 import logging
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.machine import cores
+from googlenet_keras.processes import ProcessError, child_process
+
+if TYPE_CHECKING:
+    from tuning.job import SearchJob
 
 log = logging.getLogger(__name__)
 
 # environment variables
 ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
-LOCAL_WORKER = "GOOGLENET_KERAS_LOCAL_WORKER"  # set if the chief holds the input
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 45
 REPLY_SECONDS = 600  # a Gaussian process may think for a minute
-MAX_RESTARTS = 5  # of a worker
+MAX_STARTS = 6  # of a worker
 
 
 def role() -> Literal["alone", "chief", "worker"]:
@@ -52,7 +53,6 @@ def check_chief(local_workers: int) -> None:
             "--workers starts a chief and its workers on this machine; with "
             f"{ID} set they are started by hand: --workers 0."
         )
-    address = f"{os.environ[IP]}:{os.environ[PORT]}"
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +60,7 @@ def check_chief(local_workers: int) -> None:
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(
             "a chief listens on an address of its machine, on a port that is free; "
-            f"received {address}: {error}. Set {IP} and {PORT} to one."
+            f"received {_address()}: {error}. Set {IP} and {PORT} to one."
         ) from error
 
 
@@ -69,129 +69,102 @@ def connect_to_chief() -> None:
     import grpc
     from keras_tuner.src.distribute import oracle_client
 
-    address = f"{os.environ[IP]}:{os.environ[PORT]}"
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(_address()) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
         except grpc.FutureTimeoutError as error:
-            raise _no_chief(address, CONNECT_SECONDS) from error
+            raise _no_chief(CONNECT_SECONDS) from error
     oracle_client.TIMEOUT = REPLY_SECONDS  # keras-tuner would wait for an hour
 
 
-@contextmanager
-def chief_errors() -> Iterator[None]:
-    """Turns the loss of the chief within the block into a UserError."""
+def work(job: SearchJob) -> None:
+    """Trains what the chief proposes until it has no more. Raises UserError."""
     import grpc
 
+    from tuning.oracle import Tuner
+
     try:
-        yield
+        Tuner(job, log=None).search()
     except grpc.RpcError as error:
-        address = f"{os.environ[IP]}:{os.environ[PORT]}"
-        raise _no_chief(address, REPLY_SECONDS) from error
+        raise _no_chief(REPLY_SECONDS) from error
 
 
-def _no_chief(address: str, seconds: int) -> UserError:
+def _address() -> str:
+    return f"{os.environ[IP]}:{os.environ[PORT]}"
+
+
+def _no_chief(seconds: int) -> UserError:
     return UserError(
-        f"a worker needs its chief, and none answers at {address} for {seconds} s. "
+        f"a worker needs its chief, and none answers at {_address()} for {seconds} s. "
         f"Start the chief first ({ID}=chief), wait until it prints its run folder, and "
         f"see that {IP} and {PORT} are those it listens on."
     )
 
 
 @contextmanager
-def local_workers(count: int, folder: Path) -> Iterator[None]:
-    """Makes this process, within the block, the chief of `count` new workers.
+def local_workers(job: SearchJob) -> Iterator[None]:
+    """Makes this process, within the block, the chief of workers on this machine.
 
-    A worker that dies is restarted and gets its trial again. The workers end with this
-    process. Raises UserError if one keeps dying.
+    A worker that dies is started again and gets its trial again. The workers end with
+    this process. Raises UserError if one keeps dying.
     """
     os.environ |= {ID: "chief", IP: LOOPBACK, PORT: str(_free_port())}
     # or a cluster's proxy is asked for it; gRPC knows the name in small letters only
     os.environ["no_grpc_proxy"] = LOOPBACK  # noqa: SIM112
-    pool = _WorkerPool(count, folder)
+    workers = [_LocalWorker(job, f"tuner{n}") for n in range(job.config.workers)]
     try:
         yield
     except KeyboardInterrupt:
-        if pool.failure:
-            raise UserError(pool.failure) from None
+        for worker in workers:
+            if worker.failure:
+                raise UserError(worker.failure) from None
         raise
     finally:
-        pool.stop()
+        for worker in workers:
+            worker.stopped = True
+        for process in multiprocessing.active_children():
+            process.terminate()
+        for worker in workers:
+            worker.join()
         for name in (ID, IP, PORT):
             del os.environ[name]
 
 
-class _WorkerPool:
-    """Starts worker processes and restarts those that die."""
+class _LocalWorker(threading.Thread):
+    """Runs a worker in a child process, and again if it dies."""
 
-    def __init__(self, count: int, folder: Path) -> None:
-        self._folder = folder
-        self._threads = max(1, cores() // count)
-        self._starts = dict.fromkeys((f"tuner{n}" for n in range(count)), 0)
-        self._workers = {name: self._start(name) for name in self._starts}
-        self._stopped = threading.Event()
-        self.failure = ""
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._watcher.start()
+    def __init__(self, job: SearchJob, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._job = job
+        self.stopped, self.failure = False, ""
+        self.start()
 
-    def _watch(self) -> None:
-        """Restarts dead workers until `stop`."""
-        while not self._stopped.wait(1.0):
-            for name, worker in self._workers.items():
-                if worker.poll() not in (None, 0):
-                    self._restart(name, worker.returncode)
-
-    def stop(self) -> None:
-        """Stops watching and ends every worker."""
-        self._stopped.set()
-        self._watcher.join()
-        for worker in self._workers.values():
-            assert worker.stdin
-            worker.stdin.close()  # it ends when it sees that
-            worker.wait()
-
-    def _restart(self, name: str, status: int) -> None:
-        if self._starts[name] > MAX_RESTARTS:
-            self.failure = (
-                f"worker {name} ended {self._starts[name]} times, the last time with "
-                f"status {status}; {self._log_file(name)} may say why. Completed "
-                "trials are saved: continue with --resume."
-            )
-            self._stopped.set()
-            _thread.interrupt_main()
-            return
-        log.info(f"worker {name} ended with status {status} and is started again")
-        self._workers[name] = self._start(name)
-
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
-        self._starts[name] += 1
-        command = [sys.executable, "-m", "tuning.search", "--resume"]
-        threads = str(self._threads)
-        limits = {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
-        with self._log_file(name).open("a") as output:
-            return subprocess.Popen(
-                [*command, "--run-folder", str(self._folder)],
-                env=os.environ | limits | {ID: name, LOCAL_WORKER: "1"},
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-            )
-
-    def _log_file(self, name: str) -> Path:
-        return self._folder / f"{name}.log"
+    def run(self) -> None:
+        log_file = self._job.folder.path / f"{self.name}.log"
+        for number in range(1, MAX_STARTS + 1):
+            try:
+                with child_process(log_file) as call:
+                    call(_work_locally, self._job, self.name)
+                return
+            except ProcessError as error:
+                if self.stopped:
+                    return
+                reason = str(error)
+            if number < MAX_STARTS:
+                log.info(f"worker {self.name} is started again: {reason}")
+        self.failure = (
+            f"worker {self.name} failed {MAX_STARTS} times, at last since {reason}; "
+            f"{log_file} may say more. Completed trials are saved: use --resume."
+        )
+        _thread.interrupt_main()
 
 
-def end_with_chief() -> None:
-    """Ends a worker that was started by a chief on this machine with its chief."""
-    if os.environ.get(LOCAL_WORKER):
-        threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
-
-
-def _exit_at_end_of_input() -> None:
-    # not sys.stdin, whose lock would abort the interpreter's own end
-    while os.read(0, 1024):
-        pass
-    os._exit(1)
+def _work_locally(job: SearchJob, name: str) -> None:
+    threads = str(max(1, cores() // job.config.workers))
+    limits = {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
+    os.environ |= limits | {ID: name}
+    connect_to_chief()
+    work(job)
 
 
 def _free_port() -> int:

@@ -63,7 +63,7 @@ def test_a_search_without_a_trial_that_ended_says_why(tmp_path):
     trials = TrialLog(job(tmp_path))
     trials.add("0", WIDE, "out of memory.", learning_rate_factor=1.0)
     with pytest.raises(UserError, match=r"all failed, the last since out of mem"):
-        outcome.check_any_completed(trials)
+        trials.check_any_completed()
 
 
 def test_a_line_that_was_cut_is_dropped_and_written_anew(trials, tmp_path):

@@ -84,11 +84,12 @@ def known_machine():
 @pytest.mark.usefixtures("known_machine")
 def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"
+    worker_log = str(folder / "tuner0.log")
     options = (*OPTIONS, "--trials", "3", "--workers", "2")
     process = start(*options, "--run-folder", str(folder), log=log)
     trials = folder / "trials"
     wait_for(lambda: (trials / "0").exists() and (trials / "1").exists(), process)
-    victim = next(pid for pid in sorted(commands(folder)) if pid != process.pid)
+    victim = next(pid for pid, _, output in processes() if output == worker_log)
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: len(rows(folder)) >= 2, process)
     assert log.read_text().count("started again") == 1
