@@ -89,9 +89,9 @@ def prepare_search(config: SearchConfig) -> SearchJob:
     processor_alone()  # the trials, which are other processes, need a GPU's memory
     dataset = opened(config.training)
     config = config if config.resume else _resolve(config, dataset)
-    folder = SearchFolder(config.run_folder or _default_folder(dataset))
-    config = replace(config, run_folder=folder.path)
-    return _decide(config, folder, dataset.class_names)
+    when = time.strftime("%Y%m%d-%H%M%S")
+    path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
+    return _decide(replace(config, run_folder=path), SearchFolder(path), dataset)
 
 
 def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
@@ -105,24 +105,19 @@ def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     )
 
 
-def _default_folder(dataset: Dataset) -> Path:
-    return Path("runs", f"search-{dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-
-
-def _decide(
-    config: SearchConfig, folder: SearchFolder, labels: tuple[str, ...]
-) -> SearchJob:
-    """Decides space and budget; a new search's folder is made in between."""
+def _decide(config: SearchConfig, folder: SearchFolder, dataset: Dataset) -> SearchJob:
+    """Decides space and budget; makes a new search's folder."""
     arch, limits = config.training.to_architecture(), config.limits()
-    label_bytes = sum(len(label.encode()) + 1 for label in labels)
-    costs = Costs(len(labels), config.training.image_size, label_bytes=label_bytes)
+    label_bytes = sum(len(label.encode()) + 1 for label in dataset.class_names)
+    classes, size = len(dataset.class_names), config.training.image_size
+    costs = Costs(classes, size, label_bytes=label_bytes)
     countable = {name: x for name, x in limits.items() if name != "milliseconds"}
     # raises for a budget that is too small, before minutes of measuring
     Budget(countable, costs).largest_uniform(arch)
     if config.resume:  # workers on other machines would measure other times
         model = LatencyModel.from_json(read_json(folder.latency))
     else:
-        model = load_latency_model(arch, costs.classes, costs.image_size)
+        model = load_latency_model(arch, classes, size)
     margin = min(MEDIAN_ERROR_MARGIN * model.median_error, LARGEST_MARGIN)
     budget = Budget(limits, replace(costs, latency=model), margin)
     space = Space(budget.largest_uniform(arch), config.level, config.tune)

@@ -31,7 +31,7 @@ from googlenet_keras.processes import ProcessError
 from tuning.job import SearchJob
 from tuning.space import Values
 from tuning.trial import train_trial
-from tuning.trial_log import TrainingFigures, TrialLog
+from tuning.trial_log import Status, TrainingFigures, TrialLog
 
 OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
 TUNER_FOLDER, TUNER_STATE_FILE = "tuner", "tuner.json"  # keras-tuner's own
@@ -69,15 +69,15 @@ class _BudgetOracle(keras_tuner.Oracle):
         trial = self.trials[name]
         values = trial.hyperparameters.values
         arch = self.job.space.to_architecture(values)
-        outcome: TrainingFigures | str
+        reason = Path(self._get_trial_dir(name), FAILURE_REASON_FILE)
+        outcome: TrainingFigures | str = "its figures are not finite"
         if trial.status == TrialStatus.COMPLETED:
             outcome = _to_figures(trial, arch)
-        else:
-            file = Path(self._get_trial_dir(name), FAILURE_REASON_FILE)
-            outcome = file.read_text() if file.exists() else ""
-            outcome = outcome or "its figures are not finite"
+        elif reason.exists():
+            outcome = reason.read_text()
         factor = values.get("learning_rate", 1.0)
-        self.log.add(name, arch, outcome, learning_rate_factor=factor)
+        status: Status = trial.status.lower()
+        self.log.add(name, status, arch, outcome, learning_rate_factor=factor)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         return self._fit_response(super().populate_space(trial_id))
@@ -85,14 +85,12 @@ class _BudgetOracle(keras_tuner.Oracle):
     def _fit_response(self, response: dict[str, Any]) -> dict[str, Any]:
         """Scales a proposal to the budget."""
         if response.get("values"):
-            response["values"] = self._fit(response["values"])
+            fitted = self.job.budget.fit(response["values"], self.job.space)
+            response["values"] = fitted
         return response
 
-    def _fit(self, values: Values) -> dict[str, Any]:
-        return self.job.budget.fit(values, self.job.space)
-
     def _duplicate(self, values: Values) -> bool:
-        return super()._duplicate(self._fit(values))
+        return super()._duplicate(self.job.budget.fit(values, self.job.space))
 
     def save(self) -> None:
         write_json(Path(self._get_oracle_fname()), self.get_state())

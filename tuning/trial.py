@@ -37,9 +37,9 @@ def train_baselines(job: SearchJob, log: TrialLog) -> None:
     for name, arch in networks.items():
         if name not in log:
             try:
-                log.add(name, arch, train_network(job, name, arch))
+                log.add(name, "baseline", arch, train_network(job, name, arch))
             except ProcessError as error:
-                log.add(name, arch, str(error))
+                log.add(name, "baseline", arch, str(error))
 
 
 def train_network(

@@ -16,6 +16,9 @@ from tuning.job import SearchJob
 log = logging.getLogger(__name__)
 
 
+Status = Literal["completed", "failed", "baseline"]
+
+
 class TrainingFigures(TypedDict):
     """Figures of a training that ended; top1: of the best epoch, by head."""
 
@@ -34,7 +37,7 @@ class TrialRow(TrainingFigures):
     """
 
     trial: str
-    status: Literal["completed", "failed", "baseline"]
+    status: Status
     architecture: dict[str, Any]
     macs: int
     parameters: int
@@ -61,27 +64,22 @@ class TrialLog:
     def add(
         self,
         trial: str,
+        status: Status,
         arch: Architecture,
         outcome: TrainingFigures | str,
-        *,
-        learning_rate_factor: float | None = None,
+        **more: float,
     ) -> None:
-        """Writes and logs a row; outcome: figures, or the reason of a failure.
-
-        learning_rate_factor: of a trial; None for a baseline.
-        """
-        failed, is_trial = isinstance(outcome, str), learning_rate_factor is not None
-        status = "failed" if failed else "completed"
+        """Writes and logs a row; outcome: figures, or the reason of a failure."""
         row = {
             "trial": trial,
-            "status": status if is_trial else "baseline",
+            "status": status,
             "architecture": arch.to_json(),
             **self._costs.all_of(arch),
             "top1": None,
             "seconds": None,
             "reason": None,
             **({"reason": outcome} if isinstance(outcome, str) else outcome),
-            **({"learning_rate_factor": learning_rate_factor} if is_trial else {}),
+            **more,
             "search_peak_megabytes": peak_megabytes(),
         }
         append_json_line(self._path, row)
