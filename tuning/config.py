@@ -13,16 +13,18 @@ import tyro
 
 from googlenet_keras.architecture.table1 import HEADS
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.flags import chosen_recipe, kept, stored
+from googlenet_keras.training.flags import read_recipe_flag, read_resumed_options
 from googlenet_keras.training.options import (
     POSITIVE,
     Between,
     TrainConfig,
     check_options,
+    check_resume,
     read_options,
 )
+from googlenet_keras.training.stored_options import update_stored
 
-CHANGEABLE = (  # when a search is resumed
+CHANGEABLE_OPTIONS = (  # when a search is resumed
     *("run_folder", "resume", "workers", "trials", "baselines"),
     *("retrain", "retrain_epochs", "checkpoint_minutes"),
 )
@@ -87,6 +89,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
+        check_resume(self.resume, self.run_folder)
         for name in ("max_macs", "max_parameters"):
             _parse_count(name, getattr(self, name))
         if self.training.weights:
@@ -141,17 +144,17 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     With --resume they are those of the search in --run-folder. Raises UserError if one
     that is given differs from them.
     """
-    before = stored(SearchConfig, arguments, required=True)
+    stored = read_resumed_options(SearchConfig, arguments, required=True)
     config = tyro.cli(
         SearchConfig,
         args=arguments,
-        default=before or SearchConfig(chosen_recipe(arguments)),
+        default=stored or SearchConfig(read_recipe_flag(arguments)),
         prog="python -m tuning.search",
         description="Searches the filter widths that suit a budget best.",
     )
     training = TrainConfig(**vars(config.training))
     config = dataclasses.replace(config, training=training)
-    return kept(before, config, CHANGEABLE) if before else config
+    return update_stored(stored, config, CHANGEABLE_OPTIONS) if stored else config
 
 
 def _parse_count(name: str, text: str) -> float | None:

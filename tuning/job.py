@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from googlenet_keras import machine
-from googlenet_keras.artifacts.runtimes import processor_alone
+from googlenet_keras.artifacts.runtimes import hide_gpus
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.job import opened, resolved
+from googlenet_keras.training.job import open_training_data, resolve_data_options
 from googlenet_keras.training.options import TrainConfig
 from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
@@ -86,8 +86,8 @@ def prepare_search(config: SearchConfig) -> SearchJob:
     """
     if config.run_folder and not config.resume:
         SearchFolder(config.run_folder).refuse_existing()
-    processor_alone()  # the trials, which are other processes, need a GPU's memory
-    dataset = opened(config.training)
+    hide_gpus()  # the trials, which are other processes, need a GPU's memory
+    dataset = open_training_data(config.training)
     config = config if config.resume else _resolve(config, dataset)
     when = time.strftime("%Y%m%d-%H%M%S")
     path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
@@ -96,7 +96,7 @@ def prepare_search(config: SearchConfig) -> SearchJob:
 
 def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     """Decides every option that the data decide."""
-    training = resolved(config.training, dataset)
+    training = resolve_data_options(config.training, dataset)
     assert training.epochs  # resolved
     epochs = config.epochs or max(1, round(training.epochs * TRIAL_EPOCHS_FRACTION))
     retrain_epochs = config.retrain_epochs or max(training.epochs, epochs)

@@ -11,8 +11,6 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.processes import ProcessError, child_process
-from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.options import TrainConfig
 from tuning import measurement
 from tuning.job import SearchJob
@@ -131,23 +129,16 @@ def retrain_best(job: SearchJob, best: TrialRow) -> None:
 
 
 def _train_and_export(config: TrainConfig) -> bool:
-    """Whether every format passed."""
-    from googlenet_keras.evaluation.result import conclude
+    """Whether every format passed its checks."""
     from googlenet_keras.evaluation.tables import print_figures
-    from googlenet_keras.exporting.bundle import export
-    from googlenet_keras.exporting.chart import print_report
-    from googlenet_keras.exporting.config import ExportConfig
-    from googlenet_keras.training.trainer import train
+    from googlenet_keras.exporting.report import print_report
+    from googlenet_keras.exports import export
+    from googlenet_keras.runs import train
 
-    folder = RunFolder(config.run_folder)
-    if not folder.is_finished:
-        stopwatch = Stopwatch()
-        run = train(config, stopwatch)
-        result = conclude(
-            folder.path, run.classifier, run.dataset, run.best_epoch, stopwatch
-        )
-        print_figures({part: result[part] for part in ("validation", "test")})
-    bundle, report = export(ExportConfig(run_folder=folder.path))
-    print_report(report)
-    log.info("everything is in %s", bundle)
-    return all(row["passed"] for row in report["formats"].values())
+    run = train(config)
+    assert run  # None only in further workers of one run
+    print_figures({part: run.result[part] for part in ("validation", "test")})
+    bundle = export(run)
+    print_report(bundle.report)
+    log.info("everything is in %s", bundle.folder)
+    return bundle.passed

@@ -9,7 +9,6 @@ from typing import Any
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.files import write_json
 from googlenet_keras.processes import ProcessError, child_process
-from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.options import TrainConfig
 from tuning.job import SearchJob
@@ -65,17 +64,18 @@ def train_network(
 
 
 def _train(config: TrainConfig) -> TrainingFigures:
-    from googlenet_keras.training.trainer import train
+    from googlenet_keras.training.trainer import train_network
 
     stopwatch = Stopwatch()
-    run = train(config)
-    assert run  # only further workers of one run get None
-    folder = RunFolder(run.folder)
+    trained = train_network(config)
+    assert trained  # None only in further workers of one run
+    folder = trained.job.folder
     lines = folder.read_epochs()
-    best = lines[run.best_epoch - 1]["validation"]
+    best = lines[trained.best_epoch - 1]["validation"]
+    heads = trained.classifier.heads
     shutil.rmtree(folder.classifier)  # trials are many, and nobody uses their weights
     return {
-        "top1": {head: best[head]["top1"] for head in run.classifier.heads},
+        "top1": {head: best[head]["top1"] for head in heads},
         "epochs": len(lines),
         **stopwatch.spent(),
     }
