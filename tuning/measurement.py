@@ -16,6 +16,7 @@ import numpy as np
 
 from googlenet_keras import machine
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.artifacts.runtimes import LiteRT, hide_gpus
 from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
@@ -114,7 +115,7 @@ def convert_untrained(
     from googlenet_keras.exporting.to_tflite import to_int8
 
     hide_gpus()
-    network = untrained_network(arch, classes, image_size)
+    network = untrained_network(arch, classes, height_and_width(image_size))
     save_static(network, path)
     keras.utils.clear_session()
     size = network.inputs[0].shape[1:]

@@ -96,7 +96,7 @@ def test_a_resumed_search_refuses_other_options(begun):
 
 
 def test_resuming_needs_the_folder_of_a_search(tmp_path):
-    with pytest.raises(UserError, match="needs the --run-folder to go on with"):
+    with pytest.raises(UserError, match="--resume requires --run-folder"):
         read_search_flags(["--resume"])
-    with pytest.raises(UserError, match=r"has no config.json. Leave --resume out"):
+    with pytest.raises(UserError, match=r"has none. Leave --resume out to start"):
         read_search_flags(["--resume", "--run-folder", str(tmp_path)])
