@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -23,37 +23,34 @@ log = logging.getLogger(__name__)
 Logs = dict[str, float]
 
 
-class StatefulCallback(Protocol):
-    """A callback whose state is part of a checkpoint."""
+class StatefulCallback(keras.callbacks.Callback):
+    """A callback some of whose attributes, those in STATE, belong to a checkpoint."""
+
+    STATE: ClassVar[tuple[str, ...]]
 
     def get_state(self) -> dict[str, Any]:
-        """Plain values that `set_state` needs."""
-        ...
+        """The attributes' values by name."""
+        return {name: getattr(self, name) for name in self.STATE}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restores what `get_state` gave."""
-        ...
+        for name in self.STATE:
+            setattr(self, name, state[name])
 
 
-class SaveBest(keras.callbacks.Callback):
+class SaveBest(StatefulCallback):
     """Calls `save` after each epoch whose validation main top-1 is the best so far.
 
     The later of equal epochs is the best: its learning rate was lower.
     """
+
+    STATE = ("best", "best_epoch")
 
     def __init__(self, save: Callable[[], None]) -> None:
         super().__init__()
         self._save = save
         self.best = -1.0
         self.best_epoch = 0
-
-    def get_state(self) -> dict[str, Any]:
-        """Plain values that `set_state` needs."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores what `get_state` gave."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         # weights that are not finite are never the best
@@ -66,34 +63,28 @@ class NonFiniteLossError(UserError):
     """A step that makes all further training useless."""
 
 
-class WatchLearning(keras.callbacks.Callback):
+class WatchLearning(StatefulCallback):
     """Ends a run whose loss is not finite or whose main head does not learn.
 
     chance: the cross-entropy of knowing the classes' frequencies and nothing else. A
     run too short to be judged ends with a warning.
     """
 
+    STATE = ("steps",)
+
     def __init__(self, chance: float, warmup_steps: int, heads: Sequence[str]) -> None:
         super().__init__()
         self._chance = chance
         self._warmup_steps = warmup_steps
         self._heads = heads
-        self._steps = 0
+        self.steps = 0
         self._problem: str | None = None
 
-    def get_state(self) -> dict[str, Any]:
-        """Plain values that `set_state` needs."""
-        return {"steps": self._steps}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores what `get_state` gave."""
-        self._steps = state["steps"]
-
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        self._steps += 1
+        self.steps += 1
         if not math.isfinite(logs["loss"]):
             raise NonFiniteLossError(
-                f"the loss must stay finite; at step {self._steps} it was "
+                f"the loss must stay finite; at step {self.steps} it was "
                 f"{logs['loss']}. Lower --learning-rate, lengthen --warmup-epochs or "
                 "lower --clip-norm; with mixed_float16, try --precision float32."
             )
@@ -102,7 +93,7 @@ class WatchLearning(keras.callbacks.Callback):
         dead_loss = DEAD_LOSS_FRACTION * self._chance
         alive = [h for h in self._heads if logs[f"{h}_cross_entropy"] < dead_loss]
         self._problem = None if "main" in alive else self._message(epoch, logs, alive)
-        if self._problem and self._steps - self._warmup_steps >= DEAD_HEAD_STEPS:
+        if self._problem and self.steps - self._warmup_steps >= DEAD_HEAD_STEPS:
             raise UserError(self._problem)
 
     def warn(self) -> None:

@@ -1,46 +1,56 @@
 """Defaults that depend on the data or the network, and help texts made of them."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import tyro
 
 DataKind = Literal["digits", "photos"]
 
-DATA_DEFAULTS: dict[str, dict[DataKind, Any]] = {
-    "image_size": {"digits": (64,), "photos": (224,)},
-    "epochs": {"digits": 12, "photos": 35},
-    "weight_decay": {"digits": 5e-4, "photos": 2e-3},
-    "crop_area": {"digits": 0.7, "photos": 0.25},
-    "color_jitter": {"digits": 0.0, "photos": 0.2},
-    "mirror": {"digits": "off", "photos": "on"},
-    "crop_fraction": {"digits": 1.0, "photos": 0.875},
-}
-"""The value of an option that is left open, by option and kind of data."""
 
+class DataDefault(NamedTuple):
+    """An option's default for the digits and for photographs; help: what it is."""
+
+    digits: Any
+    photos: Any
+    help: str
+
+
+DATA_DEFAULTS = {
+    "image_size": DataDefault(
+        (64,), (224,), "Pixels, one or height and width; none: those of --weights, or"
+    ),
+    "epochs": DataDefault(12, 35, "Passes over the training images; none:"),
+    "weight_decay": DataDefault(
+        5e-4, 2e-3, "L2 decay of kernels, added to the gradient; none:"
+    ),
+    "crop_area": DataDefault(
+        0.7, 0.25, "Smallest area of a training crop (0..1); none:"
+    ),
+    "mirror": DataDefault("off", "on", "Mirror half of the training images; auto:"),
+    "color_jitter": DataDefault(
+        0.0, 0.2, "Change of brightness, contrast, saturation (0..1); none:"
+    ),
+    "crop_fraction": DataDefault(
+        1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"
+    ),
+}
 LEARNING_RATES = {True: 0.05, False: 0.01}  # with batch normalization, and without
 
 
 def default_options(kind: DataKind, batch_norm: bool) -> dict[str, Any]:
     """The value of each option that may be left open, for such data and network."""
-    options = {name: values[kind] for name, values in DATA_DEFAULTS.items()}
+    options = {name: getattr(row, kind) for name, row in DATA_DEFAULTS.items()}
     return options | {"learning_rate": LEARNING_RATES[batch_norm]}
 
 
-def data_default(option: str, text: str, unset: str = "none:") -> Any:
-    """A flag whose help is `text` and the option's default for each kind of data."""
-    values = DATA_DEFAULTS[option]
-    digits, photos = (_show(values[kind]) for kind in ("digits", "photos"))
-    return tyro.conf.arg(help=f"{text}; {unset} {digits} for digits, else {photos}.")
+def data_default(option: str) -> Any:
+    """The flag of an option in DATA_DEFAULTS."""
+    *values, text = DATA_DEFAULTS[option]
+    digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
+    return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
 
 
-def learning_rate_default(text: str) -> Any:
-    """A flag whose help is `text` and the default learning rates."""
-    with_norm, without = LEARNING_RATES[True], LEARNING_RATES[False]
-    return tyro.conf.arg(
-        help=f"{text}; none: {with_norm:g} with batch normalization, {without:g} "
-        "without."
-    )
-
-
-def _show(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+LEARNING_RATE_FLAG = tyro.conf.arg(
+    help=f"Peak learning rate; none: {LEARNING_RATES[True]} with batch normalization, "
+    f"{LEARNING_RATES[False]} without."
+)

@@ -1,13 +1,13 @@
 """Polyak averaging: validates and saves a moving average of the weights."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from googlenet_keras.training.callbacks import StatefulCallback
 
-class AverageWeights(keras.callbacks.Callback):
+
+class AverageWeights(StatefulCallback):
     """Keeps a moving average of every weight and validates with it (Polyak averaging).
 
     At step t the average moves by 1 / min(horizon, (10 + t) / 9), so the first weights
@@ -18,12 +18,14 @@ class AverageWeights(keras.callbacks.Callback):
     constant, which keeps the first weights in the average of a short run.
     """
 
+    STATE = ("step", "swapped_in")
+
     def __init__(self, horizon_steps: float) -> None:
         super().__init__()
         self.horizon_steps = max(horizon_steps, 1.0)
         self.swapped_in = False
         self.variables: list[tf.Variable] = []
-        self._step = 0
+        self.step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self.variables:  # a further fit of the same run
@@ -33,17 +35,9 @@ class AverageWeights(keras.callbacks.Callback):
         self._update = tf.function(self._update_averages)
         self._swap = tf.function(self._swap_variables)
 
-    def get_state(self) -> dict[str, Any]:
-        """The state beside `variables` and the network's weights."""
-        return {"step": self._step, "swapped_in": self.swapped_in}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores what `get_state` returned."""
-        self._step, self.swapped_in = state["step"], state["swapped_in"]
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._step += 1
-        rate = 1.0 / min(self.horizon_steps, (10 + self._step) / 9)
+        self.step += 1
+        rate = 1.0 / min(self.horizon_steps, (10 + self.step) / 9)
         self._update(tf.constant(rate, tf.float32))
 
     def on_test_begin(self, logs: Any = None) -> None:

@@ -18,10 +18,10 @@ from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice
 from googlenet_keras.files import read_json
 from googlenet_keras.training.defaults import (
+    LEARNING_RATE_FLAG,
     DataKind,
     data_default,
     default_options,
-    learning_rate_default,
 )
 
 Switch = Literal["auto", "on", "off"]
@@ -96,14 +96,7 @@ class TrainConfig:
     """Factor on the learning rate of all but the heads, with --weights."""
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
-    image_size: Annotated[
-        tuple[int, ...],
-        data_default(
-            "image_size",
-            "Pixels, one or height and width",
-            "none: those of --weights, or",
-        ),
-    ] = ()
+    image_size: Annotated[tuple[int, ...], data_default("image_size")] = ()
     run_folder: Path | None = None
     """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
@@ -111,16 +104,10 @@ class TrainConfig:
     checkpoint_minutes: Annotated[float, Between(0)] = 10.0
     """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
-    epochs: Annotated[
-        int | None,
-        Between(1),
-        data_default("epochs", "Passes over the training images"),
-    ] = None
+    epochs: Annotated[int | None, Between(1), data_default("epochs")] = None
     batch_size: Annotated[int | Literal["auto"], Between(1)] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
-    learning_rate: Annotated[
-        float | None, POSITIVE, learning_rate_default("Peak learning rate")
-    ] = None
+    learning_rate: Annotated[float | None, POSITIVE, LEARNING_RATE_FLAG] = None
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
     warmup_epochs: Annotated[float, Between(0)] = 2.0
@@ -129,11 +116,9 @@ class TrainConfig:
     """SGD momentum (0..1)."""
     nesterov: bool = True
     """Nesterov momentum."""
-    weight_decay: Annotated[
-        float | None,
-        Between(0),
-        data_default("weight_decay", "L2 decay of kernels, added to the gradient"),
-    ] = None
+    weight_decay: Annotated[float | None, Between(0), data_default("weight_decay")] = (
+        None
+    )
     bias_learning_rate: Annotated[float, POSITIVE] = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Annotated[float, Between(0)] = 5.0
@@ -153,23 +138,13 @@ class TrainConfig:
     initialization: Literal["he", "caffe"] = "he"
     """Initialization: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
 
-    crop_area: Annotated[
-        float | None,
-        Between(0.01, 1),
-        data_default("crop_area", "Smallest area of a training crop (0..1)"),
-    ] = None
+    crop_area: Annotated[float | None, Between(0.01, 1), data_default("crop_area")] = (
+        None
+    )
     crop_aspect: Annotated[float, Between(1)] = 4 / 3
     """Largest distortion of a training crop's aspect ratio."""
-    mirror: Annotated[
-        Switch, data_default("mirror", "Mirror half of the training images", "auto:")
-    ] = "auto"
-    color_jitter: Annotated[
-        float | None,
-        FRACTION,
-        data_default(
-            "color_jitter", "Change of brightness, contrast, saturation (0..1)"
-        ),
-    ] = None
+    mirror: Annotated[Switch, data_default("mirror")] = "auto"
+    color_jitter: Annotated[float | None, FRACTION, data_default("color_jitter")] = None
     rand_augment: Annotated[float, FRACTION] = 0.0
     """Strength of RandAugment's two operations on each image (0..1); 0: off."""
     random_erasing: Annotated[float, FRACTION] = 0.0
@@ -181,9 +156,7 @@ class TrainConfig:
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
     crop_fraction: Annotated[
-        float | None,
-        Between(0.1, 1),
-        data_default("crop_fraction", "Side of the evaluation's center crop (0..1)"),
+        float | None, Between(0.1, 1), data_default("crop_fraction")
     ] = None
 
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"

@@ -237,16 +237,20 @@ class TrainingState(keras.callbacks.Callback):
             return None
         return self._job.distribution.maximum(number or 0) or None
 
-    def _progress(self) -> dict[str, Any]:
+    def _progress(self) -> Progress:
         spent = self._stopwatch.spent()
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "rollbacks": self._rollbacks,
-            "spent": [spent["seconds"], spent["cpu_seconds"]],
-            "data": self._job.data_identity,
-            **{name: part.get_state() for name, part in self._parts.items()},
-        }
+        progress = Progress(
+            epoch=self.epoch,
+            step=self.step,
+            rollbacks=self._rollbacks,
+            spent=[spent["seconds"], spent["cpu_seconds"]],
+            data=self._job.data_identity,
+            learning=self._parts["learning"].get_state(),
+            best=self._parts["best"].get_state(),
+        )
+        if "average" in self._parts:
+            progress["average"] = self._parts["average"].get_state()
+        return progress
 
     def _variables(self) -> dict[str, Variable]:
         average = self._parts.get("average")

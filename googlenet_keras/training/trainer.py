@@ -83,17 +83,13 @@ class Trainer:
         self.classifier = _new_classifier(job)
         self._watch = _watch_learning(job, self.classifier.heads)
         self._best = callbacks.SaveBest(self._save)
-        average: dict[str, AverageWeights] = {}
+        parts: dict[str, callbacks.StatefulCallback] = {"learning": self._watch}
         if job.config.average_epochs:
             horizon = job.config.average_epochs * job.steps_per_epoch
-            average = {"average": AverageWeights(horizon)}
-        parts: dict[str, callbacks.StatefulCallback] = {
-            "learning": self._watch,
-            **average,
-            "best": self._best,
-        }
+            parts["average"] = AverageWeights(horizon)
+        parts["best"] = self._best
         self.state = TrainingState(job, parts, stop, stopwatch)
-        self.callbacks = [self._watch, *average.values(), self._best, self.state]
+        self.callbacks = [*parts.values(), self.state]
         if job.distribution.is_chief:
             self._add_reports()
         self._validation = job.distribution.distribute(self._validation_batches)

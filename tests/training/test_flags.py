@@ -56,15 +56,15 @@ def test_help_explains_every_flag(capsys):
 
 
 @pytest.fixture
-def begun(tmp_path):
-    """The folder of a run that --resume can go on with."""
+def started(tmp_path):
+    """The folder of a run that --resume can resume."""
     config = replace(recipe("smoke"), run_folder=tmp_path, precision="float32")
     write_json(RunFolder(tmp_path).config, config.to_json())
     return tmp_path
 
 
-def test_a_resumed_run_has_the_options_it_began_with(begun):
-    again = ["--resume", "--run-folder", str(begun)]
+def test_a_resumed_run_has_the_options_it_started_with(started):
+    again = ["--resume", "--run-folder", str(started)]
     config = read_flags(again)
     assert config.resume
     assert (config.recipe, config.epochs) == ("smoke", 2)
@@ -73,16 +73,16 @@ def test_a_resumed_run_has_the_options_it_began_with(begun):
     assert read_flags([*again, "--checkpoint-minutes", "3"]).checkpoint_minutes == 3
 
 
-def test_options_that_change_the_result_are_refused_by_name(begun):
+def test_options_that_change_the_result_are_refused_by_name(started):
     with pytest.raises(
         UserError, match=r"--batch-size was 32 and is 64, --seed was 0 and is 1\. Leave"
     ):
         read_flags(
-            ["--resume", "--run-folder", str(begun), "--seed=1", "--batch-size=64"]
+            ["--resume", "--run-folder", str(started), "--seed=1", "--batch-size=64"]
         )
 
 
-def test_resuming_begins_what_is_not_there(tmp_path):
+def test_resume_starts_a_run_that_is_not_there(tmp_path):
     config = read_flags(["--resume", "--run-folder", str(tmp_path), "--epochs", "3"])
     assert config == replace(
         recipe("modern"), resume=True, run_folder=tmp_path, epochs=3
@@ -91,11 +91,11 @@ def test_resuming_begins_what_is_not_there(tmp_path):
         read_flags(["--resume"])
 
 
-def test_a_search_is_no_run_to_go_on_with(begun):
-    config = read_json(RunFolder(begun).config)
-    write_json(RunFolder(begun).config, config | {"tuner": "random"})
+def test_a_search_is_not_a_run_to_resume(started):
+    config = read_json(RunFolder(started).config)
+    write_json(RunFolder(started).config, config | {"tuner": "random"})
     with pytest.raises(UserError, match=r"by another program .* has tuner\."):
-        read_flags(["--resume", "--run-folder", str(begun)])
+        read_flags(["--resume", "--run-folder", str(started)])
 
 
 def test_help_states_the_defaults_of_each_kind_of_data(capsys):

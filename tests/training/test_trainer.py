@@ -155,7 +155,7 @@ def test_chance_is_the_cross_entropy_of_the_frequencies():
     assert chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
 
 
-def test_a_folder_that_another_process_has_begun_in_is_left_alone(data, tmp_path):
+def test_a_folder_that_another_process_trains_in_is_left_alone(data, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     with (
