@@ -236,7 +236,8 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by option name."""
-        data = dataclasses.asdict(self)
+        names = (option.name for option in dataclasses.fields(TrainConfig))
+        data = {name: getattr(self, name) for name in names}
         return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
 
     @classmethod
@@ -265,12 +266,6 @@ class ResolvedConfig(TrainConfig):
     def to_architecture(self) -> Architecture:
         """The network, without reading a file again."""
         return self.network
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values by option name; the network is not an option."""
-        data = super().to_json()
-        del data["network"]
-        return data
 
 
 def check_resume(resume: bool, run_folder: Path | None) -> None:
