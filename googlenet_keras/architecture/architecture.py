@@ -1,14 +1,12 @@
 """A network as data, checked when it is made."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 from googlenet_keras.architecture.rows import (
     AuxiliaryHead,
@@ -122,7 +120,7 @@ class Architecture:
             widths[f"{head.name}_fc"] = head.units
         return widths
 
-    def with_widths(self, widths: Mapping[str, int]) -> Architecture:
+    def with_widths(self, widths: Mapping[str, int]) -> Self:
         """The same network with other filter counts, by the names of `widths()`.
 
         Raises UserError for an unknown layer and for a count below 1.
@@ -142,7 +140,7 @@ class Architecture:
             heads=tuple(_head_with_widths(head, merged) for head in self.heads),
         )
 
-    def scale_width(self, multiplier: float) -> Architecture:
+    def scale_width(self, multiplier: float) -> Self:
         """The same network, every width times `multiplier`.
 
         Widths are rounded to multiples of 8, never below 8. Raises UserError for a
@@ -163,7 +161,7 @@ class Architecture:
         return dataclasses.asdict(self) | {"rows": rows}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Architecture:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Reads what `to_json` gave. Raises UserError for anything else."""
         try:
             fields = {key: _to_tuple(value) for key, value in data.items()}

@@ -34,7 +34,7 @@ HEADS = BATCH_NORM.to_json()["heads"]
         ({"speed": 5}, "no architecture"),
     ],
 )
-def test_a_file_that_no_network_can_be_built_from_is_named(changes, message):
+def test_json_with_values_that_no_network_has(changes, message):
     with pytest.raises(UserError, match=message):
         Architecture.from_json(BATCH_NORM.to_json() | changes)
 

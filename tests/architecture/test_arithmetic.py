@@ -73,7 +73,7 @@ def test_auxiliary_pooling_shrinks_with_the_map():
     assert arithmetic.auxiliary_window(BATCH_NORM, 2) == (2, 3, 1)
 
 
-def test_naive_4a_multiplies_what_section_4_warns_of():
+def test_a_naive_5x5_branch_of_4a_costs_what_section_4_says():
     row = next(r for r in TABLE_1 if r.name == "inception_4a")
     assert isinstance(row, Inception)
     without, with_5x5 = (

@@ -98,16 +98,16 @@ def test_random_interpolation_uses_all_four_methods():
     assert seen == set(methods)
 
 
-def test_jitter_changes_brightness_contrast_and_colour_within_bounds():
+def test_jitter_changes_brightness_contrast_and_color_within_bounds():
     image = tf.constant(np.full((4, 4, 3), (50, 60, 70), np.float32))
-    greys, chromas = [], []
+    grays, chromas = [], []
     for i in range(100):
         result = jitter_colors(image, tf.constant([0, i]), 0.4).numpy()
-        greys.append(result.mean())
+        grays.append(result.mean())
         chromas.append(result[0, 0, 2] - result[0, 0, 0])
     # a flat image: contrast leaves its mean, brightness is a factor 0.6..1.4
-    assert 34 < min(greys) < 42
-    assert 78 < max(greys) < 86
+    assert 34 < min(grays) < 42
+    assert 78 < max(grays) < 86
     assert 20 * 0.6**3 < min(chromas) < 12
     assert 28 < max(chromas) < 20 * 1.4**3
 
@@ -167,14 +167,14 @@ def plain_crops(image, size, halved):
 
 
 @pytest.mark.parametrize("encode", [png, jpeg])
-def test_a_checkerboard_of_single_pixels_becomes_grey(encode):
+def test_a_checkerboard_of_single_pixels_becomes_gray(encode):
     board = np.repeat(np.indices((192, 256)).sum(0)[..., None] % 2 * 255, 3, -1)
     for size in (32, 64):
         for seed, augment, _ in plain_crops(
             board.astype(np.uint8), size, encode is jpeg
         ):
-            grey = augment(encode(board), seed).numpy()
-            assert np.abs(grey - 127.5).max() <= 3
+            gray = augment(encode(board), seed).numpy()
+            assert np.abs(gray - 127.5).max() <= 3
         preprocessed = Preprocessing(size, size, 0.875).read(encode(board)).numpy()
         assert np.abs(preprocessed - 127.5).max() <= 3
 

@@ -23,7 +23,7 @@ def batches(split):
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
 
-def test_memory_gives_the_very_same_batches(photos):
+def test_the_memory_cache_gives_the_same_batches(photos):
     root = photos(a=5, b=5)
     split = open_dataset(str(root)).train
     kept = cache_split(split, "memory", 32, 32)
@@ -113,7 +113,7 @@ def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
     assert not [p for p in tf.io.gfile.listdir(folder + "/..") if p.endswith(".tmp/")]
 
 
-def test_what_a_killed_process_left_is_removed_later(photos):
+def test_the_temporary_folder_of_a_killed_process_is_removed(photos):
     split = open_dataset(str(photos(a=3, b=3))).train
     killed = subprocess.Popen([sys.executable, "-c", ""])
     killed.wait()

@@ -33,7 +33,7 @@ PROBLEMS = {
 }
 
 
-def test_everything_is_found_and_nothing_else(root):
+def test_the_report_has_every_problem_and_no_other(root):
     found = checks.check_report(root, files_by_label(root))
     assert found["problems"] == PROBLEMS
     assert found["duplicates"] == [["a/3.jpg", "a/twin.jpg"], ["a/4.jpg", "b/liar.jpg"]]
@@ -70,14 +70,14 @@ def test_files_that_did_not_change_are_not_read_again(root, monkeypatch):
     assert (again[read[0]].height, again[read[0]].width) == (5, 7)
 
 
-def test_relative_and_absolute_names_share_what_is_known(root, monkeypatch):
+def test_relative_and_absolute_names_share_the_cache(root, monkeypatch):
     open_dataset(str(root))
     monkeypatch.chdir(root.parent)
     monkeypatch.setattr(checks, "_check_file", None)
     assert open_dataset(root.name).train.count > 0
 
 
-def test_an_interrupted_check_goes_on_where_it_was(root, monkeypatch):
+def test_an_interrupted_check_resumes(root, monkeypatch):
     paths = sorted(path for files in files_by_label(root).values() for path in files)
     examine, read = checks._check_file, []
 
@@ -106,7 +106,7 @@ def test_names_that_are_not_utf_8(photos):
             assert split.load(reference).numpy()
 
 
-def test_a_damaged_cache_is_made_anew(root):
+def test_a_damaged_cache_is_replaced(root):
     paths = [root / "a" / "3.jpg"]
     first = checks.check_files(root, paths)
     for content in ("", '{"x": 1}', '{"x": {"y": 1}}'):
@@ -114,7 +114,7 @@ def test_a_damaged_cache_is_made_anew(root):
         assert checks.check_files(root, paths) == first
 
 
-def test_training_goes_on_without_them_and_names_them(root, capsys):
+def test_broken_files_are_left_out_with_a_warning(root, capsys):
     data = open_dataset(str(root))
     assert data.train.count + data.validation.count == 10
     shown = capsys.readouterr().err

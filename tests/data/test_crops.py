@@ -107,9 +107,9 @@ def test_ten_crops_of_a_photo_are_cut_from_its_resized_whole():
     assert found.shape == (10, 224, 224, 3)
     first = found[:5, 0, 0, :2]
     np.testing.assert_allclose(first, [[0, 0], [0, 96], [32, 0], [32, 96], [16, 48]])
-    centre = Crops(INPUT)(image.astype(np.uint8)).numpy()[0]
+    center = Crops(INPUT)(image.astype(np.uint8)).numpy()[0]
     np.testing.assert_allclose(
-        Crops(INPUT, "10")(image.astype(np.uint8)).numpy()[4], centre, atol=1e-3
+        Crops(INPUT, "10")(image.astype(np.uint8)).numpy()[4], center, atol=1e-3
     )
 
 

@@ -9,7 +9,7 @@ from googlenet_keras.data import decode
 
 
 def photo(height=48, width=64):
-    """Smooth colours, so that JPEG changes them little, and no symmetry."""
+    """Smooth colors, so that JPEG changes them little, and no symmetry."""
     rows, columns = np.mgrid[:height, :width]
     channels = (rows * 4, columns * 3, (rows + columns) * 2)
     return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
@@ -24,13 +24,13 @@ def encoded(image, kind, **options):
 RGB = Image.fromarray(photo())
 FORMATS = {
     "jpeg": (RGB, "JPEG", {"quality": 95}),
-    "grey jpeg": (RGB.convert("L"), "JPEG", {"quality": 95}),
+    "gray jpeg": (RGB.convert("L"), "JPEG", {"quality": 95}),
     "cmyk jpeg": (RGB.convert("CMYK"), "JPEG", {"quality": 95}),
     "progressive jpeg": (RGB, "JPEG", {"quality": 95, "progressive": True}),
     "png": (RGB, "PNG", {}),
     "palette png": (RGB.quantize(64), "PNG", {}),
     "alpha png": (RGB.convert("RGBA"), "PNG", {}),
-    "grey png": (RGB.convert("L"), "PNG", {}),
+    "gray png": (RGB.convert("L"), "PNG", {}),
     "bmp": (RGB, "BMP", {}),
     "webp": (RGB, "WEBP", {"lossless": True}),
     "gif": (RGB.quantize(64), "GIF", {}),
@@ -47,15 +47,15 @@ def test_every_format_gives_the_pixels_that_pillow_gives(name):
         next(iter(tf.data.Dataset.from_tensors(data).map(decode.decode))),
     ):
         assert found.dtype == tf.uint8
-        tolerance = 6 if "jpeg" in name else 0  # decoders upsample colour differently
+        tolerance = 6 if "jpeg" in name else 0  # decoders upsample color differently
         np.testing.assert_allclose(
             tf.cast(found, tf.int32), expected.astype(int), atol=tolerance
         )
 
 
 def test_16_bit_png_keeps_its_upper_bits():
-    grey = photo()[..., 0].astype(np.uint16) * 257
-    data = tf.io.encode_png(grey[..., None])
+    gray = photo()[..., 0].astype(np.uint16) * 257
+    data = tf.io.encode_png(gray[..., None])
     np.testing.assert_array_equal(decode.decode(data)[..., 1], photo()[..., 0])
 
 
@@ -120,14 +120,14 @@ def test_a_window_decodes_like_the_whole(ratio):
     )
     whole = tf.io.decode_jpeg(data, ratio=ratio)
     rows, columns = slice(8 // ratio, 28 // ratio), slice(16 // ratio, 46 // ratio)
-    # the colours of the outermost pixels are upsampled from inside the window alone
+    # the colors of the outermost pixels are upsampled from inside the window alone
     expected = tf.cast(whole[rows, columns], tf.int32)
     np.testing.assert_allclose(tf.cast(window, tf.int32), expected, atol=3)
     inner = (slice(2, -2), slice(2, -2))
     np.testing.assert_array_equal(tf.cast(window, tf.int32)[inner], expected[inner])
 
 
-def test_what_is_no_image_raises():
+def test_files_that_are_no_images_raise():
     for data in (b"", b"text", b"\xff\xd8\xff" + b"x" * 40):
         with pytest.raises(tf.errors.InvalidArgumentError):
             decode.decode(data)

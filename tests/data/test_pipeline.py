@@ -55,7 +55,7 @@ def test_an_epoch_leaves_out_less_than_a_batch(digits):
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_what_is_gone_on_with_is_what_was_left(digits, listed):
+def test_a_resumed_epoch_gives_the_batches_that_were_left(digits, listed):
     split = digits.validation if listed else replace(digits.validation, listed=None)
     whole = batches(split, epochs=3)
     left = batches(split, epochs=3, start=(1, 2))
@@ -65,22 +65,22 @@ def test_what_is_gone_on_with_is_what_was_left(digits, listed):
         np.testing.assert_array_equal(labels, same_labels)
 
 
-def test_a_batch_is_told_by_its_files(tmp_path):
-    """Each file has a colour of its own, which its crop keeps."""
+def test_batch_files_names_the_files_of_a_batch(tmp_path):
+    """Each file has a color of its own, which its crop keeps."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for i in range(10):
-            colour = np.full((32, 32, 3), (10 * i, 200 * (name == "b"), 0), np.uint8)
-            data = tf.io.encode_png(colour).numpy()
+            color = np.full((32, 32, 3), (10 * i, 200 * (name == "b"), 0), np.uint8)
+            data = tf.io.encode_png(color).numpy()
             (tmp_path / name / f"{i}.png").write_bytes(data)
     split = open_dataset(str(tmp_path)).train
     images, labels = batches(split, seed=3, epochs=3, batch_size=4)[2 * 4 + 1]
     files = pipeline.batch_files(split, batch_size=4, seed=3, epoch=2, step=1)
-    colours = dict(zip(files, images[:, 16, 16], strict=True))
-    for (file, colour), label in zip(colours.items(), labels, strict=True):
+    colors = dict(zip(files, images[:, 16, 16], strict=True))
+    for (file, color), label in zip(colors.items(), labels, strict=True):
         _, name, _ = file.rsplit("/", 2)
         assert ("a", "b")[label] == name
-        assert (colour[1] > 60) == (name == "b")
+        assert (color[1] > 60) == (name == "b")
     whole = {f for step in range(4) for f in pipeline.batch_files(
         split, batch_size=4, seed=3, epoch=2, step=step)}  # fmt: skip
     assert whole == {str(path) for path in split.files}

@@ -14,7 +14,7 @@ def test_whole_image_of_the_right_size_is_itself():
 
 
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
-def test_centre_crop_keeps_the_middle_square(shape):
+def test_center_crop_keeps_the_middle_square(shape):
     result = both_ways(Preprocessing(8, 8, 1.0), ramp(*shape))
     first_row, first_column = result[0, 0, 1], result[0, 0, 0]
     assert (first_row, first_column) == (

@@ -42,7 +42,7 @@ def test_orders_are_complete_and_decided_by_seed_and_epoch():
     assert all(labels[int(i)] == label for i, label, _ in split.shuffled(3, 4))
 
 
-def test_folders_that_cannot_be():
+def test_folders_that_do_not_exist():
     for name in ("", "~no_such_user/x", "./" + "x" * 300):
         with pytest.raises(UserError, match="no such folder"):
             open_dataset(name)

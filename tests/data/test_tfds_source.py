@@ -11,12 +11,12 @@ from googlenet_keras.errors import UserError
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """TFDS data made here by TFDS itself: `colours`, and `sounds` without images."""
+    """TFDS data made here by TFDS itself: `colors`, and `sounds` without images."""
     import tensorflow_datasets as tfds
 
     folder = tmp_path_factory.mktemp("tfds")
 
-    class Colours(tfds.core.GeneratorBasedBuilder):
+    class Colors(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
@@ -51,13 +51,13 @@ def data_dir(tmp_path_factory):
         def _generate_examples(self):
             yield 0, {"pitch": 1.0}
 
-    for builder in (Colours, Sounds):
+    for builder in (Colors, Sounds):
         builder(data_dir=folder, file_format="tfrecord").download_and_prepare()
     return folder
 
 
 def test_prepared_data_is_read(data_dir):
-    data = open_dataset("colours", data_dir=data_dir)
+    data = open_dataset("colors", data_dir=data_dir)
     assert data.class_names == ("red", "blue")
     assert [s.count for s in (data.train, data.validation, data.test)] == [16, 4, 4]
     for _, label, reference in data.train.in_order():
@@ -66,7 +66,7 @@ def test_prepared_data_is_read(data_dir):
 
 
 def test_every_image_is_in_one_split_once(data_dir):
-    data = open_dataset("colours", data_dir=data_dir, validation_fraction=0.3)
+    data = open_dataset("colors", data_dir=data_dir, validation_fraction=0.3)
     seen = [
         decode(split.load(reference)).numpy().max()
         for split in (data.train, data.validation)
@@ -76,7 +76,7 @@ def test_every_image_is_in_one_split_once(data_dir):
 
 
 def test_orders_are_complete_and_decided_by_seed_and_epoch(data_dir):
-    split = open_dataset("colours", data_dir=data_dir).train
+    split = open_dataset("colors", data_dir=data_dir).train
 
     def order(seed, epoch):
         return [int(i) for i, _, _ in split.shuffled(seed, epoch)]
@@ -89,7 +89,7 @@ def test_orders_are_complete_and_decided_by_seed_and_epoch(data_dir):
 @pytest.mark.parametrize("global_seed", [0, 1])
 def test_training_batches_do_not_depend_on_the_global_seed(data_dir, global_seed):
     tf.keras.utils.set_random_seed(global_seed)
-    split = open_dataset("colours", data_dir=data_dir).train
+    split = open_dataset("colors", data_dir=data_dir).train
     augment = Augmentation(32, 32, 0.5, 1.0, False, 0.0, False)
     batches = pipeline.TrainingPipeline(split, augment, ("main",), 8, 0).batches(2)
     labels = [labels["main"].numpy().tolist() for _, labels in batches]

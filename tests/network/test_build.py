@@ -175,7 +175,7 @@ def test_concatenation_is_in_the_papers_order():
     assert [x.shape[-1] for x in joined] == [64, 128, 32, 32]
 
 
-def test_caffe_initialisation():
+def test_caffe_initialization():
     model = build_network("paper", image_size=32, initialization="caffe", **TINY)
     layer = model.get_layer("inception_5b_1x1")
     limit = np.sqrt(3 / layer.kernel.shape[2])
@@ -249,7 +249,7 @@ def test_joint_batch_norm_moves_the_statistics_of_each_layer():
             assert not np.array_equal(found[path], np.round(found[path]))
 
 
-def test_a_joint_network_travels_in_a_keras_file(tmp_path):
+def test_a_joint_network_is_saved_in_a_keras_file(tmp_path):
     network = build_network("bn", image_size=32, joint=True, **TINY)
     network.save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")

@@ -12,7 +12,7 @@ def images():
     return np.random.default_rng(0).normal(3, 2, (4, 5, 5, 6)).astype("float32")
 
 
-def test_training_normalises_by_the_batch(images):
+def test_training_normalizes_by_the_batch(images):
     layer = FusedBatchNormalization(epsilon=1e-3, momentum=0.9)
     result = layer(images, training=True).numpy()
     mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
@@ -101,7 +101,7 @@ def _with_gradient(layer, x, weights, training):
     return y, tape.gradient(y, x, tf.cast(weights, x.dtype))
 
 
-def test_both_travel_in_a_keras_file(tmp_path, images):
+def test_both_layers_are_saved_in_a_keras_file(tmp_path, images):
     image = keras.Input((5, 5, 6))
     x = FusedBatchNormalization(scale=False, epsilon=0.1, name="norm")(image)
     model = keras.Model(image, LocalResponseNormalization(size=3, alpha=0.5)(x))

@@ -42,6 +42,6 @@ def test_the_portable_response_norm_is_the_same(channels):
     expected = LocalResponseNormalization(size=5, alpha=0.01, k=2.0)(x)
     found = PortableResponseNormalization(size=5, alpha=0.01, k=2.0)(x)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert np.abs(expected / x).max() < 0.7  # it does normalise
+    assert np.abs(expected / x).max() < 0.7  # it does normalize
     with pytest.raises(ValueError, match=r"0\.75; received 0\.5"):
         PortableResponseNormalization(beta=0.5)

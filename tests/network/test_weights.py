@@ -12,14 +12,14 @@ def tiny(seed):
     return build_network(image_size=32, classes=2, width=0.125)
 
 
-def test_weights_go_by_name():
+def test_weights_are_assigned_by_name():
     one, other = tiny(1), tiny(2)
     assign_weights(other, dict(reversed(named_weights(one).items())))
     image = np.full((1, 32, 32, 3), 200, "uint8")
     np.testing.assert_array_equal(one(image)["aux2"], other(image)["aux2"])
 
 
-def test_whatever_does_not_fit_is_named_and_nothing_assigned():
+def test_mismatched_weights_are_named_and_nothing_is_assigned():
     network = tiny(1)
     before = named_weights(network)
     weights = {k: v + 1 for k, v in before.items()}
