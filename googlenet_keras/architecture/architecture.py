@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, Self
 
 from googlenet_keras.architecture.rows import (
     AuxiliaryHead,
@@ -70,19 +70,19 @@ class Architecture:
                 raise unknown_choice(field, str(value), map(str, known))
         for field in ("dropout", "auxiliary_dropout"):
             value = getattr(self, field)
-            if not (_is_finite(value) and 0 <= value < 1):
-                self._refuse(field, "at least 0 and below 1")
-        if not (_is_finite(self.pixel_scale) and self.pixel_scale > 0):
-            self._refuse("pixel_scale", "a finite number above 0")
-        if not (_are(Real, self.pixel_mean) and len(self.pixel_mean) == 3
-                and all(map(_is_finite, self.pixel_mean))):  # fmt: skip
-            self._refuse("pixel_mean", "a tuple of three numbers")
-        if not (_are(Row, self.rows) and self.rows):
-            self._refuse("rows", "a tuple of one row or more, as in rows.py")
-        if not _are(AuxiliaryHead, self.heads):
-            self._refuse("heads", "a tuple of AuxiliaryHead")
-        if not _are(str, self.differences):
-            self._refuse("differences", "a tuple of sentences")
+            is_rate = _is_finite(value) and 0 <= value < 1
+            self._require(is_rate, field, "at least 0 and below 1")
+        scale, mean = self.pixel_scale, self.pixel_mean
+        is_scale = _is_finite(scale) and scale > 0
+        self._require(is_scale, "pixel_scale", "a finite number above 0")
+        is_mean = _are(Real, mean) and len(mean) == 3 and all(map(_is_finite, mean))
+        self._require(is_mean, "pixel_mean", "a tuple of three numbers")
+        has_rows = _are(Row, self.rows) and bool(self.rows)
+        self._require(has_rows, "rows", "a tuple of one row or more, as in rows.py")
+        has_heads = _are(AuxiliaryHead, self.heads)
+        self._require(has_heads, "heads", "a tuple of AuxiliaryHead")
+        has_differences = _are(str, self.differences)
+        self._require(has_differences, "differences", "a tuple of sentences")
 
     def _check_names(self) -> None:
         names = [part.name for part in (*self.rows, *self.heads)]
@@ -92,8 +92,8 @@ class Architecture:
                     "an architecture, its rows and its heads must be named by letters, "
                     f"digits, _ and -; received {name!r:.200}."
                 )
-        if len(set(names)) < len(names):
-            self._refuse("rows", "rows and heads with names of their own")
+        are_unique = len(set(names)) == len(names)
+        self._require(are_unique, "rows", "rows and heads with names of their own")
 
     def _check_heads(self) -> None:
         modules = [row.name for row in self.rows if isinstance(row, Inception)]
@@ -104,11 +104,13 @@ class Architecture:
                 place = f"the place of {head.name}"
                 raise unknown_choice(place, str(head.after), modules)
 
-    def _refuse(self, field: str, rule: str) -> NoReturn:
-        received = getattr(self, field)
-        raise UserError(
-            f"{field} of an architecture must be {rule}; received {received!r:.200}."
-        )
+    def _require(self, holds: bool, field: str, rule: str) -> None:
+        if not holds:
+            received = getattr(self, field)
+            raise UserError(
+                f"{field} of an architecture must be {rule}; "
+                f"received {received!r:.200}."
+            )
 
     def widths(self) -> dict[str, int]:
         """Filters by layer name: every convolution and the heads' dense layers."""
