@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 Call = Callable[..., Any]
@@ -39,14 +41,17 @@ def child_process(log: Path | None, limits: Limits | None = None) -> Iterator[Ca
 
     An exception there becomes a ProcessError here; so does the child's death, after
     which the next call starts a new child. The child ends with the block or with this
-    process, however that ends. log: a file for what the child prints; None: it prints
+    process, however that ends. The function must lie in a module: the child does not
+    run this process's script. log: a file for what the child prints; None: it prints
     here.
     """
     pools = [_start(log, limits)]
 
     def call(function: Call, *arguments: Any) -> Any:
         try:
-            return pools[-1].submit(function, *arguments).result()
+            with _hidden_script():  # submit starts the child
+                future = pools[-1].submit(function, *arguments)
+            return future.result()
         except BrokenProcessPool as error:
             pools.append(_start(log, limits))
             hint = f"; see {log.name}" if log else ""
@@ -59,6 +64,20 @@ def child_process(log: Path | None, limits: Limits | None = None) -> Iterator[Ca
         yield call
     finally:
         pools[-1].shutdown()
+
+
+@contextmanager
+def _hidden_script() -> Iterator[None]:
+    """Keeps multiprocessing from running the user's script again in a new child.
+
+    It would train twice in a script that has no `if __name__ == "__main__":`.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def redirect_output(log: Path) -> None:

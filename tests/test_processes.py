@@ -41,6 +41,28 @@ with child_process(None) as call:
 """
 
 
+UNGUARDED = """
+import os
+from googlenet_keras.processes import child_process
+print("the script runs", flush=True)
+with child_process(None) as call:
+    assert call(os.getpid) != os.getpid()
+print("and ends")
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["the script runs", "and ends"]
+
+
 def test_it_ends_with_its_parent():
     done = subprocess.run(
         [sys.executable, "-c", SUICIDE], stdout=subprocess.PIPE, check=False, cwd=ROOT
