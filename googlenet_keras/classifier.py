@@ -25,6 +25,9 @@ from googlenet_keras.run_folder import RunFolder
 if TYPE_CHECKING:
     import keras
 
+    from googlenet_keras.weights.importing import Labels
+    from googlenet_keras.weights.pretrained import Source
+
 DESCRIPTION_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -92,6 +95,23 @@ class Classifier(Predictor):
             ) from error
         assign_weights(classifier.network, _read_weights(folder / WEIGHTS_FILE))
         return classifier
+
+    @classmethod
+    def from_pretrained(
+        cls, source: Source, *, variant: str | None = None, labels: Labels | None = None
+    ) -> Classifier:
+        """Loads a pretrained Classifier, such as `from_pretrained("torchvision")`.
+
+        source: torchvision, caffe, onnx-zoo or slim, which are downloaded once; a run
+        or its folder; a saved Classifier's folder; a file of published weights (.pth,
+        .safetensors, .onnx, .caffemodel, .ckpt, .tar.gz). variant: the network that
+        published weights become; None: their own. labels: other names for the classes:
+        a sequence, a file with one on each line, or "names" or "wordnet" for
+        ImageNet's. Raises UserError.
+        """
+        from googlenet_keras.weights.pretrained import load_pretrained
+
+        return load_pretrained(source, variant=variant, labels=labels)
 
     @classmethod
     def _build(cls, description: Mapping[str, Any]) -> Self:

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 Call = Callable[..., Any]
+_script_lock = threading.Lock()
 
 
 class ProcessError(Exception):
@@ -72,12 +73,13 @@ def _hidden_script() -> Iterator[None]:
 
     It would train twice in a script that has no `if __name__ == "__main__":`.
     """
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = script
+    with _script_lock:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
 
 
 def redirect_output(log: Path) -> None:
@@ -113,6 +115,7 @@ def limit_this_process(limits: Limits) -> None:
     from googlenet_keras.machine import proc_field
 
     if limits.memory_bytes:
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's threads reserve memory each
         used = int((proc_field("self/status", "VmSize") or "0").split()[0]) * 1024
         most = used + limits.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))

@@ -18,7 +18,7 @@ from googlenet_keras.training.resume import resume_hint
 from googlenet_keras.training.signals import interrupt_on_signal
 from googlenet_keras.training.stored_options import read_stored, update_stored
 from googlenet_keras.training.trainer import TrainedNetwork, train_network
-from googlenet_keras.weights.pretrained import classifier_folder
+from googlenet_keras.weights.pretrained import pretrained_folder
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None
 
 
 def _find_weights(config: TrainConfig) -> Path:
-    return classifier_folder(config.weights, config.variant)
+    return pretrained_folder(config.weights, preferred_variant=config.variant)
 
 
 def _finish(trained: TrainedNetwork, stopwatch: Stopwatch) -> None:

@@ -1,100 +1,132 @@
-"""Every published file of GoogLeNet's weights: where it is, and what is said of it."""
+"""The published files of GoogLeNet's weights: where they are and what is claimed."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from dataclasses import dataclass
-
+from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import (
+    BATCH_NORM,
+    PAPER,
+    SLIM,
+    TORCHVISION,
+)
 from googlenet_keras.errors import unknown_choice
 
-LARGEST = 2**27  # bytes; the largest published file has two fifths of it
+MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """One file of weights trained on ImageNet's 1,000 classes.
 
-    sha256: of the file, or how it begins where no more is published. variants: what it
-    can become, as it is first. top1 and top5 are as claimed, fractions of 1, for one
-    crop of 224 from the middle of 256. trained_heads: whether its auxiliary heads, if
-    it has any, were trained.
+    sha256: of the file, or its first digits if no more are published. variants: the
+    networks that it can become, by name; its own is the first. top1 and top5 are as
+    claimed, fractions of 1, for the central 224 pixels of 256. has_trained_heads:
+    whether the published auxiliary heads, if any, were trained.
     """
 
     name: str
-    address: str
+    url: str
     sha256: str
     bytes: int | None
-    licence: str
-    variants: tuple[str, ...]
+    license: str
+    variants: Mapping[str, Architecture]
     top1: float
     top5: float
     claimed_by: str
     suffixes: tuple[str, ...]
-    trained_heads: bool = True
+    has_trained_heads: bool = True
 
     @property
     def file_name(self) -> str:
-        """The last part of the address."""
-        return self.address.rsplit("/", 1)[-1]
+        """The last part of the URL."""
+        return self.url.rsplit("/", 1)[-1]
+
+    def architecture(self, variant: str | None = None) -> Architecture:
+        """The network of that name, or the file's own. Raises UserError."""
+        variant = variant or next(iter(self.variants))
+        if variant not in self.variants:
+            raise unknown_choice(
+                f"the variant of {self.name} weights", variant, self.variants
+            )
+        return self.variants[variant]
 
 
-TORCHVISION = Published(
+def _as_bn(arch: Architecture) -> Architecture:
+    """The bn variant with the same outputs: 3x3 kernels zero-padded to 5x5, gamma 1."""
+    differences = tuple(
+        d for d in arch.differences if "3x3 kernels" not in d and "no gamma" not in d
+    )
+    return replace(
+        arch,
+        name=BATCH_NORM.name,
+        wide_kernel=5,
+        gamma=True,
+        differences=differences,
+    )
+
+
+TORCHVISION_WEIGHTS = PublishedWeights(
     "torchvision",
     "https://download.pytorch.org/models/googlenet-1378be20.pth",
     sha256="1378be20",  # PyTorch's file names carry the first eight digits
     bytes=None,  # published is a rounded 49.731 MiB
-    licence="BSD-3-Clause",
-    variants=("torchvision", "bn"),
+    license="BSD-3-Clause",
+    variants={"torchvision": TORCHVISION, "bn": _as_bn(TORCHVISION)},
     top1=0.69778,
     top5=0.89530,
     claimed_by="torchvision 0.29.1, GoogLeNet_Weights.IMAGENET1K_V1",
     suffixes=(".pth", ".pt", ".safetensors"),
-    trained_heads=False,  # torchvision warns of it; the weights are TF-Slim's
+    has_trained_heads=False,  # torchvision warns of it; the weights are TF-Slim's
 )
 
-ONNX_ZOO = Published(
+ONNX_ZOO_WEIGHTS = PublishedWeights(
     "onnx-zoo",
     "https://huggingface.co/onnxmodelzoo/googlenet-12/resolve/main/googlenet-12.onnx",
     sha256="c99c507058eaf41de8723408fdda7db8325cb57f0a89f2ee07a716d6e963e14e",
     bytes=28_021_836,
-    licence="Apache-2.0",
-    variants=("paper",),
+    license="Apache-2.0",
+    variants={"paper": PAPER},
     top1=0.6778,
     top5=0.8834,
     claimed_by="onnx/models, inception_and_googlenet/googlenet/README.md",
     suffixes=(".onnx",),
 )
 
-CAFFE = Published(
+CAFFE_WEIGHTS = PublishedWeights(
     "caffe",
     "http://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel",
     sha256="6f7101e3a2183738a7125a0c5021ba82a1feb4228c5ca0924d991b6daf6f6fad",
     bytes=53_533_754,
-    licence="unrestricted",
-    variants=("paper",),
+    license="unrestricted",
+    variants={"paper": PAPER},
     top1=0.687,
     top5=0.889,
     claimed_by="BVLC/caffe, models/bvlc_googlenet/readme.md",
     suffixes=(".caffemodel",),
 )
 
-SLIM = Published(
+SLIM_WEIGHTS = PublishedWeights(
     "slim",
     "http://download.tensorflow.org/models/inception_v1_2016_08_28.tar.gz",
     sha256="7a620c430fcaba8f8f716241f5148c4c47c035cce4e49ef02cfbe6cd1adf96a6",
     bytes=24_642_554,
-    licence="Apache-2.0",
-    variants=("slim", "bn", "torchvision"),
+    license="Apache-2.0",
+    variants={"slim": SLIM, "bn": _as_bn(SLIM), "torchvision": TORCHVISION},
     top1=0.698,
     top5=0.896,
     claimed_by="tensorflow/models, research/slim/README.md",
     suffixes=(".tar.gz", ".ckpt", ".index"),
 )
 
-SOURCES = {s.name: s for s in (TORCHVISION, ONNX_ZOO, CAFFE, SLIM)}
+PUBLISHED_WEIGHTS = {
+    w.name: w
+    for w in (TORCHVISION_WEIGHTS, ONNX_ZOO_WEIGHTS, CAFFE_WEIGHTS, SLIM_WEIGHTS)
+}
 
 
-def published(name: str) -> Published:
-    """The source of that name. Raises UserError for one that is unknown."""
-    if name not in SOURCES:
-        raise unknown_choice("a source of weights", name, SOURCES)
-    return SOURCES[name]
+def get_published(source: str) -> PublishedWeights:
+    """The published weights of that name. Raises UserError for an unknown name."""
+    if source not in PUBLISHED_WEIGHTS:
+        raise unknown_choice("the source of weights", source, PUBLISHED_WEIGHTS)
+    return PUBLISHED_WEIGHTS[source]

@@ -1,8 +1,7 @@
-"""A published file in the user's cache, fetched once and verified."""
-
-from __future__ import annotations
+"""Downloads published files once into the user's cache and verifies them."""
 
 import hashlib
+import logging
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -11,69 +10,70 @@ from pathlib import Path
 from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_file, cache_folder
-from googlenet_keras.weights.catalogue import LARGEST, Published
+from googlenet_keras.weights.catalogue import MAX_FILE_BYTES, PublishedWeights
 
-BLOCK = 2**18  # bytes between two steps of the bar
-PATIENCE = 30  # seconds without a byte
+BLOCK_BYTES = 2**18  # between two steps of the progress bar
+TIMEOUT_SECONDS = 30  # without a byte
+
+log = logging.getLogger(__name__)
 
 
-def fetched(source: Published) -> Path:
-    """The file of `source`, in the cache or brought there, with a progress bar.
+def download(weights: PublishedWeights) -> Path:
+    """Returns the published file in the cache; downloads it if it is not there.
 
-    Raises UserError where it cannot be had or is another file than was published.
+    Raises UserError if it cannot be downloaded or is not the file that was published.
     """
-    path = cache_folder() / "weights" / source.file_name
-    if path.is_file() and is_published(path, source):
+    path = cache_folder() / "weights" / weights.file_name
+    if path.is_file() and is_published(path, weights):
         return path
-    print(f"fetching {source.address} to {path}", flush=True)
+    log.info("downloading %s to %s", weights.url, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
         with temporary.open("wb") as file:
-            for block in _blocks(source):
-                file.write(block)
-        _verify(temporary, source)
+            file.writelines(_receive(weights))
+        _verify(temporary, weights)
     return path
 
 
-def is_published(path: Path, source: Published) -> bool:
-    """Whether `path` is the very file that `source` published, by its SHA-256."""
-    return _digest(path).startswith(source.sha256)
+def is_published(path: Path, weights: PublishedWeights) -> bool:
+    """Whether `path` is the very file that was published, by its SHA-256."""
+    return sha256(path).startswith(weights.sha256)
 
 
-def _verify(path: Path, source: Published) -> None:
-    digest = _digest(path)
-    if not digest.startswith(source.sha256):
-        raise UserError(
-            f"{source.file_name} was published with a SHA-256 of {source.sha256}; what "
-            f"came has {digest}. Nothing was kept; try again, or fetch it elsewhere "
-            "and name the file."
-        )
-
-
-def _digest(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _blocks(source: Published) -> Iterator[bytes]:
-    """The file's bytes as they come, with a bar. Raises UserError."""
+def _verify(path: Path, weights: PublishedWeights) -> None:
+    if not is_published(path, weights):
+        raise UserError(
+            f"{weights.file_name} was published with a SHA-256 of {weights.sha256}; "
+            f"the download has {sha256(path)} and was removed. Try again, or download "
+            "it elsewhere and name the file."
+        )
+
+
+def _receive(weights: PublishedWeights) -> Iterator[bytes]:
+    """Yields the file's bytes as they arrive, with a bar. Raises UserError."""
     received = 0
     try:
-        with urllib.request.urlopen(source.address, timeout=PATIENCE) as answer:
-            length = answer.headers.get("Content-Length", "")
-            total = int(length) if length.isdigit() else source.bytes
-            with progress_bar() as shown:
-                task = shown.add_task(source.file_name, total=total)
-                while block := answer.read(BLOCK):
+        with urllib.request.urlopen(weights.url, timeout=TIMEOUT_SECONDS) as response:
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdigit() else weights.bytes
+            with progress_bar() as bar:
+                task = bar.add_task(weights.file_name, total=total)
+                while block := response.read(BLOCK_BYTES):
                     received += len(block)
-                    if received > LARGEST:
+                    if received > MAX_FILE_BYTES:
                         raise UserError(
-                            f"{source.address} sends more than any GoogLeNet has."
+                            f"{weights.url} sends more than any GoogLeNet has."
                         )
                     yield block
-                    shown.advance(task, len(block))
-    except (OSError, HTTPException) as error:  # the network's: writing is elsewhere
+                    bar.advance(task, len(block))
+    except (OSError, HTTPException) as error:  # of the network
         raise UserError(
-            f"{source.address} cannot be fetched: {error}. Fetch it elsewhere, and "
-            f"name the file: import-weights {source.name} {source.file_name} RUN"
+            f"{weights.url} cannot be downloaded: {error}. Download it elsewhere and "
+            f"name the file: import-weights {weights.name} {weights.file_name} RUN"
         ) from error

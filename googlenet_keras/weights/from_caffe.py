@@ -1,114 +1,100 @@
 """Caffe's bvlc_googlenet: a .caffemodel, and Caffe's names wherever they are used."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
+from googlenet_keras.weights.caffe_proto import NetParameter
 from googlenet_keras.weights.layouts import (
-    after_flatten,
-    dense,
-    from_oihw,
-    in_turn,
-    reversed_input,
+    Transform,
+    compose,
+    reverse_input_channels,
+    transpose_dense,
+    transpose_flattened_dense,
+    transpose_kernel,
 )
-from googlenet_keras.weights.name_map import Contents, Origin, layers
-from googlenet_keras.weights.wire import Reader, floats, text
+from googlenet_keras.weights.name_map import WeightFile, WeightSource, weighted_layers
+from googlenet_keras.weights.untrusted import parse_in_child
 
-PART = re.compile(r"(conv\d|inception_\d\w)_")  # what Caffe ends with a slash
+SLASHED_PREFIX = re.compile(r"(conv\d|inception_\d\w)_")  # Caffe ends it with a slash
 HEADS = {"main": "loss3", "aux1": "loss1", "aux2": "loss2"}
-WEIGHT, BIAS = "_w_0", "_b_0"  # how the ONNX zoo calls a layer's two blobs
-
-# of caffe.proto, by the number of the field in the net: where a layer has its name and
-# its blobs; the second is how layers were written until 2014
-LAYERS = {100: (1, 7), 2: (4, 6)}
-SIDES = (1, 2, 3, 4)  # num, channels, height, width, in place of a shape
-DATA, SHAPE, DIM = 5, 7, 1
+KERNEL_SUFFIX, BIAS_SUFFIX = "_w_0", "_b_0"  # the ONNX zoo's names of a layer's blobs
 
 
-def read(path: Path) -> Contents:
-    """The weights in a .caffemodel, by layer name with _w_0 or _b_0 behind.
+def read(path: Path) -> WeightFile:
+    """Reads the weights by layer name plus _w_0 or _b_0. Raises UserError."""
+    return parse_in_child(parse_caffemodel, path, ".caffemodel")
 
-    Raises UserError for what is none.
-    """
-    reader, tensors = Reader(), {}
-    try:
-        for number, value in reader.fields(memoryview(path.read_bytes())):
-            for name, blob in _blobs(reader, number, value):
-                if name in tensors:
-                    raise UserError(f"{name!r:.80} is there twice.")
-                tensors[name] = blob
-    except UserError as error:
-        raise UserError(f"{path} is no whole .caffemodel: {error}") from error
+
+def parse_caffemodel(path: Path) -> WeightFile:
+    """As `read`; raises whatever a damaged file causes."""
+    net = NetParameter.FromString(path.read_bytes())
+    tensors: dict[str, np.ndarray] = {}
+    for layer in (*net.layer, *net.layers):
+        for name, value in _layer_tensors(layer):
+            if name in tensors:
+                raise UserError(f"{name!r:.80} is there twice.")
+            tensors[name] = value
     if not tensors:
-        raise UserError(f"{path} is no .caffemodel: it has no layer with weights.")
-    return Contents(tensors)
+        raise UserError("it has no layer with weights.")
+    return WeightFile(tensors)
 
 
-def origins(arch: Architecture, heads: tuple[str, ...]) -> dict[str, Origin]:
-    """Whence each weight of `arch` with these auxiliary heads comes."""
-    found = {}
-    widths = arch.widths()
-    for layer, head in layers(arch, heads):
-        turn = from_oihw
+def weight_sources(
+    arch: Architecture, heads: tuple[str, ...]
+) -> dict[str, WeightSource]:
+    """The source of each weight of `arch` with these auxiliary heads, by name."""
+    sources = {}
+    for layer, head in weighted_layers(arch, heads):
+        transform: Transform = transpose_kernel
         if layer == arch.rows[0].name:
-            turn = in_turn(from_oihw, reversed_input)
+            transform = compose(transpose_kernel, reverse_input_channels)
         elif layer.endswith("_fc"):
-            turn = partial(after_flatten, channels=widths[f"{head}_conv"])
-        found.update(_layer(layer, _name(layer), turn))
+            channels = arch.widths()[f"{head}_conv"]
+            transform = partial(transpose_flattened_dense, channels=channels)
+        sources.update(_layer_sources(layer, _caffe_name(layer), transform))
     for head in ("main", *heads):
-        found.update(_layer(head, f"{HEADS[head]}/classifier", dense))
-    return found
+        name = f"{HEADS[head]}/classifier"
+        sources.update(_layer_sources(head, name, transpose_dense))
+    return sources
 
 
-def _layer(ours: str, theirs: str, turn) -> dict[str, Origin]:
+def _layer_sources(
+    ours: str, theirs: str, transform: Transform
+) -> dict[str, WeightSource]:
     return {
-        f"{ours}/kernel": Origin(theirs + WEIGHT, turn),
-        f"{ours}/bias": Origin(theirs + BIAS, np.ravel),  # once [1, 1, 1, n]
+        f"{ours}/kernel": WeightSource(theirs + KERNEL_SUFFIX, transform),
+        # [1, 1, 1, n] in old files
+        f"{ours}/bias": WeightSource(theirs + BIAS_SUFFIX, np.ravel),
     }
 
 
-def _name(layer: str) -> str:
+def _caffe_name(layer: str) -> str:
     head, _, role = layer.partition("_")
-    return f"{HEADS[head]}/{role}" if head in HEADS else PART.sub(r"\1/", layer)
+    if head in HEADS:
+        return f"{HEADS[head]}/{role}"
+    return SLASHED_PREFIX.sub(r"\1/", layer)
 
 
-def _blobs(
-    reader: Reader, number: int, layer: int | memoryview
-) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, numbers) of a layer's weights and biases."""
-    if number not in LAYERS or isinstance(layer, int):
-        return
-    named, blobs = LAYERS[number]
-    name, found = "", []
-    for part, value in reader.fields(layer):
-        if part == named:
-            name = text(value)
-        elif part == blobs and not isinstance(value, int):
-            found.append(value)
-    if len(found) > 2:
-        raise UserError(f"{name!r:.80} has {len(found)} blobs; no layer has over two.")
-    for ending, blob in zip((WEIGHT, BIAS), found, strict=False):
-        yield name + ending, _array(reader, blob, name)
-
-
-def _array(reader: Reader, blob: memoryview, name: str) -> np.ndarray:
-    """The blob's floats in its shape. Raises UserError where they do not fit."""
-    sides: dict[int, int] = {}
-    shape: list[int] = []
-    data: int | memoryview = memoryview(b"")
-    for number, value in reader.fields(blob):
-        if number == DATA:
-            data = value
-        elif number == SHAPE and not isinstance(value, int):
-            dims = (dim for part, dim in reader.fields(value) if part == DIM)
-            shape += [side for dim in dims for side in reader.numbers(dim)]
-        elif number in SIDES and isinstance(value, int):
-            sides[number] = value
-    return floats(data, shape or [sides.get(n, 0) for n in SIDES], name)
+def _layer_tensors(layer: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, numbers) of a layer's kernel and bias."""
+    name = layer.name.decode(errors="replace")
+    if len(layer.blobs) > 2:
+        raise UserError(
+            f"{name!r:.80} has {len(layer.blobs)} blobs; at most 2 are known."
+        )
+    for suffix, blob in zip((KERNEL_SUFFIX, BIAS_SUFFIX), layer.blobs, strict=False):
+        sides = (blob.num, blob.channels, blob.height, blob.width)  # until 2014
+        shape = blob.shape.dim if blob.HasField("shape") else sides
+        try:
+            yield name + suffix, np.frombuffer(blob.data, "<f4").reshape(tuple(shape))
+        except ValueError as error:
+            raise UserError(
+                f"the numbers of {name!r:.80} are damaged: {error}"
+            ) from error

@@ -1,23 +1,31 @@
 """TF-Slim's Inception v1: a TensorFlow checkpoint, or the archive it comes in."""
 
-from __future__ import annotations
-
 import gzip
 import tarfile
 import tempfile
 import zlib
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.catalogue import LARGEST
-from googlenet_keras.weights.layouts import as_it_is, in_turn, widened
-from googlenet_keras.weights.name_map import Contents, Origin, layers, normalised
+from googlenet_keras.weights.catalogue import MAX_FILE_BYTES
+from googlenet_keras.weights.layouts import (
+    Transform,
+    compose,
+    identity,
+    zero_pad_kernel,
+)
+from googlenet_keras.weights.name_map import (
+    WeightFile,
+    WeightSource,
+    batch_norm_sources,
+    weighted_layers,
+)
 
 SCOPE = "InceptionV1/"
 STEM = {
@@ -42,50 +50,59 @@ BRANCHES = {
     "pool_proj": "Branch_3/Conv2d_0b_1x1",
 }
 MISNAMED = {"inception_5a_5x5": "Mixed_5b/Branch_2/Conv2d_0a_3x3"}  # in Slim's code
-BACKGROUND = 1001  # classes, of which the first is none of ImageNet's
-NORM = ("beta", "moving_mean", "moving_variance")
-# what an optimiser left beside the weights
-SPARE = ("RMSProp", "RMSProp_1", "Momentum", "Adam", "ExponentialMovingAverage")
+CLASSES_WITH_BACKGROUND = 1001  # the first is the background, none of ImageNet's
+BATCH_NORM = ("beta", "moving_mean", "moving_variance")
+OPTIMIZER_SUFFIXES = (
+    *("RMSProp", "RMSProp_1", "Momentum", "Adam", "ExponentialMovingAverage"),
+)
 
 
-def read(path: Path) -> Contents:
-    """The weights in a checkpoint, named by its prefix or a file of it, or in .tar.gz.
+def read(path: Path) -> WeightFile:
+    """Reads a checkpoint, named by its prefix or a file of it, or a .tar.gz of one.
 
     Raises UserError for anything else.
     """
     if not path.name.endswith(".tar.gz"):
-        return _checkpoint(path)
+        return _load_checkpoint(path)
     with tempfile.TemporaryDirectory() as folder:
-        return _checkpoint(_extracted(path, Path(folder)))
+        return _load_checkpoint(_extract(path, Path(folder)))
 
 
-def origins(arch: Architecture, heads: tuple[str, ...]) -> dict[str, Origin]:
-    """Whence each weight of `arch` comes; Slim has no auxiliary heads."""
-    found = {}
-    for layer, _ in layers(arch, ()):
+def weight_sources(
+    arch: Architecture, heads: tuple[str, ...]
+) -> dict[str, WeightSource]:
+    """The source of each weight of `arch`, by name; Slim has no auxiliary heads."""
+    sources = {}
+    for layer, _ in weighted_layers(arch, ()):
         name = SCOPE + _convolution(layer)
-        turn = as_it_is
+        transform: Transform = identity
         if layer.endswith("_5x5"):
-            turn = partial(widened, size=arch.wide_kernel)
-        found[f"{layer}/kernel"] = Origin(f"{name}/weights", turn)
-        norm = {each: f"{name}/BatchNorm/{each}" for each in NORM}
-        found.update(normalised(layer, norm))
+            transform = partial(zero_pad_kernel, size=arch.wide_kernel)
+        sources[f"{layer}/kernel"] = WeightSource(f"{name}/weights", transform)
+        norm = {each: f"{name}/BatchNorm/{each}" for each in BATCH_NORM}
+        sources.update(batch_norm_sources(layer, norm))
         if arch.gamma:
-            beta = Origin(f"{name}/BatchNorm/beta", np.ones_like)
-            found[f"{layer}_bn/gamma"] = beta  # which has gamma's shape
+            beta = WeightSource(f"{name}/BatchNorm/beta", np.ones_like)
+            sources[f"{layer}_bn/gamma"] = beta  # which has gamma's shape
     logits = SCOPE + "Logits/Conv2d_0c_1x1/"
-    flat = in_turn(lambda value: value.reshape(value.shape[-2:]), _without_background)
-    found["main/kernel"] = Origin(f"{logits}weights", flat)
-    found["main/bias"] = Origin(f"{logits}biases", _without_background)
-    return found
+    kernel = compose(_flatten_1x1, _drop_background)
+    sources["main/kernel"] = WeightSource(f"{logits}weights", kernel)
+    sources["main/bias"] = WeightSource(f"{logits}biases", _drop_background)
+    return sources
 
 
-def _without_background(value: np.ndarray) -> np.ndarray:
+def _flatten_1x1(value: np.ndarray) -> np.ndarray:
+    """[1, 1, in, out] to [in, out]."""
+    return value.reshape(value.shape[-2:])
+
+
+def _drop_background(value: np.ndarray) -> np.ndarray:
     """[..., 1001] to [..., 1000]: Slim's class 0 is the background."""
-    return value[..., 1:] if value.shape[-1] == BACKGROUND else value
+    return value[..., 1:] if value.shape[-1] == CLASSES_WITH_BACKGROUND else value
 
 
 def _convolution(layer: str) -> str:
+    """Slim's name of a convolution."""
     if layer in STEM:
         return STEM[layer]
     if layer in MISNAMED:
@@ -94,58 +111,47 @@ def _convolution(layer: str) -> str:
     return f"Mixed_{MODULES[module]}/{BRANCHES[role]}"
 
 
-def _checkpoint(path: Path) -> Contents:
+def _load_checkpoint(path: Path) -> WeightFile:
     prefix = str(path).removesuffix(".index")
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes = {
             name: shape
             for name, shape in reader.get_variable_to_shape_map().items()
-            if name.startswith(SCOPE) and not name.endswith(SPARE)
+            if name.startswith(SCOPE) and not name.endswith(OPTIMIZER_SUFFIXES)
         }
-        if sum(4 * np.prod(shape, dtype=float) for shape in shapes.values()) > LARGEST:
+        if (
+            sum(4 * np.prod(shape, dtype=float) for shape in shapes.values())
+            > MAX_FILE_BYTES
+        ):
             raise UserError(f"{path} claims more weights than any GoogLeNet has.")
-        return Contents({name: reader.get_tensor(name) for name in shapes})
+        return WeightFile({name: reader.get_tensor(name) for name in shapes})
     except UserError:
         raise
     except Exception as error:  # each damage raises another kind there
         text = str(error).splitlines()[0] if str(error) else "it is damaged"
-        raise UserError(f"{path} is no whole TensorFlow checkpoint: {text}.") from error
+        raise UserError(f"{path} is no valid TensorFlow checkpoint: {text}.") from error
 
 
-def _extracted(path: Path, folder: Path) -> Path:
-    """The checkpoint in the archive `path`, copied into `folder`. Raises UserError."""
+def _extract(path: Path, folder: Path) -> Path:
+    """Copies the checkpoint in the archive `path` into `folder`; returns its file.
+
+    Raises UserError.
+    """
     try:
-        with (
-            gzip.open(path) as file,
-            tarfile.open(fileobj=_Bounded(file), mode="r|") as archive,
-        ):
+        with gzip.open(path) as file:  # zeros unpack to a thousand times their size
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError(f"it has more than {MAX_FILE_BYTES} bytes")
+        with tarfile.open(fileobj=BytesIO(data)) as archive:
             for member in archive:
                 name = Path(member.name).name
-                if member.isfile() and ".ckpt" in name:
-                    (folder / name).write_bytes(archive.extractfile(member).read())
+                content = None if member.issparse() else archive.extractfile(member)
+                if content and ".ckpt" in name:
+                    (folder / name).write_bytes(content.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise UserError(f"{path} is no whole .tar.gz: {error}.") from error
-    names = sorted(found.name for found in folder.iterdir())
+        raise UserError(f"{path} is no valid .tar.gz: {error}.") from error
+    names = sorted(file.name for file in folder.iterdir())
     if not names:
         raise UserError(f"{path} has no .ckpt file in it.")
     return folder / next((n for n in names if n.endswith(".index")), names[0])
-
-
-class _Bounded:
-    """A stream that ends in an error where no archive of GoogLeNet's would be so long.
-
-    An archive of zeros is a thousandth of what it unpacks to.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._left = LARGEST
-
-    def read(self, size: int) -> bytes:
-        """The next `size` bytes, or those that there are."""
-        data = self._file.read(min(size, self._left + 1))
-        self._left -= len(data)
-        if self._left < 0:
-            raise ValueError(f"it has more than {LARGEST} bytes")
-        return data

@@ -1,24 +1,30 @@
 """torchvision's GoogLeNet: a state_dict in .pth or .safetensors."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.layouts import (
-    after_flatten,
-    dense,
-    from_oihw,
-    in_turn,
-    widened,
+    Transform,
+    compose,
+    transpose_dense,
+    transpose_flattened_dense,
+    transpose_kernel,
+    zero_pad_kernel,
 )
-from googlenet_keras.weights.name_map import Contents, Origin, layers, normalised
-from googlenet_keras.weights.pytorch_file import read_pytorch
+from googlenet_keras.weights.name_map import (
+    WeightFile,
+    WeightSource,
+    batch_norm_sources,
+    weighted_layers,
+)
+from googlenet_keras.weights.pytorch_file import parse_pytorch
+from googlenet_keras.weights.untrusted import parse_in_child
 
 STEM = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2", "conv2_3x3": "conv3"}
 BRANCHES = {
@@ -29,56 +35,68 @@ BRANCHES = {
     "5x5": "branch3.1",
     "pool_proj": "branch4.1",
 }
-NORM = {
+BATCH_NORM = {
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-ODD = (ValueError, KeyError, TypeError, AttributeError)  # kinds of number numpy lacks
-COUNTER = ".num_batches_tracked"  # which nothing needs
+# what safetensors raises for types of numbers that NumPy does not have
+UNKNOWN_TYPE_ERRORS = (ValueError, KeyError, TypeError, AttributeError)
+STEP_COUNTER = ".num_batches_tracked"  # of a batch normalization; not a weight
 
 
-def read(path: Path) -> Contents:
-    """The state_dict in `path`, a .safetensors or PyTorch's own. Raises UserError."""
+def read(path: Path) -> WeightFile:
+    """Reads a .safetensors or PyTorch's own file. Raises UserError."""
     if path.suffix == ".safetensors":
-        try:
-            tensors = safetensors.numpy.load_file(path)
-        except (OSError, SafetensorError, *ODD) as error:
-            raise UserError(f"{path} is no whole .safetensors: {error}.") from error
+        tensors = _load_safetensors(path)
     else:
-        tensors = read_pytorch(path)
-    return Contents({n: t for n, t in tensors.items() if not n.endswith(COUNTER)})
+        tensors = parse_in_child(parse_pytorch, path, "PyTorch file")
+    return WeightFile(
+        {n: t for n, t in tensors.items() if not n.endswith(STEP_COUNTER)}
+    )
 
 
-def origins(arch: Architecture, heads: tuple[str, ...]) -> dict[str, Origin]:
-    """Whence each weight of `arch` with these auxiliary heads comes."""
-    found = {}
-    widths = arch.widths()
-    for layer, head in layers(arch, heads):
+def weight_sources(
+    arch: Architecture, heads: tuple[str, ...]
+) -> dict[str, WeightSource]:
+    """The source of each weight of `arch` with these auxiliary heads, by name."""
+    sources = {}
+    for layer, head in weighted_layers(arch, heads):
         if layer.endswith("_fc"):
-            flat = partial(after_flatten, channels=widths[f"{head}_conv"])
-            found[f"{layer}/kernel"] = Origin(f"{head}.fc1.weight", flat)
-            found[f"{layer}/bias"] = Origin(f"{head}.fc1.bias")
+            flattened = partial(
+                transpose_flattened_dense, channels=arch.widths()[f"{head}_conv"]
+            )
+            sources[f"{layer}/kernel"] = WeightSource(f"{head}.fc1.weight", flattened)
+            sources[f"{layer}/bias"] = WeightSource(f"{head}.fc1.bias")
             continue
         name = _convolution(layer)
-        turn = from_oihw
+        transform: Transform = transpose_kernel
         if layer.endswith("_5x5"):
-            turn = in_turn(from_oihw, partial(widened, size=arch.wide_kernel))
-        found[f"{layer}/kernel"] = Origin(f"{name}.conv.weight", turn)
-        norm = {ours: f"{name}.bn.{theirs}" for ours, theirs in NORM.items()}
-        found.update(normalised(layer, norm))
+            pad = partial(zero_pad_kernel, size=arch.wide_kernel)
+            transform = compose(transpose_kernel, pad)
+        sources[f"{layer}/kernel"] = WeightSource(f"{name}.conv.weight", transform)
+        norm = {ours: f"{name}.bn.{theirs}" for ours, theirs in BATCH_NORM.items()}
+        sources.update(batch_norm_sources(layer, norm))
     for head in ("main", *heads):
         name = "fc" if head == "main" else f"{head}.fc2"
-        found[f"{head}/kernel"] = Origin(f"{name}.weight", dense)
-        found[f"{head}/bias"] = Origin(f"{name}.bias")
-    return found
+        sources[f"{head}/kernel"] = WeightSource(f"{name}.weight", transpose_dense)
+        sources[f"{head}/bias"] = WeightSource(f"{name}.bias")
+    return sources
 
 
 def _convolution(layer: str) -> str:
+    """torchvision's name of a convolution."""
     if layer in STEM:
         return STEM[layer]
     part, _, role = layer.removeprefix("inception_").partition("_")
     if role == "conv":  # an auxiliary head's
         return f"{part}.conv"
     return f"inception{part}.{BRANCHES[role]}"
+
+
+def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return safetensors.numpy.load_file(path)
+    except (OSError, SafetensorError, *UNKNOWN_TYPE_ERRORS) as error:
+        raise UserError(f"{path} is no valid .safetensors: {error}.") from error

@@ -1,213 +1,224 @@
-"""A file of weights becomes a Classifier."""
+"""Imports a published file of weights as a Classifier."""
 
-from __future__ import annotations
-
-import shutil
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from uuid import uuid4
+from typing import NotRequired, TypedDict
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.variants import PAPER, SLIM, TORCHVISION
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
-from googlenet_keras.errors import DiskError, UserError, unknown_choice
-from googlenet_keras.files import TEMPORARY_SUFFIX, disk_errors
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import atomic_folder
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
-from googlenet_keras.weights.catalogue import LARGEST, Published, published
-from googlenet_keras.weights.download import fetched, is_published
-from googlenet_keras.weights.name_map import Contents, Origin, Tensors, taken
+from googlenet_keras.weights.catalogue import (
+    MAX_FILE_BYTES,
+    PublishedWeights,
+    get_published,
+)
+from googlenet_keras.weights.download import download, is_published
+from googlenet_keras.weights.name_map import (
+    Tensors,
+    WeightFile,
+    WeightSource,
+    map_weights,
+)
 
-SIZE, CROP = 224, 0.875  # 224 of 256 pixels, as every source claims its accuracy
-Origins = Callable[[Architecture, tuple[str, ...]], dict[str, Origin]]
-CLASSES = "main/bias"  # a weight that has one value for each class
-
-
-@dataclass(frozen=True)
-class _Route:
-    """How a source's files are read and its names are ours."""
-
-    read: Callable[[Path], Contents]
-    origins: Origins
-
-
-ROUTES = {
-    "torchvision": _Route(from_torchvision.read, from_torchvision.origins),
-    "caffe": _Route(from_caffe.read, from_caffe.origins),
-    "slim": _Route(from_slim.read, from_slim.origins),
-    "onnx-zoo": _Route(from_onnx.read, from_caffe.origins),
-}
-
-# What a source's weights are in true 5x5 branches; the rest of it stays, so that the
-# outputs do.
-WIDE = {
-    "torchvision": replace(
-        TORCHVISION,
-        name="bn",
-        wide_kernel=5,
-        differences=tuple(d for d in TORCHVISION.differences if "3x3 kernels" not in d),
-    ),
-    "slim": replace(
-        SLIM,
-        name="bn",
-        wide_kernel=5,
-        gamma=True,
-        differences=tuple(
-            d for d in SLIM.differences if "3x3 kernels" not in d and "gamma" not in d
-        ),
-    ),
-}
-FLOOR = (
+IMAGE_SIZE, CROP_FRACTION = 224, 0.875  # 224 of 256 pixels, as every source's claims
+FLOOR_DIFFERENCE = (
     "Pools of stride 2 leave out what no whole window covers, as Caffe2's conversion "
     "does: 55, 27, 13 and 6 pixels in place of 56, 28, 14 and 7."
 )
+Labels = str | Path | Sequence[str]
+"""ImageNet's as "names" or "wordnet", a file with one on each line, or the labels."""
+
+log = logging.getLogger(__name__)
+
+
+class ImportProvenance(TypedDict):
+    """The provenance of an imported Classifier."""
+
+    weights_from: str
+    file: str
+    licence: str
+    claimed_top1: float
+    claimed_top5: float
+    claimed_by: str
+    trained_on: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a source's files are read and which tensor each of our weights comes from."""
+
+    read: Callable[[Path], WeightFile]
+    sources: Callable[[Architecture, tuple[str, ...]], dict[str, WeightSource]]
+
+    def heads(self, arch: Architecture, tensors: Tensors) -> tuple[str, ...]:
+        """The auxiliary heads that the file has tensors of."""
+        names = (head.name for head in arch.heads)
+        return tuple(
+            h for h in names if self._head_tensors(arch, (h,)) & tensors.keys()
+        )
+
+    def without_heads(self, arch: Architecture, tensors: Tensors) -> Tensors:
+        """`tensors` without those of auxiliary heads."""
+        names = self._head_tensors(arch, tuple(head.name for head in arch.heads))
+        return {name: value for name, value in tensors.items() if name not in names}
+
+    def _head_tensors(self, arch: Architecture, heads: tuple[str, ...]) -> set[str]:
+        trunk, both = self.sources(arch, ()), self.sources(arch, heads)
+        return {both[ours].name for ours in both.keys() - trunk.keys()}
+
+
+_FORMATS = {
+    "torchvision": _Format(from_torchvision.read, from_torchvision.weight_sources),
+    "caffe": _Format(from_caffe.read, from_caffe.weight_sources),
+    "slim": _Format(from_slim.read, from_slim.weight_sources),
+    "onnx-zoo": _Format(from_onnx.read, from_caffe.weight_sources),
+}
 
 
 def import_weights(
     source: str,
-    file: Path | None = None,
+    file: Path | str | None = None,
     *,
     variant: str | None = None,
-    labels: tuple[str, ...] | None = None,
+    labels: Labels | None = None,
 ) -> Classifier:
-    """The Classifier of a published file, which is downloaded where none is given.
+    """Imports a file of published weights as a Classifier; downloads it by default.
 
-    source: torchvision, onnx-zoo, caffe or slim. variant: what it becomes; none: the
-    network that the source has. labels: class names; none: ImageNet's 1,000. Every
-    tensor of the file is assigned once, by name. Prints what was done. Raises UserError
-    for a file that is another network's or damaged.
+    source: torchvision, onnx-zoo, caffe or slim. variant: the network that it becomes;
+    None: the source's own. labels: class names; None: ImageNet's 1,000. Every tensor of
+    the file is assigned once, by name. Logs what was done. Raises UserError for another
+    network's file and for a damaged one.
     """
-    known = published(source)
-    if variant and variant not in known.variants:
-        raise unknown_choice(f"what {source} weights become", variant, known.variants)
-    path = _checked(file, known) if file else fetched(known)
-    original = is_published(path, known) if path.is_file() else False
-    route = ROUTES[source]
-    contents = route.read(path)
-    arch = _architecture(source, variant or known.variants[0], contents.padding)
-    heads = _heads(route.origins, arch, contents.tensors)
-    untrained = () if known.trained_heads or not original else heads
-    tensors = _without(untrained, route.origins, arch, contents.tensors)
-    heads = () if untrained else heads
-    print(_said_of_heads(known, heads, untrained))
-    weights = taken(tensors, route.origins(arch, heads))
-    names = _labels(labels, len(weights[CLASSES]))
+    published = get_published(source)
+    names = read_labels(labels)
+    arch = published.architecture(variant)
+    path = _check_file(Path(file), published) if file else download(published)
+    content = _FORMATS[source].read(path)
+    if content.padding == "floor":
+        differences = (*arch.differences, FLOOR_DIFFERENCE)
+        arch = replace(arch, padding="floor", differences=differences)
+    tensors, heads = _select_heads(published, path, arch, content.tensors)
+    weights = map_weights(tensors, _FORMATS[source].sources(arch, heads))
+    check_label_count(names, classes=len(weights["main/bias"]))
     network = build_network(
-        arch, classes=len(names), image_size=SIZE, auxiliary=bool(heads)
+        arch, classes=len(names), image_size=IMAGE_SIZE, auxiliary=bool(heads)
     )
     assign_weights(network, weights)
-    print(f"{len(tensors)} tensors of {path} became {len(weights)} weights")
-    origin = _provenance(known, path)
-    if labels is None:
-        origin["trained_on"] = "ImageNet"
-    return Classifier(network, arch, Preprocessing(SIZE, SIZE, CROP), names, origin)
+    log.info("%d tensors of %s became %d weights", len(tensors), path, len(weights))
+    provenance = _provenance(published, path)
+    if labels in (None, "names", "wordnet"):
+        provenance["trained_on"] = "ImageNet"
+    preprocessing = Preprocessing(IMAGE_SIZE, IMAGE_SIZE, CROP_FRACTION)
+    return Classifier(network, arch, preprocessing, names, {**provenance})
+
+
+def save_new(classifier: Classifier, folder: Path) -> None:
+    """Saves `classifier` in a new folder, which appears whole or not at all.
+
+    The folder of a process that was faster stays. Raises DiskError.
+    """
+    with atomic_folder(folder) as temporary:
+        classifier.save(temporary)
+
+
+def read_labels(labels: Labels | None) -> tuple[str, ...]:
+    """The labels as a tuple; None: ImageNet's names. Raises UserError."""
+    if labels is None or labels == "names":
+        return imagenet_labels()
+    if labels == "wordnet":
+        return wordnet_ids()
+    if not isinstance(labels, str | Path):
+        return tuple(labels)
+    try:
+        return tuple(Path(labels).read_text("utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{labels} holds no labels: {error}.") from error
+
+
+def check_label_count(labels: tuple[str, ...], classes: int) -> None:
+    """Raises UserError unless there is a label for every class."""
+    if len(labels) != classes:
+        raise UserError(
+            f"every class needs a label; there are {classes} classes and {len(labels)} "
+            "labels. Give a file with a label on each line: --labels FILE"
+        )
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """The names of ImageNet's 1,000 classes, in the order of their WordNet numbers."""
+    """The names of ImageNet's 1,000 classes, in the order of their WordNet IDs."""
     text = files("googlenet_keras.weights").joinpath("imagenet_labels.txt")
     return tuple(text.read_text("utf-8").splitlines())
 
 
-def wordnet_numbers() -> tuple[str, ...]:
-    """n01440764 and so on: how ImageNet's folders and TFDS call the same classes."""
+def wordnet_ids() -> tuple[str, ...]:
+    """The WordNet IDs of the same classes (n01440764), as TFDS and ImageNet's folders.
+
+    They are in the same order.
+    """
     folder = files("tensorflow_datasets.datasets.imagenet2012")
     return tuple(folder.joinpath("labels.txt").read_text("utf-8").splitlines())
 
 
-def save_whole(classifier: Classifier, folder: Path) -> None:
-    """Saves `classifier` in a new folder that appears when all is in it.
-
-    Where another process was faster, its folder stays. Raises DiskError.
-    """
-    unfinished = folder.with_name(f"{folder.name}.{uuid4().hex}{TEMPORARY_SUFFIX}")
-    try:
-        classifier.save(unfinished)
-        with disk_errors(folder):
-            unfinished.rename(folder)
-    except DiskError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _checked(file: Path, known: Published) -> Path:
-    """`file` if it may be the source's. Raises UserError."""
-    prefix = known.name == "slim" and Path(f"{file}.index").is_file()
-    if not (file.is_file() or prefix):
+def _check_file(file: Path, published: PublishedWeights) -> Path:
+    """Returns `file` if it may be the source's. Raises UserError."""
+    is_prefix = published.name == "slim" and Path(f"{file}.index").is_file()
+    if not (file.is_file() or is_prefix):
         raise UserError(f"no such file: {file}.")
-    if not prefix and not file.name.endswith(known.suffixes):
+    if not is_prefix and not file.name.endswith(published.suffixes):
         raise UserError(
-            f"{known.name} weights are in a file that ends in "
-            f"{' or '.join(known.suffixes)}; received {file.name}."
+            f"{published.name} weights are in a file that ends in "
+            f"{' or '.join(published.suffixes)}; received {file.name}."
         )
-    if file.is_file() and file.stat().st_size > LARGEST:
+    if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
         raise UserError(
-            f"no GoogLeNet has more than {LARGEST} bytes of weights; {file} has "
+            f"no GoogLeNet has more than {MAX_FILE_BYTES} bytes of weights; {file} has "
             f"{file.stat().st_size}."
         )
     return file
 
 
-def _architecture(source: str, variant: str, padding: str | None) -> Architecture:
-    if variant == "bn":
-        return WIDE[source]
-    if padding == "floor":
-        return replace(PAPER, padding="floor", differences=(*PAPER.differences, FLOOR))
-    return {"paper": PAPER, "slim": SLIM, "torchvision": TORCHVISION}[variant]
+def _select_heads(
+    published: PublishedWeights, path: Path, arch: Architecture, tensors: Tensors
+) -> tuple[Tensors, tuple[str, ...]]:
+    """The tensors to import and the auxiliary heads that they have.
 
-
-def _names(origins: Origins, arch: Architecture, heads: tuple[str, ...]) -> set[str]:
-    """What a file calls that which belongs to these auxiliary heads alone."""
-    trunk, both = (origins(arch, wanted) for wanted in ((), heads))
-    return {both[ours].name for ours in both.keys() - trunk.keys()}
-
-
-def _heads(origins: Origins, arch: Architecture, tensors: Tensors) -> tuple[str, ...]:
-    """The auxiliary heads that the file has something of."""
-    known = [head.name for head in arch.heads]
-    return tuple(h for h in known if _names(origins, arch, (h,)) & tensors.keys())
-
-
-def _without(
-    heads: tuple[str, ...], origins: Origins, arch: Architecture, tensors: Tensors
-) -> Tensors:
-    spare = _names(origins, arch, heads)
-    return {name: value for name, value in tensors.items() if name not in spare}
-
-
-def _said_of_heads(
-    known: Published, heads: tuple[str, ...], untrained: tuple[str, ...]
-) -> str:
-    if untrained:
-        return "the file's auxiliary heads were never trained; they are left out"
+    Heads that were published untrained are left out; those of another file of the same
+    format are not.
+    """
+    format_ = _FORMATS[published.name]
+    heads = format_.heads(arch, tensors)
     if not heads:
-        return "the file has no auxiliary heads; a training starts new ones"
-    listed = f"{', '.join(heads)} are taken as trained"
-    return listed if known.trained_heads else f"{listed}; {known.name}'s own never were"
-
-
-def _labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
-    names = imagenet_labels() if labels is None else labels
-    if len(names) != classes:
-        raise UserError(
-            f"every class needs a label; the file has {classes} classes and there are "
-            f"{len(names)} labels. Give a file with a label on each line: --labels FILE"
+        log.info("the file has no auxiliary heads; training starts new ones")
+        return tensors, ()
+    if published.has_trained_heads:
+        log.info("the auxiliary heads %s are imported", ", ".join(heads))
+    elif path.is_file() and is_published(path, published):
+        log.info("the file's auxiliary heads were never trained; they are left out")
+        return format_.without_heads(arch, tensors), ()
+    else:
+        log.info(
+            "the auxiliary heads %s are imported; those that %s published were never "
+            "trained",
+            ", ".join(heads),
+            published.name,
         )
-    return names
+    return tensors, heads
 
 
-def _provenance(known: Published, path: Path) -> dict[str, object]:
+def _provenance(published: PublishedWeights, path: Path) -> ImportProvenance:
     return {
-        "weights_from": known.name,
+        "weights_from": published.name,
         "file": path.name,
-        "licence": known.licence,
-        "claimed_top1": known.top1,
-        "claimed_top5": known.top5,
-        "claimed_by": known.claimed_by,
+        "licence": published.license,
+        "claimed_top1": published.top1,
+        "claimed_top5": published.top5,
+        "claimed_by": published.claimed_by,
     }

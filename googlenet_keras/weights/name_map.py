@@ -1,6 +1,4 @@
-"""Whence each weight comes: every tensor of a file is read once, or refused."""
-
-from __future__ import annotations
+"""Maps a file's tensors to Keras weights by name: each is used once or refused."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,60 +7,67 @@ import numpy as np
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.weights import refuse_mismatch
-from googlenet_keras.weights.layouts import Turn, as_it_is
+from googlenet_keras.weights.layouts import Transform, identity
 
 Tensors = Mapping[str, np.ndarray]
 """A file's tensors by their names there."""
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What a file holds: its tensors, and its padding rule where it has the graph."""
+class WeightFile:
+    """The content of a file: its tensors, and its padding rule if it has a graph."""
 
     tensors: Tensors
     padding: str | None = None
 
 
 @dataclass(frozen=True)
-class Origin:
-    """A tensor's name in the file, and what makes it ours."""
+class WeightSource:
+    """The name of a tensor in the file, and the transform to Keras's layout."""
 
     name: str
-    turn: Turn = as_it_is
+    transform: Transform = identity
 
 
-def taken(tensors: Tensors, origins: Mapping[str, Origin]) -> dict[str, np.ndarray]:
-    """Our weights by name, float32.
+def map_weights(
+    tensors: Tensors, sources: Mapping[str, WeightSource]
+) -> dict[str, np.ndarray]:
+    """The Keras weights by name, float32; sources: one for each of these names.
 
-    Raises UserError where one is missing, left over, of another rank or not finite.
+    Raises UserError if a tensor is missing, left over, misshapen or not finite.
     """
-    found = {ours: origin for ours, origin in origins.items() if origin.name in tensors}
-    used = {origin.name for origin in found.values()}
+    from googlenet_keras.network.weights import refuse_mismatch  # imports Keras
+
+    present = {
+        ours: source for ours, source in sources.items() if source.name in tensors
+    }
+    used = {source.name for source in present.values()}
     weights, misshapen = {}, []
-    for ours, origin in found.items():
-        value = tensors[origin.name]
+    for ours, source in present.items():
+        value = tensors[source.name]
         try:
-            weights[ours] = np.ascontiguousarray(origin.turn(value), np.float32)
+            weights[ours] = np.ascontiguousarray(source.transform(value), np.float32)
         except (ValueError, IndexError, TypeError):
-            misshapen.append(f"{origin.name} is {value.shape}")
+            misshapen.append(f"{source.name} is {value.shape}")
     refuse_mismatch(
         {
-            "missing": sorted({o.name for o in origins.values()} - used),
+            "missing": sorted({source.name for source in sources.values()} - used),
             "left over": sorted(tensors.keys() - used),
             "misshapen": sorted(misshapen),
         }
     )
     for ours, value in weights.items():
         if not np.isfinite(value).all():
-            raise UserError(f"weights must be finite; {origins[ours].name} are not.")
+            raise UserError(f"weights must be finite; {sources[ours].name} are not.")
     return weights
 
 
-def layers(arch: Architecture, heads: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """(layer, its auxiliary head or "") of convolutions and heads' hidden layers.
+def weighted_layers(
+    arch: Architecture, heads: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """(layer, its auxiliary head or "") of convolutions and the heads' hidden layers.
 
-    heads: the auxiliary ones that are wanted.
+    heads: the auxiliary heads to include.
     """
     for layer in arch.widths():
         head = next((h.name for h in arch.heads if layer.startswith(f"{h.name}_")), "")
@@ -70,7 +75,9 @@ def layers(arch: Architecture, heads: tuple[str, ...]) -> Iterator[tuple[str, st
             yield layer, head
 
 
-def normalised(layer: str, names: Mapping[str, str]) -> Iterator[tuple[str, Origin]]:
-    """The origins of a batch normalisation; names: theirs by ours."""
+def batch_norm_sources(
+    layer: str, names: Mapping[str, str]
+) -> Iterator[tuple[str, WeightSource]]:
+    """(name, source) of each weight of a batch normalization; names: theirs by ours."""
     for ours, theirs in names.items():
-        yield f"{layer}_bn/{ours}", Origin(theirs)
+        yield f"{layer}_bn/{ours}", WeightSource(theirs)

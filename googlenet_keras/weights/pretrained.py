@@ -1,63 +1,131 @@
-"""What --weights may name, as the folder of a Classifier."""
-
-from __future__ import annotations
+"""Loads pretrained classifiers: published weights, runs, saved classifiers, files."""
 
 import hashlib
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
-from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.artifacts.runtimes import ONNX, is_exported
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError, unknown_choice
 from googlenet_keras.files import cache_folder, expand_user
-from googlenet_keras.weights.catalogue import SOURCES, Published, published
-from googlenet_keras.weights.download import fetched
-from googlenet_keras.weights.importing import import_weights, save_whole
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.weights.catalogue import PUBLISHED_WEIGHTS, PublishedWeights
+from googlenet_keras.weights.download import download, sha256
+from googlenet_keras.weights.importing import (
+    Labels,
+    check_label_count,
+    import_weights,
+    read_labels,
+    save_new,
+)
 
-MAPS = 1  # raised with every correction of a map, so that none is used again
+IMPORT_VERSION = 2  # raised with every correction of a map: the cache is then stale
+
+_import_lock = threading.Lock()
 
 
-def classifier_folder(name: str, variant: str) -> Path:
-    """The folder with the Classifier that `name` stands for.
+class HasFolder(Protocol):
+    """A run, by its folder."""
 
-    name: a run or a saved Classifier; torchvision, onnx-zoo, caffe or slim, which are
-    downloaded; or a file of theirs. What is imported becomes `variant` where it can,
-    and is kept in the user's cache folder. Raises UserError.
+    @property
+    def folder(self) -> RunFolder | Path:
+        """The run folder."""
+
+
+Source = str | Path | HasFolder
+"""torchvision, caffe, onnx-zoo or slim; a run or its folder; a saved Classifier's
+folder; a file of weights."""
+
+
+def load_pretrained(
+    source: Source, *, variant: str | None = None, labels: Labels | None = None
+) -> Classifier:
+    """Loads the Classifier that `source` stands for.
+
+    variant: the network that published weights become; None: their own. labels: other
+    names for the classes; None: those that it has, or ImageNet's. What is downloaded
+    and imported is cached. Raises UserError.
     """
+    folder = pretrained_folder(source, variant=variant, labels=labels)
+    classifier = Classifier.load(folder)
+    found = classifier.architecture.name
+    if variant not in (None, found):
+        raise UserError(
+            f"weights come with their network; {source} has {found!r}, and the variant "
+            f"{variant!r} was asked for. Leave the variant out, or take other weights."
+        )
+    if labels is None:
+        return classifier
+    names = read_labels(labels)
+    check_label_count(names, len(classifier.labels))
+    return replace(classifier, labels=names)
+
+
+def pretrained_folder(
+    source: Source,
+    *,
+    variant: str | None = None,
+    preferred_variant: str | None = None,
+    labels: Labels | None = None,
+) -> Path:
+    """The folder of the Classifier that `source` stands for, as `load_pretrained`.
+
+    preferred_variant: what published weights become if they can. Raises UserError.
+    """
+    name = str(source if isinstance(source, str | Path) else source.folder)
     path = expand_user(name)
+    _refuse_exported(path)
     if path.is_dir():
         return path
-    source = name if name in SOURCES else _source_of(path)
-    file = fetched(published(source)) if name in SOURCES else path
-    variant = _possible(published(source), variant)
-    kept = f"{_digest(file)}-{variant}-{MAPS}"
-    folder = cache_folder() / "classifiers" / kept
-    if not folder.is_dir():
-        save_whole(import_weights(source, file, variant=variant), folder)
+    published = PUBLISHED_WEIGHTS.get(name) or _published_like(path)
+    if not variant and preferred_variant in published.variants:
+        variant = preferred_variant
+    variant = published.architecture(variant).name
+    file = download(published) if published.name == name else path
+    folder = cache_folder() / "classifiers" / _cache_key(file, variant, labels)
+    with _import_lock:  # between threads; another process may import the same
+        if not folder.is_dir():
+            classifier = import_weights(
+                published.name, file, variant=variant, labels=labels
+            )
+            save_new(classifier, folder)
     return folder
 
 
-def _possible(source: Published, variant: str) -> str:
-    """`variant`, or the source's own for the default one. Raises UserError."""
-    if variant in source.variants:
-        return variant
-    if variant != BATCH_NORM.name:
-        raise unknown_choice(
-            f"what {source.name} weights become", variant, source.variants
+def _refuse_exported(path: Path) -> None:
+    """Raises UserError for a file or folder that export made."""
+    run = RunFolder(path.resolve().parent.parent)
+    inside = run.export == path.resolve().parent and run.is_started
+    if is_exported(path) and (inside or path.suffix != ONNX):
+        origin = run if inside else "the run that it was exported from"
+        raise UserError(
+            f"an exported file has no weights to load into a network: {path}. Give "
+            f"{origin}."
         )
-    return source.variants[0]
 
 
-def _source_of(path: Path) -> str:
-    for name, source in SOURCES.items():
-        if path.name.endswith(source.suffixes):
-            return name
-    raise unknown_choice("weights that are no folder or file", str(path), SOURCES)
+def _published_like(path: Path) -> PublishedWeights:
+    """The published weights whose files are named like `path`. Raises UserError."""
+    for published in PUBLISHED_WEIGHTS.values():
+        if path.name.endswith(published.suffixes):
+            return published
+    raise unknown_choice(
+        "weights that are neither a folder nor a file of them",
+        str(path),
+        PUBLISHED_WEIGHTS,
+    )
 
 
-def _digest(file: Path) -> str:
-    """Another one for another file; of a checkpoint, the index is one."""
-    index = file.with_name(f"{file.name}.index")
+def _cache_key(file: Path, variant: str, labels: Labels | None) -> str:
+    """Differs for other weights, variants and labels."""
+    index = file.with_name(f"{file.name}.index")  # of a checkpoint; it has its digest
     try:
-        with (index if index.is_file() else file).open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
+        digest = sha256(index if index.is_file() else file)[:16]
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    parts = [digest, variant, str(IMPORT_VERSION)]
+    if labels is not None:
+        parts.append(hashlib.sha256(repr(labels).encode()).hexdigest()[:16])
+    return "-".join(parts)

@@ -1,143 +1,158 @@
-"""PyTorch's files read without PyTorch, and without unpickling: nothing is executed.
+"""Reads PyTorch's files of weights without PyTorch; nothing in them is executed.
 
-Two layouts: a zip archive (PyTorch 1.6 on), and a row of pickles with the numbers
-behind (before).
+Two layouts: a zip archive (PyTorch 1.6 on), and a series of pickles with the numbers
+behind them (before).
 """
 
-from __future__ import annotations
-
-import math
+import pickle
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.catalogue import LARGEST
-from googlenet_keras.weights.pytorch_pickle import (
-    STORAGES,
-    StoredTensor,
-    loaded_pickle,
-    of_kind,
-)
+from googlenet_keras.weights.catalogue import MAX_FILE_BYTES
 
-MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
-AXES = 4  # of a tensor, at most
-WRAPPED = ("model", "state_dict")  # where training scripts put the state_dict
-DAMAGE = (
-    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError),
-    *(OSError, RuntimeError, OverflowError, MemoryError),
-    *(struct.error, zipfile.BadZipFile),
-)
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
+STATE_DICT_KEYS = ("model", "state_dict")  # where training scripts put it
+STORAGE_DTYPES = {
+    "torch.FloatStorage": "<f4",
+    "torch.DoubleStorage": "<f8",
+    "torch.HalfStorage": "<f2",
+    "torch.LongStorage": "<i8",
+    "torch.IntStorage": "<i4",
+}
 
 
-def read_pytorch(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of the state_dict in `path`, by name. Raises UserError.
+class Storage(NamedTuple):
+    """The key of the numbers of one or several tensors."""
 
-    A training script's checkpoint may have it under "model" or "state_dict".
+    kind: str
+    key: str
+
+
+class StoredTensor(NamedTuple):
+    """A view of a storage's numbers; offset and strides count numbers."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def parse_pytorch(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of the state_dict in `path`, by name.
+
+    A training script's checkpoint may have it under "model" or "state_dict". Raises
+    UserError or whatever a damaged file causes; call it in a child process.
     """
-    try:
-        if zipfile.is_zipfile(path):
-            return _from_zip(path)
-        with path.open("rb") as file:
-            return _from_pickles(file, path.stat().st_size)
-    except UserError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    except DAMAGE as error:
-        raise UserError(f"{path} is no whole PyTorch file: {error}.") from error
+    if zipfile.is_zipfile(path):
+        return _parse_zip(path)
+    return _parse_pickles(BytesIO(path.read_bytes()))
 
 
-def _from_zip(path: Path) -> dict[str, np.ndarray]:
+def _parse_zip(path: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(path) as archive:
-        sizes = {
-            info.filename: info.file_size
-            for info in archive.infolist()
-            if info.compress_type == zipfile.ZIP_STORED  # as PyTorch has them
-            and info.file_size <= path.stat().st_size
-        }
-        pickle = next((n for n in sizes if n.endswith("/data.pkl")), None)
-        if pickle is None:
-            raise UserError("there is no data.pkl in the archive.")
-        folder = pickle.removesuffix("data.pkl") + "data/"
-        tensors = _state_dict(loaded_pickle(BytesIO(archive.read(pickle))))
-        keys = {tensor.storage.key for tensor in tensors.values()}
-        if missing := [key for key in keys if folder + key not in sizes]:
-            raise UserError(f"the numbers of {missing[0]} are missing or compressed.")
-        if sum(sizes[folder + key] for key in keys) > LARGEST:  # parts may overlap
+        if sum(part.file_size for part in archive.infolist()) > MAX_FILE_BYTES:
             raise UserError("it has more numbers than any GoogLeNet.")
+        names = archive.namelist()
+        pickled = next((name for name in names if name.endswith("/data.pkl")), None)
+        if pickled is None:
+            raise UserError("there is no data.pkl in the archive.")
+        tensors = _state_dict(_unpickle(BytesIO(archive.read(pickled))))
+        folder = pickled.removesuffix("data.pkl") + "data/"
+        keys = {tensor.storage.key for tensor in tensors.values()}
         data = {key: archive.read(folder + key) for key in keys}
     return _arrays(tensors, data)
 
 
-def _from_pickles(file: IO[bytes], size: int) -> dict[str, np.ndarray]:
-    if loaded_pickle(file) != MAGIC:
+def _parse_pickles(file: BytesIO) -> dict[str, np.ndarray]:
+    if _unpickle(file) != MAGIC_NUMBER:
         raise UserError("it does not begin as PyTorch's files do.")
-    loaded_pickle(file)  # the protocol's version
-    loaded_pickle(file)  # what machine it was
-    tensors = _state_dict(loaded_pickle(file))
-    keys = [of_kind(key, str) for key in of_kind(loaded_pickle(file), list)]
-    kinds = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+    _unpickle(file)  # the protocol's version
+    _unpickle(file)  # a description of the machine
+    tensors = _state_dict(_unpickle(file))
+    storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     data = {}
-    for key in keys:
+    for key in _unpickle(file):
         (count,) = struct.unpack("<q", file.read(8))
-        if key not in kinds or count != kinds[key].count:
-            raise UserError(f"the numbers of {key!r:.50} are not those of a tensor.")
-        length = count * np.dtype(STORAGES[kinds[key].kind]).itemsize
-        if not 0 <= length <= size:
-            raise UserError(f"the numbers of {key!r:.50} are more than the file has.")
-        data[key] = file.read(length)
+        dtype = np.dtype(STORAGE_DTYPES[storages[key].kind])
+        data[key] = file.read(count * dtype.itemsize)
     return _arrays(tensors, data)
 
 
-def _state_dict(loaded: Any) -> dict[str, StoredTensor]:
-    for name in WRAPPED:
-        if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
-            loaded = loaded[name]
-    named = isinstance(loaded, dict) and all(isinstance(name, str) for name in loaded)
-    if not (named and all(isinstance(t, StoredTensor) for t in loaded.values())):
-        raise UserError("it holds no state_dict; save the network's state_dict().")
-    return loaded
+def _rebuild_tensor(
+    storage: Storage,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    *_: Any,  # requires_grad and hooks
+) -> StoredTensor:
+    return StoredTensor(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(tensor: StoredTensor, *_: Any) -> StoredTensor:
+    return tensor
+
+
+_CALLABLES: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": OrderedDict,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Replaces the names that a state_dict needs, and refuses any other."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full in STORAGE_DTYPES:
+            return full
+        if full in _CALLABLES:
+            return _CALLABLES[full]
+        raise UserError(f"it asks for {full!r:.80}, which no weights need.")
+
+    def persistent_load(self, pid: Any) -> Storage:
+        tag, kind, key, *_ = pid  # device, count, in the older layout a view
+        if tag != "storage" or kind not in STORAGE_DTYPES:
+            raise UserError("it has numbers of an unknown kind.")
+        return Storage(kind, key)
+
+
+def _unpickle(file: BytesIO) -> Any:
+    return _Unpickler(file).load()
+
+
+def _state_dict(loaded: Any) -> Mapping[str, StoredTensor]:
+    for key in STATE_DICT_KEYS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if isinstance(loaded, dict) and all(
+        isinstance(name, str) and isinstance(tensor, StoredTensor)
+        for name, tensor in loaded.items()
+    ):
+        return loaded
+    raise UserError("it holds no state_dict; save the network's state_dict().")
 
 
 def _arrays(
     tensors: Mapping[str, StoredTensor], data: Mapping[str, bytes]
 ) -> dict[str, np.ndarray]:
-    """The tensors' numbers; those that share some have no more in all than a file."""
-    made, left = {}, LARGEST
-    for name, tensor in tensors.items():
-        made[name] = _array(tensor, data)
-        left -= made[name].nbytes
-        if left < 0:
-            raise UserError("its tensors have more numbers than any GoogLeNet.")
-    return made
+    views = {name: _view(tensor, data) for name, tensor in tensors.items()}
+    if sum(view.nbytes for view in views.values()) > MAX_FILE_BYTES:  # strides of 0
+        raise UserError("its tensors have more numbers than any GoogLeNet.")
+    return {name: np.ascontiguousarray(view) for name, view in views.items()}
 
 
-def _array(tensor: StoredTensor, data: Mapping[str, bytes]) -> np.ndarray:
-    """The tensor's numbers; it never has more than its storage."""
-    storage = tensor.storage
-    numbers = np.frombuffer(data[storage.key], STORAGES[storage.kind])
-    if len(numbers) != storage.count or not _lies_in(tensor, len(numbers)):
-        raise UserError("a tensor's shape and strides are not those of its numbers.")
-    steps = [stride * numbers.itemsize for stride in tensor.strides]
-    view = np.lib.stride_tricks.as_strided(
-        numbers[tensor.offset :], tensor.shape, steps, writeable=False
-    )
-    return np.ascontiguousarray(view)
-
-
-def _lies_in(tensor: StoredTensor, count: int) -> bool:
-    """Whether the tensor has no more than `count` numbers, and none beyond them."""
-    given = (*tensor.shape, *tensor.strides, tensor.offset)
-    if len(tensor.shape) != len(tensor.strides) or len(given) > 2 * AXES + 1:
-        return False
-    if not all(0 <= number <= count for number in given):
-        return False
-    last = tensor.offset + sum(
-        (side - 1) * stride
-        for side, stride in zip(tensor.shape, tensor.strides, strict=True)
-    )
-    return 0 < math.prod(tensor.shape) <= count and last < count
+def _view(tensor: StoredTensor, data: Mapping[str, bytes]) -> np.ndarray:
+    """The tensor's numbers, not copied. Raises ValueError if it exceeds its storage."""
+    dtype = np.dtype(STORAGE_DTYPES[tensor.storage.kind])
+    strides = [stride * dtype.itemsize for stride in tensor.strides]
+    offset = tensor.offset * dtype.itemsize
+    return np.ndarray(tensor.shape, dtype, data[tensor.storage.key], offset, strides)

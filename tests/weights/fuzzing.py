@@ -2,8 +2,9 @@
 
 python fuzzing.py SOURCE FILE COUNT
 
-Ends with status 0 if each was read or refused with a UserError, within a second and
-without much memory. Files that have FILE's name and more behind it are mutated in turn.
+Ends with status 0 if each was read or refused, within a second and without much memory:
+with a UserError, or any exception of a function that runs in a child process, whose
+memory is limited. Files that have FILE's name and more behind it are mutated in turn.
 """
 
 import importlib
@@ -17,7 +18,14 @@ from pathlib import Path
 
 MEGABYTES = 200  # beyond what reading the whole file takes
 SECONDS = 1.0
-READERS = {"onnx-zoo": "from_onnx", "caffe": "from_caffe", "slim": "from_slim"}
+# (module, function, whether it runs in a child process, which may raise anything)
+READERS = {
+    "pytorch": ("pytorch_file", "parse_pytorch", True),
+    "safetensors": ("from_torchvision", "read", False),
+    "onnx-zoo": ("from_onnx", "parse_onnx", True),
+    "caffe": ("from_caffe", "parse_caffemodel", True),
+    "slim": ("from_slim", "read", False),
+}
 
 
 def mutated(data: bytes, draw: random.Random) -> bytes:
@@ -44,9 +52,12 @@ def main(source: str, file: Path, count: int) -> None:
     """Raises what a reader lets through."""
     from googlenet_keras.errors import UserError
 
-    module = READERS.get(source, "from_torchvision")
-    read = importlib.import_module(f"googlenet_keras.weights.{module}").read
+    module, name, in_child = READERS[source]
+    read = getattr(importlib.import_module(f"googlenet_keras.weights.{module}"), name)
+    refusals = Exception if in_child else UserError
     read(file)
+    if in_child:
+        limit_memory()
     before, draw = peak(), random.Random(0)
     whole = [path for path in file.parent.iterdir() if path.name.startswith(file.name)]
     accepted = 0
@@ -62,7 +73,7 @@ def main(source: str, file: Path, count: int) -> None:
             try:
                 read(folder / file.name)
                 accepted += 1
-            except UserError:
+            except refusals:
                 pass
             seconds = time.process_time() - start
             assert seconds < SECONDS, f"number {number} took {seconds:.1f} s"
@@ -70,6 +81,13 @@ def main(source: str, file: Path, count: int) -> None:
             assert grown < MEGABYTES, f"number {number} took {grown:.0f} MB"
     assert 0 < accepted < count  # damage is met, and is not all there is
     print(f"{source} {file.name}: {count} mutations, {accepted} still whole")
+
+
+def limit_memory() -> None:
+    """As a child process that parses is limited, to less."""
+    status = Path("/proc/self/status").read_text()
+    used = int(status.split("VmSize:")[1].split()[0]) * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEGABYTES * 2**20,) * 2)
 
 
 def peak() -> float:

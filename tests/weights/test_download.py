@@ -9,8 +9,8 @@ import pytest
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import download
-from googlenet_keras.weights.catalogue import CAFFE
-from googlenet_keras.weights.download import fetched
+from googlenet_keras.weights.catalogue import CAFFE_WEIGHTS
+from googlenet_keras.weights.download import download as fetch
 
 DATA = b"weights " * 100_000
 
@@ -37,53 +37,55 @@ def source(tmp_path, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield replace(
-            CAFFE,
-            address=f"http://127.0.0.1:{server.server_port}/net.caffemodel",
+            CAFFE_WEIGHTS,
+            url=f"http://127.0.0.1:{server.server_port}/net.caffemodel",
             sha256=hashlib.sha256(DATA).hexdigest(),
         )
         server.shutdown()
 
 
 def test_fetched_once_and_kept(source, capsys):
-    path = fetched(source)
+    path = fetch(source)
     assert path.read_bytes() == DATA
     assert path.is_relative_to(cache_folder())
-    assert f"fetching {source.address} to {path}" in capsys.readouterr().out
-    assert fetched(source) == path
+    assert f"downloading {source.url} to {path}" in capsys.readouterr().out
+    assert fetch(source) == path
     assert Server.asked == ["/net.caffemodel"]
 
 
 def test_a_damaged_copy_is_fetched_again(source):
-    fetched(source).write_bytes(DATA[:-1])
-    assert fetched(source).read_bytes() == DATA
+    fetch(source).write_bytes(DATA[:-1])
+    assert fetch(source).read_bytes() == DATA
     assert len(Server.asked) == 2
 
 
 def test_a_checksum_of_which_the_beginning_is_known(source):
-    assert fetched(replace(source, sha256=source.sha256[:8])).read_bytes() == DATA
+    assert fetch(replace(source, sha256=source.sha256[:8])).read_bytes() == DATA
 
 
 def test_another_file_is_refused_and_not_kept(source):
-    with pytest.raises(UserError, match=r"published with a SHA-256 of 0000.*came has"):
-        fetched(replace(source, sha256="0000"))
+    with pytest.raises(
+        UserError, match=r"published with a SHA-256 of 0000.*download has"
+    ):
+        fetch(replace(source, sha256="0000"))
     assert not list((cache_folder() / "weights").iterdir())
 
 
 def test_more_than_any_network_has(source, monkeypatch):
-    monkeypatch.setattr(download, "LARGEST", 1000)
+    monkeypatch.setattr(download, "MAX_FILE_BYTES", 1000)
     with pytest.raises(UserError, match="sends more than any GoogLeNet has"):
-        fetched(source)
+        fetch(source)
     assert not list((cache_folder() / "weights").iterdir())
 
 
 def test_no_network(source):
-    nowhere = replace(source, address="http://127.0.0.1:9/net.caffemodel")
+    nowhere = replace(source, url="http://127.0.0.1:9/net.caffemodel")
     with pytest.raises(UserError) as caught:
-        fetched(nowhere)
-    assert "http://127.0.0.1:9/net.caffemodel cannot be fetched" in str(caught.value)
+        fetch(nowhere)
+    assert "http://127.0.0.1:9/net.caffemodel cannot be downloaded" in str(caught.value)
     assert "import-weights caffe net.caffemodel RUN" in str(caught.value)
 
 
 def test_a_file_that_is_gone(source):
     with pytest.raises(UserError, match="404"):
-        fetched(replace(source, address=source.address + "x"))
+        fetch(replace(source, url=source.url + "x"))

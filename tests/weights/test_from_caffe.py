@@ -5,7 +5,7 @@ from making_weights import caffe_shapes, caffemodel, onnx_zoo, random_like
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import from_caffe
-from googlenet_keras.weights.from_caffe import read
+from googlenet_keras.weights.from_caffe import parse_caffemodel
 from googlenet_keras.weights.importing import import_weights
 
 HEADS = {
@@ -76,7 +76,9 @@ def test_the_heads_by_hand(file, weights):
 
 def test_a_map_flattened_in_keras_order(file, weights, monkeypatch):
     monkeypatch.setattr(
-        from_caffe, "after_flatten", lambda value, channels: value.reshape(1024, -1).T
+        from_caffe,
+        "transpose_flattened_dense",
+        lambda value, channels: value.reshape(1024, -1).T,
     )
     assert min(heads_apart(import_weights("caffe", file), weights)) > 0.01
 
@@ -105,12 +107,12 @@ def test_weights_that_are_not_finite(weights, tmp_path):
 def test_a_blob_shorter_than_it_says(tmp_path):
     small = {"a_w_0": np.ones(2, "f4"), "a_b_0": np.ones(4, "f4")}
     path = caffemodel(tmp_path / "a.caffemodel", small)
-    assert read(path).tensors["a_b_0"].tolist() == [1, 1, 1, 1]
+    assert parse_caffemodel(path).tensors["a_b_0"].tolist() == [1, 1, 1, 1]
     whole = path.read_bytes()
     assert whole.count(b"\x3a\x03\x0a\x01\x04") == 1  # the shape of the second blob
     path.write_bytes(whole.replace(b"\x3a\x03\x0a\x01\x04", b"\x3a\x03\x0a\x01\x05"))
     with pytest.raises(UserError, match="the numbers of 'a' are damaged"):
-        read(path)
+        parse_caffemodel(path)
 
 
 def test_blobs_that_nobody_would_read(tmp_path):
@@ -119,20 +121,20 @@ def test_blobs_that_nobody_would_read(tmp_path):
     layer = path.read_bytes()
     path.write_bytes(layer * 2)
     with pytest.raises(UserError, match="'a_w_0' is there twice"):
-        read(path)
+        parse_caffemodel(path)
     path.write_bytes(b"\xa2\x06\x09\x0a\x01a" + b"\x3a\x00" * 3)
     with pytest.raises(UserError, match="'a' has 3 blobs"):
-        read(path)
+        parse_caffemodel(path)
     path.write_bytes(b"\xa2\x06\x00" * 300_000)
-    with pytest.raises(UserError, match="more parts than any network"):
-        read(path)
+    with pytest.raises(UserError, match="no layer with weights"):
+        parse_caffemodel(path)
 
 
 @pytest.mark.parametrize(
-    ("data", "text"), [(b"\xff\xff\xff", "no whole"), (b"", "no layer with weights")]
+    ("data", "text"), [(b"\xff\xff\xff", "no valid"), (b"", "no layer with weights")]
 )
 def test_no_caffemodel(tmp_path, data, text):
     path = tmp_path / "a.caffemodel"
     path.write_bytes(data)
     with pytest.raises(UserError, match=text):
-        read(path)
+        parse_caffemodel(path)

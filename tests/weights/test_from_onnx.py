@@ -7,13 +7,12 @@ import onnxruntime
 import pytest
 from making_weights import caffe_shapes, onnx_zoo, random_like
 
-from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.errors import UserError
 from googlenet_keras.network import build, response_norm
 from googlenet_keras.weights import from_caffe, importing
-from googlenet_keras.weights.from_onnx import read
+from googlenet_keras.weights.from_onnx import parse_onnx
 from googlenet_keras.weights.importing import import_weights
-from googlenet_keras.weights.layouts import from_oihw
+from googlenet_keras.weights.layouts import transpose_kernel
 
 CLOSE = 1e-4  # float32 sums in another order; each correction undone is far above
 BGR_MEAN = np.array([104.0, 117.0, 123.0], np.float32)  # Caffe's
@@ -66,7 +65,9 @@ def test_the_same_probabilities(file, images, wanted, rule):
 
 def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
     monkeypatch.setattr(
-        importing, "_architecture", lambda *_: replace(PAPER, padding="same")
+        importing,
+        "build_network",
+        lambda arch, **options: build.build_network(replace(arch, padding="same"), **options),
     )
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
@@ -78,13 +79,15 @@ def test_alpha_that_is_not_divided_by_the_window(file, images, wanted, monkeypat
 
 
 def test_blue_and_red_exchanged(file, images, wanted, monkeypatch):
-    monkeypatch.setattr(from_caffe, "reversed_input", lambda value: value)
+    monkeypatch.setattr(from_caffe, "reverse_input_channels", lambda value: value)
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
 
 def test_a_kernel_with_its_sides_exchanged(file, images, wanted, monkeypatch):
     monkeypatch.setattr(
-        from_caffe, "from_oihw", lambda v: from_oihw(v).transpose(1, 0, 2, 3)
+        from_caffe,
+        "transpose_kernel",
+        lambda v: transpose_kernel(v).transpose(1, 0, 2, 3),
     )
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
@@ -105,7 +108,7 @@ def small(path, change=lambda model: None):
 
 
 def test_the_rule_of_a_graph(tmp_path):
-    contents = read(small(tmp_path / "a.onnx"))
+    contents = parse_onnx(small(tmp_path / "a.onnx"))
     assert contents.padding == "symmetric"
     assert contents.tensors["x_w_0"].tolist() == [[1, 1], [1, 1]]
 
@@ -156,13 +159,13 @@ def torn(model):
         (another_operator, "has no operator 'BatchNormalization'"),
         (padding_by_a_rule, "padding must be in numbers; found 'SAME_UPPER'"),
         (twice, "'x_w_0' is there twice"),
-        (torn, "no whole GoogLeNet in ONNX"),
+        (torn, "no valid GoogLeNet in ONNX"),
         (lambda model: model.graph.node.pop(0), "found none"),
     ],
 )
 def test_another_graph_is_refused(tmp_path, change, text):
     with pytest.raises(UserError, match=text):
-        read(small(tmp_path / "a.onnx", change))
+        parse_onnx(small(tmp_path / "a.onnx", change))
 
 
 def test_more_nodes_than_any_network_has(tmp_path):
@@ -171,11 +174,11 @@ def test_more_nodes_than_any_network_has(tmp_path):
     length = b"\xc0\xcf\x24"  # 600,000
     path.write_bytes(path.read_bytes() + b"\x3a" + length + nodes)
     with pytest.raises(UserError, match="more parts than any network"):
-        read(path)
+        parse_onnx(path)
 
 
 def test_no_onnx_at_all(tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="no whole GoogLeNet in ONNX"):
-        read(path)
+    with pytest.raises(UserError, match="no valid GoogLeNet in ONNX"):
+        parse_onnx(path)

@@ -143,8 +143,8 @@ def test_the_background_is_left_out(checkpoint, tensors, monkeypatch):
     wanted = tensors[f"{logits}weights"][0, 0, :, 1:]
     np.testing.assert_array_equal(found["main/kernel"], wanted)
     np.testing.assert_array_equal(found["main/bias"], tensors[f"{logits}biases"][1:])
-    monkeypatch.setattr(from_slim, "BACKGROUND", 0)
-    with pytest.raises(UserError, match="1001 classes and there are 1000 labels"):
+    monkeypatch.setattr(from_slim, "CLASSES_WITH_BACKGROUND", 0)
+    with pytest.raises(UserError, match="1001 classes and 1000 labels"):
         import_weights("slim", checkpoint)
 
 
@@ -209,18 +209,36 @@ def test_the_archive_it_comes_in(checkpoint, tensors, tmp_path):
 def test_no_checkpoint(tmp_path, data, name):
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises(UserError, match="no whole"):
+    with pytest.raises(UserError, match="no valid"):
         read(path)
 
 
 def test_an_archive_that_unpacks_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(from_slim, "LARGEST", 10_000)
+    monkeypatch.setattr(from_slim, "MAX_FILE_BYTES", 10_000)
     (tmp_path / "a.ckpt").write_bytes(bytes(20_000))
     path = tmp_path / "a.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         archive.add(tmp_path / "a.ckpt", "a.ckpt")
     assert path.stat().st_size < 1000
     with pytest.raises(UserError, match="more than 10000 bytes"):
+        read(path)
+
+
+def test_a_sparse_file_is_not_unpacked(tmp_path):
+    """A file of a terabyte of zeros is some bytes in a tar archive."""
+    member = tarfile.TarInfo("inception_v1.ckpt")
+    member.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.size": str(2**40),
+        "GNU.sparse.map": f"{2**40},0",
+    }
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member)
+    with tarfile.open(path) as archive:
+        assert archive.getmembers()[0].issparse()
+    with pytest.raises(UserError, match=r"no \.ckpt file in it"):
         read(path)
 
 

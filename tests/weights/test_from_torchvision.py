@@ -5,7 +5,7 @@ import pytest
 import safetensors.numpy
 
 from googlenet_keras.weights.importing import import_weights
-from googlenet_keras.weights.layouts import widened
+from googlenet_keras.weights.layouts import zero_pad_kernel
 
 NAMES = Path(__file__).parent / "torchvision_names.txt"  # torchvision 0.29.1's own
 
@@ -78,7 +78,7 @@ def test_each_kind_of_layer_turned_as_it_needs(made, state):
 
 
 def test_a_3x3_kernel_in_the_middle_of_a_5x5_one():
-    kernel = widened(np.arange(9.0).reshape(3, 3, 1, 1), 5)[..., 0, 0]
+    kernel = zero_pad_kernel(np.arange(9.0).reshape(3, 3, 1, 1), 5)[..., 0, 0]
     assert kernel[1:4, 1:4].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     assert kernel.sum() == 36
 

@@ -54,9 +54,9 @@ def archive(folder):
 
 
 FILES = {
-    "zip.pth": ("torchvision", lambda folder: zipped(folder / "a.pth")),
-    "legacy.pth": ("torchvision", lambda folder: legacy(folder / "a.pth")),
-    "safetensors": ("torchvision", safetensors_file),
+    "zip.pth": ("pytorch", lambda folder: zipped(folder / "a.pth")),
+    "legacy.pth": ("pytorch", lambda folder: legacy(folder / "a.pth")),
+    "safetensors": ("safetensors", safetensors_file),
     "onnx": ("onnx-zoo", onnx_file),
     "caffemodel": ("caffe", lambda f: caffemodel(f / "a.caffemodel", SMALL)),
     "old caffemodel": (

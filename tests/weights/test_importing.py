@@ -8,7 +8,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import importing
-from googlenet_keras.weights.catalogue import CAFFE, SOURCES
+from googlenet_keras.weights.catalogue import CAFFE_WEIGHTS, PUBLISHED_WEIGHTS
 from googlenet_keras.weights.importing import imagenet_labels, import_weights
 
 
@@ -33,7 +33,7 @@ def test_the_command(file, tmp_path, capsys):
         "width": 224,
         "crop_fraction": 0.875,
     }
-    assert made.provenance["claimed_by"] == CAFFE.claimed_by
+    assert made.provenance["claimed_by"] == CAFFE_WEIGHTS.claimed_by
     assert json.loads((folder / "classifier.json").read_text())["heads"] == ["main"]
 
 
@@ -62,7 +62,7 @@ def test_other_classes_need_their_labels(tmp_path):
     for ending in ("_w_0", "_b_0"):
         weights["loss3/classifier" + ending] = weights["loss3/classifier" + ending][:3]
     path = caffemodel(tmp_path / "three.caffemodel", weights)
-    with pytest.raises(UserError, match="3 classes and there are 1000 labels"):
+    with pytest.raises(UserError, match="3 classes and 1000 labels"):
         import_weights("caffe", path)
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\nbird\n")
@@ -81,9 +81,9 @@ def test_other_classes_need_their_labels(tmp_path):
         (["caffe", "none/b"], "no such folder: none"),
         (["caffe", "here.caffemodel", "b", "--variant", "bn"], "must be one of paper"),
         (["caffe", "here.caffemodel", "b", "--labels", "none"], "holds no labels"),
-        (["torchvision", "here.pth", "b"], "no whole PyTorch file"),
-        (["onnx-zoo", "here.onnx", "b"], "no whole GoogLeNet in ONNX"),
-        (["slim", "here.ckpt", "b"], "no whole TensorFlow checkpoint"),
+        (["torchvision", "here.pth", "b"], "no valid PyTorch file"),
+        (["onnx-zoo", "here.onnx", "b"], "no valid GoogLeNet in ONNX"),
+        (["slim", "here.ckpt", "b"], "no valid TensorFlow checkpoint"),
     ],
 )
 def test_what_cannot_be_imported(tmp_path, monkeypatch, arguments, text):
@@ -96,7 +96,7 @@ def test_what_cannot_be_imported(tmp_path, monkeypatch, arguments, text):
 
 
 def test_a_file_too_large(file, monkeypatch):
-    monkeypatch.setattr(importing, "LARGEST", 10)
+    monkeypatch.setattr(importing, "MAX_FILE_BYTES", 10)
     with pytest.raises(UserError, match="more than 10 bytes"):
         import_weights("caffe", file)
 
@@ -104,19 +104,19 @@ def test_a_file_too_large(file, monkeypatch):
 def test_without_a_file_it_is_fetched(file, monkeypatch):
     asked = []
 
-    def fetched(source):
+    def download(source):
         asked.append(source)
         return file
 
-    monkeypatch.setattr(importing, "fetched", fetched)
+    monkeypatch.setattr(importing, "download", download)
     import_weights("caffe")
-    assert asked == [CAFFE]
+    assert asked == [CAFFE_WEIGHTS]
 
 
 def test_the_catalogue():
-    for name, source in SOURCES.items():
+    for name, source in PUBLISHED_WEIGHTS.items():
         assert source.name == name
-        assert source.address.endswith(source.suffixes)
+        assert source.url.endswith(source.suffixes)
         assert len(source.sha256) in (8, 64)
         assert 0.67 < source.top1 < 0.7 < 0.88 < source.top5 < 0.9
     assert len(imagenet_labels()) == len(set(imagenet_labels())) == 1000

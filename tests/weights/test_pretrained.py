@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from making import call_main, write_photos
@@ -9,7 +10,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
 from googlenet_keras.weights import importing, pretrained
-from googlenet_keras.weights.pretrained import classifier_folder
+from googlenet_keras.weights.pretrained import pretrained_folder
 
 
 @pytest.fixture(scope="module")
@@ -24,47 +25,96 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_itself(tmp_path):
-    assert classifier_folder(str(tmp_path), "bn") == tmp_path
+    assert pretrained_folder(str(tmp_path)) == tmp_path
 
 
 def test_a_file_is_imported_once(file, capsys):
-    folder = classifier_folder(str(file), "bn")
+    folder = pretrained_folder(file, preferred_variant="bn")
     assert Classifier.load(folder).architecture.name == "paper"  # all that it can be
     assert "became 116 weights" in capsys.readouterr().out
-    assert classifier_folder(str(file), "paper") == folder
+    assert pretrained_folder(str(file), variant="paper") == folder
     assert capsys.readouterr().out == ""
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_two_at_the_same_time(file):
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(classifier_folder, [str(file)] * 2, ["bn"] * 2))
+        found = list(pool.map(pretrained_folder, [file] * 2))
     assert found[0] == found[1]
     assert Classifier.load(found[0]).labels[0] == "tench"
 
 
 @pytest.mark.parametrize("name", ["inception_v1.ckpt", "inception_v1.ckpt.index"])
 def test_a_checkpoint_is_slims(name):
-    assert pretrained._source_of(Path(name)) == "slim"
+    assert pretrained._published_like(Path(name)).name == "slim"
 
 
-def test_a_name_is_fetched(file, monkeypatch):
-    monkeypatch.setattr(pretrained, "fetched", lambda source: file)
+def test_a_name_is_downloaded(file, monkeypatch):
+    monkeypatch.setattr(pretrained, "download", lambda source: file)
     monkeypatch.setattr(importing, "is_published", lambda path, source: True)
-    assert (classifier_folder("caffe", "bn") / "classifier.json").is_file()
+    assert Classifier.from_pretrained("caffe").provenance["weights_from"] == "caffe"
+
+
+def test_a_preferred_variant_is_what_the_source_can_be(file, monkeypatch):
+    asked = []
+
+    def refuse(source, file, *, variant, labels):
+        asked.append(variant)
+        raise UserError("that is enough")
+
+    monkeypatch.setattr(pretrained, "download", lambda source: file)
+    monkeypatch.setattr(pretrained, "import_weights", refuse)
+    for options in ({"preferred_variant": "bn"}, {"preferred_variant": "paper"}, {},
+                    {"variant": "bn"}):  # fmt: skip
+        with pytest.raises(UserError, match="that is enough"):
+            pretrained_folder("torchvision", **options)
+    assert asked == ["bn", "torchvision", "torchvision", "bn"]
+
+
+def test_labels(file, tmp_path):
+    names = tuple(f"class {i}" for i in range(1000))
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    assert Classifier.from_pretrained(file, labels=names).labels == names
+    path = tmp_path / "labels.txt"
+    assert Classifier.from_pretrained(str(file), labels=path).labels == names
+    assert Classifier.from_pretrained(file, labels="wordnet").labels[0] == "n01440764"
+    folder = pretrained_folder(file)
+    assert Classifier.from_pretrained(folder).labels[0] == "tench"
+    assert Classifier.from_pretrained(folder, labels=names).labels == names
+    with pytest.raises(UserError, match="1000 classes and 1 labels"):
+        Classifier.from_pretrained(folder, labels=["one"])
 
 
 @pytest.mark.parametrize(
-    ("name", "variant", "text"),
+    ("source", "options", "text"),
     [
-        ("torchvisio", "bn", "Did you mean 'torchvision'"),
-        ("nowhere.caffemodel", "bn", "nowhere.caffemodel cannot be read"),
-        ("FILE", "slim", "must be one of paper; received 'slim'"),
+        ("torchvisio", {}, "Did you mean 'torchvision'"),
+        ("nowhere.caffemodel", {}, "nowhere.caffemodel cannot be read"),
+        ("FILE", {"variant": "slim"}, "must be one of paper; received 'slim'"),
+        ("caffe", {"variant": "bn"}, "must be one of paper; received 'bn'"),
     ],
 )
-def test_what_is_nothing_to_start_from(file, name, variant, text):
+def test_what_cannot_be_loaded(file, source, options, text):
     with pytest.raises(UserError, match=text):
-        classifier_folder(name.replace("FILE", str(file)), variant)
+        Classifier.from_pretrained(source.replace("FILE", str(file)), **options)
+
+
+def test_a_run_and_what_was_exported_from_it(run_folder, tmp_path):
+    run = SimpleNamespace(folder=run_folder)  # what train() returns has it
+    labels = Classifier.load(run_folder).labels
+    assert Classifier.from_pretrained(run).labels == labels
+    assert Classifier.from_pretrained(run_folder, variant="bn").labels == labels
+    with pytest.raises(UserError, match=r"has 'bn', and the variant 'paper'"):
+        Classifier.from_pretrained(run, variant="paper")
+    copy = tmp_path / "run"
+    (copy / "export" / "saved_model").mkdir(parents=True)
+    (copy / "config.json").write_text("{}")
+    (copy / "export" / "saved_model" / "saved_model.pb").touch()
+    for name in ("saved_model", "int8.tflite", "model.onnx"):
+        with pytest.raises(UserError, match=rf"has no weights.*{name}. Give {copy}\."):
+            Classifier.from_pretrained(copy / "export" / name)
+    with pytest.raises(UserError, match="Give the run that it was exported from"):
+        Classifier.from_pretrained("int8.tflite")
 
 
 def test_train_from_a_file(file, tmp_path, capsys):
