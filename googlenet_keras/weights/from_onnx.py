@@ -70,8 +70,8 @@ def _padding_rule(node: onnx.NodeProto) -> str:
     if node.op_type not in OPERATORS:
         raise UserError(f"GoogLeNet has no operator {node.op_type!r:.80}.")
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    auto_pad = given.get("auto_pad", b"NOTSET")
-    if auto_pad != b"NOTSET":
+    auto_pad = given.get("auto_pad", b"NOTSET").decode()
+    if auto_pad != "NOTSET":
         raise UserError(f"padding must be in numbers; found {auto_pad!r:.80}.")
     if node.op_type == "LRN" and not _is_caffe_lrn(given):
         raise UserError(f"response normalization must have Caffe's {LRN_CAFFE}.")

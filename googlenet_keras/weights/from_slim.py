@@ -120,10 +120,8 @@ def _load_checkpoint(path: Path) -> WeightFile:
             for name, shape in reader.get_variable_to_shape_map().items()
             if name.startswith(SCOPE) and not name.endswith(OPTIMIZER_SUFFIXES)
         }
-        if (
-            sum(4 * np.prod(shape, dtype=float) for shape in shapes.values())
-            > MAX_FILE_BYTES
-        ):
+        sizes = [4 * np.prod(shape, dtype=float) for shape in shapes.values()]
+        if sum(sizes) > MAX_FILE_BYTES:
             raise UserError(f"{path} claims more weights than any GoogLeNet has.")
         return WeightFile({name: reader.get_tensor(name) for name in shapes})
     except UserError:
@@ -146,8 +144,9 @@ def _extract(path: Path, folder: Path) -> Path:
         with tarfile.open(fileobj=BytesIO(data)) as archive:
             for member in archive:
                 name = Path(member.name).name
-                content = None if member.issparse() else archive.extractfile(member)
-                if content and ".ckpt" in name:
+                if not member.isfile() or member.issparse() or ".ckpt" not in name:
+                    continue
+                if content := archive.extractfile(member):
                     (folder / name).write_bytes(content.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} is no valid .tar.gz: {error}.") from error

@@ -127,5 +127,6 @@ def _cache_key(file: Path, variant: str, labels: Labels | None) -> str:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
     parts = [digest, variant, str(IMPORT_VERSION)]
     if labels is not None:
-        parts.append(hashlib.sha256(repr(labels).encode()).hexdigest()[:16])
+        names = repr(read_labels(labels)).encode()
+        parts.append(hashlib.sha256(names).hexdigest()[:16])
     return "-".join(parts)

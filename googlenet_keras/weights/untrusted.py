@@ -8,7 +8,7 @@ from typing import TypeVar
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import Limits, ProcessError, child_process
 
-# Reading the largest file takes a fifth of the memory and a tenth of the time.
+# 28 MB of weights take less than 250 MB and 0.5 s; MAX_FILE_BYTES is 134 MB.
 PARSER_LIMITS = Limits(memory_bytes=2**30, cpu_seconds=20)
 Parsed = TypeVar("Parsed")
 

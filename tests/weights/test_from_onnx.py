@@ -9,7 +9,7 @@ from making_weights import caffe_shapes, onnx_zoo, random_like
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.network import build, response_norm
-from googlenet_keras.weights import from_caffe, importing
+from googlenet_keras.weights import from_caffe, from_onnx, importing
 from googlenet_keras.weights.from_onnx import parse_onnx
 from googlenet_keras.weights.importing import import_weights
 from googlenet_keras.weights.layouts import transpose_kernel
@@ -67,7 +67,9 @@ def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
     monkeypatch.setattr(
         importing,
         "build_network",
-        lambda arch, **options: build.build_network(replace(arch, padding="same"), **options),
+        lambda arch, **options: build.build_network(
+            replace(arch, padding="same"), **options
+        ),
     )
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
@@ -152,14 +154,13 @@ def torn(model):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (pads, "padded at the end alone"),
+        (pads, "padded at the end only"),
         (another_norm, "must have Caffe's"),
         (elsewhere, "in another file, which is not opened"),
         (halves, "must be float32"),
         (another_operator, "has no operator 'BatchNormalization'"),
         (padding_by_a_rule, "padding must be in numbers; found 'SAME_UPPER'"),
         (twice, "'x_w_0' is there twice"),
-        (torn, "no valid GoogLeNet in ONNX"),
         (lambda model: model.graph.node.pop(0), "found none"),
     ],
 )
@@ -168,17 +169,34 @@ def test_another_graph_is_refused(tmp_path, change, text):
         parse_onnx(small(tmp_path / "a.onnx", change))
 
 
-def test_more_nodes_than_any_network_has(tmp_path):
+def test_numbers_that_do_not_fit_their_shape(tmp_path):
+    with pytest.raises(ValueError, match="cannot reshape"):
+        parse_onnx(small(tmp_path / "a.onnx", torn))
+
+
+def graph_of(count):
+    """A graph of so many empty inputs, behind which its length stands."""
+    length = b""
+    for shift in (0, 7, 14, 21):
+        length += bytes([(2 * count >> shift) & 127 | (128 if shift < 21 else 0)])
+    return b"\x3a" + length + b"\x5a\x00" * count
+
+
+def test_many_empty_parts_do_no_harm(tmp_path):
     path = small(tmp_path / "a.onnx")
-    nodes = b"\x5a\x00" * 300_000  # empty inputs of the graph
-    length = b"\xc0\xcf\x24"  # 600,000
-    path.write_bytes(path.read_bytes() + b"\x3a" + length + nodes)
-    with pytest.raises(UserError, match="more parts than any network"):
-        parse_onnx(path)
+    path.write_bytes(path.read_bytes() + graph_of(300_000))
+    assert parse_onnx(path).padding == "symmetric"
 
 
-def test_no_onnx_at_all(tmp_path):
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"nothing of the kind", "parsing"),
+        (graph_of(2**25 - 2**20) * 2, "memory|alloc"),  # 50 bytes each
+    ],
+)
+def test_no_onnx_at_all(tmp_path, data, text):
     path = tmp_path / "a.onnx"
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="no valid GoogLeNet in ONNX"):
-        parse_onnx(path)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=f"no valid GoogLeNet in ONNX: .*{text}"):
+        from_onnx.read(path)

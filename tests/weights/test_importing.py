@@ -101,7 +101,7 @@ def test_a_file_too_large(file, monkeypatch):
         import_weights("caffe", file)
 
 
-def test_without_a_file_it_is_fetched(file, monkeypatch):
+def test_without_a_file_it_is_downloaded(file, monkeypatch):
     asked = []
 
     def download(source):
