@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from googlenet_keras.artifacts.runtimes import ONNX, is_exported
+from googlenet_keras.artifacts.runtimes import ONNX, is_artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError, unknown_choice
 from googlenet_keras.files import cache_folder, expand_user
@@ -98,7 +98,7 @@ def _refuse_exported(path: Path) -> None:
     """Raises UserError for a file or folder that export made."""
     run = RunFolder(path.resolve().parent.parent)
     inside = run.export == path.resolve().parent and run.is_started
-    if is_exported(path) and (inside or path.suffix != ONNX):
+    if is_artifact(path) and (inside or path.suffix != ONNX):
         origin = run if inside else "the run that it was exported from"
         raise UserError(
             f"an exported file has no weights to load into a network: {path}. Give "

@@ -135,7 +135,7 @@ def test_train_from_a_file(file, tmp_path, capsys):
     ]
     call_main(train.main, *options)
     out = capsys.readouterr().out
-    assert f"weights of {file}: the trunk taken over; 1 of 2 classes are known" in out
+    assert f"weights of {file}: copied the trunk; 1 of 2 classes are known" in out
     assert Classifier.load(run).heads == ("main", "aux1", "aux2")
     assert read_json(run / "config.json")["trunk_learning_rate"] == 0.3
     capsys.readouterr()
