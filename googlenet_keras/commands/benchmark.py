@@ -1,7 +1,7 @@
 """`benchmark`: measures training, input pipeline, inference and matrix products."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -10,7 +10,6 @@ from tyro.conf import arg, subcommand
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_file, write_json
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.recipes import recipe
 
 if TYPE_CHECKING:
     from googlenet_keras.timing.benchmark_report import BenchmarkReport, MatmulReport
@@ -94,20 +93,15 @@ class InputPipeline(Measurement):
     def measure(self) -> "BenchmarkReport":
         from googlenet_keras.timing.input_pipeline import time_input_pipeline
 
-        config = recipe(self.recipe)
-        config = replace(
-            config,
+        given = {"crop_area": self.crop_area, "color_jitter": self.color_jitter}
+        config = TrainConfig.from_recipe(
+            self.recipe,
             dataset=self.dataset,
             image_size=self.image_size,
             cache=self.cache,
-            crop_area=_given(self.crop_area, config.crop_area),
-            color_jitter=_given(self.color_jitter, config.color_jitter),
+            **{name: value for name, value in given.items() if value is not None},
         )
         return time_input_pipeline(config, repeats=self.repeats)
-
-
-def _given(value: float | None, default: float | None) -> float | None:
-    return default if value is None else value
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,19 @@
 """`describe`: prints Table 1 of the paper for a variant."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.description import describe
+from googlenet_keras.architecture.description import (
+    Description,
+    Reduction,
+    RowDescription,
+    describe,
+)
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.console import new_table, table_console
 from googlenet_keras.training.options import read_architecture
@@ -50,7 +54,7 @@ class Describe:
             _print(description)
 
 
-def _print(description: Mapping[str, Any]) -> None:
+def _print(description: Description) -> None:
     console = table_console()
     size = "x".join(map(str, description["image_size"]))
     print(
@@ -74,7 +78,7 @@ def _print(description: Mapping[str, Any]) -> None:
         console.print(f"  - {difference}", markup=False, highlight=False)
 
 
-def _rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _rows_table(rows: Sequence[RowDescription]) -> Table:
     numbers = ("parameters", "%", "MMACs", "%")
     table = new_table("row", "output", "filters", numbers=numbers)
     table.padding = 0  # fits 80 columns
@@ -92,7 +96,7 @@ def _rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _reductions_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _reductions_table(rows: Sequence[Reduction]) -> Table:
     numbers = ("module", "naive", "saved", "5x5 branch", "direct")
     table = new_table("", numbers=numbers, title="\nMMACs that 1x1 layers save")
     for row in rows:

@@ -1,21 +1,19 @@
-"""`predict`: what a Classifier sees in image files."""
-
-from __future__ import annotations
+"""`predict`: predicts the labels of image files."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 
 @dataclass(frozen=True)
 class Predict:
-    """The likeliest labels of image files, with probabilities."""
+    """Predicts the likeliest labels of image files, with probabilities."""
 
-    model: Annotated[Path, tyro.conf.Positional]
+    model: Annotated[Path, Positional]
     """A run, a folder with a saved classifier, or an exported file."""
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    images: Annotated[tuple[Path, ...], Positional]
     """Image files, or folders of them: JPEG, PNG, GIF, BMP, WebP."""
     top: int = 5
     """Labels per image."""
@@ -24,7 +22,7 @@ class Predict:
     (class activation maps); none: no pictures."""
 
     def run(self) -> None:
-        """Prints the table. Raises UserError."""
+        """Prints the table and draws the pictures. Raises UserError."""
         from googlenet_keras.artifacts.artifact import open_classifier
         from googlenet_keras.console import track
         from googlenet_keras.evaluation.activation_map import Explainer
@@ -35,5 +33,5 @@ class Predict:
         predictions = classifier.predict(self.images, self.top)
         print_predictions(predictions)
         if explainer:
-            made = [explainer(x) for x in track(predictions, "drawing") if x.top]
-            print(f"{len(made)} activation maps are in {self.explain}")
+            pictures = [explainer(x) for x in track(predictions, "drawing") if x.top]
+            print(f"{len(pictures)} activation maps are in {self.explain}")

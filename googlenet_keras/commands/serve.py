@@ -1,20 +1,18 @@
-"""`serve`: the exported page on this machine."""
-
-from __future__ import annotations
+"""`serve`: serves the exported web page."""
 
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 
 @dataclass(frozen=True)
 class Serve:
     """Serves the page that export.py --formats web made, until Ctrl+C."""
 
-    run_folder: Annotated[Path, tyro.conf.Positional]
+    run_folder: Annotated[Path, Positional]
     """A run with export/web, or that folder itself."""
     port: int = 8000
     """Where to listen; 0: any free port."""

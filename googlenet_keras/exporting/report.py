@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from googlenet_keras.console import table_console
+from googlenet_keras.console import new_table, table_console
 from googlenet_keras.machine import Environment
 
 PASSED_COLOR, FAILED_COLOR = "tab:blue", "tab:red"
@@ -121,10 +121,8 @@ def print_report(report: ExportReport) -> None:
 
     The ratio is of ms to the float32 file's.
     """
-    from rich.table import Table
-
-    columns = ("format", "MB", "ms", "ratio", "peak MB", "top-1", "agreement", "gate")
-    table = Table(*columns)
+    numbers = ("MB", "ms", "ratio", "peak MB", "top-1", "agreement", "gate")
+    table = new_table("format", numbers=numbers)
     for name, row in _rows(report).items():
         table.add_row(name, *_cells(row))
     table_console().print(table)

@@ -15,8 +15,8 @@ Measured = Literal["training-step", "input-pipeline", "inference"]
 class BenchmarkReport(TypedDict):
     """The report of a benchmark that processes images.
 
-    what, options: what was measured. share_of_roof: the rate of the convolutions as a
-    fraction of the peak matmul rate; None where it does not apply.
+    share_of_roof: the rate of operations as a fraction of the peak matmul rate; None
+    where it is unknown.
     """
 
     what: Measured

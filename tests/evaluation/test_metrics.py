@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import log_softmax
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
@@ -63,6 +63,16 @@ def test_the_mean_of_probabilities():
     found = np.exp(metrics.log_mean(logs, axis=0))
     np.testing.assert_allclose(found, [[0.4, 0.6]])
     np.testing.assert_array_equal(metrics.log_mean(logs[:1], axis=0), logs[0])
+
+
+def test_figures_of_classes_are_scikit_learns():
+    labels, predicted = np.random.default_rng(0).integers(0, [[7], [9]], (2, 40))
+    scores = metrics.ImageScores(labels, predicted, *np.zeros((3, 40)))
+    found = metrics.class_figures(scores, [str(i) for i in range(10)])
+    assert list(found) == [str(i) for i in range(9)]
+    expected = precision_recall_fscore_support(labels, predicted, zero_division=0)
+    rows = [(x["precision"], x["recall"], x["f1"], x["images"]) for x in found.values()]
+    np.testing.assert_allclose(rows, np.transpose(expected))
 
 
 def test_macro_f1_is_scikit_learns():
