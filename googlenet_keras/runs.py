@@ -1,6 +1,5 @@
 """Trains a network, evaluates it and reports: the one place where a run is finished."""
 
-import logging
 from functools import cached_property
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from googlenet_keras.training.signals import interrupt_on_signal
 from googlenet_keras.training.stored_options import read_stored, update_stored
 from googlenet_keras.training.trainer import TrainedNetwork, train_network
 from googlenet_keras.weights.pretrained import pretrained_folder
-
-log = logging.getLogger(__name__)
 
 
 class Run:
@@ -84,7 +81,7 @@ def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None
     with interrupt_on_signal(f"stopped in the final evaluation. {hint}"), folder.lock():
         _finish(trained, stopwatch)
     run = Run(folder)
-    run.__dict__ |= {"classifier": trained.classifier, "dataset": trained.job.dataset}
+    run.classifier, run.dataset = trained.classifier, trained.job.dataset
     return run
 
 
