@@ -1,7 +1,5 @@
 """The budget of a search: what networks cost, and widths scaled to the limits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Options of a width search and their command line."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence

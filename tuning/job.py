@@ -1,6 +1,4 @@
-"""What a search has decided before its first trial, and the folder it writes to."""
-
-from __future__ import annotations
+"""A search job: options, folder, space and budget, resolved before the first trial."""
 
 import time
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +23,7 @@ MEDIAN_ERROR_MARGIN, LARGEST_MARGIN = 3, 0.3  # in median errors; as a fraction
 
 
 class SearchFolder(RunFolder):
-    """The folder of a search: a run folder for each training, and what came of them."""
+    """The folder of a search, with a run folder for each training in trials/."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
@@ -40,7 +38,7 @@ class SearchFolder(RunFolder):
 
 @dataclass(frozen=True)
 class SearchJob:
-    """A search as decided: every option resolved, its folder, space and budget."""
+    """A search with every option resolved, its folder, space and budget."""
 
     config: SearchConfig
     folder: SearchFolder
@@ -80,7 +78,7 @@ class SearchJob:
 
 
 def prepare_search(config: SearchConfig) -> SearchJob:
-    """Opens the data, decides every option and makes the folder of a new search.
+    """Opens the data, resolves every option and makes the folder of a new search.
 
     Raises UserError, before the folder is made if that can be known.
     """
@@ -91,11 +89,11 @@ def prepare_search(config: SearchConfig) -> SearchJob:
     config = config if config.resume else _resolve(config, dataset)
     when = time.strftime("%Y%m%d-%H%M%S")
     path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
-    return _decide(replace(config, run_folder=path), SearchFolder(path), dataset)
+    return _make_job(replace(config, run_folder=path), SearchFolder(path), dataset)
 
 
 def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
-    """Decides every option that the data decide."""
+    """Resolves the options that depend on the data."""
     training = resolve_data_options(config.training, dataset)
     assert training.epochs  # resolved
     epochs = config.epochs or max(1, round(training.epochs * TRIAL_EPOCHS_FRACTION))
@@ -105,8 +103,10 @@ def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
     )
 
 
-def _decide(config: SearchConfig, folder: SearchFolder, dataset: Dataset) -> SearchJob:
-    """Decides space and budget; makes a new search's folder."""
+def _make_job(
+    config: SearchConfig, folder: SearchFolder, dataset: Dataset
+) -> SearchJob:
+    """Makes the space, the budget and the folder of a new search."""
     arch, limits = config.training.to_architecture(), config.limits()
     label_bytes = sum(len(label.encode()) + 1 for label in dataset.class_names)
     classes, size = len(dataset.class_names), config.training.image_size

@@ -6,8 +6,6 @@ and multiply nothing. So the time of a network is a weighted sum of its layers' 
 and the weights are fitted to measured files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict

@@ -1,7 +1,5 @@
 """Measures the time of untrained networks' int8.tflite on this machine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -7,8 +7,6 @@ twice), HyperbandOracle._get_num_brackets, _get_size, _current_bracket, _bracket
 _start_new_bracket (fewer halvings), BaseTuner._is_worker, _get_tuner_fname (workers).
 """
 
-from __future__ import annotations
-
 import math
 import os
 import sys
@@ -152,7 +150,7 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
     """Starts many short trials and promotes the better half."""
 
     def start_within(self, trials: int) -> None:
-        """Starts with the most halvings whose winner gets all epochs in `trials`."""
+        """Halves as often as a winner can still get all epochs within `trials`."""
         while self._get_num_brackets() > 1 and self._first_bracket_size() > trials:
             self.min_epochs *= self.factor
         self._current_bracket = self._get_num_brackets() - 1

@@ -1,7 +1,5 @@
 """The end of a search: its best network is chosen, drawn and, if asked, retrained."""
 
-from __future__ import annotations
-
 import logging
 import shlex
 import sys
@@ -71,20 +69,19 @@ def _choose_best(
     if not limit:
         return ranked[0], None
     rows = ranked[:MEASURED_TRIALS]
-    measured = _measure_once(job, rows)
-    for row, milliseconds in zip(rows, measured, strict=True):
+    measured = list(zip(rows, _measure_once(job, rows), strict=True))
+    for row, milliseconds in measured:
         log.info(
             f"trial {row['trial']}: {milliseconds:.3f} ms measured, "
             f"{row['milliseconds']:.3f} predicted, at most {limit:g} allowed"
         )
-    allowed = [n for n, milliseconds in enumerate(measured) if milliseconds <= limit]
+    allowed = [pair for pair in measured if pair[1] <= limit]
     if not allowed:
         log.warning(
-            "none of these keeps the limit; the fastest is taken. Lower "
+            "none of these keeps the limit; the fastest is chosen. Lower "
             "--max-milliseconds, or measure on an idle machine."
         )
-    chosen = allowed[0] if allowed else measured.index(min(measured))
-    return rows[chosen], measured[chosen]
+    return allowed[0] if allowed else min(measured, key=lambda pair: pair[1])
 
 
 def _measure_once(job: SearchJob, rows: list[TrialRow]) -> list[float]:

@@ -1,7 +1,5 @@
 """A figure and a table of searched networks beside uniformly narrowed ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """The search space: hyperparameters that become an Architecture and back."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,7 +33,7 @@ class Space:
     base: the uniform network of the budget's size; its auxiliary heads keep their
     widths. level: "coarse", a factor for each stage, 1/4 to 2 in sixteenths; or "fine",
     a multiple of 8 for each convolution, in the same range. tune: of dropout,
-    learning_rate, variant and heads, what is searched as well. grids: the ascending
+    learning_rate, variant and heads, those that are searched too. grids: the ascending
     values that each width hyperparameter may have.
     """
 

@@ -1,7 +1,5 @@
 """Trains the networks of a search, each in a child process."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """trials.jsonl: a row for every training of a search, also for those that failed."""
 
-from __future__ import annotations
-
 import logging
 import time
 from pathlib import Path
