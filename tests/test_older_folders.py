@@ -1,0 +1,121 @@
+"""Runs and searches that commit 0fb9b65 wrote still open, evaluate, resume and export.
+
+tests/fixtures/0fb9b65 was made by that commit, `train.py --recipe smoke --width 0.05
+--precision float32`: a finished run; one of `--epochs 3` killed in its third epoch, and
+the weights it has if nobody kills it; a search, `tuning.search --recipe smoke --width
+0.25 --precision float32 --epochs 1 --trials 4 --tuner random --max-macs 2M --baselines
+0.0625`, killed after two trials; and the same search, finished.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import googlenet_keras as gk
+from googlenet_keras.files import read_json, read_json_lines
+
+ROOT = Path(__file__).parents[1]
+OLDER = ROOT / "tests" / "fixtures" / "0fb9b65"
+
+
+@pytest.fixture
+def older(tmp_path):
+    shutil.copytree(OLDER, tmp_path / "older")
+    return tmp_path / "older"
+
+
+def call(*arguments):
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_finished_run_evaluates_to_its_own_figures(older):
+    figures = older / "figures.json"
+    call("-m", "googlenet_keras", "evaluate", older / "finished", "--split", "test",
+         "--json", figures)  # fmt: skip
+    now = read_json(figures)["crops"]["1"]["main"]
+    then = read_json(older / "finished" / "result.json")["test"]["main"]
+    assert now["top1"] == pytest.approx(then["top1"], abs=2 / 300)
+    assert now["loss"] == pytest.approx(then["loss"], rel=1e-3)
+
+
+def test_a_saved_classifier_opens(older):
+    classifier = gk.Classifier.load(older / "finished" / "classifier")
+    assert classifier.labels == tuple("0123456789")
+    weights = load_file(older / "finished" / "classifier" / "weights.safetensors")
+    kernel = classifier.network.get_layer("main").get_weights()[0]
+    np.testing.assert_array_equal(kernel, weights["main/kernel"])
+
+
+@pytest.mark.slow
+def test_a_finished_run_exports(older):
+    call("export.py", "--run-folder", older / "finished", "--formats", "float32")
+    report = read_json(older / "finished" / "export" / "report.json")
+    assert report["formats"]["float32"]["passed"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_weights_of_one_left_alone(older):
+    run = older / "interrupted"
+    call("train.py", "--resume", "--run-folder", run, "--checkpoint-minutes", "10")
+    resumed = load_file(run / "classifier" / "weights.safetensors")
+    expected = load_file(older / "uninterrupted.safetensors")
+    assert resumed.keys() == expected.keys()
+    for name, value in expected.items():
+        # equal bit for bit on the processor that made them; others round differently,
+        # while a lost momentum or average moves weights by more than 0.01
+        np.testing.assert_allclose(resumed[name], value, atol=2e-3, err_msg=name)
+    lines = read_json_lines(run / "metrics.jsonl")
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert read_json(run / "result.json")["epochs"] == 3
+    assert not (run / "checkpoints").exists()
+
+
+def test_a_searchs_architecture_is_built_and_described(older):
+    file = older / "search" / "best_architecture.json"
+    described = json.loads(
+        call("-m", "googlenet_keras", "describe", "--architecture", file, "--json",
+             "--image-size", "32", "--classes", "10")
+    )  # fmt: skip
+    best = read_json(older / "search" / "result.json")["best"]
+    assert described["macs"] == best["macs"]
+    arch = gk.Architecture.from_json(read_json(file))
+    assert gk.build(arch, classes=10, image_size=32).output["main"].shape == (None, 10)
+
+
+def test_a_finished_search_ends_as_it_did(older):
+    search = older / "search"
+    before = read_json_lines(search / "trials.jsonl")
+    call("-m", "tuning.search", "--resume", "--run-folder", search)
+    assert read_json_lines(search / "trials.jsonl") == before
+    assert read_json(search / "result.json")["best"] == before_best(before)
+
+
+def before_best(rows):
+    done = [row for row in rows if row["status"] == "completed"]
+    return min(done, key=lambda row: (-row["top1"]["main"], row["macs"]))
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_where_it_was(older):
+    search = older / "search_interrupted"
+    before = read_json_lines(search / "trials.jsonl")
+    call("-m", "tuning.search", "--resume", "--run-folder", search)
+    rows = read_json_lines(search / "trials.jsonl")
+    assert rows[:2] == before
+    searched = [row for row in rows if row["status"] != "baseline"]
+    assert len(searched) == len({row["trial"] for row in searched}) == 4
