@@ -1,29 +1,69 @@
-"""The Python API: docs/api.md is run block by block, and DESIGN's five lines."""
+"""The Python API as a user types it: docs/api.md block by block, and its five lines."""
 
+import hashlib
 import re
 import shutil
+import threading
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 from making import write_photos
+from making_pytorch import zipped
 
 import googlenet_keras as gk
+from googlenet_keras.files import read_json
+from googlenet_keras.weights import catalogue
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+pytestmark = pytest.mark.slow
+pytest_plugins = ["weights.conftest"]
 
 
 @pytest.fixture
-def session(tmp_path, monkeypatch, torchvision_weights):
-    """A folder with photos/ and photo.jpg, and torchvision's file to be fetched."""
+def session(tmp_path, monkeypatch):
+    """A folder with photos/ and photo.jpg, in which a user's session runs."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_photos(tmp_path / "photos", {"red": 8, "green": 8})
     shutil.copy(tmp_path / "photos" / "red" / "0.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.slow
-def test_every_block_of_the_api_documentation_runs(session):
+@pytest.fixture
+def torchvision(tmp_path, monkeypatch, torch_names):
+    """torchvision's names with random weights, on a server of this machine."""
+    random = np.random.default_rng(0)
+    tensors = {}
+    for line in (ROOT / "tests/weights/torchvision_names.txt").read_text().splitlines():
+        name, *sides = line.split()
+        shape = tuple(map(int, sides))
+        if name.endswith("num_batches_tracked"):
+            tensors[name] = np.array(3, np.int64)
+        elif name.endswith((".running_var", ".bn.weight")):
+            tensors[name] = random.uniform(0.5, 2, shape).astype(np.float32)
+        else:
+            tensors[name] = random.normal(0, 0.05, shape).astype(np.float32)
+    file = zipped(tmp_path / "googlenet-1378be20.pth", tensors)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        published = replace(
+            catalogue.TORCHVISION,
+            address=f"http://127.0.0.1:{server.server_port}/{file.name}",
+            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
+        monkeypatch.setitem(catalogue.PUBLISHED_WEIGHTS, "torchvision", published)
+        yield tensors
+        server.shutdown()
+
+
+def test_every_block_of_the_documentation_runs(session, torchvision):
     names = {}
     for block in BLOCK.findall((ROOT / "docs" / "api.md").read_text()):
         exec(compile(block, "docs/api.md", "exec"), names)
@@ -31,5 +71,35 @@ def test_every_block_of_the_api_documentation_runs(session):
     assert names["imagenet"].labels[0] == "tench"
     assert "'same'" in names["message"]
     assert names["features"].output_shape == (None, 1024)
-    report = gk.files.read_json(names["run"].folder.export / "report.json")
+    report = read_json(names["run"].folder.export / "report.json")
     assert len(report["formats"]) == 7
+    assert all(row["passed"] for row in report["formats"].values())
+
+
+def test_weights_and_classes_that_a_keras_user_expects(session, torchvision):
+    classifier = gk.Classifier.from_pretrained("torchvision")
+    kernel = classifier.network.get_layer("conv1_7x7_s2").get_weights()[0]
+    np.testing.assert_array_equal(
+        kernel, torchvision["conv1.conv.weight"].transpose(2, 3, 1, 0)
+    )
+    network = gk.build("bn", weights="torchvision", classes=10)
+    assert isinstance(network, keras.Model)
+    assert network.output["main"].shape == (None, 10)
+    np.testing.assert_array_equal(
+        network.get_layer("conv1_7x7_s2").get_weights()[0], kernel
+    )
+    whole = gk.build("bn", weights="torchvision")
+    np.testing.assert_array_equal(
+        whole.get_layer("main").get_weights()[0], torchvision["fc.weight"].T
+    )
+    features = gk.build("bn", weights="torchvision", include_top=False, pooling="avg")
+    assert features.output.shape == (None, 1024)
+
+
+def test_training_starts_from_a_name(session, torchvision):
+    config = gk.TrainConfig.from_recipe(
+        "finetune", dataset="photos", image_size=32, epochs=1, batch_size=4
+    )
+    run = gk.train(config)
+    assert run.classifier.provenance["started_from"] == "torchvision"
+    assert run.folder.is_finished
