@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, cast
 
 from googlenet_keras import files
 from googlenet_keras.errors import UserError
@@ -173,7 +173,7 @@ class RunFolder:
                 f"{self.result} is a search's, not a run's; the search's best network "
                 "is trained by python -m tuning.search --resume --retrain."
             )
-        return Result(**result)
+        return cast(Result, result)
 
     def read_epochs(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, one per epoch, without events."""
