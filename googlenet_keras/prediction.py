@@ -25,6 +25,9 @@ Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
 """A file, a folder of files, or RGB pixels: [height, width, 3], or several of them as
 [n, height, width, 3], uint8 or float in 0..255."""
 
+_Source: TypeAlias = tuple[Path | np.ndarray, bool]
+"""A file or pixels, and whether it was found in a folder and may be no image."""
+
 log = logging.getLogger(__name__)
 
 
@@ -89,12 +92,22 @@ class Predictor(ABC):
     def _predict_batch(
         self, sources: Sequence[_Source], top: int
     ) -> Iterator[Prediction]:
-        loaded = [source.load(self.preprocessing) for source in sources]
+        loaded = [self._load(*source) for source in sources]
         images = [image for image in loaded if image is not None]
         rows = iter(self.probabilities(np.stack(images)) if images else ())
-        for source, image in zip(sources, loaded, strict=True):
+        for (source, _), image in zip(sources, loaded, strict=True):
             labels = () if image is None else self._likeliest(next(rows), top)
-            yield Prediction(source.path, labels)
+            yield Prediction(source if isinstance(source, Path) else None, labels)
+
+    def _load(self, source: Path | np.ndarray, in_folder: bool) -> np.ndarray | None:
+        if not isinstance(source, Path):
+            return self.preprocessing(source).numpy()
+        try:
+            return load_image(self.preprocessing, source)
+        except UserError:
+            if in_folder:
+                return None
+            raise
 
     def _likeliest(self, row: np.ndarray, top: int) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-row, kind="stable")[:top]
@@ -119,31 +132,11 @@ def load_image(preprocessing: Preprocessing, path: Path) -> np.ndarray:
     return image.numpy()
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where one image comes from: a file, perhaps found in a folder, or pixels."""
-
-    path: Path | None = None
-    pixels: np.ndarray | None = None
-    in_folder: bool = False
-
-    def load(self, preprocessing: Preprocessing) -> np.ndarray | None:
-        """The preprocessed image; None for a file in a folder that is not an image."""
-        if self.path is None:
-            return preprocessing(self.pixels).numpy()
-        try:
-            return load_image(preprocessing, self.path)
-        except UserError:
-            if self.in_folder:
-                return None
-            raise
-
-
 def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:
     if isinstance(images, str | Path):
         yield from _files(Path(images))
     elif hasattr(images, "__array__") or not isinstance(images, Iterable):
-        yield from (_Source(pixels=image) for image in _pixels(images))
+        yield from ((image, False) for image in _pixels(images))
     else:
         for image in images:
             yield from _sources(image)
@@ -153,12 +146,12 @@ def _files(path: Path) -> Iterator[_Source]:
     if not path.exists():
         raise UserError(f"no such image or folder: {path}.")
     if not path.is_dir():
-        yield _Source(path)
+        yield path, False
         return
     files = files_below(path)
     if not files:
         raise UserError(f"a folder to predict needs images; {path} has no files.")
-    yield from (_Source(file, in_folder=True) for file in files)
+    yield from ((file, True) for file in files)
 
 
 def _pixels(images: Any) -> list[np.ndarray]:

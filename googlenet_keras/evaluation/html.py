@@ -88,16 +88,13 @@ def inline_filters(network: keras.Model) -> str:
 
 
 def _grid(images: np.ndarray) -> np.ndarray:
-    """Images [n, h, w, 3] as one that is nearly square, on mid gray."""
-    columns = int(np.ceil(len(images) ** 0.5))
-    rows = int(np.ceil(len(images) / columns))
-    height, width = (side + FILTER_GAP for side in images.shape[1:3])
-    shape = (rows * height + FILTER_GAP, columns * width + FILTER_GAP, 3)
-    grid = np.full(shape, 128, np.uint8)
-    for number, image in enumerate(images):
-        top, left = number // columns * height, number % columns * width
-        grid[top + FILTER_GAP : top + height, left + FILTER_GAP : left + width] = image
-    return grid
+    """Images [n, h, w, 3] as one square of them, separated by mid gray."""
+    side = int(np.ceil(len(images) ** 0.5))
+    padding = ((0, side**2 - len(images)), (0, FILTER_GAP), (0, FILTER_GAP), (0, 0))
+    tiles = np.pad(images.astype(np.uint8), padding, constant_values=128)
+    height, width = tiles.shape[1:3]
+    rows = tiles.reshape(side, side, height, width, 3).swapaxes(1, 2)
+    return rows.reshape(side * height, side * width, 3)
 
 
 def _data_url(kind: str, data: bytes) -> str:
