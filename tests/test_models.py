@@ -1,0 +1,137 @@
+import doctest
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from making import classifier
+
+import googlenet_keras
+from googlenet_keras import models
+from googlenet_keras.architecture.arithmetic import parameters
+from googlenet_keras.architecture.variants import PAPER
+from googlenet_keras.errors import UserError
+from googlenet_keras.models import build
+from googlenet_keras.network.weights import named_weights
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+LABELS = np.arange(8) % 3
+SMALL = {"classes": 3, "image_size": 64, "width": 0.125}
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    """A saved paper classifier of 7 classes with both heads, for 64 pixels."""
+    made = classifier("paper")
+    made.save(folder := tmp_path_factory.mktemp("paper"))
+    return made, folder
+
+
+def test_the_public_name():
+    assert googlenet_keras.build is build
+
+
+def test_the_examples_run():
+    names = {"np": np, "keras": keras, "build": build}
+    for found in doctest.DocTestFinder().find(models, extraglobs=names):
+        runner = doctest.DocTestRunner()
+        runner.run(found)
+        assert not runner.failures
+
+
+def loss():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def test_keras_fits_one_output_on_plain_labels():
+    keras.utils.set_random_seed(0)
+    network = build("paper", auxiliary=False, **SMALL)
+    network.compile(keras.optimizers.Adam(1e-3), loss(), metrics=["accuracy"])
+    history = network.fit(IMAGES, LABELS, epochs=20, verbose=0).history
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert network.predict(IMAGES, verbose=0)["main"].shape == (8, 3)
+
+
+def test_keras_fits_all_heads():
+    keras.utils.set_random_seed(0)
+    network = build("bn", **SMALL)
+    heads = {"main": 1.0, "aux1": 0.3, "aux2": 0.3}
+    network.compile("adam", {h: loss() for h in heads}, loss_weights=heads)
+    history = network.fit(IMAGES, dict.fromkeys(heads, LABELS), verbose=0).history
+    assert set(history) == {"loss", "main_loss", "aux1_loss", "aux2_loss"}
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_defaults_are_the_bn_network_for_imagenet():
+    network = build(auxiliary=False)
+    assert network.output["main"].shape == (None, 1000)
+    assert network.input_shape == (None, 224, 224, 3)
+    assert sum(int(np.prod(v.shape)) for v in network.trainable_weights) == parameters()
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shape"), [(None, (8, 2, 2, 128)), ("avg", (8, 128)), ("max", (8, 128))]
+)
+def test_features_of_the_pretrained_trunk(paper, pooling, shape):
+    made, folder = paper
+    network = build(weights=folder, include_top=False, pooling=pooling)
+    found = network.predict(IMAGES, verbose=0)
+    assert found.shape == shape
+    inner = made.network.get_layer("average_pool").input
+    maps = keras.Model(made.network.input, inner).predict(IMAGES, verbose=0)
+    reduce = {None: lambda x: x, "avg": lambda x: x.mean((1, 2)),
+              "max": lambda x: x.max((1, 2))}[pooling]  # fmt: skip
+    np.testing.assert_allclose(found, reduce(maps), rtol=1e-4, atol=1e-5)
+    assert not [v.path for v in network.weights if "aux" in v.path or "main" in v.path]
+
+
+def test_weights_bring_their_network_classes_and_image_size(paper):
+    made, folder = paper
+    network = build(weights=str(folder))
+    assert list(network.output) == ["main", "aux1", "aux2"]
+    for head, logits in network.predict(IMAGES, verbose=0).items():
+        expected = made.network.predict(IMAGES, verbose=0)[head]
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_with_another_number_of_classes_the_last_layers_start_anew(paper, joint):
+    made, folder = paper
+    network = build("paper", weights=folder, classes=4, joint=joint)
+    before, after = named_weights(made.network), named_weights(network)
+    for name, value in after.items():
+        if name.split("/")[0] in ("main", "aux1", "aux2"):
+            assert value.shape[-1] == 4
+        else:
+            np.testing.assert_array_equal(value, before[name])
+    assert np.abs(after["main/kernel"]).max() < 0.06  # of its initialization
+
+
+def test_an_architecture_may_change_what_has_no_weights(paper):
+    made, folder = paper
+    network = build(replace(made.architecture, dropout=0.6), weights=folder)
+    assert network.get_layer("dropout").rate == 0.6
+    with pytest.raises(UserError, match="another network's"):
+        build(PAPER, weights=folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"include_top": False, "classes": 10}, "classes=10 too. Leave one of them"),
+        ({"pooling": "avg"}, "Give include_top=False too"),
+        ({"include_top": False, "pooling": "mean"}, "one of avg, max; received 'mean'"),
+        ({"weights": "torchvision", "width": 0.5}, "leave out width and widths"),
+        ({"variant": "papr"}, "Did you mean 'paper'"),
+        ({"classes": 0}, r"at least 2, .* received 0\."),
+        ({"image_size": 16}, "at least 32 pixels"),
+    ],
+)
+def test_contradictions_and_values_out_of_range(options, message):
+    with pytest.raises(UserError, match=message):
+        build(**options)
+
+
+def test_weights_of_another_variant(paper):
+    with pytest.raises(UserError, match="'bn'"):
+        build("bn", weights=paper[1])
