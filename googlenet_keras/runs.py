@@ -13,10 +13,10 @@ from googlenet_keras.run_folder import Result, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.job import open_training_data
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.resume import resume_hint
 from googlenet_keras.training.signals import interrupt_on_signal
 from googlenet_keras.training.stored_options import read_stored, update_stored
 from googlenet_keras.training.trainer import TrainedNetwork, train_network
+from googlenet_keras.training.training_state import resume_hint
 from googlenet_keras.weights.pretrained import pretrained_folder
 
 

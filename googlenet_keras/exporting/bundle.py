@@ -10,8 +10,11 @@ from rich.console import Console
 
 from googlenet_keras import machine
 from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
+from googlenet_keras.artifacts.mediapipe_metadata import (
+    MEDIAPIPE_MISSING,
+    has_mediapipe,
+)
 from googlenet_keras.artifacts.runtimes import TFLITE
-from googlenet_keras.artifacts.tflite_metadata import MEDIAPIPE_MISSING, has_mediapipe
 from googlenet_keras.classifier import WEIGHTS_FILE
 from googlenet_keras.exporting import parity
 from googlenet_keras.exporting.formats import Format

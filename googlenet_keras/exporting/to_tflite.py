@@ -17,7 +17,7 @@ Convert = Callable[[StaticModel], bytes]
 def write_tflite(convert: Convert, source: Source, path: Path) -> None:
     """Writes a file with labels, preprocessing and, if it can, MediaPipe's metadata."""
     from googlenet_keras.artifacts.contents import Contents
-    from googlenet_keras.artifacts.tflite_metadata import add_metadata, model_card
+    from googlenet_keras.artifacts.mediapipe_metadata import add_metadata, model_card
 
     data, classifier = convert(source.static_model()), source.classifier
     if not source.activation_map:  # the metadata describes one output

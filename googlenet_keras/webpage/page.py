@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
+from googlenet_keras.artifacts.mediapipe_metadata import ModelCard, model_card
 from googlenet_keras.artifacts.runtimes import LiteRT
-from googlenet_keras.artifacts.tflite_metadata import ModelCard, model_card
 from googlenet_keras.data.decode import JPEG_RATIOS
 from googlenet_keras.exporting.bundle import log_outcome
 from googlenet_keras.exporting.formats import FORMATS, PAGE_FORMATS, WEB_FORMAT

@@ -9,7 +9,7 @@ from making import classifier, write_photos
 
 from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
 from googlenet_keras.artifacts.deployable import deployable_network
-from googlenet_keras.artifacts.tflite_metadata import add_metadata, model_card
+from googlenet_keras.artifacts.mediapipe_metadata import add_metadata, model_card
 from googlenet_keras.classifier import DESCRIPTION_FILE
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError

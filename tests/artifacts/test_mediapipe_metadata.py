@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from making import classifier as made_classifier
 
-from googlenet_keras.artifacts import tflite_metadata
+from googlenet_keras.artifacts import mediapipe_metadata
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.classifier import Classifier
@@ -98,9 +98,9 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
 ):
     data = (bundle / "float32.tflite").read_bytes()
     classifier = Classifier.load(bundle.parent)
-    monkeypatch.setattr(tflite_metadata, "has_mediapipe", lambda: False)
-    card = tflite_metadata.model_card(classifier, "CC0-1.0")
-    plain = tflite_metadata.add_metadata(data[:5000], card)
+    monkeypatch.setattr(mediapipe_metadata, "has_mediapipe", lambda: False)
+    card = mediapipe_metadata.model_card(classifier, "CC0-1.0")
+    plain = mediapipe_metadata.add_metadata(data[:5000], card)
     path = tmp_path / "plain.tflite"
     path.write_bytes(Contents.of(classifier).add_to_tflite(plain))
     with zipfile.ZipFile(path) as archive:
@@ -114,6 +114,6 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
 def test_the_license_is_the_weights_own_unless_one_is_given():
     made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
     unknown = replace(made, provenance={})
-    assert tflite_metadata.model_card(made, None).license == "MIT"
-    assert tflite_metadata.model_card(made, "CC0-1.0").license == "CC0-1.0"
-    assert tflite_metadata.model_card(unknown, None).license == "not stated"
+    assert mediapipe_metadata.model_card(made, None).license == "MIT"
+    assert mediapipe_metadata.model_card(made, "CC0-1.0").license == "CC0-1.0"
+    assert mediapipe_metadata.model_card(unknown, None).license == "not stated"
