@@ -54,7 +54,7 @@ def torchvision(tmp_path, monkeypatch, torch_names):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         published = replace(
-            catalogue.TORCHVISION,
+            catalogue.TORCHVISION_WEIGHTS,
             address=f"http://127.0.0.1:{server.server_port}/{file.name}",
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         )
