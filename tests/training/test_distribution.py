@@ -245,10 +245,12 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, halves)
 
+from googlenet_keras.console import show_log
 from googlenet_keras.training import distribution, job, replicated, trainer
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.optimizer import MomentumSGD
 
+show_log()
 team = distribution.start_distribution("mirrored")
 job.start_distribution = lambda name: team  # one strategy a process
 trainer.train_network(TrainConfig.from_json(json.loads(sys.argv[1])))
