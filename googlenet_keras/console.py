@@ -1,4 +1,4 @@
-"""What a person sees of a script: log lines, tables, progress bars, error messages."""
+"""Terminal output of a script: log lines, tables, progress bars, error messages."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def new_table(*texts: str, numbers: Sequence[str] = (), title: str = "") -> Tabl
 
 
 def progress_bar() -> Progress:
-    """A transient progress bar on stderr, to be used as a context; none in a file."""
+    """A context manager that shows a progress bar on stderr, if it is a terminal."""
     console = Console(file=sys.stderr)
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 
@@ -71,13 +71,16 @@ def progress_bar() -> Progress:
 def track(
     items: Iterable[Item], description: str, total: int | None = None
 ) -> Iterable[Item]:
-    """Iterates over `items` with a progress bar; total: their number if unsized."""
+    """Iterates over `items` with a progress bar.
+
+    total: their number if unsized.
+    """
     with progress_bar() as bar:
         yield from bar.track(items, total=total, description=description)
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
-    """Calls `main` and exits: with status 2 and one message for a user's error.
+    """Calls `main` and exits, with status 2 and one message after a user's error.
 
     User errors are UserError and OSError, which the operating system raises.
     """

@@ -1,4 +1,4 @@
-"""What a user can mend: one message with the rule, what came and the way out."""
+"""Errors that a user can fix; each message has the rule, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class UserError(ValueError):
 
 
 class DiskError(UserError):
-    """What the disk refused: it is full, write-protected, or the folder is gone."""
+    """A write failed: the disk is full or write-protected, or the folder is gone."""
 
 
 class InterruptionError(Exception):
-    """A signal was obeyed; scripts print the message and exit with `status`."""
+    """A signal stopped the program; scripts print it and exit with `status`."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message, signal_number)  # both, or it could not be pickled
@@ -26,7 +26,7 @@ class InterruptionError(Exception):
 
 
 def unknown_choice(what: str, received: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is none of `known`, with the nearest one that is."""
+    """The error for a name that is not in `known`; it suggests the closest name."""
     known = list(known)
     near = difflib.get_close_matches(received, known, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -45,7 +45,7 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
 
 
 def to_config(run: Exportable, **options: Any) -> ExportConfig:
-    """The options of exporting `run`; a config's own are replaced by `options`."""
+    """The ExportConfig of `run`; `options` replace its own."""
     if isinstance(run, ExportConfig):
         return replace(run, **options)
     if run is not None and not isinstance(run, RunFolder | Path | str):
@@ -54,7 +54,7 @@ def to_config(run: Exportable, **options: Any) -> ExportConfig:
 
 
 def _train_for_int8(job: ExportJob) -> None:
-    """Quantization-aware training; the int8 file is made from its network."""
+    """Fine-tunes with quantization-aware training, and saves the network for int8."""
     from googlenet_keras.exporting.to_saved_model import save_static
     from googlenet_keras.training.quantization_aware import train_quantization_aware
 

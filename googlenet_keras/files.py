@@ -1,4 +1,4 @@
-"""A file or folder appears whole or not at all; JSON; the user's cache folder."""
+"""Atomic writes of files and folders, JSON, and the user's cache folder."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _this_process() -> str:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Removes the folders of dead processes, or restores `path` if one held it."""
+    """Removes the folders that dead processes left, or restores `path` from one."""
     host = _this_process().rpartition("-")[0]
     for folder in path.parent.glob(f"{path.name}.{host}-*.*{TEMPORARY_SUFFIX}"):
         process, role = folder.name.split(".")[-3:-1]

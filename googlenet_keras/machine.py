@@ -15,7 +15,7 @@ PACKAGES = (
 
 
 class Environment(TypedDict):
-    """What a result depends on beside its options; None where it is unknown."""
+    """The environment of a result: versions, system, processor and commit."""
 
     python: str
     packages: dict[str, str | None]

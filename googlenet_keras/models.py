@@ -127,7 +127,7 @@ def _image_size(classifier: Classifier | None) -> int | tuple[int, int]:
 
 
 def _labels(classifier: Classifier, classes: int) -> Sequence[str]:
-    """The labels of the new network: the same, or unknown ones of another number."""
+    """The classifier's labels, or empty ones for another number of classes."""
     same = classes == len(classifier.labels)
     return classifier.labels if same else [""] * classes
 

@@ -1,4 +1,4 @@
-"""What every trained network offers, a Classifier or an exported file: predictions."""
+"""Predictor: the base class of Classifier and Artifact, which predicts labels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Prediction:
 
 
 class Predictor(ABC):
-    """A trained network with its labels and preprocessing, whatever runs it.
+    """A trained network with its labels and preprocessing, in any runtime.
 
     labels: class names in the order of the outputs.
     """

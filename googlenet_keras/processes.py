@@ -1,4 +1,4 @@
-"""Calls functions in a child process: what they print, leak or crash stays there."""
+"""Calls functions in a child process, which contains their output and crashes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ProcessError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child process may use before the system ends it; None: no limit.
+    """Limits on the memory and CPU time of a child process; None: no limit.
 
     memory_bytes: address space beyond what it has when it starts. cpu_seconds: user and
     system, of all its calls together. Neither is known on Windows.

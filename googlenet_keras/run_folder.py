@@ -1,4 +1,4 @@
-"""The folder of one training run: where each file is, who may write, what is read."""
+"""The folder of a training run: its paths, its lock and its JSON files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class HeadFigures(TypedDict, total=False):
-    """Figures of one head: fractions of 1, except the loss (cross-entropy, nats).
+    """Metrics of one head: fractions of 1, except the loss (cross-entropy, nats).
 
     top5 is None for 5 classes or fewer. intervals: the 95 % interval of each figure.
     """
@@ -39,7 +39,7 @@ Figures = Mapping[str, Any]
 
 
 class Result(TypedDict):
-    """result.json: the final figures of a finished run."""
+    """result.json: the final metrics of a finished run."""
 
     validation: Figures
     test: Figures | None
@@ -105,7 +105,10 @@ class RunFolder:
             ) from error
 
     def refuse_existing(self, resume: bool = False) -> None:
-        """Raises UserError if the folder exists; resume: as in `create`."""
+        """Raises UserError if the folder exists.
+
+        resume: as in `create`.
+        """
         if os.path.lexists(self.path) and not (resume and self._is_empty_start()):
             raise UserError(
                 f"a run folder is never overwritten, and {self} exists; choose another "

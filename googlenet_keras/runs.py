@@ -1,4 +1,4 @@
-"""Trains a network, evaluates it and reports: the one place where a run is finished."""
+"""Trains a network, evaluates it and writes the reports of the run."""
 
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from googlenet_keras.weights.pretrained import pretrained_folder
 
 
 class Run:
-    """A finished run in its folder; what it consists of is read when it is needed."""
+    """A finished run; its parts are read from the folder on first use."""
 
     def __init__(self, folder: RunFolder | Path | str) -> None:
         """Opens the run. Raises UserError for another folder."""
@@ -38,7 +38,7 @@ class Run:
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The network of the best epoch."""
+        """The Classifier of the best epoch."""
         return Classifier.load(self.folder.classifier)
 
     @cached_property
@@ -48,12 +48,12 @@ class Run:
 
     @cached_property
     def result(self) -> Result:
-        """The final figures. Raises UserError if the run is not finished."""
+        """The final metrics. Raises UserError if the run is not finished."""
         return self.folder.read_result()
 
     @property
     def best_epoch(self) -> int:
-        """The epoch that the classifier is of, counted from 1."""
+        """The epoch of the classifier, counted from 1."""
         return self.result["best_epoch"]
 
 

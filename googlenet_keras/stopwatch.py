@@ -1,4 +1,4 @@
-"""Time and memory: of a whole run, and of a function that is called repeatedly."""
+"""Measures time and memory of a run, and the time of repeated calls."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Stopwatch:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def add(self, seconds: float, cpu_seconds: float) -> None:
-        """Adds what an earlier process spent."""
+        """Adds the seconds that an earlier process spent."""
         self._wall -= seconds
         self._cpu -= cpu_seconds
 
     def spent(self) -> Spent:
-        """What was spent until now; the peak memory is that of this process."""
+        """The seconds since the start, and this process's peak memory."""
         return {
             "seconds": round(time.perf_counter() - self._wall, 3),
             "cpu_seconds": round(time.process_time() - self._cpu, 3),

@@ -1,1 +1,1 @@
-"""Filter widths for a budget: python -m tuning.search."""
+"""Searches filter widths for a budget: python -m tuning.search."""

@@ -1,4 +1,4 @@
-"""The budget of a search: what networks cost, and widths scaled to the limits."""
+"""The budget of a search: computes costs, and scales widths to its limits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Costs:
     label_bytes: int = 0
 
     def of(self, arch: Architecture, name: str) -> float:
-        """The macs, parameters, megabytes or milliseconds, without auxiliary heads."""
+        """The cost `name` of `arch`, without its auxiliary heads."""
         if name == "milliseconds":
             assert self.latency, "milliseconds need a latency model"
             return round(self.latency.milliseconds(arch), 4)
@@ -45,7 +45,7 @@ class Costs:
         return sum(getattr(layer, name) for layer in layers)
 
     def all_of(self, arch: Architecture) -> dict[str, float]:
-        """Every cost by name."""
+        """All costs of `arch`, by name."""
         return {name: self.of(arch, name) for name in COST_NAMES}
 
 
@@ -75,7 +75,7 @@ class Budget:
         )
 
     def largest_uniform(self, arch: Architecture) -> Architecture:
-        """Narrows all widths of `arch` alike until it is within every limit.
+        """Narrows all widths of `arch` uniformly until it is within every limit.
 
         Raises UserError if even 8 filters everywhere are too many.
         """
@@ -137,7 +137,7 @@ class Budget:
 
 
 def _largest(allowed: Callable[[float], bool], low: float, high: float) -> float:
-    """Bisects for the largest allowed number between `low`, allowed, and `high`."""
+    """Finds the largest allowed number between `low` and `high` by bisection."""
     if allowed(high):
         return high
     for _ in range(BISECTIONS):

@@ -32,7 +32,7 @@ COUNT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
 
 @dataclass(frozen=True)
 class _TrainingFlags(TrainConfig):
-    """A training's flags without those that mean something else in a search."""
+    """The training flags, without those that have another meaning in a search."""
 
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
@@ -113,7 +113,7 @@ class SearchConfig:
             )
 
     def limits(self) -> dict[str, float]:
-        """The budget: the limits given of macs, parameters, megabytes, milliseconds."""
+        """The given limits on macs, parameters, megabytes and milliseconds."""
         limits = {
             "macs": _parse_count("max_macs", self.max_macs),
             "parameters": _parse_count("max_parameters", self.max_parameters),
@@ -123,14 +123,17 @@ class SearchConfig:
         return {name: limit for name, limit in limits.items() if limit}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values by option name, the training's among them."""
+        """Plain values by option name, including the training options."""
         own = dataclasses.asdict(self)
         data = own.pop("training") | own
         return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` gave. Raises UserError for an impossible value."""
+        """Builds the options from the output of `to_json`.
+
+        Raises UserError for an impossible value.
+        """
         own = {field.name for field in dataclasses.fields(cls)}
         training = {name: value for name, value in data.items() if name not in own}
         return read_options(cls, {**data, "training": TrainConfig.from_json(training)})

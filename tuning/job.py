@@ -23,7 +23,7 @@ MEDIAN_ERROR_MARGIN, LARGEST_MARGIN = 3, 0.3  # in median errors; as a fraction
 
 
 class SearchFolder(RunFolder):
-    """The folder of a search, with a run folder for each training in trials/."""
+    """The folder of a search, with a run folder for each trial in trials/."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
@@ -64,7 +64,10 @@ class SearchJob:
         learning_rate_factor: float = 1.0,
         **changes: Any,
     ) -> TrainConfig:
-        """The options of one of its trainings; epochs: None for the longest trial's."""
+        """The TrainConfig of one of the search's networks.
+
+        epochs: None for the longest trial's.
+        """
         rate = self.config.training.learning_rate
         return replace(
             self.config.training,
@@ -106,7 +109,7 @@ def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
 def _make_job(
     config: SearchConfig, folder: SearchFolder, dataset: Dataset
 ) -> SearchJob:
-    """Makes the space, the budget and the folder of a new search."""
+    """Makes the space and the budget, and the folder if the search is new."""
     arch, limits = config.training.to_architecture(), config.limits()
     label_bytes = sum(len(label.encode()) + 1 for label in dataset.class_names)
     classes, size = len(dataset.class_names), config.training.image_size

@@ -27,7 +27,7 @@ WORK_KINDS = (  # keys of latency.json
 
 
 class PredictionCheck(TypedDict):
-    """Milliseconds of a network that the model was not fitted to."""
+    """Predicted and measured milliseconds of a held-out network."""
 
     predicted: float
     measured: float
@@ -56,7 +56,10 @@ class LatencyModel:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads the dictionary of these fields. Raises UserError for anything else."""
+        """Builds the model from a dictionary of its fields.
+
+        Raises UserError for anything else.
+        """
         try:
             per = {kind: float(data["milliseconds_per"][kind]) for kind in WORK_KINDS}
             size = tuple(data["image_size"])
@@ -72,7 +75,7 @@ def fit_latency_model(
     image_size: tuple[int, ...],
     held_out: int,
 ) -> LatencyModel:
-    """Fits a model to all but the last `held_out` networks and checks it on these."""
+    """Fits a model to measurements and checks it on the last `held_out` of them."""
     work = np.stack([count_work(arch, classes, image_size) for arch in architectures])
     measured = np.asarray(milliseconds)
     fitted = slice(len(measured) - held_out)

@@ -1,4 +1,4 @@
-"""Measures the time of untrained networks' int8.tflite on this machine."""
+"""Measures the latency of untrained networks' int8 files on this machine."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the sam
 def load_latency_model(
     base: Architecture, classes: int, image_size: tuple[int, ...]
 ) -> LatencyModel:
-    """The model of this machine: measured once, then read from the cache folder."""
+    """Loads this machine's latency model from the cache, or measures and fits it."""
     path = latency_cache_file(base, classes, image_size)
     if path.is_file():
         with suppress(UserError):  # another version's is measured again

@@ -1,4 +1,4 @@
-"""keras-tuner's search methods, held within a budget and safe against kills.
+"""keras-tuner's search methods, within a budget and safe to interrupt.
 
 keras-tuner has no public way to do some of this. Its private members used here:
 Oracle._get_trial_dir, _save_trial, _get_oracle_fname (atomic files), _retry_queue
@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 
 class _BudgetOracle(keras_tuner.Oracle):
-    """Adds to each method: proposals within the budget, atomic files, a trial log."""
+    """A mixin: proposes within the budget, writes files atomically and logs trials."""
 
     job: SearchJob
     log: TrialLog | None  # None in a worker, whose chief writes it
@@ -136,7 +136,7 @@ class _BayesianOracle(_BudgetOracle, keras_tuner.oracles.BayesianOptimizationOra
     """Proposes widths that a Gaussian process expects to be good."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes random widths if the process proposes what was tried."""
+        """Proposes random widths if the Gaussian process repeats a trial."""
         with warnings.catch_warnings():
             # a length scale at its limit: nothing that a user could change
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -150,7 +150,7 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
     """Starts many short trials and promotes the better half."""
 
     def start_within(self, trials: int) -> None:
-        """Halves as often as a winner can still get all epochs within `trials`."""
+        """Drops brackets until one trial can get all epochs within `trials` trials."""
         while self._get_num_brackets() > 1 and self._first_bracket_size() > trials:
             self.min_epochs *= self.factor
         self._current_bracket = self._get_num_brackets() - 1
@@ -162,13 +162,13 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
         self.hyperband_iterations = self.max_trials  # may be more than at the start
 
     def _first_bracket_size(self) -> int:
-        """Trials until one of the first bracket has had all epochs."""
+        """Number of trials until one of the first bracket has had all epochs."""
         first = self._get_num_brackets() - 1
         return 1 + sum(self._get_size(first, number) for number in range(first))
 
 
 def _make_oracle(job: SearchJob, log: TrialLog | None) -> _BudgetOracle:
-    """keras-tuner's method that the job's options name."""
+    """Makes the keras-tuner oracle that the job's options name."""
     config = job.config
     shared: dict[str, Any] = {
         "objective": OBJECTIVE,
@@ -227,7 +227,7 @@ class Tuner(BaseTuner):
         time.sleep(POLL_SECONDS)
 
     def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """Trains a trial; the reason of a failure goes to a file.
+        """Trains a trial; writes the reason for a failure to a file.
 
         keras-tuner would not send the reason to the chief.
         """
@@ -250,7 +250,7 @@ class Tuner(BaseTuner):
 
 
 def _to_metrics(figures: TrainingFigures) -> dict[str, float]:
-    """Flattens figures to keras-tuner's metrics."""
+    """Flattens TrainingFigures to keras-tuner's metrics."""
     top1 = {f"val_{head}_top1": value for head, value in figures["top1"].items()}
     others = {n: x for n, x in figures.items() if n != "top1" and x is not None}
     return top1 | cast(dict[str, float], others)

@@ -1,4 +1,4 @@
-"""The end of a search: its best network is chosen, drawn and, if asked, retrained."""
+"""Ends a search: chooses, draws and, if asked, retrains its best network."""
 
 import logging
 import shlex
@@ -21,7 +21,10 @@ MEASURED_TRIALS = 5  # the best, where milliseconds are limited
 
 
 class SearchResult(TypedDict):
-    """result.json of a search; seconds: of all completed trainings together."""
+    """The result.json of a search.
+
+    seconds: of all completed trainings together.
+    """
 
     best: TrialRow
     measured_milliseconds: float | None
@@ -85,7 +88,7 @@ def _choose_best(
 
 
 def _measure_once(job: SearchJob, rows: list[TrialRow]) -> list[float]:
-    """Milliseconds of the rows' int8 files; measured.json has earlier measurements.
+    """Measures the int8 files of the rows, except those already in measured.json.
 
     Measured again, noise could choose another network.
     """
@@ -126,7 +129,7 @@ def retrain_best(job: SearchJob, best: TrialRow) -> None:
 
 
 def _train_and_export(config: TrainConfig) -> bool:
-    """Whether every format passed its checks."""
+    """Trains and exports; returns whether every format passed its checks."""
     from googlenet_keras.evaluation.tables import print_figures
     from googlenet_keras.exporting.report import print_report
     from googlenet_keras.exports import export

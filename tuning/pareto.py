@@ -1,4 +1,4 @@
-"""A figure and a table of searched networks beside uniformly narrowed ones."""
+"""Draws and prints searched networks next to uniformly narrowed ones."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +24,10 @@ TICKS = (1.0, 2.0, 5.0)  # of every power of ten
 def draw_pareto(
     trials: Rows, baselines: Rows, limits: Mapping[str, float], path: Path
 ) -> None:
-    """Draws validation top-1 of the main head against each cost; limits: dotted.
+    """Draws validation top-1 of the main head against each cost.
 
-    trials: completed ones, the best first; paler for fewer epochs. baselines: uniform
-    multiples of GoogLeNet, the line to beat.
+    limits: dotted. trials: completed ones, the best first; paler for fewer epochs.
+    baselines: uniform multiples of GoogLeNet, the line to beat.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(COSTS), sharey=True)

@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def search(config: SearchConfig) -> SearchResult:
-    """Proposes networks within the budget, trains and compares them, to the end.
+    """Runs a whole search: proposes, trains and compares networks within the budget.
 
     The run folder has trials.jsonl, best_architecture.json and pareto.png. Raises
     UserError, before the folder is made if that can be known.

@@ -1,4 +1,4 @@
-"""The search space: hyperparameters that become an Architecture and back."""
+"""The search space: converts hyperparameters to an Architecture and back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -148,7 +148,7 @@ def _stage(layer: str) -> str:
 
 
 def _multiples(width: int) -> tuple[int, ...]:
-    """Multiples of 8 from a quarter of `width` to twice it, two at least."""
+    """Multiples of 8 from a quarter of `width` to twice it, at least two of them."""
     low = WIDTH_STEP * max(1, round(width * MIN_FACTOR / WIDTH_STEP))
     high = WIDTH_STEP * round(width * MAX_FACTOR / WIDTH_STEP)
     return tuple(range(low, max(high, low + WIDTH_STEP) + 1, WIDTH_STEP))

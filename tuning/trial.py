@@ -26,7 +26,7 @@ def train_trial(job: SearchJob, trial: str, values: Values) -> TrainingFigures:
 
 
 def train_baselines(job: SearchJob, log: TrialLog) -> None:
-    """Trains uniform networks as long as the longest trial, each once."""
+    """Trains each baseline once, for as many epochs as the longest trial."""
     full = replace(job.config.training, width=1.0).to_architecture()
     networks = {f"width-{x:g}": full.scale_width(x) for x in job.config.baselines}
     if job.space.base not in networks.values():
@@ -42,9 +42,10 @@ def train_baselines(job: SearchJob, log: TrialLog) -> None:
 def train_network(
     job: SearchJob, name: str, arch: Architecture, **changes: Any
 ) -> TrainingFigures:
-    """Trains `arch` in trials/<name>; changes: as SearchJob.training has them.
+    """Trains `arch` in the folder trials/<name>.
 
-    An unfinished earlier attempt is removed first. Raises ProcessError.
+    changes: as SearchJob.training has them. An unfinished earlier attempt is removed
+    first. Raises ProcessError.
     """
     folder = job.folder.trials
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""trials.jsonl: a row for every training of a search, also for those that failed."""
+"""trials.jsonl: a row for every training run of a search, failed ones included."""
 
 import logging
 import time
@@ -18,7 +18,10 @@ Status = Literal["completed", "failed", "baseline"]
 
 
 class TrainingFigures(TypedDict):
-    """Figures of a training that ended; top1: of the best epoch, by head."""
+    """Metrics of a completed training run.
+
+    top1: of the best epoch, by head.
+    """
 
     top1: dict[str, float]
     epochs: int
@@ -47,7 +50,7 @@ class TrialRow(TrainingFigures):
 
 
 class TrialLog:
-    """The trainings of a search, each written to trials.jsonl when it ends."""
+    """The training runs of a search, each written to trials.jsonl when it ends."""
 
     def __init__(self, job: SearchJob) -> None:
         self._path, self._costs = job.folder.trial_log, job.budget.costs
@@ -67,7 +70,10 @@ class TrialLog:
         outcome: TrainingFigures | str,
         **more: float,
     ) -> None:
-        """Writes and logs a row; outcome: figures, or the reason of a failure."""
+        """Writes and logs the row of a training run.
+
+        outcome: figures, or the reason of a failure.
+        """
         row = {
             "trial": trial,
             "status": status,
@@ -94,7 +100,7 @@ class TrialLog:
             )
 
     def failure_reasons(self) -> list[str]:
-        """The reasons of failed trials, the last one last."""
+        """The reasons why trials failed, the latest one last."""
         return [row["reason"] or "" for row in self.rows if row["status"] == "failed"]
 
     def ranked(self) -> list[TrialRow]:

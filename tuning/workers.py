@@ -34,7 +34,10 @@ MAX_STARTS = 6  # of a worker
 
 
 def role() -> Literal["alone", "chief", "worker"]:
-    """This process's role by the environment. Raises UserError for half of it."""
+    """This process's role, as the KERASTUNER_* variables say.
+
+    Raises UserError for half of it.
+    """
     given = [name for name in (ID, IP, PORT) if os.environ.get(name)]
     if not given:
         return "alone"

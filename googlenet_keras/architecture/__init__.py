@@ -1,1 +1,1 @@
-"""What GoogLeNet is, as data: rows, variants, costs. Standard library only."""
+"""Describes GoogLeNet as data: rows, variants and costs. Standard library only."""

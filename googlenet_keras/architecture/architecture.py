@@ -1,4 +1,4 @@
-"""A network as data, checked when it is made."""
+"""The Architecture dataclass: describes a network as data and validates it."""
 
 import dataclasses
 import math
@@ -34,7 +34,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as data; the builder, the arithmetic and the weight maps read it.
+    """Describes a network as data, for the builder, the arithmetic and the weight maps.
 
     padding: "symmetric" (Caffe, PyTorch: convolutions padded alike on both sides, pools
     in ceil mode), "floor" (the same, with pools in floor mode) or "same" (TensorFlow).
@@ -113,7 +113,7 @@ class Architecture:
             )
 
     def widths(self) -> dict[str, int]:
-        """Filters by layer name: every convolution and the heads' dense layers."""
+        """Filters of convolutions and units of hidden dense layers, by layer name."""
         widths: dict[str, int] = {}
         for row in self.rows:
             widths.update((conv.name, conv.filters) for conv in _convolutions(row))
@@ -123,7 +123,7 @@ class Architecture:
         return widths
 
     def with_widths(self, widths: Mapping[str, int]) -> Self:
-        """The same network with other filter counts, by the names of `widths()`.
+        """Returns a copy of the network with the given filter counts, by layer name.
 
         Raises UserError for an unknown layer and for a count below 1.
         """
@@ -164,7 +164,10 @@ class Architecture:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` gave. Raises UserError for anything else."""
+        """Builds an Architecture from the output of `to_json`.
+
+        Raises UserError for anything else.
+        """
         try:
             fields = {key: _to_tuple(value) for key, value in data.items()}
             fields["rows"] = tuple(_row_from_json(row) for row in data["rows"])
@@ -179,7 +182,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _are(kind: Any, values: object) -> bool:
-    """Whether `values` is a tuple of nothing but `kind`."""
+    """Whether `values` is a tuple whose items are all of type `kind`."""
     return isinstance(values, tuple) and all(isinstance(v, kind) for v in values)
 
 

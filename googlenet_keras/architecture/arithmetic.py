@@ -39,17 +39,17 @@ class Layer:
 
     @property
     def weights(self) -> int:
-        """Values in the kernel."""
+        """Number of values in the kernel, without the bias."""
         return self.kernel**2 * self.inputs * self.outputs
 
     @property
     def parameters(self) -> int:
-        """Trainable values: kernel, bias, beta and gamma."""
+        """Number of trainable values: kernel, bias, beta and gamma."""
         return self.weights + self.outputs * (self.bias + self.norm_vectors)
 
     @property
     def statistics(self) -> int:
-        """Moving mean and variance of batch normalization."""
+        """Number of moving means and variances of batch normalization."""
         return 2 * self.outputs if self.norm_vectors else 0
 
     @property
@@ -69,7 +69,7 @@ class Stage:
 
     @property
     def parameters(self) -> int:
-        """Trainable values of all its layers."""
+        """Number of trainable values of all its layers."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
@@ -124,7 +124,7 @@ def trace(
     image_size: int | tuple[int, int],
     auxiliary: bool,
 ) -> Iterator[Stage]:
-    """The network row by row, each auxiliary head after its row.
+    """Yields a Stage for each row, and for each auxiliary head after its module.
 
     Raises UserError for an image side below 32 pixels or fewer than 2 classes.
     """

@@ -1,4 +1,4 @@
-"""A variant's Table 1 with its costs, and what the paper's design choices save."""
+"""Table 1 of a variant with its costs, and the costs that the paper's design saves."""
 
 from typing import TypedDict
 
@@ -10,9 +10,10 @@ from googlenet_keras.architecture.variants import get_architecture
 
 
 class RowDescription(TypedDict):
-    """One row; output: height, width, channels; filters by the layer's short name.
+    """One row of the table, with its share of the network's parameters and macs.
 
-    Shares are parts of the network without its auxiliary heads.
+    output: height, width, channels; filters by the layer's short name. Shares are parts
+    of the network without its auxiliary heads.
     """
 
     name: str
@@ -26,7 +27,7 @@ class RowDescription(TypedDict):
 
 
 class Reduction(TypedDict):
-    """What the 1x1 reductions of a module save, of it all and of its 5x5 branch.
+    """Multiply-adds of an Inception module with and without its 1x1 reductions.
 
     naive: without reductions and projection; direct: 5x5 without its reduction.
     """
@@ -40,7 +41,7 @@ class Reduction(TypedDict):
 
 
 class AveragePooling(TypedDict):
-    """What average pooling saves: a dense layer as wide as the last map is deep."""
+    """Size of the dense layer that global average pooling replaces."""
 
     map_height: int
     map_width: int
@@ -49,7 +50,7 @@ class AveragePooling(TypedDict):
 
 
 class Description(TypedDict):
-    """`describe --json`; parameters are trainable, macs multiply-adds for one image."""
+    """The output of `describe --json`."""
 
     variant: str
     image_size: list[int]
@@ -70,7 +71,10 @@ def describe(
     classes: int = 1000,
     image_size: int | tuple[int, ...] = 224,
 ) -> Description:
-    """Rows, totals, savings and differences from the paper. Raises UserError."""
+    """Describes a variant: rows, totals, savings and differences from the paper.
+
+    Raises UserError.
+    """
     arch = get_architecture(variant)
     size = arithmetic.height_and_width(image_size)
     stages = list(arithmetic.trace(arch, classes, size, auxiliary=True))

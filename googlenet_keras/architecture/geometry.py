@@ -4,7 +4,7 @@
 def convolution_padding(
     size: int, kernel: int, stride: int, rule: str
 ) -> tuple[int, int]:
-    """Zeros before and after an axis of `size` values.
+    """Zeros that a convolution adds before and after an axis of `size` values.
 
     rule: "symmetric" and "floor" pad (kernel - 1) / 2 on both sides, as Caffe and
     PyTorch do; "same" pads what TensorFlow's SAME does: 2 before and 3 after for 7x7/2
@@ -16,7 +16,7 @@ def convolution_padding(
 
 
 def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, int]:
-    """Zeros of max pooling before and after an axis of `size` values.
+    """Zeros that max pooling adds before and after an axis of `size` values.
 
     rule: "symmetric" is Caffe's ceil mode, padded at the end only; "floor" is not
     padded if the stride is above 1; "same" is TensorFlow's SAME.
@@ -30,13 +30,13 @@ def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, i
 
 
 def convolved(size: int, kernel: int, stride: int, rule: str) -> int:
-    """Outputs of a convolution along an axis of `size` values."""
+    """Output size of a convolution along an axis of `size` values."""
     padding = convolution_padding(size, kernel, stride, rule)
     return outputs(size, kernel, stride, padding)
 
 
 def pooled(size: int, window: int, stride: int, rule: str) -> int:
-    """Outputs of max pooling along an axis of `size` values."""
+    """Output size of max pooling along an axis of `size` values."""
     return outputs(size, window, stride, pool_padding(size, window, stride, rule))
 
 

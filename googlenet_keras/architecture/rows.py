@@ -1,4 +1,4 @@
-"""The kinds of row of the table that a network is built from."""
+"""Row types of the table that a network is built from."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,10 @@ from googlenet_keras.errors import UserError
 
 @dataclass(frozen=True)
 class _Counted:
-    """A named row whose numbers are counts. Raises UserError for others."""
+    """A named row whose numbers must be positive integers.
+
+    Raises UserError for others.
+    """
 
     name: str
 

@@ -31,9 +31,10 @@ class Artifact(Predictor):
 
     @classmethod
     def load(cls, path: Path | str, threads: int = 0) -> Self:
-        """Opens an exported file; threads: 0 for one on each core.
+        """Loads an exported file with its runtime.
 
-        Raises UserError for anything else and for a damaged file.
+        threads: 0 for one on each core. Raises UserError for anything else and for a
+        damaged file.
         """
         path = Path(path)
         contents = Contents.read(path)
@@ -61,13 +62,16 @@ class Artifact(Predictor):
 
 
 def open_classifier(path: Path | str) -> Classifier | Artifact:
-    """A run's classifier, a saved one, or an exported file. Raises UserError."""
+    """Opens a run's classifier, a saved classifier or an exported file.
+
+    Raises UserError.
+    """
     path = Path(path)
     return Artifact.load(path) if is_artifact(path) else Classifier.load(path)
 
 
 def containing_run(path: Path) -> Path:
-    """The run whose export folder an exported file lies in, or `path` itself."""
+    """Returns the run whose export folder contains `path`, or else `path` itself."""
     run = RunFolder(path.resolve().parent.parent)
     is_inside = is_artifact(path) and path.resolve().parent == run.export
     return run.path if is_inside else path

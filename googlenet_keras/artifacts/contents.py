@@ -1,4 +1,4 @@
-"""What every exported file carries besides its network, written and read by format."""
+"""Reads and writes the labels, preprocessing and architecture in exported files."""
 
 import json
 import zipfile
@@ -23,7 +23,7 @@ ASSETS_FOLDER = "assets.extra"  # of a SavedModel; TensorFlow leaves it alone
 
 @dataclass(frozen=True)
 class Contents:
-    """Labels in the order of the outputs, preprocessing and architecture.
+    """Labels, preprocessing and architecture of an exported file.
 
     Raises UserError for a label that does not fit on a line of a text file.
     """
@@ -47,7 +47,7 @@ class Contents:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads them from an exported file, which is not run.
+        """Reads the contents of an exported file without running it.
 
         Raises UserError if there is no such file or they cannot be read.
         """
@@ -73,7 +73,7 @@ class Contents:
         )
 
     def to_texts(self) -> dict[str, str]:
-        """Text by file name, the same in every format."""
+        """The contents as text files, by file name; the same in every format."""
         description = {
             "architecture": self.architecture.to_json(),
             "preprocessing": self.preprocessing.to_json(),
@@ -84,7 +84,7 @@ class Contents:
         }
 
     def add_to_tflite(self, data: bytes) -> bytes:
-        """The TFLite file `data` with a ZIP archive behind it.
+        """Appends the contents to the TFLite file `data`, as a ZIP archive.
 
         MediaPipe's own writer does the same; interpreters read past it.
         """
@@ -95,13 +95,13 @@ class Contents:
         return file.getvalue()
 
     def add_to_onnx(self, model: "onnx.ModelProto") -> None:
-        """Sets the model's metadata_props."""
+        """Writes the contents into the model's metadata_props."""
         import onnx
 
         onnx.helper.set_model_props(model, self.to_texts())
 
     def add_to_saved_model(self, folder: Path) -> None:
-        """Writes them into the folder of a SavedModel."""
+        """Writes the contents into the folder of a SavedModel."""
         assets = folder / ASSETS_FOLDER
         assets.mkdir()
         for name, text in self.to_texts().items():

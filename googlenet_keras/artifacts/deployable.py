@@ -1,4 +1,4 @@
-"""The network that is exported: one input, one output, nothing only training needs."""
+"""Builds the network for export: one input, one output, no training-only layers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from googlenet_keras.network.weights import assign_weights, named_weights
 
 
 def deployable_network(classifier: Classifier, portable: bool = True) -> keras.Model:
-    """From `image`, [batch, height, width, 3] in 0..255, to {"probabilities"}.
+    """Builds the network for export, which maps `image` to {"probabilities"}.
 
     float32 whatever it was trained in; the auxiliary heads and dropout are gone, batch
     normalization and the pixels' scale are folded into the convolutions. portable:
@@ -57,7 +57,7 @@ def untrained_network(
 def fold_batch_norm(
     arch: Architecture, weights: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """`weights` by name, with batch normalization and pixel_scale in the kernels."""
+    """Folds batch normalization and pixel_scale into the kernels of `weights`."""
     epsilon = FusedBatchNormalization().epsilon
     folded = {n: v for n, v in weights.items() if not n.split("/")[0].endswith("_bn")}
     for name in [n for n in folded if n.endswith("/kernel")]:

@@ -17,7 +17,7 @@ MIN_PARSER_VERSION = "1.0.0"  # the first that reads labels and normalization
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What an app shows about the network. license: as its maker states it."""
+    """Name, description, version and license of a network, for an app to show."""
 
     name: str
     description: str
@@ -26,7 +26,10 @@ class ModelCard:
 
 
 def model_card(classifier: Classifier, license: str | None) -> ModelCard:
-    """The card of a Classifier; license: what the user says it is."""
+    """Makes the model card of a Classifier.
+
+    license: what the user says it is.
+    """
     origin = classifier.provenance
     data = origin.get("trained_on", "data that it does not name")
     return ModelCard(
@@ -43,7 +46,7 @@ def has_mediapipe() -> bool:
 
 
 def add_metadata(data: bytes, card: ModelCard) -> bytes:
-    """The TFLite file `data` with metadata; unchanged where MediaPipe is missing."""
+    """Adds metadata to the TFLite file `data` if MediaPipe is installed."""
     if not has_mediapipe():
         return data
     return _add_buffer(data, b"TFLITE_METADATA", _metadata(card))
@@ -73,7 +76,7 @@ def _metadata(card: ModelCard) -> bytes:
 
 
 def _input_metadata(schema: Any) -> Any:
-    """Raw pixels: every artifact scales them itself, so the mean is 0 and the std 1."""
+    """Describes the input as raw pixels, mean 0 and std 1: the network scales them."""
     return schema.TensorMetadataT(
         name=IMAGE,
         description="RGB pixels, 0 to 255.",
@@ -112,7 +115,7 @@ def _output_metadata(schema: Any) -> Any:
 
 
 def _add_buffer(data: bytes, name: bytes, content: bytes) -> bytes:
-    """The TFLite file with one more metadata buffer of that name."""
+    """Adds a metadata buffer called `name` to the TFLite file `data`."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 

@@ -1,4 +1,4 @@
-"""Runtimes of exported files; only a SavedModel's needs TensorFlow.
+"""Runtimes of exported files; only the SavedModel runtime needs TensorFlow.
 
 Every runtime is a function of images, [batch, height, width, 3] float32 or uint8 in
 0..255, to probabilities, [batch, classes] float32.
@@ -22,7 +22,7 @@ TFLITE, ONNX, SAVED_MODEL = ".tflite", ".onnx", "saved_model.pb"
 
 
 class Runtime(Protocol):
-    """Runs one exported file: a function of images.
+    """Runs one exported file: images in, probabilities out.
 
     step: the distance between two probabilities that the file can tell apart; 0: a
     float's.
@@ -32,21 +32,22 @@ class Runtime(Protocol):
 
     @property
     def classes(self) -> int:
-        """How many probabilities it gives."""
+        """Number of classes."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities."""
+        """Returns the probabilities for `images`."""
 
 
 def is_artifact(path: Path) -> bool:
-    """Whether `path` has the name of a file, or folder, that export.py makes."""
+    """Whether `path` is named like an exported file or is a SavedModel folder."""
     return path.suffix in (TFLITE, ONNX) or (path / SAVED_MODEL).is_file()
 
 
 def open_runtime(path: Path, threads: int = 0) -> Runtime:
-    """The runtime of an exported file; threads: 0 for one on each core.
+    """Opens the runtime for an exported file.
 
-    Raises UserError for a file that its runtime refuses.
+    threads: 0 for one on each core. Raises UserError for a file that its runtime
+    refuses.
     """
     kinds: dict[str, Any] = {TFLITE: LiteRT, ONNX: OnnxRuntime}
     with _refusals(path):
@@ -82,19 +83,19 @@ class LiteRT:
         self.step = self._output["quantization"][0]
 
     def quantization(self) -> dict[str, tuple[float, int]]:
-        """(scale, zero) of each input and output, by name; scale 0: float32.
+        """(scale, zero point) of each input and output, by name; scale 0 means float32.
 
         A number stands for scale * (number - zero).
         """
         return {name: t["quantization"] for name, t in self._tensors.items()}
 
     def partitions(self) -> int:
-        """How many pieces of the graph XNNPACK computes; what is between, it cannot."""
+        """Number of partitions of the graph that are delegated to XNNPACK."""
         operators = self._interpreter._get_ops_details()  # no public list of them
         return sum(op["op_name"] == "DELEGATE" for op in operators)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities, image by image."""
+        """Computes the probabilities one image at a time."""
         return np.concatenate([self._run(image[None]) for image in images])
 
     def _run(self, image: np.ndarray) -> np.ndarray:
@@ -119,7 +120,7 @@ def _check_tflite(data: bytes) -> None:
 
 
 def _quantize(image: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    """`image` in 0..255 in the numbers of the input `tensor`."""
+    """Quantizes `image`, in 0..255, to the scale and type of the input `tensor`."""
     (scale, zero), dtype = tensor["quantization"], tensor["dtype"]
     if not scale or (image.dtype == dtype and (scale, zero) == (1.0, 0)):
         return image.astype(dtype, copy=False)  # a camera's bytes as they are
@@ -129,7 +130,7 @@ def _quantize(image: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 
 class OnnxRuntime:
-    """A .onnx file in ONNX Runtime on the CPU, whichever its layout."""
+    """Runs a .onnx file in ONNX Runtime on the CPU, channels last or first."""
 
     step = 0.0
 
@@ -139,7 +140,7 @@ class OnnxRuntime:
         self._channels_first = self._session.get_inputs()[0].shape[1] == 3
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities of the whole batch at once."""
+        """Computes the probabilities of the whole batch at once."""
         x = images.astype(np.float32)
         if self._channels_first:
             x = x.transpose(0, 3, 1, 2)
@@ -164,7 +165,7 @@ def _onnx_session(path: Path, threads: int) -> "onnxruntime.InferenceSession":
 
 
 class SavedModel:
-    """A SavedModel folder in TensorFlow, through its signature `serve`.
+    """Runs a SavedModel folder in TensorFlow, through its signature `serve`.
 
     threads: can be set before TensorFlow's first operation only; later it is ignored.
     """
@@ -181,7 +182,7 @@ class SavedModel:
         self.classes = int(self._serve.structured_outputs[PROBABILITIES].shape[-1])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities of the whole batch at once."""
+        """Computes the probabilities of the whole batch at once."""
         import tensorflow as tf
 
         image = tf.constant(images, tf.float32)
@@ -209,7 +210,7 @@ def hide_gpus() -> None:
 
 
 def limit_tensorflow_threads(threads: int) -> None:
-    """Makes TensorFlow use so many threads, if it has not started yet."""
+    """Limits TensorFlow to `threads` threads, if it has not started yet."""
     import tensorflow as tf
 
     with suppress(RuntimeError):  # it has started

@@ -19,7 +19,7 @@ LEAST_VALUES = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
 
 @dataclass(frozen=True)
 class Measurement(ABC):
-    """What all benchmarks have in common: repeats, and a report to print and write."""
+    """Base class of the benchmarks: repeats, and a report to print and write."""
 
     repeats: int = 7
     """Measured repeats, at least 1; an input pipeline's repeat is an epoch."""
@@ -28,7 +28,7 @@ class Measurement(ABC):
 
     @abstractmethod
     def measure(self) -> "BenchmarkReport | MatmulReport":
-        """Measures and gives the report."""
+        """Measures and returns the report."""
 
     def run(self) -> None:
         """Measures, prints and writes the report. Raises UserError."""
@@ -132,7 +132,7 @@ class Inference(Measurement):
 
 @dataclass(frozen=True)
 class Roof(Measurement):
-    """Measures the peak matmul rate: that of a product of large matrices."""
+    """Measures the peak matmul rate, with products of large matrices."""
 
     DEFAULT_PRECISIONS: ClassVar = ("float32", "mixed_bfloat16")
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
@@ -148,7 +148,7 @@ class Roof(Measurement):
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Measures speed: medians with their spread after a warm-up, in CPU seconds too."""
+    """Measures speed after a warm-up: median and spread, in wall and CPU seconds."""
 
     what: Annotated[
         Annotated[TrainingStep, subcommand("training-step")]

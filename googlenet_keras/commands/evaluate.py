@@ -1,4 +1,4 @@
-"""`evaluate`: the figures of a network or an ensemble on a data set."""
+"""`evaluate`: evaluates a network or an ensemble on a data set."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class PhoneGap(TypedDict):
-    """How much lower a phone's top-1 is than the center crop's; its 95 % interval."""
+    """Top-1 of the center crop minus that of a phone's crop, with a 95 % interval."""
 
     top1: float
     interval: list[float]
 
 
 class EvaluationReport(TypedDict):
-    """What --json writes.
+    """The JSON file that --json writes.
 
     crops: by kind, the figures of each head, {"classes": figures by class name} and
     {"confusion": counts [true][predicted]}.
@@ -39,7 +39,7 @@ class EvaluationReport(TypedDict):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Top-1, top-5, macro-F1, loss and calibration, every image counted once.
+    """Evaluates networks: top-1, top-5, macro-F1, loss and calibration error.
 
     Each figure has its 95 % interval. Several models are an ensemble.
     """
@@ -63,7 +63,10 @@ class Evaluate:
     """Write the figures, each class's too, and the confusion matrix to this file."""
 
     def run(self) -> None:
-        """Prints the tables, and writes what was asked for. Raises UserError."""
+        """Prints the tables and writes the requested files.
+
+        Raises UserError.
+        """
         from googlenet_keras.artifacts.artifact import containing_run, open_classifier
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
         from googlenet_keras.evaluation.evaluate import evaluate

@@ -12,7 +12,7 @@ from googlenet_keras.errors import UserError
 
 @dataclass(frozen=True)
 class ImportWeights:
-    """Imports GoogLeNet weights that others have published as a Classifier."""
+    """Imports published GoogLeNet weights as a Classifier."""
 
     source: Annotated[str, tyro.conf.Positional]
     """torchvision, onnx-zoo, caffe or slim."""

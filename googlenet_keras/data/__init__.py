@@ -1,1 +1,1 @@
-"""Image files become batches."""
+"""Reads image files and makes batches of them."""

@@ -66,13 +66,13 @@ class Augmentation:
     random_interpolation: bool
 
     def reader(self, content: str) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
-        """The cheapest function of (loaded image, seed) for a Split of that content."""
+        """Returns the fastest function (image, seed) to crop for this `content`."""
         if content == PIXELS:
             return self.crop_pixels
         return partial(self, upright_jpeg=content == UPRIGHT_JPEG)
 
     def crop_pixels(self, image: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """Upright pixels [h, w, 3] uint8 to [height, width, 3] uint8."""
+        """Augments upright pixels [h, w, 3] uint8 to [height, width, 3] uint8."""
         draws = CropDraws.from_seed(seed)
         crop = self._random_crop(image, draws)
         return self._distort(self._resize(crop, self.size, draws), draws, seed)
@@ -80,7 +80,7 @@ class Augmentation:
     def __call__(
         self, encoded: tf.Tensor, seed: Seed, upright_jpeg: bool = False
     ) -> tf.Tensor:
-        """Encoded bytes to [height, width, 3] uint8, upright.
+        """Decodes and augments an encoded image to upright [height, width, 3] uint8.
 
         If the format allows it, only the crop is decoded. It is resized as the image is
         stored, and turned upright last, when it is small. upright_jpeg: `encoded` is

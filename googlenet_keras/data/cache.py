@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
-    """`split`, read from memory or disk from its second reading on.
+    """Returns a copy of `split` that reads its images from memory or from disk.
 
     mode: "none"; "memory", the encoded bytes; "disk", a folder's files made upright and
     smaller, shorter side 8 / 7 of the larger of `height` and `width`, in the user's

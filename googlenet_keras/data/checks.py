@@ -54,7 +54,7 @@ class FileCheck:
 
 
 class CheckReport(TypedDict):
-    """What `check-data` writes; paths are relative to the checked folder.
+    """The report of `check-data`; paths are relative to the checked folder.
 
     classes: whole images of each. problems: what is wrong, by file. duplicates: files
     of the same content. contradictions: those of them with several classes.
@@ -71,7 +71,7 @@ class CheckReport(TypedDict):
 
 
 def check_files(root: Path, paths: Sequence[Path]) -> dict[Path, FileCheck]:
-    """Decodes every file below `root` in parallel, with a progress bar on stderr.
+    """Checks `paths` below `root` by decoding them in parallel, with a progress bar.
 
     The results are cached in the user's cache folder, also those of a check that is
     interrupted; only files that have changed since are read again.
@@ -101,12 +101,12 @@ def _name(root: Path, path: Path) -> str:
 
 
 def problems_by_file(checks: Mapping[Path, FileCheck]) -> dict[Path, str]:
-    """What is wrong with each file that is not a whole image."""
+    """The problem of each file that is not a valid image."""
     return {path: check.problem for path, check in checks.items() if check.problem}
 
 
 def check_report(root: Path, classes: Mapping[str, Sequence[Path]]) -> CheckReport:
-    """Checks a folder and sums up what `check-data` reports.
+    """Checks a folder and returns the report of `check-data`.
 
     classes: the files of each class, by the class's name in the report.
     """

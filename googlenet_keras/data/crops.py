@@ -55,7 +55,7 @@ class Crops:
         return self.preprocessing.height, self.preprocessing.width
 
     def read(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Encoded bytes to upright [count, height, width, 3] float32 in 0..255.
+        """Decodes an image to upright crops [count, height, width, 3] in 0..255.
 
         A large JPEG is decoded smaller, except for "phone": phones do not.
         """
@@ -69,7 +69,7 @@ class Crops:
         )
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """An upright image [h, w, 3] uint8 to [count, height, width, 3] float32."""
+        """Crops an upright image [h, w, 3] to [count, height, width, 3] float32."""
         if self.kind == CENTER_CROP:
             return self.preprocessing(image)[None]
         if self.kind == PHONE_CROP:
@@ -100,7 +100,7 @@ class Crops:
         return crops
 
     def _scaled(self, image: tf.Tensor, ratio: float) -> tf.Tensor:
-        """The smallest resized `image` that holds `ratio` times the network's input."""
+        """Resizes `image` to the smallest size that covers `ratio` times the input."""
         target = tf.round(tf.constant(self.size, tf.float32) * ratio)
         before = tf.cast(tf.shape(image)[:2], tf.float32)
         after = tf.round(before / tf.reduce_min(before / target))

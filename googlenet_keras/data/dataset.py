@@ -21,7 +21,7 @@ LOOKUP_BLOCK = 256  # references at a time
 
 @dataclass(frozen=True)
 class Split:
-    """The labeled images of one purpose: training, validation or test.
+    """The labeled images of one split: training, validation or test.
 
     stream: () to a tf.data.Dataset of (index, label, reference) in reading order.
     load: reference to image, as a TensorFlow function. class_counts: images of each
@@ -78,7 +78,10 @@ class Dataset:
     kind: Literal["digits", "photos"] = "photos"
 
     def split(self, name: str) -> Split:
-        """The split "train", "validation" or "test". Raises UserError without one."""
+        """Returns the split "train", "validation" or "test".
+
+        Raises UserError without one.
+        """
         splits = {"train": self.train, "validation": self.validation}
         if self.test:
             splits["test"] = self.test

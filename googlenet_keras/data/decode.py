@@ -1,4 +1,4 @@
-"""Decodes image files to upright RGB pixels, no more of them than are needed."""
+"""Decodes image files to upright RGB pixels, only as many as are needed."""
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ FIRST_TRANSPOSED_ORIENTATION = 5  # EXIF's 5 to 8 exchange rows and columns
 
 
 def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:
-    """The upright image in `encoded` bytes: [h, w, 3] uint8 RGB.
+    """Decodes an image to upright RGB pixels: [h, w, 3] uint8.
 
     JPEG (gray, CMYK and progressive too), PNG, BMP, still WebP, a GIF's first frame.
     Alpha is dropped, 16 bits become 8. A JPEG is turned as its EXIF block says, if that
@@ -45,7 +45,7 @@ def decode_unoriented(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_downscaled(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
-    """A JPEG decoded at 1 / ratio of its size, ratio 1, 2, 4 or 8 and at most `shrink`.
+    """Decodes a JPEG at 1, 1/2, 1/4 or 1/8 of its size, as small as `shrink` allows.
 
     libjpeg averages over ratio x ratio pixels, so nothing is aliased.
     """
@@ -61,7 +61,7 @@ def decode_downscaled(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
 def decode_jpeg_window(
     encoded: tf.Tensor, begin: tf.Tensor, size: tf.Tensor, index: tf.Tensor
 ) -> tf.Tensor:
-    """A window of a JPEG, decoded alone and at 1 / RATIOS[index].
+    """Decodes only a window of a JPEG, at 1 / JPEG_RATIOS[index] of its size.
 
     begin, size: [row, column] and [height, width] in pixels of the whole image, cut to
     multiples of the ratio.
@@ -78,7 +78,7 @@ def decode_jpeg_window(
 
 
 def jpeg_ratio_index(shrink: tf.Tensor) -> tf.Tensor:
-    """The place in RATIOS of the largest that is at most `shrink`, a scalar."""
+    """The index of the largest ratio in JPEG_RATIOS that is at most `shrink`."""
     at_most = tf.cast(tf.constant(JPEG_RATIOS, tf.float32) <= shrink, tf.int32)
     return tf.maximum(tf.reduce_sum(at_most) - 1, 0)
 
@@ -131,7 +131,7 @@ def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:
 
 
 def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, 3] turned and mirrored upright, as EXIF's `orientation` says."""
+    """Rotates and mirrors `image` [h, w, 3] upright, as its EXIF `orientation` says."""
 
     def upright() -> tf.Tensor:
         transpose = orientation >= FIRST_TRANSPOSED_ORIENTATION

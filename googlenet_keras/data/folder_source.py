@@ -49,7 +49,7 @@ def open_folder(root: Path, validation_fraction: float) -> Dataset:
 
 
 def _read_splits(root: Path) -> tuple[tuple[Files, Files, Files], bool]:
-    """Training, validation and test files; whether all are JPEGs stored upright.
+    """Returns the files of the splits, and whether all of them are upright JPEGs.
 
     A split without a folder is empty.
     """
@@ -90,7 +90,7 @@ def files_by_label(root: Path) -> Files:
 def _leave_out_broken(
     root: Path, splits: tuple[Files, ...]
 ) -> tuple[tuple[Files, ...], bool]:
-    """The splits without broken files; whether all others are JPEGs stored upright."""
+    """Drops broken files; also returns whether all others are upright JPEGs."""
     paths = [path for files in splits for ps in files.values() for path in ps]
     checks = check_files(root, paths)
     broken = problems_by_file(checks)
@@ -145,7 +145,7 @@ def _check_known(root: Path, files: Files, train: Iterable[str]) -> None:
 
 
 def _divide(files: Files, fraction: float, root: Path) -> tuple[Files, Files]:
-    """Splits each class by a hash of its files' names, alike on every machine."""
+    """Splits each class by a hash of the file names, the same on every machine."""
     train: Files = {}
     validation: Files = {}
     for name, paths in files.items():

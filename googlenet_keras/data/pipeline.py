@@ -1,4 +1,4 @@
-"""Splits become batches."""
+"""Makes training and evaluation batches from splits."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ NO_REGULARIZATION = Regularization()
 
 @dataclass(frozen=True)
 class Shard:
-    """One worker's part of the images: every `workers`-th from the `worker`-th on.
+    """One worker's part of the images: every `workers`-th image, from `worker` on.
 
     replicas: devices of all workers; each has batches of its own.
     """
@@ -34,7 +34,7 @@ class Shard:
         return examples.shard(self.workers, self.worker)
 
     def evaluation_steps(self, images: int, batch_size: int) -> int | None:
-        """Steps in which all replicas see `images`, or None if there is one replica.
+        """Steps that the replicas need for `images` images; None for one replica.
 
         Raises UserError for less than one image for each replica.
         """
@@ -52,7 +52,7 @@ UNSHARDED = Shard()
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Whole batches in one epoch. Raises UserError if `split` is less than a batch."""
+    """Number of whole batches per epoch. Raises UserError if there is none."""
     if batch_size > split.count:
         raise UserError(
             f"batch_size must be at most the number of training images, {split.count}; "
@@ -62,7 +62,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 
 
 def balanced_weights(split: Split) -> list[float]:
-    """Weights by class that make every class count alike, 1 in the mean over images.
+    """Class weights that balance the classes; their mean over the images is 1.
 
     Raises UserError if the source does not know how many images a class has.
     """
@@ -77,7 +77,7 @@ def balanced_weights(split: Split) -> list[float]:
 
 @dataclass(frozen=True)
 class TrainingPipeline:
-    """A training split with all that is done to its images.
+    """Makes augmented training batches from a split.
 
     Order and augmentation depend on (seed, epoch, index) alone. heads: the keys of the
     labels. class_weights: the weight of each class's images in every head's loss.
@@ -97,7 +97,7 @@ class TrainingPipeline:
         start: tuple[int, int] = (0, 0),
         shard: Shard = UNSHARDED,
     ) -> tf.data.Dataset:
-        """(images [batch, height, width, 3] uint8, labels by head) of all epochs.
+        """Returns a dataset of (images, labels by head): the batches of all epochs.
 
         Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer
         than `batch_size` images, other ones each time. Labels are class numbers, or
@@ -122,7 +122,7 @@ class TrainingPipeline:
     def _examples(
         self, epoch: tf.Tensor, start: tuple[int, int], shard: Shard
     ) -> tf.data.Dataset:
-        """(epoch, (index, label, reference)) of one epoch, from `start` on."""
+        """Returns a dataset of (epoch, (index, label, reference)) of one epoch."""
         used = steps_per_epoch(self.split, self.batch_size) * self.batch_size
         skipped = tf.constant(start[1] * self.batch_size, tf.int64)
         skipped = tf.where(epoch == start[0], skipped, 0)
@@ -132,7 +132,7 @@ class TrainingPipeline:
         return tf.data.Dataset.zip(epochs, shard.of(examples))
 
     def _image_function(self) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """(epoch, example) to (image, label, random key)."""
+        """Returns a function from (epoch, example) to (image, label, random key)."""
         crop = self.augmentation.reader(self.split.content)
         regularize = self.regularization.image_function()
 
@@ -146,7 +146,7 @@ class TrainingPipeline:
         return prepare
 
     def _batch_function(self) -> Callable[..., tuple[Any, ...]]:
-        """A batch of (image, label, random key) to what `batches` gives."""
+        """Returns a function from (images, labels, random keys) to a training batch."""
         mix = self.regularization.batch_function()
 
         def prepare(
@@ -166,7 +166,7 @@ class TrainingPipeline:
 
 
 def _use_all_cores() -> tf.data.Options:
-    """Every core from the start, which spares the search for how many to use."""
+    """Turns tf.data's autotuning off, so that it uses every core from the start."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
@@ -200,7 +200,7 @@ def evaluation_batches(
     batch_size: int = EVALUATION_BATCH,
     shard: Shard = UNSHARDED,
 ) -> tf.data.Dataset:
-    """(images float32, labels by head) of every image once, in reading order.
+    """Returns a dataset of (images, labels by head): every image once, in order.
 
     images: [batch, height, width, 3], or with Crops [batch, crops, height, width, 3].
     batch_size: each replica's largest. shard: `evaluation_steps` batches for each

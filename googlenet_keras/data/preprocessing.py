@@ -1,4 +1,4 @@
-"""The one way from photos to a network's inputs: a center crop, then a resize."""
+"""Preprocessing of photos for the network: a center crop, then a resize."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MIN_REMAINING_SHRINK = 3.0  # that antialiased resizing does after libjpeg's hal
 
 
 class PreprocessingJson(TypedDict):
-    """ "preprocessing" in classifier.json and in exported files: pixels, a fraction."""
+    """The entry "preprocessing" in classifier.json and in exported files."""
 
     height: int
     width: int
@@ -45,7 +45,7 @@ class Preprocessing:
             )
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """[h, w, 3] uint8 to [height, width, 3] float32, still in 0..255."""
+        """Crops and resizes [h, w, 3] uint8 to [height, width, 3] float32 in 0..255."""
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         target = tf.constant([self.height, self.width], tf.float32)
         scale = self.crop_fraction * tf.reduce_min(size / target)
@@ -57,7 +57,7 @@ class Preprocessing:
         )
 
     def read(self, encoded: tf.Tensor) -> tf.Tensor:
-        """An encoded image, turned upright, to [height, width, 3] float32 in 0..255.
+        """Decodes and preprocesses an image to [height, width, 3] float32 in 0..255.
 
         A large JPEG is decoded smaller, to at least three times the input's side.
         """
@@ -65,7 +65,7 @@ class Preprocessing:
 
     @property
     def least_side(self) -> float:
-        """The pixels that a JPEG's shorter side must keep if it is decoded smaller."""
+        """Smallest shorter side, in pixels, to which a JPEG may be decoded."""
         return MIN_REMAINING_SHRINK * max(self.height, self.width) / self.crop_fraction
 
     def to_json(self) -> PreprocessingJson:
@@ -78,7 +78,10 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` gave. Raises UserError for anything else."""
+        """Builds a Preprocessing from the output of `to_json`.
+
+        Raises UserError for anything else.
+        """
         try:
             return cls(**data)
         except TypeError as error:
@@ -88,7 +91,7 @@ class Preprocessing:
 def resize(
     image: tf.Tensor, size: tf.Tensor | tuple[int, int], method: str = "bilinear"
 ) -> tf.Tensor:
-    """[h, w, 3] to [*size, 3] float32 in 0..255; antialiased where it shrinks."""
+    """Resizes [h, w, 3] to [*size, 3] float32 in 0..255, antialiased if it shrinks."""
     if method == "bilinear":
         return _resize_separately(tf.cast(image, tf.float32), size[0], size[1])
     resized = tf.image.resize(image, size, method, antialias=True)
@@ -117,7 +120,7 @@ def _resize_separately(
 def _resize_rows(
     image: tf.Tensor, before: tf.Tensor, after: tf.Tensor | int
 ) -> tf.Tensor:
-    """[1, before, 1, n] float32 to [1, after, 1, n], with a triangle kernel."""
+    """Resizes the rows: [1, before, 1, n] float32 to [1, after, 1, n]."""
     scale = tf.cast(after, tf.float32) / tf.cast(before, tf.float32)
     return tf.raw_ops.ScaleAndTranslate(
         images=image,

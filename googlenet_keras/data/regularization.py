@@ -33,7 +33,7 @@ class Regularization:
     classes: int = 0
 
     def image_function(self) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
-        """The function of (image [height, width, 3] in 0..255, seed) to an image."""
+        """Returns the function (image [height, width, 3] in 0..255, seed) to image."""
         layers = []
         if self.rand_augment:
             layers.append(
@@ -68,7 +68,7 @@ class Regularization:
     def batch_function(
         self,
     ) -> Callable[[tf.Tensor, tf.Tensor, Seed], tuple[tf.Tensor, tf.Tensor]]:
-        """The function of (images, labels [batch], seed) to mixed images and labels.
+        """Returns the function that mixes a batch: (images, labels [batch], seed).
 
         Labels become [batch, classes] float32, each class's part of the image.
         """
@@ -110,7 +110,7 @@ class _SeedSeries(keras.random.SeedGenerator):
 
 
 def _seeded(layer: keras.layers.Layer) -> Callable[[Any, Seed], Any]:
-    """`layer` as a function of (input, seed).
+    """Makes `layer` a deterministic function of (input, seed).
 
     A Keras layer draws from a generator of its own, whose order under a parallel map is
     that of the threads; RandAugment has one in each operation.

@@ -1,1 +1,1 @@
-"""Measures a Classifier or an exported file, and reports about it."""
+"""Evaluates a Classifier or an exported file, and writes reports."""

@@ -54,7 +54,7 @@ class Explainer:
             raise UserError(f"--explain needs a folder; {folder} is none.") from error
 
     def __call__(self, prediction: Prediction) -> Path:
-        """Draws the photo of the prediction of a file; gives the picture's path."""
+        """Draws the activation maps of a predicted photo; returns the PNG's path."""
         assert prediction.path, "pixels have no file to be named after"
         image = load_image(self._classifier.preprocessing, prediction.path)
         (maps,) = self._maps(image[None])
@@ -65,7 +65,7 @@ class Explainer:
 
 
 def overlay(image: np.ndarray, map_: np.ndarray, maximum: float) -> np.ndarray:
-    """The image [h, w, 3] in 0..255 with a map [rows, columns] over it, uint8.
+    """Draws an activation map [rows, columns] over an image [h, w, 3] in 0..255.
 
     The colors of the map stand for 0 to `maximum`.
     """

@@ -16,7 +16,7 @@ WIDTHS_OPTION = "widths"  # of every layer, which tell what --architecture does
 
 
 class ComparedRun(TypedDict):
-    """The main head's final figures of one run: of test, or else of validation."""
+    """The main head's final metrics of one run, on test or else on validation."""
 
     run: str
     split: str
@@ -101,7 +101,7 @@ def differing_options(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[st
 
 
 def options_as_text(config: Mapping[str, Any]) -> dict[str, str]:
-    """The options in a config.json as text, each layer's width as one of them."""
+    """The options in config.json as text, with each layer's width as an option."""
     options = {name: value for name, value in config.items() if name != WIDTHS_OPTION}
     widths = {f"width of {n}": w for n, w in config.get(WIDTHS_OPTION, {}).items()}
     return {name: _as_text(value) for name, value in (options | widths).items()}

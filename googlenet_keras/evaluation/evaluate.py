@@ -41,7 +41,7 @@ class Evaluation:
         return self.main.label
 
     def figures(self) -> Figures:
-        """The number of images, and the figures of each head."""
+        """The number of images, and the metrics of each head."""
         classes = len(self.class_names)
         by_head = {h: metrics.figures(s, classes) for h, s in self.heads.items()}
         return {"images": len(self.labels), **by_head}

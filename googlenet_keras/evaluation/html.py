@@ -69,7 +69,7 @@ def inline_svg(figure: Figure, title: str) -> Markup:
 
 
 def _adapt_tag(tag: str, unique: str) -> str:
-    """An SVG's tag without black of its own, and with identifiers unique in a page."""
+    """Makes an SVG tag use the page's text color, and its identifiers unique."""
     tag = re.sub(f"(fill|stroke): {BLACK}", r"\1: currentColor", tag)
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", tag)
 
@@ -88,7 +88,7 @@ def inline_filters(network: keras.Model) -> str:
 
 
 def _grid(images: np.ndarray) -> np.ndarray:
-    """Images [n, h, w, 3] as one square of them, separated by mid gray."""
+    """Arranges images [n, h, w, 3] in a square grid, separated by mid gray."""
     side = int(np.ceil(len(images) ** 0.5))
     padding = ((0, side**2 - len(images)), (0, FILTER_GAP), (0, FILTER_GAP), (0, 0))
     tiles = np.pad(images.astype(np.uint8), padding, constant_values=128)

@@ -32,7 +32,10 @@ Statistics = Callable[[np.ndarray], tuple[float, float, float]]
 
 
 class ClassFigures(TypedDict):
-    """Figures of one class; predicted: how many images were predicted to be of it."""
+    """Metrics of one class.
+
+    predicted: how many images were predicted to be of it.
+    """
 
     images: int
     predicted: int
@@ -84,7 +87,7 @@ def score_images(log_probabilities: np.ndarray, labels: np.ndarray) -> ImageScor
 
 
 def concatenate(batches: Sequence[ImageScores]) -> ImageScores:
-    """The scores of several batches in one."""
+    """Concatenates the scores of several batches."""
     names = [field.name for field in fields(ImageScores)]
     return ImageScores(
         *(np.concatenate([getattr(b, name) for b in batches]) for name in names)
@@ -154,7 +157,7 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
 def _class_counts(
     labels: np.ndarray, predicted: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The hits, labels and predictions of each class, all [classes]."""
+    """Correct predictions, labels and predictions of each class, each [classes]."""
     images = (labels[labels == predicted], labels, predicted)
     hits, labeled, found = (np.bincount(x, minlength=classes) for x in images)
     return hits, labeled, found
@@ -169,7 +172,7 @@ def _wilson(hits: np.ndarray) -> Interval:
 def _bootstrap(
     statistics: Statistics, images: int, maxima: Sequence[float]
 ) -> list[Interval]:
-    """The interval of each of the statistics, from resampled images, within 0..maxima.
+    """Bootstraps a 95 % interval for each statistic, clipped to 0..maxima.
 
     Percentiles, corrected for the bias of resampling: images drawn twice raise a
     calibration error.
@@ -185,7 +188,7 @@ def _bootstrap(
 
 
 def top1_difference(first: ImageScores, second: ImageScores) -> tuple[float, Interval]:
-    """How much higher the first's top-1 is on the same images, with its interval.
+    """Top-1 of `first` minus top-1 of `second` on the same images, with its interval.
 
     Agresti and Min's (2005) for paired proportions, which adds half an image to each of
     the four outcomes.
@@ -201,7 +204,7 @@ def top1_difference(first: ImageScores, second: ImageScores) -> tuple[float, Int
 
 
 def class_figures(scores: ImageScores, names: Sequence[str]) -> dict[str, ClassFigures]:
-    """The figures, by name, of each class that occurs among labels or predictions.
+    """Metrics of each class that occurs among labels or predictions, by its name.
 
     Precision, recall and F1 are 0 where they are undefined.
     """

@@ -25,7 +25,7 @@ Epochs = Sequence[Mapping[str, Any]]
 
 
 def curves(epochs: Epochs) -> Figure:
-    """Loss and top-1 of every head, training and validation, and the learning rate."""
+    """Plots loss and top-1 of every head, and the learning rate, by epoch."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     loss, top1, rate = figure.subplots(1, 3)
     numbers = [epoch["epoch"] for epoch in epochs]
@@ -49,7 +49,7 @@ def curves(epochs: Epochs) -> Figure:
 
 
 def validation_curves(runs: Mapping[str, Epochs]) -> Figure:
-    """The main head's validation loss and top-1 of each run, by its name."""
+    """Plots the main head's validation loss and top-1 of each run."""
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2), ("loss", "top1"), strict=True):
         for epochs in runs.values():
@@ -67,12 +67,12 @@ def _finish_axes(axes: Axes, title: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """The text as matplotlib shows it literally, not as a formula."""
+    """Escapes the text, so that matplotlib does not read it as a formula."""
     return text.replace("$", r"\$")
 
 
 def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> Figure:
-    """True classes down, predicted classes across, each row as fractions of its class.
+    """Plots a confusion matrix: a row per true class, as fractions of that class.
 
     counts: [classes, classes].
     """
@@ -97,7 +97,7 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
 def predictions(
     classifier: Classifier, split: Split, evaluation: Evaluation, path: Path
 ) -> None:
-    """Writes a picture of images and predictions: mistakes, then the unsurest."""
+    """Writes a picture of predictions: mistakes first, then the least confident."""
     scores, labels = evaluation.main, classifier.labels
     rows, columns = PREDICTIONS_GRID
     order = np.lexsort((scores.confidence, scores.correct))

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page about an evaluation and the run it is of."""
+"""Writes report.html: a self-contained page about an evaluation and its run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXTREME_CLASSES = 10  # at either end, if there are more than twice as many
 
 @dataclass(frozen=True)
 class Subject:
-    """What a page is about.
+    """The evaluation, networks, data and run that a report describes.
 
     members: one network, or an ensemble, with their names. dataset, split, crops: what
     they were evaluated on. evaluation: the one that the photos and classes are of.
@@ -55,7 +55,7 @@ class Subject:
 
     @property
     def classifier(self) -> Classifier | None:
-        """The only member, if it is a Classifier, of which everything is known."""
+        """The only member if it is a Classifier, else None."""
         (first, *others) = self.members
         return first if isinstance(first, Classifier) and not others else None
 
@@ -108,7 +108,7 @@ def _architecture_table(classifier: Classifier) -> Mapping[str, Any]:
 
 
 def _classes(subject: Subject) -> dict[str, Any]:
-    """Rows of all classes that occur, worst first; of many, the worst and the best."""
+    """Rows of the classes by F1, worst first; if there are many, only both ends."""
     by_class = subject.evaluation.by_class()
     counts = subject.dataset.train.class_counts if subject.own_data else None
     trained = dict(zip(subject.dataset.class_names, counts or (), strict=False))
@@ -123,7 +123,7 @@ def _classes(subject: Subject) -> dict[str, Any]:
 
 
 def _photos(subject: Subject, sampled: Sequence[str]) -> dict[str, Any]:
-    """Samples of the classes `sampled`, the surest mistakes, the unsurest hits."""
+    """Photos of the classes `sampled`, of confident mistakes and of unsure hits."""
     evaluation = subject.evaluation
     scores, labels = evaluation.main, evaluation.labels
     unsurest = np.argsort(scores.confidence, kind="stable")
@@ -149,7 +149,7 @@ def _photos(subject: Subject, sampled: Sequence[str]) -> dict[str, Any]:
 def _gallery(
     subject: Subject, split: Split, images: Mapping[int, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Each image with its label, its prediction, and the activation map of that."""
+    """Each image with its label, its prediction and its activation map."""
     evaluation = subject.evaluation
     scores, names = evaluation.main, evaluation.class_names
     maps = _activation_maps(subject, images)
@@ -176,7 +176,7 @@ def _file_name(split: Split, index: int) -> str:
 def _activation_maps(
     subject: Subject, images: Mapping[int, np.ndarray]
 ) -> dict[int, np.ndarray] | None:
-    """The images under the maps of their predictions.
+    """Overlays the images with the activation maps of their predictions.
 
     None unless the predictions are those of one Classifier for these very images.
     """

@@ -15,7 +15,7 @@ def open_run_dataset(
     data_dir: Path | None = None,
     download: bool = False,
 ) -> Dataset:
-    """The data set of a run, split as in training; or `dataset`, if one is named.
+    """Opens the data set of a run, split as in training, or `dataset` if it is given.
 
     run: may be another folder, such as that of a saved classifier, if `dataset` is
     named. Raises UserError if neither names one.

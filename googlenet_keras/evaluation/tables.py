@@ -1,4 +1,4 @@
-"""Prints figures, comparisons and predictions as tables."""
+"""Prints metrics, comparisons and predictions as tables."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,7 +15,7 @@ METRICS_WITH_INTERVAL = ("top1", "macro_f1")
 
 
 def print_figures(parts: Mapping[str, Figures | None], first: str = "split") -> None:
-    """Prints the figures of each head, with 95 % intervals of top-1 and macro-F1.
+    """Prints the metrics of each head, with 95 % intervals of top-1 and macro-F1.
 
     parts: the figures by split, or by what `first`, the title of the column, says.
     """
@@ -41,7 +41,7 @@ def _figure(figures: HeadFigures, metric: str) -> str:
 
 
 def print_classes(classes: Mapping[str, ClassFigures]) -> None:
-    """Prints precision, recall and F1 of each class, of the worst if there are many."""
+    """Prints precision, recall and F1 of each class, or of the worst 20."""
     worst = sorted(classes, key=lambda name: classes[name]["f1"])[:MOST_CLASSES]
     numbers = ("images", "precision", "recall", "F1")
     table = new_table("class", numbers=numbers)
@@ -65,7 +65,7 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Prints the options that differ between runs, and the runs' figures."""
+    """Prints the options that differ between runs, and the metrics of the runs."""
     table = new_table("option", *(escape(name) for name in comparison.names))
     for name, values in comparison.options.items():
         table.add_row(name, *(escape(value) for value in values))

@@ -1,1 +1,1 @@
-"""What users do: a Classifier becomes files that other programs and phones run."""
+"""Exports a Classifier to files that phones and other programs run."""

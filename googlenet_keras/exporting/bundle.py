@@ -1,4 +1,4 @@
-"""A bundle: every format of one export, checked, measured and reported."""
+"""Makes, checks and measures every format of an export, and writes the report."""
 
 import logging
 import time
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Bundle(NamedTuple):
-    """What an export has made: its folder, RUN/export, and its report.json."""
+    """The result of an export: the folder RUN/export and the content of report.json."""
 
     folder: Path
     report: ExportReport
@@ -52,7 +52,7 @@ class Bundle(NamedTuple):
 
 
 def make_formats(job: ExportJob) -> ExportReport:
-    """Makes, checks and measures every format in job.folder; gives the report."""
+    """Makes, checks and measures every format in job.folder; returns the report."""
     images, saved = job.images, job.source.folder
     log.info("running the network on %d validation images", images.split.count)
     measurement = images.measure(saved, "network", job.log)
@@ -80,7 +80,7 @@ def write_report(job: ExportJob, report: ExportReport) -> None:
 
 
 def _make(format: Format, job: ExportJob, reference: Reference) -> FormatRow:
-    """Makes and checks one format; gives its row and logs a line."""
+    """Makes and checks one format, logs the outcome and returns its row."""
     began, path = time.perf_counter(), job.folder / format.file
     row: FormatRow = {"file": format.file}
     try:

@@ -1,4 +1,4 @@
-"""Calibration images: from them a converter learns the range of every activation."""
+"""Selects the calibration images, from which a converter learns activation ranges."""
 
 import logging
 from collections import Counter
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def calibration_images(
     split: Split, preprocessing: Preprocessing, classes: int, count: int | None = None
 ) -> np.ndarray:
-    """[n, height, width, 3] uint8 as evaluation sees them, spread over the classes.
+    """Selects calibration images, balanced by class: [n, height, width, 3] uint8.
 
     n is `count` (default: 256, or 1 per class if that is more), or all images that
     there are. classes: of the data. Raises UserError for fewer than one of each class;
@@ -42,7 +42,7 @@ def calibration_images(
 
 
 def _spread(split: Split, count: int, classes: int) -> list[tf.Tensor]:
-    """References of up to `count` images, as many of each class as can be."""
+    """References of up to `count` images, balanced by class."""
     quota = count // classes
     per_class: Counter[int] = Counter()
     within_quota: list[tf.Tensor] = []

@@ -1,4 +1,4 @@
-"""Every option of an export: value, unit, help and check."""
+"""Options of an export, with defaults, help texts and checks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ class ExportConfig:
 
     @property
     def web(self) -> bool:
-        """Whether the page is wanted."""
+        """Whether the web page is among the formats."""
         return WEB_FORMAT in self.formats
 
     def find_run(self) -> RunFolder:

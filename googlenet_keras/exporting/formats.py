@@ -1,4 +1,4 @@
-"""The formats of an export: how each is made, and how near the network it must be."""
+"""The export formats: how each is made and how closely it must match the network."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PAGE_FORMATS = ("int8", "float32")  # the files that the page runs
 
 @dataclass(frozen=True)
 class Format:
-    """One file of the bundle, how it is made and what the parity check asks of it.
+    """An export format: how its file is made, and the limits of its parity check.
 
     make: writes it, in a process of its own. is_calibrated: `make` needs calibration
     images. is_integer: all of it must compute in integers, but for response norms.
@@ -77,7 +77,7 @@ FORMATS = {
 
 
 def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
-    """The formats of those names; without a name, all that the network can have.
+    """The formats in `names`, or all formats that the network supports.
 
     web stands for the files that its page runs. Raises UserError for a format that the
     network cannot have.

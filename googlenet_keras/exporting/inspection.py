@@ -1,4 +1,4 @@
-"""What is in a TFLite file: its operators, what stayed float, what delegates refuse."""
+"""Inspects the operators of a TFLite file: which are float, which run on a GPU."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 @dataclass(frozen=True)
 class Operator:
-    """One step of the graph: its kind and the tensors it gives.
+    """An operator of the graph: its kind and its output tensors.
 
     is_float: whether it gives any float32. is_int16: whether it gives any int16, which
     GPU delegates do not take.
@@ -30,7 +30,7 @@ class Operator:
 
 
 def operators(data: bytes) -> list[Operator]:
-    """The steps of a TFLite file, in order."""
+    """The operators of a TFLite file, in order."""
     from ai_edge_litert import schema_py_generated as schema
 
     kinds = {v: k for k, v in vars(schema.BuiltinOperator).items() if k[0] != "_"}
@@ -56,7 +56,7 @@ def operators(data: bytes) -> list[Operator]:
 
 
 def tensors_of_layers(data: bytes, layers: Iterable[str]) -> list[str]:
-    """The names of the tensors that the layers of those names give."""
+    """The names of the output tensors of `layers`."""
     names = tuple(layers)
     return [
         output
@@ -69,7 +69,7 @@ def tensors_of_layers(data: bytes, layers: Iterable[str]) -> list[str]:
 def inspect_tflite(
     data: bytes, response_norms: Iterable[str], is_integer: bool
 ) -> FormatRow:
-    """What the report says of a file.
+    """Inspects a TFLite file: its operators, and those that delegates do not support.
 
     operators: how many of each kind. not_quantised: in an int8 file, what computes in
     float. gpu_refuses: kinds that the GPU delegate leaves to the CPU. npu_refuses: what

@@ -1,4 +1,4 @@
-"""One export as it was decided: what is exported, checked on which data, and where."""
+"""An export job: the run, formats, data and folder of one export, resolved once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ EXPORT_LOG_FILE = "export.log"
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What every step of an export needs.
+    """Everything that decides an export, resolved once.
 
     class_numbers: the classifier's class number for each of the data set's. folder:
     the bundle while it is written. convert: calls a function in the process that
@@ -47,7 +47,7 @@ class ExportJob:
 
     @property
     def log(self) -> Path:
-        """The file that takes what converters and runtimes print."""
+        """The log file for the output of converters and runtimes."""
         return self.folder / EXPORT_LOG_FILE
 
     @cached_property

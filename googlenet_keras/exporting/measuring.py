@@ -1,4 +1,4 @@
-"""A network's answers, latency and memory, in a process of its own, which may crash."""
+"""Measures a network's predictions, latency and memory in a child process."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ Answers = tuple[np.ndarray, list[str]]
 
 
 class ArtifactError(UserError):
-    """A file that its runtime cannot open or run, or that ends the process."""
+    """An exported file cannot be opened or run, or crashes its process."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Probabilities [images, classes], what they cost, and the answers to photos.
+    """A network's probabilities [images, classes], its cost, and its labels for photos.
 
     cost: milliseconds by number of threads, peak_megabytes on all cores and, of a
     TFLite file, xnnpack_partitions.

@@ -1,4 +1,4 @@
-"""The parity check: an exported file must answer as the Keras network does."""
+"""The parity check: compares an exported file with the Keras network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ PHOTOS = 32  # validation images that a SavedModel also gets as files
 
 @dataclass(frozen=True)
 class Images:
-    """The split that files are checked on, and what they must carry to be fed with it.
+    """The images for the parity check, and the contents that each file must carry.
 
     labels: [images] true classes, as numbers of the classifier.
     """
@@ -78,12 +78,12 @@ class Reference:
 
     @property
     def top1(self) -> float:
-        """Its fraction of right images."""
+        """The network's top-1."""
         return _top1(self.probabilities, self.images.labels)
 
 
 def figures(measurement: Measurement, labels: np.ndarray) -> FormatRow:
-    """The part of a report's row that needs no comparison."""
+    """The cost and the accuracy of a file, for its row of the report."""
     probabilities = measurement.probabilities
     predicted = probabilities.argmax(axis=1)
     return {
@@ -99,7 +99,7 @@ def _top1(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def compare(path: Path, format: Format, reference: Reference, log: Path) -> FormatRow:
-    """The report's row of the file at `path`, with "passed" and, if not, "reason".
+    """Checks the file at `path` against the network; returns its row of the report.
 
     The labels and the preprocessing that it carries must be the classifier's, and its
     answers in its own runtime near the network's. Raises ArtifactError or UserError for
@@ -121,7 +121,7 @@ def compare(path: Path, format: Format, reference: Reference, log: Path) -> Form
 
 
 def differences(probabilities: np.ndarray, expected: np.ndarray) -> FormatRow:
-    """agreement of top-1, and largest and mean difference of probabilities."""
+    """Top-1 agreement, and largest and mean difference of the probabilities."""
     apart = np.abs(probabilities - expected)
     agrees = probabilities.argmax(axis=1) == expected.argmax(axis=1)
     return {
@@ -132,7 +132,10 @@ def differences(probabilities: np.ndarray, expected: np.ndarray) -> FormatRow:
 
 
 def failures(format: Format, row: FormatRow, top1: float) -> list[str]:
-    """Which of the format's limits the row breaks, in words; top1: the network's."""
+    """The reasons why a row breaks the limits of its format, if any.
+
+    top1: the network's.
+    """
     reasons = []
     apart, agreement = row["max_difference"], row["agreement"]
     if format.max_difference is not None and not apart <= format.max_difference:
@@ -153,7 +156,7 @@ def failures(format: Format, row: FormatRow, top1: float) -> list[str]:
 
 
 def photo_failures(format: Format, photos: Answers, reference: Reference) -> list[str]:
-    """What is wrong with the answers to encoded photos, in words."""
+    """The reasons why the predictions for encoded photos are wrong, if any."""
     (probabilities, first_labels), reasons = photos, []
     expected = reference.probabilities[: len(probabilities)]
     apart, allowed = (

@@ -1,4 +1,4 @@
-"""report.json of a bundle: its shape, as a picture and as a table."""
+"""The content of an export's report.json, and its chart and table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ class Ratio(TypedDict):
 
 
 class FormatRow(TypedDict, total=False):
-    """One format, or the Keras network, in report.json; a failure may lack figures.
+    """A row of report.json: one format, or the Keras network.
 
     milliseconds: by number of threads. xnnpack_partitions: pieces of the graph that
     XNNPACK computes. agreement: fraction of the images with the network's own top-1.
@@ -54,7 +54,7 @@ class FormatRow(TypedDict, total=False):
 
 
 class PageRow(TypedDict, total=False):
-    """The web page in report.json. runtime: LiteRT.js's packages and versions."""
+    """The row of the web page in report.json."""
 
     file: str
     megabytes: float
@@ -65,7 +65,7 @@ class PageRow(TypedDict, total=False):
 
 
 class ExportReport(TypedDict):
-    """report.json. missing: what could not be put into the files, and why."""
+    """The content of report.json."""
 
     keras: FormatRow
     formats: dict[str, FormatRow]
@@ -117,7 +117,7 @@ def draw_report(report: ExportReport, path: Path) -> None:
 
 
 def print_report(report: ExportReport) -> None:
-    """Prints a row for the network and each format; ms are of one thread.
+    """Prints a table with a row for the network and each format.
 
     The ratio is of ms to the float32 file's.
     """

@@ -20,7 +20,7 @@ CALIBRATION_FILE, ROUNDED_MODEL = "calibration.npy", "rounded"
 
 @dataclass(frozen=True)
 class StaticModel:
-    """A SavedModel of batch 1, and what its quantization needs.
+    """A SavedModel of batch 1, with what is needed to quantize it.
 
     images: [n, height, width, 3] uint8, for calibration. response_norms: names of the
     layers that stay float in an int8 file. rounded: the SavedModel of the network after
@@ -35,7 +35,7 @@ class StaticModel:
 
 @dataclass(frozen=True)
 class Source:
-    """What the formats of one export are made from; it can be sent to a process.
+    """The saved classifier that an export converts, and a work folder; picklable.
 
     folder: where the classifier is saved. work: for models between it and the files,
     with calibration.npy if a format needs it, and the SavedModel `rounded` after
@@ -52,7 +52,7 @@ class Source:
 
     @property
     def classifier(self) -> "Classifier":
-        """The classifier; one process loads it once."""
+        """The classifier, loaded once per process."""
         return _load(self.folder, self.portable)[0]
 
     @property
@@ -64,7 +64,7 @@ class Source:
         return add_activation_map(network) if self.activation_map else network
 
     def static_model(self) -> StaticModel:
-        """What the TFLite formats are converted from; made by the first of them."""
+        """The model that all TFLite formats are converted from; made on first use."""
         import numpy as np
 
         from googlenet_keras.exporting.to_saved_model import save_static
@@ -95,5 +95,5 @@ def _load(folder: Path, portable: bool) -> "tuple[Classifier, keras.Model]":
 
 
 def response_norms(arch: Architecture) -> tuple[str, ...]:
-    """The names of the layers that normalize local responses."""
+    """The names of the local response normalization layers."""
     return tuple(row.name for row in arch.rows if isinstance(row, ResponseNorm))

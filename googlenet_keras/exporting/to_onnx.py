@@ -1,4 +1,4 @@
-"""The ONNX file."""
+"""Writes the ONNX file."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ OPSET = 17  # 18 turns the global average pool into two operators; tf2onnx ends 
 
 
 def write_onnx(source: Source, path: Path) -> None:
-    """Writes `image` [batch, height, width, 3] to `probabilities` [batch, classes].
+    """Writes an ONNX file that maps `image` to `probabilities`.
 
     source.channels_first: `image` is [batch, 3, height, width].
     """

@@ -1,4 +1,4 @@
-"""The SavedModel for TensorFlow and TF Serving; for photos as well as tensors."""
+"""Writes the SavedModel for TensorFlow and TF Serving."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ def write_saved_model(network: keras.Model, contents: Contents, path: Path) -> N
 
 
 def save_static(network: keras.Model, path: Path) -> None:
-    """Writes what the TFLite converter reads: one signature, batch 1."""
+    """Writes the SavedModel for the TFLite converter: one signature, batch 1."""
     call = tf.function(network.call, [_image(network, batch=1)])
     _save(network, path, {"serving_default": call})
 

@@ -15,7 +15,7 @@ Convert = Callable[[StaticModel], bytes]
 
 
 def write_tflite(convert: Convert, source: Source, path: Path) -> None:
-    """Writes a file with labels, preprocessing and, if it can, MediaPipe's metadata."""
+    """Writes a TFLite file with its labels, preprocessing and metadata."""
     from googlenet_keras.artifacts.contents import Contents
     from googlenet_keras.artifacts.mediapipe_metadata import add_metadata, model_card
 
@@ -26,12 +26,12 @@ def write_tflite(convert: Convert, source: Source, path: Path) -> None:
 
 
 def to_float32(model: StaticModel) -> bytes:
-    """The TFLite file of `model` as it is."""
+    """Converts `model` to TFLite in float32."""
     return _converter(model.path, optimize=False).convert()
 
 
 def to_float16(model: StaticModel) -> bytes:
-    """Weights in float16; computes in float32 where there is no float16."""
+    """Converts `model` to TFLite with float16 weights."""
     import tensorflow as tf
 
     converter = _converter(model.path)
@@ -40,12 +40,12 @@ def to_float16(model: StaticModel) -> bytes:
 
 
 def to_dynamic(model: StaticModel) -> bytes:
-    """Weights in int8; activations are rounded as they are computed."""
+    """Converts `model` to TFLite with int8 weights (dynamic range quantization)."""
     return _converter(model.path).convert()
 
 
 def to_int16x8(model: StaticModel) -> bytes:
-    """Weights in int8, activations in int16."""
+    """Converts `model` to TFLite with int8 weights and int16 activations."""
     import tensorflow as tf
 
     converter = _converter(model.path)
@@ -57,7 +57,7 @@ def to_int16x8(model: StaticModel) -> bytes:
 
 
 def to_int8(model: StaticModel) -> bytes:
-    """Raw pixels in, probabilities out, both uint8, and int8 between them.
+    """Converts `model` to full int8, with uint8 pixels and probabilities.
 
     Local response normalizations stay float: their squares span too many orders of
     magnitude, and TFLite's int8 square roots are slow. A rounded model has every range

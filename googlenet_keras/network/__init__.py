@@ -1,1 +1,1 @@
-"""An Architecture becomes a Keras functional model."""
+"""Builds Keras functional models from Architectures."""

@@ -34,7 +34,7 @@ PIXEL_STDDEV = 60.0  # typical standard deviation of photographs' pixels in 0..2
 
 @dataclass(frozen=True)
 class Initialization:
-    """Distribution of initial weights: variance `scale` / fan-in; `bias` before ReLUs.
+    """Distribution of initial weights, with variance `scale` / fan-in, and of biases.
 
     balanced: the first layer allows for the spread of pixels, and the classifiers start
     near 0, so that every activation has about unit variance and no class is preferred.
@@ -51,7 +51,7 @@ class Initialization:
         return keras.initializers.VarianceScaling(scale, "fan_in", self.distribution)
 
     def classifier(self) -> keras.Initializer:
-        """The initializer of the kernel that gives logits."""
+        """The kernel's initializer for the layers that output logits."""
         if self.balanced:
             return keras.initializers.RandomNormal(stddev=0.01)
         return self.kernel()

@@ -61,7 +61,7 @@ class FusedBatchNormalization(keras.layers.Layer):
         return normalize_jointly([self], inputs, training and self.trainable)
 
     def update_statistics(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        """Moves the moving statistics towards those of a batch."""
+        """Updates the moving statistics with those of a batch."""
         for moving, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -134,7 +134,7 @@ def _normalize(
 
 
 def _pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
-    """Appends `channels` of zeros; tf.pad takes six times as long."""
+    """Appends `channels` channels of zeros; tf.pad takes six times as long."""
     zeros = tf.zeros([*tf.unstack(tf.shape(x)[:-1]), channels], x.dtype)
     return tf.concat([x, zeros], -1)
 

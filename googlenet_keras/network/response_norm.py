@@ -55,7 +55,7 @@ class LocalResponseNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class PortableResponseNormalization(LocalResponseNormalization):
-    """The same from operations that XNNPACK and phones' GPU delegates support.
+    """Local response normalization from operations that GPU delegates support.
 
     The sum over neighbors is a 1x1 convolution of the squares with a banded kernel, in
     parts, since most of a whole band is zeros; s^-0.75 is 1 / sqrt(s * sqrt(s)). Raises

@@ -45,7 +45,10 @@ def benchmark_report(
     images: int,
     share_of_roof: float | None = None,
 ) -> BenchmarkReport:
-    """The report of a benchmark; images: how many were processed in one repeat."""
+    """Makes the report of a benchmark.
+
+    images: how many were processed in one repeat.
+    """
     per_image = timings.per(images)
     if tf.config.list_physical_devices("GPU"):
         share_of_roof = None  # it is counted in CPU seconds, which a GPU does not spend

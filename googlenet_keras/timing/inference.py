@@ -64,7 +64,7 @@ def _forward(classifier: Classifier) -> Forward:
 
 
 def _gigaflops(classifier: Classifier) -> float:
-    """The operations on one image: two per multiply-add, without auxiliary heads."""
+    """GFLOP per image, two operations per multiply-add, without auxiliary heads."""
     geometry = classifier.preprocessing
     macs = arithmetic.macs(
         classifier.architecture,

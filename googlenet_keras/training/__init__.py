@@ -1,1 +1,1 @@
-"""Batches become weights."""
+"""Trains networks."""

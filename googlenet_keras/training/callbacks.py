@@ -1,4 +1,4 @@
-"""Callbacks that save the best epoch, watch the learning and report the figures."""
+"""Callbacks that save the best epoch, detect failed training and log metrics."""
 
 import logging
 import math
@@ -24,16 +24,16 @@ Logs = dict[str, float]
 
 
 class StatefulCallback(keras.callbacks.Callback):
-    """A callback some of whose attributes, those in STATE, belong to a checkpoint."""
+    """A callback whose attributes in STATE are saved in checkpoints."""
 
     STATE: ClassVar[tuple[str, ...]]
 
     def get_state(self) -> dict[str, Any]:
-        """The attributes' values by name."""
+        """The values of the attributes in STATE, by name."""
         return {name: getattr(self, name) for name in self.STATE}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores what `get_state` gave."""
+        """Restores the attributes that `get_state` returned."""
         for name in self.STATE:
             setattr(self, name, state[name])
 
@@ -60,7 +60,7 @@ class SaveBest(StatefulCallback):
 
 
 class NonFiniteLossError(UserError):
-    """A step that makes all further training useless."""
+    """The loss or a weight is not finite after a training step."""
 
 
 class WatchLearning(StatefulCallback):
@@ -97,7 +97,7 @@ class WatchLearning(StatefulCallback):
             raise UserError(self._problem)
 
     def warn(self) -> None:
-        """Logs a warning if the main head had learned nothing in the last epoch."""
+        """Logs a warning if the main head had learned nothing by the last epoch."""
         if self._problem:
             log.warning(self._problem)
 
@@ -130,7 +130,7 @@ def chance_level(counts: Sequence[int] | None, classes: int, smoothing: float) -
 
 
 class WriteMetrics(keras.callbacks.Callback):
-    """Appends a line per epoch to metrics.jsonl: every figure of every head."""
+    """Appends a line per epoch to metrics.jsonl, with the metrics of every head."""
 
     def __init__(self, path: Path, heads: Sequence[str], batch_size: int) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class LogEpochs(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with the figures that fit on a line."""
+    """Keras's progress bar with the metrics that fit on a line."""
 
     FIGURES = {
         "loss": "loss",

@@ -1,4 +1,4 @@
-"""Checkpoints: the full state of a training in a file, in two generations."""
+"""Checkpoints: the full training state in a file; the last two are kept."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ Variable: TypeAlias = keras.Variable | tf.Variable
 
 @dataclass(frozen=True)
 class State:
-    """The full state of a training.
+    """The full training state.
 
     tensors: variables by name. progress: the rest, as plain values.
     """
@@ -40,7 +40,7 @@ class State:
 
 
 def write_checkpoint(folder: Path, state: State) -> None:
-    """Adds a generation to `folder` and removes all but the last two.
+    """Writes a checkpoint to `folder` and removes all but the last two.
 
     A generation is NNNNNNNN.safetensors and, written after it, its SHA-256 in a file
     that `sha256sum --check` reads. Both are written atomically and synced. Raises
@@ -59,7 +59,7 @@ def write_checkpoint(folder: Path, state: State) -> None:
 
 
 def newest_checkpoint(folder: Path, remove: bool = True) -> State | None:
-    """Reads the last generation that is intact, or gives None if there is none.
+    """Reads the newest intact checkpoint; returns None if there is none.
 
     A damaged or unfinished one is logged and removed; remove=False leaves it to the
     process that may be writing it.
@@ -83,7 +83,7 @@ def has_checkpoint(folder: RunFolder) -> bool:
 def network_variables(
     network: keras.Model, averages: Sequence[tf.Variable]
 ) -> dict[str, Variable]:
-    """All that training changes, by a unique name each.
+    """All variables that training changes, each by a unique name.
 
     Weights and random states, the optimizer's variables, the moving `averages` of the
     weights and the sums of the metrics.
@@ -104,7 +104,7 @@ def metric_variables(network: keras.Model) -> dict[str, Variable]:
 def assign_variables(
     variables: Mapping[str, Variable], tensors: Mapping[str, np.ndarray]
 ) -> None:
-    """Assigns its tensor to each variable. Raises UserError if one does not fit."""
+    """Assigns the tensors to the variables by name. Raises UserError if one misfits."""
     for name, variable in variables.items():
         if name not in tensors or tensors[name].shape != tuple(variable.shape):
             raise UserError(

@@ -19,7 +19,7 @@ SLURM_FIRST_PORT = 10000  # the last, 29199, is below the ephemeral ports (32768
 
 @dataclass(frozen=True)
 class Cluster:
-    """Addresses (host:port) of all workers, and the index of this process in them."""
+    """Addresses (host:port) of all workers, and the index of this process's own."""
 
     addresses: tuple[str, ...]
     worker: int

@@ -1,4 +1,4 @@
-"""Defaults that depend on the data or the network, and help texts made of them."""
+"""Defaults that depend on the data or the network, and their help texts."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -8,7 +8,10 @@ DataKind = Literal["digits", "photos"]
 
 
 class DataDefault(NamedTuple):
-    """An option's default for the digits and for photographs; help: what it is."""
+    """The defaults of an option for digits and for photographs, and its help text.
+
+    help: what it is.
+    """
 
     digits: Any
     photos: Any
@@ -38,13 +41,13 @@ LEARNING_RATES = {True: 0.05, False: 0.01}  # with batch normalization, and with
 
 
 def default_options(kind: DataKind, batch_norm: bool) -> dict[str, Any]:
-    """The value of each option that may be left open, for such data and network."""
+    """Defaults for this kind of data and network, by option name."""
     options = {name: getattr(row, kind) for name, row in DATA_DEFAULTS.items()}
     return options | {"learning_rate": LEARNING_RATES[batch_norm]}
 
 
 def data_default(option: str) -> Any:
-    """The flag of an option in DATA_DEFAULTS."""
+    """The tyro flag, with a help text, of an option in DATA_DEFAULTS."""
     *values, text = DATA_DEFAULTS[option]
     digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
     return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")

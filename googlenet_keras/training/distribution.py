@@ -56,7 +56,7 @@ class Distribution:
 
     @property
     def first_replica(self) -> int:
-        """Index among all replicas of this worker's first one."""
+        """Index of this worker's first replica among all replicas."""
         return self.worker * (self.replicas // self.workers)
 
     @property
@@ -67,7 +67,7 @@ class Distribution:
     def distribute(
         self, make: Callable[[Shard], tf.data.Dataset]
     ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-        """Distributes the batches that `make` gives for this worker's shard.
+        """Distributes the batches that `make` returns for this worker's shard.
 
         Every worker must have as many batches as it is going to read.
         """
@@ -81,7 +81,10 @@ class Distribution:
 
     @contextmanager
     def explain_lost_worker(self, folder: Path) -> Iterator[None]:
-        """Raises UserError within the block when a worker is lost."""
+        """Turns TensorFlow's errors about a lost worker into a UserError.
+
+        Raises UserError within the block when a worker is lost.
+        """
         try:
             yield
         except LOST_WORKER_ERRORS as error:
@@ -142,7 +145,7 @@ def _summary(error: Exception) -> str:
 def _gather_function(
     strategy: tf.distribute.Strategy,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A compiled function that gathers each replica's [1] to [replicas]."""
+    """A compiled function that gathers one number from each replica to [replicas]."""
 
     @tf.function
     def gather(number: tf.Tensor) -> tf.Tensor:
@@ -210,7 +213,7 @@ def _join(cluster: Cluster) -> Distribution:
 def _set_timeouts(workers: int) -> None:
     """Configures TensorFlow's coordination service as the strategy does, plus timeouts.
 
-    Without them a worker that is lost, or never starts, blocks the others for ever.
+    Without them a worker that is lost, or never starts, blocks the others forever.
     """
     jobs = tf.compat.v1.ConfigProto().experimental.coordination_config
     jobs.coordinated_job_list.add(name="worker", num_tasks=workers)

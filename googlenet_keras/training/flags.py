@@ -58,7 +58,7 @@ def read_recipe_flag(arguments: Sequence[str] | None) -> TrainConfig:
 def read_resumed_options(
     kind: type[Config], arguments: Sequence[str] | None, required: bool = False
 ) -> Config | None:
-    """The stored options of what --resume names; None without --resume.
+    """Reads the stored options of the run to resume; None without --resume.
 
     None, too, if nothing has started there, unless it is `required`. Raises UserError
     for --resume without a folder.

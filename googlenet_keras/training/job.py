@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class DataIdentity(TypedDict):
-    """What must not change between the parts of a run; checkpoints hold it."""
+    """Identifies the training data, which must not change when a run is resumed."""
 
     images: int
     fingerprint: str
@@ -121,7 +121,7 @@ class TrainingJob:
 
     @cached_property
     def data_identity(self) -> DataIdentity:
-        """Differs for other training images, another order of them or other epochs."""
+        """Identifies the training images, their order and the number of epochs."""
         return {
             "images": self.dataset.train.count,
             "fingerprint": _fingerprint(self.dataset),
@@ -170,7 +170,7 @@ class TrainingJob:
             log.info(distribution.describe(config.batch_size, config.learning_rate))
 
     def _write_description(self) -> None:
-        """Writes environment.json, a copy of the architecture, and last config.json."""
+        """Writes environment.json, a copy of the architecture, then config.json."""
         environment = machine.environment() | {
             "command": shlex.join(["python", *sys.orig_argv[1:]]),
             "devices": device_names(),
@@ -197,7 +197,7 @@ def open_training_data(config: TrainConfig) -> Dataset:
 
 
 def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
-    """The options with those that data and network decide, and absolute paths."""
+    """Fills in the options that depend on the data, and makes paths absolute."""
     folder = expand_user(config.dataset)
     network = config.to_architecture()
     return replace(
@@ -217,7 +217,7 @@ def _absolute(weights: str) -> str:
 
 
 def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str]:
-    """The options with those that the machine decides, and why the precision."""
+    """Fills in the options that depend on the machine; also explains the precision."""
     policy, reason = choose_precision(config.precision)
     compiles = use_xla(config.xla) and config.strategy == "none"
     when = time.strftime("%Y%m%d-%H%M%S")
@@ -237,7 +237,7 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str
 
 
 def _check_strategy(config: TrainConfig) -> None:
-    """Raises UserError for options that several devices cannot have."""
+    """Raises UserError for options that --strategy does not support."""
     if config.strategy == "none":
         return
     flag = f"--strategy {config.strategy}"
@@ -250,7 +250,7 @@ def _check_strategy(config: TrainConfig) -> None:
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """A digest of the training images and their order, as checkpoints hold it."""
+    """A digest of the training split's classes, labels and file names."""
     split = dataset.train
     digest = hashlib.sha256(f"{split.count} {dataset.class_names}".encode())
     if split.listed is not None:

@@ -46,7 +46,7 @@ def largest_batch(config: ResolvedConfig, classes: int, images: int) -> int:
 
 
 def grow_gpu_memory_on_demand() -> None:
-    """Lets the child process that tries batches have GPU memory, too.
+    """Makes TensorFlow allocate GPU memory on demand, so that child processes get some.
 
     Without it TensorFlow reserves all of it for this process when it starts.
     """
@@ -138,7 +138,7 @@ def _run_step_or_exit(
 def _limited_network(
     config: ResolvedConfig, classes: int, free: int | None
 ) -> keras.Model:
-    """The compiled network, after limiting this process to `free` more bytes.
+    """Limits this process to `free` more bytes, then builds the compiled network.
 
     With the limit an allocation fails, where without it the system kills a process.
     """

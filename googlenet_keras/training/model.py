@@ -12,9 +12,9 @@ from googlenet_keras.training.transfer import freeze
 
 
 def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras.Model:
-    """Builds the network of `config` and compiles it; steps: of one epoch.
+    """Builds and compiles the network of `config`.
 
-    Within the scope of a strategy the result is a ReplicatedModel.
+    steps: of one epoch. Within the scope of a strategy the result is a ReplicatedModel.
     """
     arch = config.to_architecture()
     network = build_network(
@@ -43,7 +43,7 @@ def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras
 
 
 def _create_variables(network: keras.Model) -> None:
-    """Creates what Keras creates in the first step, which it would then trace twice."""
+    """Creates the optimizer's and metrics' variables before the first step."""
     if tf.distribute.has_strategy():
         replicated.create_variables(network)
         return

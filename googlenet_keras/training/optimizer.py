@@ -43,7 +43,10 @@ class WarmUp(schedules.LearningRateSchedule):
 def learning_rate_schedule(
     config: ResolvedConfig, steps: int
 ) -> schedules.LearningRateSchedule:
-    """The schedule of `config`, warm-up included; steps: of one epoch."""
+    """The learning rate schedule of `config`, warm-up included.
+
+    steps: of one epoch.
+    """
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
     peak = config.learning_rate
@@ -66,7 +69,7 @@ def warmup_steps(config: ResolvedConfig, steps: int) -> int:
 
 @keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class MomentumSGD(keras.optimizers.SGD):
-    """SGD with momentum as Caffe defines it, which Keras's SGD cannot be set to.
+    """SGD with Caffe's weight decay and learning rate multipliers, which Keras lacks.
 
     kernel_decay: times the kernel, is added to its gradient, so momentum accumulates it
     (Keras's weight_decay bypasses momentum). bias_multiplier: of the learning rate of
@@ -145,7 +148,10 @@ class MomentumSGD(keras.optimizers.SGD):
 
 
 def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
-    """The optimizer of `config`; steps: of one epoch."""
+    """Makes the optimizer of `config`.
+
+    steps: of one epoch.
+    """
     return MomentumSGD(
         learning_rate_schedule(config, steps),
         momentum=config.momentum,

@@ -1,4 +1,4 @@
-"""Every hyper-parameter of a training run: value, unit, help and check."""
+"""Options of a training run, with defaults, help texts and checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Between:
-    """The rule that a number lies in [low, high]; open_low: in (low, high]."""
+    """The rule that a number lies in [low, high], or in (low, high] with `open_low`.
+
+    open_low: in (low, high].
+    """
 
     low: float
     high: float = math.inf
@@ -211,7 +214,7 @@ class TrainConfig:
             )
 
     def loss_weights(self) -> dict[str, float]:
-        """By head: main, aux1, aux2."""
+        """The loss weight of each head."""
         return {
             "main": self.main_weight,
             "aux1": self.aux1_weight,
@@ -219,14 +222,14 @@ class TrainConfig:
         }
 
     def defaults(self, kind: DataKind, batch_norm: bool) -> dict[str, Any]:
-        """The values of the options left open here, for such data and network."""
+        """Defaults of the unset options, for this kind of data and network."""
         values = default_options(kind, batch_norm)
         return {k: v for k, v in values.items() if getattr(self, k) in UNSET_VALUES}
 
     def resolve(
         self, kind: DataKind, network: Architecture | None = None, **changes: Any
     ) -> ResolvedConfig:
-        """The same options with `changes` and with what data and network decide.
+        """Applies `changes` and the defaults that depend on data and network.
 
         network: None for the one these options ask for.
         """
@@ -242,7 +245,7 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` gave; names that are no options are left out.
+        """Builds the options from the output of `to_json`; ignores unknown names.
 
         Raises UserError for a value that no option can have.
         """
@@ -252,7 +255,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedConfig(TrainConfig):
-    """Options with nothing left to the data or the network, and the network itself."""
+    """Options with every default resolved, and the network itself."""
 
     network: Architecture
     epochs: int
@@ -289,7 +292,7 @@ def read_architecture(path: Path) -> dict[str, Any]:
 
 
 def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
-    """Reads a dataclass from JSON; names that are not its fields are left out.
+    """Builds a dataclass from JSON; ignores unknown names.
 
     Raises UserError for a value that no option can have.
     """

@@ -1,4 +1,4 @@
-"""Chooses the precision, and whether to use XLA, by what this machine computes fast."""
+"""Chooses the fastest precision for this machine, and whether to use XLA."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -90,7 +90,7 @@ class _FakeQuantizedDense(keras.layers.Dense):
 
 
 class _IntegerPixels(keras.layers.Layer):
-    """Rounds to whole numbers in 0..255, so that the file's input is uint8 itself."""
+    """Rounds to whole numbers in 0..255, so that the TFLite input is plain uint8."""
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         return tf.quantization.fake_quant_with_min_max_args(image, 0, 255)
@@ -132,7 +132,7 @@ def train_quantization_aware(
 
 
 def add_fake_quantization(network: keras.Model) -> keras.Model:
-    """Copies a deployable network with the rounding of its int8 file.
+    """Copies a deployable network and adds the rounding of its int8 file.
 
     The branches of a module share one range, since concatenation does not requantize.
     """
@@ -168,7 +168,7 @@ def _clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
-    """The name of the range of a layer's result; None if it keeps its input's range."""
+    """The name of the FakeQuantize layer after `layer`; None if it needs none."""
     if layer.name.startswith("inception") and layer.name.endswith(BRANCH_ENDS):
         return layer.name.removesuffix("_relu").split("_")[1] + "_range"
     if isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":

@@ -1,4 +1,4 @@
-"""A model and an optimizer for tf.distribute: what Keras 3.15 lacks for it."""
+"""A model and an optimizer that work around Keras's gaps under tf.distribute."""
 
 from collections.abc import Callable
 from typing import Any
@@ -60,14 +60,14 @@ class ReplicatedModel(keras.Model):
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
-        """Does nothing: `create_variables` did it. Keras's takes a batch, and fails."""
+        """Does nothing: `create_variables` has built the model."""
 
 
 class ReplicatedLossScale(keras.optimizers.LossScaleOptimizer):
     """Loss scaling for float16 in which all replicas skip a step together.
 
     In Keras 3.15 each replica checks its own gradients only, so that one with finite
-    gradients waits for ever for the sum that another one skips.
+    gradients waits forever for the sum that another one skips.
     """
 
     def check_finite(self, grads: list[tf.Tensor]) -> tf.Tensor:

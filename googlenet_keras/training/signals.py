@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first stops a run after its step, the second at once."""
+"""Handles SIGTERM and SIGINT: one stops after the step, a second stops at once."""
 
 import os
 import signal
@@ -15,7 +15,10 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class StopRequest:
-    """Whether a signal has asked the run to stop; signal_number: which one."""
+    """Records whether a signal has asked the run to stop, and which one.
+
+    signal_number: which one.
+    """
 
     signal_number: int | None = None
 

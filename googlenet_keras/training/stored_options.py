@@ -23,7 +23,7 @@ class Options(Protocol):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` gave."""
+        """Builds the options from the output of `to_json`."""
         ...
 
 
@@ -31,7 +31,7 @@ Config = TypeVar("Config", bound=Options)
 
 
 def read_stored(kind: type[Config], folder: RunFolder) -> Config:
-    """Reads the options in config.json, wherever the folder is now.
+    """Reads the options in config.json, even if the folder has been moved.
 
     Raises UserError if they are not those of a `kind`.
     """

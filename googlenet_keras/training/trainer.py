@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A finished training; its best epoch is in the run folder."""
+    """The result of training; the best epoch is in the run folder."""
 
     job: TrainingJob
     best_epoch: int
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The network of the best epoch."""
+        """The Classifier of the best epoch."""
         return Classifier.load(self.job.folder.classifier)
 
 
@@ -99,7 +99,7 @@ class Trainer:
         self._validation = job.distribution.distribute(self._validation_batches)
 
     def fit(self) -> int:
-        """Trains to the end; gives the best epoch, counted from 1.
+        """Trains to the end; returns the best epoch, counted from 1.
 
         Raises UserError if the network does not learn, InterruptionError after a
         signal.
@@ -169,7 +169,7 @@ class Trainer:
 
     @contextmanager
     def _explain_errors(self) -> Iterator[None]:
-        """Adds the way out to the errors of a full disk and a full memory."""
+        """Adds the remedy to errors about a full disk or full memory."""
         job = self.job
         try:
             yield
@@ -186,7 +186,7 @@ class Trainer:
             ) from error
 
     def _add_reports(self) -> None:
-        """Adds the callbacks that write figures, one before the best epoch is saved."""
+        """Adds the callbacks that write metrics; WriteMetrics runs before SaveBest."""
         config, folder = self.job.config, self.job.folder
         metrics = callbacks.WriteMetrics(
             folder.metrics, self.classifier.heads, config.batch_size
@@ -215,7 +215,7 @@ class Trainer:
 
 
 def _new_classifier(job: TrainingJob) -> Classifier:
-    """The compiled network, with the weights that it starts from."""
+    """Builds the Classifier to train, with its initial or pretrained weights."""
     config, distribution, labels = job.config, job.distribution, job.dataset.class_names
     distribution.check_batch_size(config.batch_size)
     with distribution.strategy.scope():

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Progress(TypedDict):
-    """What a checkpoint holds besides tensors.
+    """The progress and the callbacks' states in a checkpoint, besides the tensors.
 
     epoch, step: those that are done. spent: wall and CPU seconds. The others are the
     states of callbacks.
@@ -90,7 +90,7 @@ class TrainingState(keras.callbacks.Callback):
         self._pending_metrics: State | None = None  # and when its epoch begins
 
     def read(self) -> bool:
-        """Reads the newest intact checkpoint; gives False if there is none.
+        """Reads the newest intact checkpoint; returns False if there is none.
 
         Raises UserError if the training data have changed.
         """
@@ -111,7 +111,7 @@ class TrainingState(keras.callbacks.Callback):
         return True
 
     def segments(self) -> Iterator[Segment]:
-        """What is left to train; the rest of an unfinished epoch is a segment."""
+        """Yields the segments left to train; an unfinished epoch is one of its own."""
         if self.step:
             start = self.epoch, self.step
             yield Segment(start, self.epoch + 1, self._steps - self.step)
@@ -193,7 +193,7 @@ class TrainingState(keras.callbacks.Callback):
         self._written = time.monotonic()
 
     def stop_message(self) -> str:
-        """What a run reports that was asked to stop."""
+        """The message of a run that was asked to stop."""
         done = f"stopped after {self.epoch} epochs and {self.step} steps"
         if not self._interval:
             return f"{done}; --checkpoint-minutes 0 has kept none of them."

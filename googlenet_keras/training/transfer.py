@@ -30,7 +30,7 @@ WeightsFinder = Callable[[TrainConfig], Path]
 def load_start(
     config: TrainConfig, find_weights: WeightsFinder | None = None
 ) -> tuple[TrainConfig, Classifier]:
-    """Loads the Classifier of --weights, and gives the options its network.
+    """Loads the Classifier of --weights; also returns the options with its network.
 
     The image size is the Classifier's unless one is given. find_weights: None if
     config.weights is a folder. Raises UserError.
@@ -125,7 +125,7 @@ def _rows_until(arch: Architecture, until: str) -> Iterator[str]:
 def _fits(
     head: str, weights: Mapping[str, np.ndarray], variables: Mapping[str, Any]
 ) -> bool:
-    """Whether a head has the same layers in both, but for the number of classes."""
+    """Whether a head has the same shapes in both networks, except for the classes."""
     target, source = (
         {
             name: tuple(value.shape)[: -1 if name.startswith(f"{head}/") else None]

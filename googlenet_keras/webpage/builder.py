@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def check_builder() -> None:
-    """Raises UserError where the page cannot be built, before any work."""
+    """Raises UserError if the page cannot be built here."""
     if not (SOURCES / LOCK_FILE).is_file():
         raise UserError(
             "the format web is built from the folder web/ of the project's repository, "
@@ -50,7 +50,7 @@ def node_version() -> tuple[int, int] | None:
 
 
 def build_page(folder: Path, npm_log: Path) -> None:
-    """Builds the page into the new folder `folder`; installs what that needs.
+    """Builds the page into `folder`; installs the npm packages first if needed.
 
     npm_log: the file that takes what npm prints. Raises UserError if npm fails.
     """

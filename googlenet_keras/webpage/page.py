@@ -33,7 +33,7 @@ MAX_STEPS_APART = 2.0  # of 1 / 256, that an activation map may move probabiliti
 
 
 def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> PageRow:
-    """Completes the page built in job.folder; gives its row and logs a line.
+    """Completes the page built in job.folder; logs the outcome and returns its row.
 
     rows: of the formats beside it, whose files it takes. A page that cannot be
     completed is removed, and its row says why.
@@ -53,7 +53,7 @@ def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> PageRow:
 
 
 def _copy_files(job: ExportJob, rows: Mapping[str, FormatRow]) -> None:
-    """Copies what the page runs. Raises ValueError for a format that has failed."""
+    """Copies the page's .tflite files. Raises ValueError if a format has failed."""
     for name in PAGE_FORMATS:
         if not rows[name]["passed"]:
             raise ValueError(f"it needs {name}, which did not pass")
@@ -90,7 +90,7 @@ def steps_apart(path: Path, checked: Path, images: Iterable[np.ndarray]) -> floa
 
 
 def complete_page(folder: Path, job: ExportJob) -> PageRow:
-    """Makes the built page in `folder`, which has the .tflite files, that of a model.
+    """Completes the built page in `folder` with a model's labels, name and file list.
 
     Gives the report's row: what a visitor fetches first, what all weighs, in megabytes.
     """
@@ -115,7 +115,7 @@ def complete_page(folder: Path, job: ExportJob) -> PageRow:
 def _model(
     folder: Path, job: ExportJob, card: ModelCard, first_bytes: int
 ) -> dict[str, Any]:
-    """What the page knows of the network and its files."""
+    """The content of model.json: the network and its files."""
     preprocessing = job.classifier.preprocessing
     float32 = (folder / FORMATS["float32"].file).stat().st_size
     return {
@@ -130,7 +130,7 @@ def _model(
 
 
 def _file(path: Path) -> dict[str, Any]:
-    """Name, size, and what a number stands for in each input and output."""
+    """Describes a .tflite file: name, bytes and the quantization of its tensors."""
     tensors = LiteRT(path, threads=1).quantization().items()
     steps = {
         n: {"scale": float(scale), "zero": int(zero)} for n, (scale, zero) in tensors
@@ -143,13 +143,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_page(path: Path, folder: Path) -> bool:
-    """Whether a file is part of the page itself: no runtime, no network."""
+    """Whether a file belongs to the page itself, not to the runtime or a network."""
     top = path.relative_to(folder).parts[0]
     return top != RUNTIME_FOLDER and path.suffix != ".tflite"
 
 
 def _first_bytes(folder: Path) -> int:
-    """What a first visit fetches: the page, int8, the largest build of the runtime."""
+    """Bytes of a first visit: the page, int8 and the largest build of the runtime."""
     page = sum(p.stat().st_size for p in _files(folder) if _is_page(p, folder))
     builds = [
         path.stat().st_size + path.with_suffix(".js").stat().st_size
@@ -159,7 +159,7 @@ def _first_bytes(folder: Path) -> int:
 
 
 def _list_files(folder: Path) -> None:
-    """Tells the service worker every file of the folder and which the page needs."""
+    """Writes the list of the page's files into the service worker."""
     worker = folder / SERVICE_WORKER_FILE
     names = {
         path: path.relative_to(folder).as_posix()
@@ -175,6 +175,6 @@ def _list_files(folder: Path) -> None:
 
 
 def _integrity(path: Path) -> str:
-    """The file's SHA-256 in the form that browsers compare."""
+    """The file's SHA-256 as a subresource integrity string."""
     digest = hashlib.sha256(path.read_bytes()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -37,7 +37,7 @@ def web_folder(run: Path) -> Path:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files of the folder, nothing else, and no list of them."""
+    """Serves the files of the folder, without directory listings."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".wasm": "application/wasm",
@@ -63,7 +63,10 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """A listening server of `folder`; port 0: any free one. Raises UserError."""
+    """Opens an HTTP server for the files in `folder`.
+
+    port 0: any free one. Raises UserError.
+    """
     if not 0 <= port <= 65535:
         raise UserError(f"port must be from 0 to 65535; received {port}.")
     try:

@@ -1,1 +1,1 @@
-"""Somebody else's weights become a Classifier."""
+"""Imports published weights as Classifiers."""

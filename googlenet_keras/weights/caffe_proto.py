@@ -1,4 +1,4 @@
-"""The part of Caffe's caffe.proto that leads to a network's weights."""
+"""The messages of Caffe's caffe.proto that are needed to read weights."""
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,

@@ -1,4 +1,4 @@
-"""The published files of GoogLeNet's weights: where they are and what is claimed."""
+"""The published GoogLeNet weights: URLs, digests, licenses and claimed accuracies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

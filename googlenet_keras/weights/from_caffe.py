@@ -1,4 +1,4 @@
-"""Caffe's bvlc_googlenet: a .caffemodel, and Caffe's names wherever they are used."""
+"""Reads Caffe's bvlc_googlenet, and maps Caffe's weight names to ours."""
 
 import re
 from collections.abc import Iterator
@@ -28,12 +28,15 @@ KERNEL_SUFFIX, BIAS_SUFFIX = "_w_0", "_b_0"  # the ONNX zoo's names of a layer's
 
 
 def read(path: Path) -> WeightFile:
-    """Reads the weights by layer name plus _w_0 or _b_0. Raises UserError."""
+    """Reads a .caffemodel; a name is the layer's plus _w_0 or _b_0.
+
+    Raises UserError.
+    """
     return parse_in_child(parse_caffemodel, path, ".caffemodel")
 
 
 def parse_caffemodel(path: Path) -> WeightFile:
-    """As `read`; raises whatever a damaged file causes."""
+    """Parses a .caffemodel in this process; a damaged file may raise any error."""
     net = NetParameter.FromString(path.read_bytes())
     tensors: dict[str, np.ndarray] = {}
     for layer in (*net.layer, *net.layers):

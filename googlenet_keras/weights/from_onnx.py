@@ -1,4 +1,4 @@
-"""The ONNX model zoo's GoogLeNet, and Caffe2's Inception v1 beside it there."""
+"""Reads the ONNX model zoo's two files: GoogLeNet, and Inception v1 from Caffe2."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ def read(path: Path) -> WeightFile:
 
 
 def parse_onnx(path: Path) -> WeightFile:
-    """As `read`; raises whatever a damaged file causes."""
+    """Parses an ONNX file in this process; a damaged file may raise any error."""
     graph = onnx.load(path, load_external_data=False).graph
     tensors: dict[str, np.ndarray] = {}
     for tensor in graph.initializer:

@@ -53,13 +53,13 @@ class ImportProvenance(TypedDict):
 
 @dataclass(frozen=True)
 class _Format:
-    """How a source's files are read and which tensor each of our weights comes from."""
+    """How a source's files are read, and how their tensors map to our weights."""
 
     read: Callable[[Path], WeightFile]
     sources: Callable[[Architecture, tuple[str, ...]], dict[str, WeightSource]]
 
     def heads(self, arch: Architecture, tensors: Tensors) -> tuple[str, ...]:
-        """The auxiliary heads that the file has tensors of."""
+        """The auxiliary heads whose tensors are in the file."""
         names = (head.name for head in arch.heads)
         return tuple(
             h for h in names if self._head_tensors(arch, (h,)) & tensors.keys()
@@ -130,7 +130,10 @@ def save_new(classifier: Classifier, folder: Path) -> None:
 
 
 def read_labels(labels: Labels | None) -> tuple[str, ...]:
-    """The labels as a tuple; None: ImageNet's names. Raises UserError."""
+    """Reads the labels from a file or a sequence; None for ImageNet's names.
+
+    None: ImageNet's names. Raises UserError.
+    """
     if labels is None or labels == "names":
         return imagenet_labels()
     if labels == "wordnet":
@@ -159,7 +162,7 @@ def imagenet_labels() -> tuple[str, ...]:
 
 
 def wordnet_ids() -> tuple[str, ...]:
-    """The WordNet IDs of the same classes (n01440764), as TFDS and ImageNet's folders.
+    """The WordNet IDs (n01440764) of ImageNet's 1,000 classes, as TFDS lists them.
 
     They are in the same order.
     """
@@ -168,7 +171,7 @@ def wordnet_ids() -> tuple[str, ...]:
 
 
 def _check_file(file: Path, published: PublishedWeights) -> Path:
-    """Returns `file` if it may be the source's. Raises UserError."""
+    """Returns `file` if its name and size fit the source. Raises UserError."""
     is_prefix = published.name == "slim" and Path(f"{file}.index").is_file()
     if not (file.is_file() or is_prefix):
         raise UserError(f"no such file: {file}.")

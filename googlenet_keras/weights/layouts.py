@@ -23,7 +23,7 @@ def reverse_input_channels(value: np.ndarray) -> np.ndarray:
 
 
 def zero_pad_kernel(value: np.ndarray, size: int) -> np.ndarray:
-    """A kernel centered in a `size` x `size` one of zeros, which computes the same."""
+    """Pads a kernel with zeros to `size` x `size`; the convolution stays the same."""
     before = (size - value.shape[0]) // 2
     after = size - value.shape[0] - before
     return np.pad(value, ((before, after), (before, after), (0, 0), (0, 0)))

@@ -32,9 +32,10 @@ class WeightSource:
 def map_weights(
     tensors: Tensors, sources: Mapping[str, WeightSource]
 ) -> dict[str, np.ndarray]:
-    """The Keras weights by name, float32; sources: one for each of these names.
+    """Maps a file's tensors to Keras weights by name, in float32.
 
-    Raises UserError if a tensor is missing, left over, misshapen or not finite.
+    sources: one for each of these names. Raises UserError if a tensor is missing, left
+    over, misshapen or not finite.
     """
     from googlenet_keras.network.weights import refuse_mismatch  # imports Keras
 
@@ -65,7 +66,7 @@ def map_weights(
 def weighted_layers(
     arch: Architecture, heads: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
-    """(layer, its auxiliary head or "") of convolutions and the heads' hidden layers.
+    """Yields (layer, auxiliary head or "") for each layer before the logits.
 
     heads: the auxiliary heads to include.
     """
@@ -78,6 +79,9 @@ def weighted_layers(
 def batch_norm_sources(
     layer: str, names: Mapping[str, str]
 ) -> Iterator[tuple[str, WeightSource]]:
-    """(name, source) of each weight of a batch normalization; names: theirs by ours."""
+    """Yields (weight name, source) for each weight of a batch normalization.
+
+    names: theirs by ours.
+    """
     for ours, theirs in names.items():
         yield f"{layer}_bn/{ours}", WeightSource(theirs)

@@ -27,7 +27,7 @@ _import_lock = threading.Lock()
 
 
 class HasFolder(Protocol):
-    """A run, by its folder."""
+    """An object with a run folder, such as a Run."""
 
     @property
     def folder(self) -> RunFolder | Path:
@@ -70,7 +70,7 @@ def pretrained_folder(
     preferred_variant: str | None = None,
     labels: Labels | None = None,
 ) -> Path:
-    """The folder of the Classifier that `source` stands for, as `load_pretrained`.
+    """The folder of the Classifier that `source` stands for; see `load_pretrained`.
 
     preferred_variant: what published weights become if they can. Raises UserError.
     """
@@ -119,7 +119,7 @@ def _published_like(path: Path) -> PublishedWeights:
 
 
 def _cache_key(file: Path, variant: str, labels: Labels | None) -> str:
-    """Differs for other weights, variants and labels."""
+    """A cache folder's name, unique to the weights, the variant and the labels."""
     index = file.with_name(f"{file.name}.index")  # of a checkpoint; it has its digest
     try:
         digest = sha256(index if index.is_file() else file)[:16]

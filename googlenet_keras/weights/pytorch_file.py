@@ -30,14 +30,14 @@ STORAGE_DTYPES = {
 
 
 class Storage(NamedTuple):
-    """The key of the numbers of one or several tensors."""
+    """A PyTorch storage: the type of its numbers and its key in the file."""
 
     kind: str
     key: str
 
 
 class StoredTensor(NamedTuple):
-    """A view of a storage's numbers; offset and strides count numbers."""
+    """A tensor as a view of a storage; offset and strides count elements."""
 
     storage: Storage
     offset: int
@@ -108,7 +108,7 @@ _CALLABLES: dict[str, Callable[..., Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Replaces the names that a state_dict needs, and refuses any other."""
+    """Resolves only the names that a state_dict needs, and refuses all others."""
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
