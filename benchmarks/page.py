@@ -24,7 +24,7 @@ import numpy as np
 
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.prediction import predict
-from googlenet_keras.webpage.builder import SOURCES
+from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 
 RUNS = 30
 
@@ -34,7 +34,7 @@ def driven(run: Path, photos: list[Path], rounds: int) -> tuple[dict, list[dict]
     work = Path(tempfile.mkdtemp())
     serve = [sys.executable, "-m", "googlenet_keras", "serve", str(run), "--port", "0"]
     config = {
-        "web": str(SOURCES),
+        "web": str(WEB_SOURCE_FOLDER),
         "serve": serve,
         "chromium": shutil.which("chromium") or shutil.which("google-chrome"),
         "photos": [str(photo) for photo in photos],

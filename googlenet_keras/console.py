@@ -16,12 +16,12 @@ from rich.table import Table
 
 from googlenet_keras.errors import InterruptionError, UserError
 
-PACKAGES = ("googlenet_keras", "tuning")
+LOGGED_PACKAGES = ("googlenet_keras", "tuning")
 UNLIMITED_COLUMNS = 10_000  # for a pipe or a file, where nothing needs to fit
 Item = TypeVar("Item")
 
 
-class _PlainLines(logging.Handler):
+class _PlainLogHandler(logging.Handler):
     """Prints messages to stdout, and warnings to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -33,11 +33,13 @@ class _PlainLines(logging.Handler):
 
 def show_log() -> None:
     """Shows the log of this project, from INFO on, as plain lines on the terminal."""
-    for package in PACKAGES:
+    for package in LOGGED_PACKAGES:
         logger = logging.getLogger(package)
         logger.setLevel(logging.INFO)
-        if not any(isinstance(handler, _PlainLines) for handler in logger.handlers):
-            logger.addHandler(_PlainLines())
+        if not any(
+            isinstance(handler, _PlainLogHandler) for handler in logger.handlers
+        ):
+            logger.addHandler(_PlainLogHandler())
 
 
 def table_console() -> Console:

@@ -25,7 +25,7 @@ class InterruptionError(Exception):
         return self.args[0]
 
 
-def unknown_choice(what: str, received: str, known: Iterable[str]) -> UserError:
+def unknown_choice_error(what: str, received: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in `known`; it suggests the closest name."""
     known = list(known)
     near = difflib.get_close_matches(received, known, n=1, cutoff=0.4)

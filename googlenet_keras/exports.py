@@ -9,7 +9,7 @@ from googlenet_keras.exporting.bundle import Bundle, make_formats, write_report
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.formats import WEB_FORMAT
 from googlenet_keras.exporting.job import ExportJob, open_job
-from googlenet_keras.exporting.source import ROUNDED_MODEL
+from googlenet_keras.exporting.source import QAT_MODEL_FOLDER
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage.builder import build_page, check_builder
 from googlenet_keras.webpage.page import add_page
@@ -63,4 +63,4 @@ def _train_for_int8(job: ExportJob) -> None:
     network = train_quantization_aware(
         job.classifier, job.dataset, job.class_numbers, epochs
     )
-    save_static(network, job.source.work / ROUNDED_MODEL)
+    save_static(network, job.source.work / QAT_MODEL_FOLDER)

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypedDict
 
-PACKAGES = (
+REPORTED_PACKAGES = (
     *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
     *("ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "mediapipe", "keras-tuner"),
 )
@@ -29,7 +29,7 @@ def environment() -> Environment:
     """The environment of this process."""
     return {
         "python": sys.version.split()[0],
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in REPORTED_PACKAGES},
         "system": f"{platform.system()} {platform.release()}",
         "processor": proc_field("cpuinfo", "model name") or platform.machine(),
         "cores": cores(),

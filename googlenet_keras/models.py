@@ -24,7 +24,7 @@ import keras
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM, VARIANTS
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.errors import UserError, unknown_choice
+from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.network.build import build_network
 from googlenet_keras.training.transfer import copy_weights
 from googlenet_keras.weights.pretrained import Source
@@ -110,7 +110,7 @@ def _check_top(include_top: bool, classes: int | None, pooling: str | None) -> N
             f"pooling={pooling!r}. Give include_top=False too, or leave it out."
         )
     if pooling not in (None, *POOLINGS):
-        raise unknown_choice("pooling", str(pooling), POOLINGS)
+        raise unknown_choice_error("pooling", str(pooling), POOLINGS)
 
 
 def _load(weights: Source, variant: str | Architecture | None) -> Classifier:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from googlenet_keras.console import track
 from googlenet_keras.data.folder_source import files_below
-from googlenet_keras.data.pipeline import EVALUATION_BATCH
+from googlenet_keras.data.pipeline import EVALUATION_BATCH_SIZE
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 
@@ -80,12 +80,12 @@ class Predictor(ABC):
         sources = list(_sources(images))
         if not sources:
             raise UserError("predict needs at least one image file or folder.")
-        batches = range(0, len(sources), EVALUATION_BATCH)
+        batches = range(0, len(sources), EVALUATION_BATCH_SIZE)
         return [
             prediction
             for start in track(batches, "predicting")
             for prediction in self._predict_batch(
-                sources[start : start + EVALUATION_BATCH], top
+                sources[start : start + EVALUATION_BATCH_SIZE], top
             )
         ]
 

@@ -46,7 +46,7 @@ def child_process(log: Path | None, limits: Limits | None = None) -> Iterator[Ca
     run this process's script. log: a file for what the child prints; None: it prints
     here.
     """
-    pools = [_start(log, limits)]
+    pools = [_start_pool(log, limits)]
 
     def call(function: Call, *arguments: Any) -> Any:
         try:
@@ -54,7 +54,7 @@ def child_process(log: Path | None, limits: Limits | None = None) -> Iterator[Ca
                 future = pools[-1].submit(function, *arguments)
             return future.result()
         except BrokenProcessPool as error:
-            pools.append(_start(log, limits))
+            pools.append(_start_pool(log, limits))
             hint = f"; see {log.name}" if log else ""
             raise ProcessError(f"its process died{hint}") from error
         except Exception as error:  # whatever the function raises
@@ -89,12 +89,12 @@ def redirect_output(log: Path) -> None:
     os.dup2(file, 2)
 
 
-def _start(log: Path | None, limits: Limits | None) -> ProcessPoolExecutor:
+def _start_pool(log: Path | None, limits: Limits | None) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    return ProcessPoolExecutor(1, context, _initialize, (log, limits or Limits()))
+    return ProcessPoolExecutor(1, context, _initialize_child, (log, limits or Limits()))
 
 
-def _initialize(log: Path | None, limits: Limits) -> None:
+def _initialize_child(log: Path | None, limits: Limits) -> None:
     from googlenet_keras.console import show_log
 
     # several processes may share a GPU, whose memory the first would take whole

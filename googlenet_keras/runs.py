@@ -14,7 +14,10 @@ from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.job import open_training_data
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.signals import interrupt_on_signal
-from googlenet_keras.training.stored_options import read_stored, update_stored
+from googlenet_keras.training.stored_options import (
+    read_stored_options,
+    update_stored_options,
+)
 from googlenet_keras.training.trainer import TrainedNetwork, train_network
 from googlenet_keras.training.training_state import resume_hint
 from googlenet_keras.weights.pretrained import pretrained_folder
@@ -34,7 +37,7 @@ class Run:
     @cached_property
     def config(self) -> TrainConfig:
         """Every option as it was resolved."""
-        return read_stored(TrainConfig, self.folder)
+        return read_stored_options(TrainConfig, self.folder)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -68,7 +71,9 @@ def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None
     stopwatch = stopwatch or Stopwatch()
     folder = RunFolder(config.run_folder) if config.run_folder else None
     if config.resume and folder and folder.is_finished:
-        update_stored(read_stored(TrainConfig, folder), config)  # raises if it differs
+        update_stored_options(
+            read_stored_options(TrainConfig, folder), config
+        )  # raises if it differs
         folder.remove_checkpoints()  # the process may have been killed before that
         return Run(folder)
     trained = train_network(config, stopwatch, _find_weights)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from googlenet_keras.weights.pytorch_file import MAGIC_NUMBER
+from googlenet_keras.weights.pytorch_file import PYTORCH_MAGIC_NUMBER
 
 TENSORS = {
     "a.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -72,7 +72,10 @@ def zipped(path, tensors=TENSORS, compression=zipfile.ZIP_STORED, wrap=lambda x:
 
 
 def legacy(path, tensors=TENSORS):
-    parts = [pickle.dumps(x, 2) for x in (MAGIC_NUMBER, 1001, {"little_endian": True})]
+    parts = [
+        pickle.dumps(x, 2)
+        for x in (PYTORCH_MAGIC_NUMBER, 1001, {"little_endian": True})
+    ]
     parts += [pickled(state_dict(tensors), (None,))]
     parts += [pickle.dumps([str(i) for i in range(len(tensors))], 2)]
     for array in tensors.values():

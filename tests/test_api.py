@@ -17,7 +17,7 @@ from making_pytorch import zipped
 
 import googlenet_keras as gk
 from googlenet_keras.files import read_json
-from googlenet_keras.weights import catalogue
+from googlenet_keras.weights import catalog
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
@@ -54,11 +54,11 @@ def torchvision(tmp_path, monkeypatch, torch_names):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         published = replace(
-            catalogue.TORCHVISION_WEIGHTS,
+            catalog.TORCHVISION_WEIGHTS,
             address=f"http://127.0.0.1:{server.server_port}/{file.name}",
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         )
-        monkeypatch.setitem(catalogue.PUBLISHED_WEIGHTS, "torchvision", published)
+        monkeypatch.setitem(catalog.PUBLISHED_WEIGHTS, "torchvision", published)
         yield tensors
         server.shutdown()
 

@@ -1,15 +1,15 @@
 import pytest
 
 from googlenet_keras.console import run_script
-from googlenet_keras.errors import UserError, unknown_choice
+from googlenet_keras.errors import UserError, unknown_choice_error
 
 
 def test_unknown_names_offer_the_nearest():
-    error = unknown_choice("variant", "papr", ["bn", "paper"])
+    error = unknown_choice_error("variant", "papr", ["bn", "paper"])
     assert str(error) == (
         "variant must be one of bn, paper; received 'papr'. Did you mean 'paper'?"
     )
-    assert "mean" not in str(unknown_choice("variant", "xyz", ["bn", "paper"]))
+    assert "mean" not in str(unknown_choice_error("variant", "xyz", ["bn", "paper"]))
 
 
 @pytest.mark.parametrize(("raised", "status", "shown"), [

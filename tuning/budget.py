@@ -13,11 +13,15 @@ from tuning.space import Space, Values
 
 # int8.tflite has a byte for each weight and beside that: its frame, and for each
 # channel the bias, the scale and the zero point; measured, see the tests
-INT8_BYTES, INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = 52_000, 26, 6_000
+INT8_FILE_OVERHEAD_BYTES, INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = (
+    52_000,
+    26,
+    6_000,
+)
 COST_NAMES = ("macs", "parameters", "megabytes", "milliseconds")
-SMALLEST_MULTIPLIER = 1e-9  # rounds every width to 8
-LARGEST_MULTIPLIER = 8.0  # of a proposal's widths
-BISECTIONS = 16  # of the range of multipliers
+MIN_WIDTH_MULTIPLIER = 1e-9  # rounds every width to 8
+MAX_WIDTH_MULTIPLIER = 8.0  # of a proposal's widths
+BISECTION_STEPS = 16  # of the range of multipliers
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def _int8_bytes(arch: Architecture, layers: list[arithmetic.Layer]) -> int:
     channels = sum(layer.outputs for layer in layers)
     norms = sum(isinstance(row, ResponseNorm) for row in arch.rows)
     overhead = INT8_BYTES_PER_CHANNEL * channels + INT8_BYTES_PER_NORM * norms
-    return weights + INT8_BYTES + overhead
+    return weights + INT8_FILE_OVERHEAD_BYTES + overhead
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,11 @@ class Budget:
         """
         if self.allows(arch):
             return arch
-        smallest = arch.scale_width(SMALLEST_MULTIPLIER)
+        smallest = arch.scale_width(MIN_WIDTH_MULTIPLIER)
         if not self.allows(smallest):
             raise self._too_small_error(smallest)
-        multiplier = _largest(
-            lambda x: self.allows(arch.scale_width(x)), SMALLEST_MULTIPLIER, 1.0
+        multiplier = _bisect_largest(
+            lambda x: self.allows(arch.scale_width(x)), MIN_WIDTH_MULTIPLIER, 1.0
         )
         return arch.scale_width(multiplier)
 
@@ -107,8 +111,8 @@ class Budget:
             return dict(values)
         if "variant" in values and not allowed(space.scale(values, 0)):
             values = dict(values) | {"variant": space.base.name}
-        multiplier = _largest(
-            lambda x: allowed(space.scale(values, x)), 0.0, LARGEST_MULTIPLIER
+        multiplier = _bisect_largest(
+            lambda x: allowed(space.scale(values, x)), 0.0, MAX_WIDTH_MULTIPLIER
         )
         fitted = space.scale(values, multiplier)
         while not full(fitted):
@@ -136,11 +140,11 @@ class Budget:
         )
 
 
-def _largest(allowed: Callable[[float], bool], low: float, high: float) -> float:
+def _bisect_largest(allowed: Callable[[float], bool], low: float, high: float) -> float:
     """Finds the largest allowed number between `low` and `high` by bisection."""
     if allowed(high):
         return high
-    for _ in range(BISECTIONS):
+    for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if allowed(middle) else (low, middle)
     return low

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 import tyro
 
-from googlenet_keras.architecture.table1 import HEADS
+from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.flags import read_recipe_flag, read_resumed_options
 from googlenet_keras.training.options import (
@@ -20,7 +20,7 @@ from googlenet_keras.training.options import (
     check_resume,
     read_options,
 )
-from googlenet_keras.training.stored_options import update_stored
+from googlenet_keras.training.stored_options import update_stored_options
 
 CHANGEABLE_OPTIONS = (  # when a search is resumed
     *("run_folder", "resume", "workers", "trials", "baselines"),
@@ -106,7 +106,7 @@ class SearchConfig:
                 "starting from one of them; received "
                 f"{self.training.architecture or arch.name}. Leave one of them out."
             )
-        if "heads" in self.tune and len(arch.heads) < len(HEADS):
+        if "heads" in self.tune and len(arch.heads) < len(AUXILIARY_HEADS):
             raise UserError(
                 "--tune heads needs a network with both auxiliary heads; received "
                 f"{len(arch.heads)}. Leave it out."
@@ -155,7 +155,9 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     )
     training = TrainConfig(**vars(config.training))
     config = dataclasses.replace(config, training=training)
-    return update_stored(stored, config, CHANGEABLE_OPTIONS) if stored else config
+    return (
+        update_stored_options(stored, config, CHANGEABLE_OPTIONS) if stored else config
+    )
 
 
 def _parse_count(name: str, text: str) -> float | None:

@@ -19,7 +19,7 @@ from tuning.measurement import load_latency_model
 from tuning.space import Space
 
 TRIAL_EPOCHS_FRACTION = 0.5  # of a full training's, for the longest trial
-MEDIAN_ERROR_MARGIN, LARGEST_MARGIN = 3, 0.3  # in median errors; as a fraction
+MEDIAN_ERROR_MARGIN, MAX_LATENCY_MARGIN = 3, 0.3  # in median errors; as a fraction
 
 
 class SearchFolder(RunFolder):
@@ -121,7 +121,7 @@ def _make_job(
         model = LatencyModel.from_json(read_json(folder.latency))
     else:
         model = load_latency_model(arch, classes, size)
-    margin = min(MEDIAN_ERROR_MARGIN * model.median_error, LARGEST_MARGIN)
+    margin = min(MEDIAN_ERROR_MARGIN * model.median_error, MAX_LATENCY_MARGIN)
     budget = Budget(limits, replace(costs, latency=model), margin)
     space = Space(budget.largest_uniform(arch), config.level, config.tune)
     if not config.resume:

@@ -19,7 +19,10 @@ from googlenet_keras.architecture.rows import Inception, MaxPool, ResponseNorm
 from googlenet_keras.errors import UserError
 
 CHANNEL_BLOCK = 16  # channels that XNNPACK computes at once with AVX512
-SAMPLED_WIDTHS = (0.15, 1.1)  # smallest and largest multiplier of a sampled network
+SAMPLED_WIDTH_MULTIPLIERS = (
+    0.15,
+    1.1,
+)  # smallest and largest multiplier of a sampled network
 WORK_KINDS = (  # keys of latency.json
     *("network", "pointwise_macs", "spatial_macs", "first_macs"),
     *("outputs", "pixels_gathered", "pooled", "joined", "normalised"),
@@ -101,7 +104,9 @@ def sample_networks(
     """Random networks that vary as candidates do: each width by its own factor."""
     random = np.random.default_rng(seed)
     networks = []
-    for overall in np.geomspace(*SAMPLED_WIDTHS, count)[random.permutation(count)]:
+    for overall in np.geomspace(*SAMPLED_WIDTH_MULTIPLIERS, count)[
+        random.permutation(count)
+    ]:
         widths = {
             name: max(1, round(width * overall * random.uniform(0.5, 1.5) / WIDTH_STEP))
             * WIDTH_STEP
@@ -118,7 +123,7 @@ def count_work(
     work = dict.fromkeys(WORK_KINDS, 0.0) | {"network": 1.0}
     rows = {row.name: row for row in arch.rows}
     size = arithmetic.height_and_width(image_size)
-    for stage in arithmetic.trace(arch, classes, size, auxiliary=False):
+    for stage in arithmetic.iterate_stages(arch, classes, size, auxiliary=False):
         row = rows.get(stage.name)
         for layer in stage.layers:
             _add_layer(work, layer, first=layer.inputs == 3)

@@ -25,8 +25,14 @@ from tuning.latency import LatencyModel, fit_latency_model, sample_networks
 
 log = logging.getLogger(__name__)
 
-FITTED, HELD_OUT = 12, 10  # networks that the model is fitted to, and checked on
-ROUNDS, RUNS = 7, 3  # of timing; the files take turns, so that all meet the same noise
+FITTED_NETWORKS, HELD_OUT_NETWORKS = (
+    12,
+    10,
+)  # networks that the model is fitted to, and checked on
+TIMING_ROUNDS, RUNS_PER_ROUND = (
+    7,
+    3,
+)  # of timing; the files take turns, so that all meet the same noise
 
 
 def load_latency_model(
@@ -38,14 +44,16 @@ def load_latency_model(
         with suppress(UserError):  # another version's is measured again
             return LatencyModel.from_json(read_json(path))
     log.info("measuring int8 files on this machine, once; one to two minutes")
-    networks = sample_networks(base, FITTED + HELD_OUT)
+    networks = sample_networks(base, FITTED_NETWORKS + HELD_OUT_NETWORKS)
     milliseconds = measure_milliseconds(networks, classes, image_size)
-    model = fit_latency_model(networks, milliseconds, classes, image_size, HELD_OUT)
+    model = fit_latency_model(
+        networks, milliseconds, classes, image_size, HELD_OUT_NETWORKS
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(model))
     log.info(
         f"milliseconds are predicted within {model.median_error:.1%} in the median of "
-        f"{HELD_OUT} networks that were not fitted; saved to {path}"
+        f"{HELD_OUT_NETWORKS} networks that were not fitted; saved to {path}"
     )
     return model
 
@@ -59,11 +67,13 @@ def measure_milliseconds(
         runtimes = [LiteRT(file, threads=1) for file in files]
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (1, image_size[0], image_size[-1], 3), np.uint8)
-    seconds = np.empty((len(runtimes), ROUNDS))
-    for turn in track(range(ROUNDS), "timing"):
+    seconds = np.empty((len(runtimes), TIMING_ROUNDS))
+    for turn in track(range(TIMING_ROUNDS), "timing"):
         for number, runtime in enumerate(runtimes):
             # the least of a few runs, after one that fills the processor's caches
-            timings = time_calls(partial(runtime, image), calls=RUNS, warmup=1)
+            timings = time_calls(
+                partial(runtime, image), calls=RUNS_PER_ROUND, warmup=1
+            )
             seconds[number, turn] = timings.wall.min()
     return [round(float(x), 5) for x in np.median(seconds, axis=1) * 1e3]
 
@@ -76,7 +86,9 @@ def latency_cache_file(
     runtime = environment["packages"]["ai-edge-litert"]
     size, processor = list(image_size), environment["processor"]
     key = [base.to_json(), classes, size, processor, runtime]
-    digest = hashlib.sha256(json.dumps([key, FITTED]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([key, FITTED_NETWORKS]).encode()).hexdigest()[
+        :16
+    ]
     return cache_folder() / "latency" / f"{digest}.json"
 
 

@@ -31,11 +31,11 @@ from tuning.space import Values
 from tuning.trial import train_trial
 from tuning.trial_log import Status, TrainingFigures, TrialLog
 
-OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
+SEARCH_OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
 TUNER_FOLDER, TUNER_STATE_FILE = "tuner", "tuner.json"  # keras-tuner's own
 FAILURE_REASON_FILE = "reason.txt"  # in a trial's folder there
 HYPERBAND_FACTOR = 2  # half of the trials are promoted, to twice the epochs
-ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+ENDED_STATUSES = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 POLL_SECONDS = 0.2  # between two requests for work; keras-tuner itself would not wait
 Result = TypeVar("Result")
 
@@ -106,10 +106,10 @@ class _BudgetOracle(keras_tuner.Oracle):
         super().reload()
         self.trials = {n: t for n, t in self.trials.items() if n in self.start_order}
         self._retry_queue = [
-            n for n in self._retry_queue if self.trials[n].status not in ENDED
+            n for n in self._retry_queue if self.trials[n].status not in ENDED_STATUSES
         ]
         for name, trial in self.trials.items():
-            if trial.status in ENDED:
+            if trial.status in ENDED_STATUSES:
                 self._log_trial(name)
 
 
@@ -171,7 +171,7 @@ def _make_oracle(job: SearchJob, log: TrialLog | None) -> _BudgetOracle:
     """Makes the keras-tuner oracle that the job's options name."""
     config = job.config
     shared: dict[str, Any] = {
-        "objective": OBJECTIVE,
+        "objective": SEARCH_OBJECTIVE,
         "hyperparameters": job.space.hyperparameters(),
         "seed": config.training.seed + 1,  # keras-tuner takes 0 for none
         "max_consecutive_failed_trials": config.trials + 1,  # never end the search

@@ -17,7 +17,7 @@ from tuning.trial_log import TrialLog, TrialRow
 
 log = logging.getLogger(__name__)
 
-MEASURED_TRIALS = 5  # the best, where milliseconds are limited
+MAX_MEASURED_TRIALS = 5  # the best, where milliseconds are limited
 
 
 class SearchResult(TypedDict):
@@ -71,7 +71,7 @@ def _choose_best(
     limit = job.budget.limits.get("milliseconds")
     if not limit:
         return ranked[0], None
-    rows = ranked[:MEASURED_TRIALS]
+    rows = ranked[:MAX_MEASURED_TRIALS]
     measured = list(zip(rows, _measure_once(job, rows), strict=True))
     for row, milliseconds in measured:
         log.info(

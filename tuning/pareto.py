@@ -13,12 +13,12 @@ from googlenet_keras.console import table_console
 from tuning.trial_log import TrialRow
 
 Rows = Sequence[TrialRow]
-COSTS: dict[str, tuple[str, float]] = {  # title and unit of the horizontal axis
+COST_AXES: dict[str, tuple[str, float]] = {  # title and unit of the horizontal axis
     "macs": ("million multiply-adds", 1e-6),
     "megabytes": ("MB of int8.tflite", 1.0),
     "milliseconds": ("ms of int8.tflite, 1 thread (predicted)", 1.0),
 }
-TICKS = (1.0, 2.0, 5.0)  # of every power of ten
+TICK_MULTIPLES = (1.0, 2.0, 5.0)  # of every power of ten
 
 
 def draw_pareto(
@@ -30,14 +30,14 @@ def draw_pareto(
     baselines: uniform multiples of GoogLeNet, the line to beat.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
-    panels = figure.subplots(1, len(COSTS), sharey=True)
-    for axes, cost in zip(panels, COSTS, strict=True):
+    panels = figure.subplots(1, len(COST_AXES), sharey=True)
+    for axes, cost in zip(panels, COST_AXES, strict=True):
         _draw_networks(axes, cost, trials, baselines)
-        title, unit = COSTS[cost]
+        title, unit = COST_AXES[cost]
         if cost in limits:
             axes.axvline(limits[cost] * unit, ls=":", color="tab:red", label="budget")
         axes.set(xlabel=title, xscale="log")
-        axes.xaxis.set_major_locator(LogLocator(subs=TICKS))
+        axes.xaxis.set_major_locator(LogLocator(subs=TICK_MULTIPLES))
         axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
@@ -48,7 +48,7 @@ def draw_pareto(
 
 def _draw_networks(axes: Axes, cost: str, trials: Rows, baselines: Rows) -> None:
     def plot(rows: Rows, marker: str, **style: Any) -> None:
-        costs = [cast(dict[str, Any], row)[cost] * COSTS[cost][1] for row in rows]
+        costs = [cast(dict[str, Any], row)[cost] * COST_AXES[cost][1] for row in rows]
         axes.plot(costs, [row["top1"]["main"] for row in rows], marker, **style)
 
     longest = max(row["epochs"] for row in trials)

@@ -11,8 +11,16 @@ from googlenet_keras.architecture.architecture import WIDTH_STEP, Architecture
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.errors import UserError
 
-STAGES = ("inception_3", "inception_4", "inception_5")  # all before them is the "stem"
-MIN_FACTOR, MAX_FACTOR, FACTOR_STEP = 0.25, 2.0, 0.0625  # of the uniform widths
+STAGE_PREFIXES = (
+    "inception_3",
+    "inception_4",
+    "inception_5",
+)  # all before them is the "stem"
+MIN_WIDTH_FACTOR, MAX_WIDTH_FACTOR, WIDTH_FACTOR_STEP = (
+    0.25,
+    2.0,
+    0.0625,
+)  # of the uniform widths
 DROPOUT_CHOICES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 LEARNING_RATE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 HEAD_CHOICES = {
@@ -21,7 +29,7 @@ HEAD_CHOICES = {
     "aux2": ("aux2",),
     "none": (),
 }
-SEARCHED_DIFFERENCE = "Filter counts come from a search, not from Table 1."
+SEARCHED_WIDTHS_DIFFERENCE = "Filter counts come from a search, not from Table 1."
 Values = Mapping[str, Any]
 """The value of each hyperparameter by its name."""
 
@@ -74,13 +82,13 @@ class Space:
         arch = VARIANTS[values["variant"]] if "variant" in values else self.base
         heads = tuple(head.name for head in arch.heads)
         heads = HEAD_CHOICES[values["heads"]] if "heads" in values else heads
-        differences = [d for d in arch.differences if d != SEARCHED_DIFFERENCE]
+        differences = [d for d in arch.differences if d != SEARCHED_WIDTHS_DIFFERENCE]
         arch = arch.with_widths(widths)
         return replace(
             arch,
             heads=tuple(head for head in arch.heads if head.name in heads),
             dropout=values.get("dropout", arch.dropout),
-            differences=(*differences, SEARCHED_DIFFERENCE),
+            differences=(*differences, SEARCHED_WIDTHS_DIFFERENCE),
         )
 
     def to_values(self, arch: Architecture) -> dict[str, Any]:
@@ -113,7 +121,11 @@ class Space:
     def _make_grids(self) -> dict[str, tuple[float, ...]]:
         if self.level == "fine":
             return {layer: _multiples(width) for layer, width in self._widths.items()}
-        factors = np.arange(MIN_FACTOR, MAX_FACTOR + FACTOR_STEP / 2, FACTOR_STEP)
+        factors = np.arange(
+            MIN_WIDTH_FACTOR,
+            MAX_WIDTH_FACTOR + WIDTH_FACTOR_STEP / 2,
+            WIDTH_FACTOR_STEP,
+        )
         stages = dict.fromkeys(_stage(layer) for layer in self._widths)
         return dict.fromkeys(stages, tuple(map(float, factors)))
 
@@ -144,13 +156,13 @@ def _deployed_widths(arch: Architecture) -> dict[str, int]:
 
 
 def _stage(layer: str) -> str:
-    return next((stage for stage in STAGES if layer.startswith(stage)), "stem")
+    return next((stage for stage in STAGE_PREFIXES if layer.startswith(stage)), "stem")
 
 
 def _multiples(width: int) -> tuple[int, ...]:
     """Multiples of 8 from a quarter of `width` to twice it, at least two of them."""
-    low = WIDTH_STEP * max(1, round(width * MIN_FACTOR / WIDTH_STEP))
-    high = WIDTH_STEP * round(width * MAX_FACTOR / WIDTH_STEP)
+    low = WIDTH_STEP * max(1, round(width * MIN_WIDTH_FACTOR / WIDTH_STEP))
+    high = WIDTH_STEP * round(width * MAX_WIDTH_FACTOR / WIDTH_STEP)
     return tuple(range(low, max(high, low + WIDTH_STEP) + 1, WIDTH_STEP))
 
 

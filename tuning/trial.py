@@ -16,7 +16,7 @@ from tuning.trial_log import TrainingFigures, TrialLog
 
 def train_trial(job: SearchJob, trial: str, values: Values) -> TrainingFigures:
     """Trains the network that `values` describe. Raises ProcessError."""
-    return train_network(
+    return train_candidate(
         job,
         trial,
         job.space.to_architecture(values),
@@ -34,12 +34,12 @@ def train_baselines(job: SearchJob, log: TrialLog) -> None:
     for name, arch in networks.items():
         if name not in log:
             try:
-                log.add(name, "baseline", arch, train_network(job, name, arch))
+                log.add(name, "baseline", arch, train_candidate(job, name, arch))
             except ProcessError as error:
                 log.add(name, "baseline", arch, str(error))
 
 
-def train_network(
+def train_candidate(
     job: SearchJob, name: str, arch: Architecture, **changes: Any
 ) -> TrainingFigures:
     """Trains `arch` in the folder trials/<name>.

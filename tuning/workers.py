@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # environment variables
-ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
-LOOPBACK = "127.0.0.1"
-CONNECT_SECONDS = 45
-REPLY_SECONDS = 600  # a Gaussian process may think for a minute
-MAX_STARTS = 6  # of a worker
+TUNER_ID_VARIABLE, ORACLE_IP_VARIABLE, ORACLE_PORT_VARIABLE = (
+    "KERASTUNER_TUNER_ID",
+    "KERASTUNER_ORACLE_IP",
+    "KERASTUNER_ORACLE_PORT",
+)
+LOOPBACK_ADDRESS = "127.0.0.1"
+CHIEF_CONNECT_SECONDS = 45
+CHIEF_REPLY_SECONDS = 600  # a Gaussian process may think for a minute
+MAX_WORKER_STARTS = 6  # of a worker
 
 
 def role() -> Literal["alone", "chief", "worker"]:
@@ -38,15 +42,20 @@ def role() -> Literal["alone", "chief", "worker"]:
 
     Raises UserError for half of it.
     """
-    given = [name for name in (ID, IP, PORT) if os.environ.get(name)]
+    given = [
+        name
+        for name in (TUNER_ID_VARIABLE, ORACLE_IP_VARIABLE, ORACLE_PORT_VARIABLE)
+        if os.environ.get(name)
+    ]
     if not given:
         return "alone"
     if len(given) < 3:
         raise UserError(
-            f"a search on several machines needs {ID}, {IP} and {PORT}; received "
+            f"a search on several machines needs {TUNER_ID_VARIABLE}, "
+            f"{ORACLE_IP_VARIABLE} and {ORACLE_PORT_VARIABLE}; received "
             f"{' and '.join(given)} only."
         )
-    return "chief" if "chief" in os.environ[ID] else "worker"
+    return "chief" if "chief" in os.environ[TUNER_ID_VARIABLE] else "worker"
 
 
 def check_chief(local_workers: int) -> None:
@@ -54,16 +63,19 @@ def check_chief(local_workers: int) -> None:
     if local_workers:
         raise UserError(
             "--workers starts a chief and its workers on this machine; with "
-            f"{ID} set they are started by hand: --workers 0."
+            f"{TUNER_ID_VARIABLE} set they are started by hand: --workers 0."
         )
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((os.environ[IP], int(os.environ[PORT])))
+            probe.bind(
+                (os.environ[ORACLE_IP_VARIABLE], int(os.environ[ORACLE_PORT_VARIABLE]))
+            )
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(
             "a chief listens on an address of its machine, on a port that is free; "
-            f"received {_address()}: {error}. Set {IP} and {PORT} to one."
+            f"received {_address()}: {error}. Set {ORACLE_IP_VARIABLE} and "
+            f"{ORACLE_PORT_VARIABLE} to one."
         ) from error
 
 
@@ -74,10 +86,10 @@ def connect_to_chief() -> None:
 
     with grpc.insecure_channel(_address()) as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
+            grpc.channel_ready_future(channel).result(timeout=CHIEF_CONNECT_SECONDS)
         except grpc.FutureTimeoutError as error:
-            raise _no_chief(CONNECT_SECONDS) from error
-    oracle_client.TIMEOUT = REPLY_SECONDS  # keras-tuner would wait for an hour
+            raise _no_chief(CHIEF_CONNECT_SECONDS) from error
+    oracle_client.TIMEOUT = CHIEF_REPLY_SECONDS  # keras-tuner would wait for an hour
 
 
 def work(job: SearchJob) -> None:
@@ -89,18 +101,19 @@ def work(job: SearchJob) -> None:
     try:
         Tuner(job, log=None).search()
     except grpc.RpcError as error:
-        raise _no_chief(REPLY_SECONDS) from error
+        raise _no_chief(CHIEF_REPLY_SECONDS) from error
 
 
 def _address() -> str:
-    return f"{os.environ[IP]}:{os.environ[PORT]}"
+    return f"{os.environ[ORACLE_IP_VARIABLE]}:{os.environ[ORACLE_PORT_VARIABLE]}"
 
 
 def _no_chief(seconds: int) -> UserError:
     return UserError(
         f"a worker needs its chief, and none answers at {_address()} for {seconds} s. "
-        f"Start the chief first ({ID}=chief), wait until it prints its run folder, and "
-        f"see that {IP} and {PORT} are those it listens on."
+        f"Start the chief first ({TUNER_ID_VARIABLE}=chief), wait until it prints its "
+        f"run folder, and see that {ORACLE_IP_VARIABLE} and {ORACLE_PORT_VARIABLE} are "
+        "those it listens on."
     )
 
 
@@ -111,9 +124,13 @@ def local_workers(job: SearchJob) -> Iterator[None]:
     A worker that dies is started again and gets its trial again. The workers end with
     this process. Raises UserError if one keeps dying.
     """
-    os.environ |= {ID: "chief", IP: LOOPBACK, PORT: str(_free_port())}
+    os.environ |= {
+        TUNER_ID_VARIABLE: "chief",
+        ORACLE_IP_VARIABLE: LOOPBACK_ADDRESS,
+        ORACLE_PORT_VARIABLE: str(_free_port()),
+    }
     # or a cluster's proxy is asked for it; gRPC knows the name in small letters only
-    os.environ["no_grpc_proxy"] = LOOPBACK  # noqa: SIM112
+    os.environ["no_grpc_proxy"] = LOOPBACK_ADDRESS  # noqa: SIM112
     workers = [_LocalWorker(job, f"tuner{n}") for n in range(job.config.workers)]
     try:
         yield
@@ -129,7 +146,7 @@ def local_workers(job: SearchJob) -> Iterator[None]:
             process.terminate()
         for worker in workers:
             worker.join()
-        for name in (ID, IP, PORT):
+        for name in (TUNER_ID_VARIABLE, ORACLE_IP_VARIABLE, ORACLE_PORT_VARIABLE):
             del os.environ[name]
 
 
@@ -144,7 +161,7 @@ class _LocalWorker(threading.Thread):
 
     def run(self) -> None:
         log_file = self._job.folder.path / f"{self.name}.log"
-        for number in range(1, MAX_STARTS + 1):
+        for number in range(1, MAX_WORKER_STARTS + 1):
             try:
                 with child_process(log_file) as call:
                     call(_work_locally, self._job, self.name)
@@ -153,11 +170,11 @@ class _LocalWorker(threading.Thread):
                 if self.stopped:
                     return
                 reason = str(error)
-            if number < MAX_STARTS:
+            if number < MAX_WORKER_STARTS:
                 log.info(f"worker {self.name} is started again: {reason}")
         self.failure = (
-            f"worker {self.name} failed {MAX_STARTS} times, at last since {reason}; "
-            f"{log_file} may say more. Completed trials are saved: use --resume."
+            f"worker {self.name} failed {MAX_WORKER_STARTS} times, at last since "
+            f"{reason}; {log_file} may say more. Completed trials are saved: use --resume."
         )
         _thread.interrupt_main()
 
@@ -165,12 +182,12 @@ class _LocalWorker(threading.Thread):
 def _work_locally(job: SearchJob, name: str) -> None:
     threads = str(max(1, cores() // job.config.workers))
     limits = {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
-    os.environ |= limits | {ID: name}
+    os.environ |= limits | {TUNER_ID_VARIABLE: name}
     connect_to_chief()
     work(job)
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+        probe.bind((LOOPBACK_ADDRESS, 0))
         return probe.getsockname()[1]

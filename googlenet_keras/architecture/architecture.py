@@ -16,14 +16,16 @@ from googlenet_keras.architecture.rows import (
     ResponseNorm,
     Row,
 )
-from googlenet_keras.architecture.table1 import HEADS, TABLE_1
-from googlenet_keras.errors import UserError, unknown_choice
+from googlenet_keras.architecture.table1 import AUXILIARY_HEADS, TABLE_1
+from googlenet_keras.errors import UserError, unknown_choice_error
 
 WIDTH_STEP = 8  # every width of Table 1 is a multiple of 8; tensor cores want it too
-NAME = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # they become names of files and layers
-HEAD_NAMES = tuple(head.name for head in HEADS)
+NAME_PATTERN = re.compile(
+    r"\w[\w-]{0,99}", re.ASCII
+)  # they become names of files and layers
+HEAD_NAMES = tuple(head.name for head in AUXILIARY_HEADS)
 ROW_KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, ResponseNorm, Inception)}
-CHOICES: dict[str, tuple[object, ...]] = {
+ALLOWED_FIELD_VALUES: dict[str, tuple[object, ...]] = {
     "padding": ("symmetric", "same", "floor"),
     "auxiliary_pool": ("5x5/3", "adaptive 4x4"),
     "batch_norm": (True, False),
@@ -46,7 +48,7 @@ class Architecture:
 
     name: str
     rows: tuple[Row, ...] = TABLE_1
-    heads: tuple[AuxiliaryHead, ...] = HEADS
+    heads: tuple[AuxiliaryHead, ...] = AUXILIARY_HEADS
     wide_kernel: int = 5
     batch_norm: bool = False
     gamma: bool = True
@@ -64,10 +66,10 @@ class Architecture:
         self._check_heads()
 
     def _check_values(self) -> None:
-        for field, known in CHOICES.items():
+        for field, known in ALLOWED_FIELD_VALUES.items():
             value = getattr(self, field)
             if value not in known or type(value) is not type(known[0]):
-                raise unknown_choice(field, str(value), map(str, known))
+                raise unknown_choice_error(field, str(value), map(str, known))
         for field in ("dropout", "auxiliary_dropout"):
             value = getattr(self, field)
             is_rate = _is_finite(value) and 0 <= value < 1
@@ -75,19 +77,21 @@ class Architecture:
         scale, mean = self.pixel_scale, self.pixel_mean
         is_scale = _is_finite(scale) and scale > 0
         self._require(is_scale, "pixel_scale", "a finite number above 0")
-        is_mean = _are(Real, mean) and len(mean) == 3 and all(map(_is_finite, mean))
+        is_mean = (
+            _is_tuple_of(Real, mean) and len(mean) == 3 and all(map(_is_finite, mean))
+        )
         self._require(is_mean, "pixel_mean", "a tuple of three numbers")
-        has_rows = _are(Row, self.rows) and bool(self.rows)
+        has_rows = _is_tuple_of(Row, self.rows) and bool(self.rows)
         self._require(has_rows, "rows", "a tuple of one row or more, as in rows.py")
-        has_heads = _are(AuxiliaryHead, self.heads)
+        has_heads = _is_tuple_of(AuxiliaryHead, self.heads)
         self._require(has_heads, "heads", "a tuple of AuxiliaryHead")
-        has_differences = _are(str, self.differences)
+        has_differences = _is_tuple_of(str, self.differences)
         self._require(has_differences, "differences", "a tuple of sentences")
 
     def _check_names(self) -> None:
         names = [part.name for part in (*self.rows, *self.heads)]
         for name in (self.name, *names):
-            if not (isinstance(name, str) and NAME.fullmatch(name)):
+            if not (isinstance(name, str) and NAME_PATTERN.fullmatch(name)):
                 raise UserError(
                     "an architecture, its rows and its heads must be named by letters, "
                     f"digits, _ and -; received {name!r:.200}."
@@ -99,10 +103,10 @@ class Architecture:
         modules = [row.name for row in self.rows if isinstance(row, Inception)]
         for head in self.heads:
             if head.name not in HEAD_NAMES:
-                raise unknown_choice("an auxiliary head", head.name, HEAD_NAMES)
+                raise unknown_choice_error("an auxiliary head", head.name, HEAD_NAMES)
             if head.after not in modules:
                 place = f"the place of {head.name}"
-                raise unknown_choice(place, str(head.after), modules)
+                raise unknown_choice_error(place, str(head.after), modules)
 
     def _require(self, holds: bool, field: str, rule: str) -> None:
         if not holds:
@@ -130,7 +134,7 @@ class Architecture:
         known = self.widths()
         for name, filters in widths.items():
             if name not in known:
-                raise unknown_choice("a width's layer", name, known)
+                raise unknown_choice_error("a width's layer", name, known)
             if filters < 1:
                 raise UserError(
                     f"the width of {name} must be at least 1; received {filters}."
@@ -181,7 +185,7 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
-def _are(kind: Any, values: object) -> bool:
+def _is_tuple_of(kind: Any, values: object) -> bool:
     """Whether `values` is a tuple whose items are all of type `kind`."""
     return isinstance(values, tuple) and all(isinstance(v, kind) for v in values)
 

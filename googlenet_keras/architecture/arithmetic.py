@@ -16,9 +16,12 @@ from googlenet_keras.architecture.rows import (
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 
-SMALLEST_IMAGE = 32  # pixels; the network divides its sides by 32
-FEWEST_CLASSES = 2
-AUXILIARY_WINDOW, AUXILIARY_STRIDE = 5, 3  # of the auxiliary heads' average pooling
+MIN_IMAGE_SIDE = 32  # pixels; the network divides its sides by 32
+MIN_CLASSES = 2
+AUXILIARY_POOL_WINDOW, AUXILIARY_POOL_STRIDE = (
+    5,
+    3,
+)  # of the auxiliary heads' average pooling
 
 FeatureMap: TypeAlias = tuple[int, int, int]
 """Height, width and channels."""
@@ -114,11 +117,11 @@ def layers(
     auxiliary: bool,
 ) -> list[Layer]:
     """Every convolution and dense layer, in the order of the network."""
-    stages = trace(variant, classes, image_size, auxiliary)
+    stages = iterate_stages(variant, classes, image_size, auxiliary)
     return [layer for stage in stages for layer in stage.layers]
 
 
-def trace(
+def iterate_stages(
     variant: str | Architecture,
     classes: int,
     image_size: int | tuple[int, int],
@@ -149,9 +152,9 @@ def height_and_width(image_size: int | tuple[int, ...]) -> tuple[int, int]:
         raise UserError(
             f"image_size is one number or height and width; received {image_size}."
         )
-    if min(pair) < SMALLEST_IMAGE:
+    if min(pair) < MIN_IMAGE_SIDE:
         raise UserError(
-            f"image_size must be at least {SMALLEST_IMAGE} pixels; "
+            f"image_size must be at least {MIN_IMAGE_SIDE} pixels; "
             f"received {min(pair)}."
         )
     return pair[0], pair[-1]
@@ -159,9 +162,9 @@ def height_and_width(image_size: int | tuple[int, ...]) -> tuple[int, int]:
 
 def check_classes(classes: int) -> None:
     """Raises UserError for fewer than 2 classes."""
-    if classes < FEWEST_CLASSES:
+    if classes < MIN_CLASSES:
         raise UserError(
-            f"classes must be at least {FEWEST_CLASSES}, or there is nothing to tell "
+            f"classes must be at least {MIN_CLASSES}, or there is nothing to tell "
             f"apart; received {classes}."
         )
 
@@ -174,9 +177,9 @@ def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
     """
     if arch.auxiliary_pool == "adaptive 4x4":
         return 0, 0, 4
-    window = min(AUXILIARY_WINDOW, size)
-    outputs = geometry.outputs(size, window, AUXILIARY_STRIDE, (0, 0))
-    return window, AUXILIARY_STRIDE, outputs
+    window = min(AUXILIARY_POOL_WINDOW, size)
+    outputs = geometry.outputs(size, window, AUXILIARY_POOL_STRIDE, (0, 0))
+    return window, AUXILIARY_POOL_STRIDE, outputs
 
 
 def naive_macs(module: Inception, wide_kernel: int, inputs: FeatureMap) -> int:
@@ -253,5 +256,5 @@ def final_map(
     variant: str | Architecture, image_size: int | tuple[int, int]
 ) -> FeatureMap:
     """The last feature map, which average pooling reduces to a vector."""
-    *_, last, _, _ = trace(variant, FEWEST_CLASSES, image_size, auxiliary=False)
+    *_, last, _, _ = iterate_stages(variant, MIN_CLASSES, image_size, auxiliary=False)
     return last.output

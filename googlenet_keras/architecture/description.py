@@ -77,7 +77,7 @@ def describe(
     """
     arch = get_architecture(variant)
     size = arithmetic.height_and_width(image_size)
-    stages = list(arithmetic.trace(arch, classes, size, auxiliary=True))
+    stages = list(arithmetic.iterate_stages(arch, classes, size, auxiliary=True))
     trunk = [stage for stage in stages if not stage.auxiliary]
     parameters, macs = _total(trunk)
     parameters_with_auxiliary, macs_with_auxiliary = _total(stages)

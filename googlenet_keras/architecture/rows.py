@@ -6,7 +6,7 @@ from googlenet_keras.errors import UserError
 
 
 @dataclass(frozen=True)
-class _Counted:
+class _RowWithCounts:
     """A named row whose numbers must be positive integers.
 
     Raises UserError for others.
@@ -25,7 +25,7 @@ class _Counted:
 
 
 @dataclass(frozen=True)
-class Conv(_Counted):
+class Conv(_RowWithCounts):
     """A square convolution, batch normalization if the variant has it, and ReLU."""
 
     filters: int
@@ -34,7 +34,7 @@ class Conv(_Counted):
 
 
 @dataclass(frozen=True)
-class MaxPool(_Counted):
+class MaxPool(_RowWithCounts):
     """Max pooling with a square window."""
 
     window: int
@@ -52,7 +52,7 @@ Branch = tuple[Conv | MaxPool, ...]
 
 
 @dataclass(frozen=True)
-class Inception(_Counted):
+class Inception(_RowWithCounts):
     """One Inception module; the fields are Table 1's columns of filters."""
 
     conv1x1: int
@@ -91,7 +91,7 @@ class Inception(_Counted):
 
 
 @dataclass(frozen=True)
-class AuxiliaryHead(_Counted):
+class AuxiliaryHead(_RowWithCounts):
     """A classifier on the output of module `after`, used in training only.
 
     Average pooling, a 1x1 convolution of `filters`, a dense layer of `units`, dropout

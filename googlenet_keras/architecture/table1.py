@@ -37,7 +37,7 @@ TABLE_1: tuple[Row, ...] = (
 )
 # fmt: on
 
-HEADS: tuple[AuxiliaryHead, ...] = (
+AUXILIARY_HEADS: tuple[AuxiliaryHead, ...] = (
     AuxiliaryHead("aux1", after="inception_4a", filters=128, units=1024),
     AuxiliaryHead("aux2", after="inception_4d", filters=128, units=1024),
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.rows import MaxPool, ResponseNorm, Row
 from googlenet_keras.architecture.table1 import TABLE_1
-from googlenet_keras.errors import unknown_choice
+from googlenet_keras.errors import unknown_choice_error
 
 
 def _without_response_norm(rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -84,5 +84,5 @@ def get_architecture(variant: str | Architecture) -> Architecture:
     if isinstance(variant, Architecture):
         return variant
     if variant not in VARIANTS:
-        raise unknown_choice("variant", variant, VARIANTS)
+        raise unknown_choice_error("variant", variant, VARIANTS)
     return VARIANTS[variant]

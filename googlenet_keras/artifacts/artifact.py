@@ -70,7 +70,7 @@ def open_classifier(path: Path | str) -> Classifier | Artifact:
     return Artifact.load(path) if is_artifact(path) else Classifier.load(path)
 
 
-def containing_run(path: Path) -> Path:
+def find_run(path: Path) -> Path:
     """Returns the run whose export folder contains `path`, or else `path` itself."""
     run = RunFolder(path.resolve().parent.parent)
     is_inside = is_artifact(path) and path.resolve().parent == run.export

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.artifacts.runtimes import ONNX, TFLITE, read_onnx_metadata
+from googlenet_keras.artifacts.runtimes import (
+    ONNX_SUFFIX,
+    TFLITE_SUFFIX,
+    read_onnx_metadata,
+)
 from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
@@ -118,9 +122,9 @@ def _is_utf8(label: str) -> bool:
 
 def _read_texts(path: Path) -> Mapping[str, str]:
     names = (LABELS_FILE, DESCRIPTION_FILE)
-    if path.suffix == ONNX:
+    if path.suffix == ONNX_SUFFIX:
         return read_onnx_metadata(path)
-    if path.suffix != TFLITE:
+    if path.suffix != TFLITE_SUFFIX:
         return {n: (path / ASSETS_FOLDER / n).read_text("utf-8") for n in names}
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name).decode() for name in names}

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.artifacts.runtimes import PROBABILITIES
+from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.layers import FusedBatchNormalization
@@ -50,8 +50,8 @@ def untrained_network(
         portable=portable,
     )
     (image,) = network.inputs
-    softmax = keras.layers.Softmax(name=PROBABILITIES, dtype="float32")
-    return keras.Model(image, {PROBABILITIES: softmax(network.output["main"])})
+    softmax = keras.layers.Softmax(name=PROBABILITIES_OUTPUT, dtype="float32")
+    return keras.Model(image, {PROBABILITIES_OUTPUT: softmax(network.output["main"])})
 
 
 def fold_batch_norm(

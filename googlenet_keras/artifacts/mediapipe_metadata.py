@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from googlenet_keras.artifacts.contents import LABELS_FILE
-from googlenet_keras.artifacts.runtimes import IMAGE
+from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
 from googlenet_keras.classifier import Classifier
 
-MEDIAPIPE_MISSING = (
+MEDIAPIPE_MISSING_MESSAGE = (
     "no TFLITE_METADATA, which MediaPipe Tasks and ML Kit need: "
     "pip install -r requirements-mobile.txt and export again"
 )
@@ -78,7 +78,7 @@ def _metadata(card: ModelCard) -> bytes:
 def _input_metadata(schema: Any) -> Any:
     """Describes the input as raw pixels, mean 0 and std 1: the network scales them."""
     return schema.TensorMetadataT(
-        name=IMAGE,
+        name=IMAGE_INPUT,
         description="RGB pixels, 0 to 255.",
         content=schema.ContentT(
             contentPropertiesType=schema.ContentProperties.ImageProperties,

@@ -17,8 +17,11 @@ from googlenet_keras.machine import cores
 if TYPE_CHECKING:
     import onnxruntime
 
-IMAGE, PROBABILITIES = "image", "probabilities"  # the input and output of every file
-TFLITE, ONNX, SAVED_MODEL = ".tflite", ".onnx", "saved_model.pb"
+IMAGE_INPUT, PROBABILITIES_OUTPUT = (
+    "image",
+    "probabilities",
+)  # the input and output of every file
+TFLITE_SUFFIX, ONNX_SUFFIX, SAVED_MODEL_FILE = ".tflite", ".onnx", "saved_model.pb"
 
 
 class Runtime(Protocol):
@@ -40,7 +43,10 @@ class Runtime(Protocol):
 
 def is_artifact(path: Path) -> bool:
     """Whether `path` is named like an exported file or is a SavedModel folder."""
-    return path.suffix in (TFLITE, ONNX) or (path / SAVED_MODEL).is_file()
+    return (
+        path.suffix in (TFLITE_SUFFIX, ONNX_SUFFIX)
+        or (path / SAVED_MODEL_FILE).is_file()
+    )
 
 
 def open_runtime(path: Path, threads: int = 0) -> Runtime:
@@ -49,13 +55,13 @@ def open_runtime(path: Path, threads: int = 0) -> Runtime:
     threads: 0 for one on each core. Raises UserError for a file that its runtime
     refuses.
     """
-    kinds: dict[str, Any] = {TFLITE: LiteRT, ONNX: OnnxRuntime}
-    with _refusals(path):
+    kinds: dict[str, Any] = {TFLITE_SUFFIX: LiteRT, ONNX_SUFFIX: OnnxRuntime}
+    with _runtime_errors(path):
         return kinds.get(path.suffix, SavedModel)(path, threads or cores())
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def _runtime_errors(path: Path) -> Iterator[None]:
     """Turns what a runtime raises within the block into a UserError."""
     try:
         yield
@@ -78,7 +84,7 @@ class LiteRT:
         signature = self._interpreter.get_signature_runner()
         inputs, outputs = signature.get_input_details(), signature.get_output_details()
         self._tensors: dict[str, dict[str, Any]] = inputs | outputs
-        self._input, self._output = inputs[IMAGE], outputs[PROBABILITIES]
+        self._input, self._output = inputs[IMAGE_INPUT], outputs[PROBABILITIES_OUTPUT]
         self.classes = int(self._output["shape"][-1])
         self.step = self._output["quantization"][0]
 
@@ -144,12 +150,12 @@ class OnnxRuntime:
         x = images.astype(np.float32)
         if self._channels_first:
             x = x.transpose(0, 3, 1, 2)
-        return self._session.run([PROBABILITIES], {IMAGE: x})[0]
+        return self._session.run([PROBABILITIES_OUTPUT], {IMAGE_INPUT: x})[0]
 
 
 def read_onnx_metadata(path: Path) -> Mapping[str, str]:
     """The metadata_props of a .onnx file. Raises UserError for a damaged one."""
-    with _refusals(path):
+    with _runtime_errors(path):
         return _onnx_session(path, threads=1).get_modelmeta().custom_metadata_map
 
 
@@ -179,14 +185,16 @@ class SavedModel:
         self._model = tf.saved_model.load(str(path))
         self._serve = self._model.signatures["serve"]
         self._serve_bytes = self._model.signatures["serve_bytes"]
-        self.classes = int(self._serve.structured_outputs[PROBABILITIES].shape[-1])
+        self.classes = int(
+            self._serve.structured_outputs[PROBABILITIES_OUTPUT].shape[-1]
+        )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Computes the probabilities of the whole batch at once."""
         import tensorflow as tf
 
         image = tf.constant(images, tf.float32)
-        return self._serve(image=image)[PROBABILITIES].numpy()
+        return self._serve(image=image)[PROBABILITIES_OUTPUT].numpy()
 
     def run_encoded(self, encoded: list[bytes]) -> tuple[np.ndarray, list[str]]:
         """Probabilities of encoded photos, and the likeliest label of each."""
@@ -194,7 +202,9 @@ class SavedModel:
 
         answers = self._serve_bytes(image_bytes=tf.constant(encoded, tf.string))
         first = answers["top_labels"][:, 0].numpy()
-        return answers[PROBABILITIES].numpy(), [label.decode() for label in first]
+        return answers[PROBABILITIES_OUTPUT].numpy(), [
+            label.decode() for label in first
+        ]
 
 
 def hide_gpus() -> None:

@@ -14,7 +14,7 @@ from googlenet_keras.training.options import TrainConfig
 if TYPE_CHECKING:
     from googlenet_keras.timing.benchmark_report import BenchmarkReport, MatmulReport
 
-LEAST_VALUES = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
+MIN_OPTION_VALUES = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Measurement(ABC):
 
     def run(self) -> None:
         """Measures, prints and writes the report. Raises UserError."""
-        for name, least in LEAST_VALUES.items():
+        for name, least in MIN_OPTION_VALUES.items():
             if (value := getattr(self, name, least)) < least:
                 raise UserError(f"{name} must be at least {least}; received {value}.")
         if self.json:

@@ -15,7 +15,7 @@ from googlenet_keras.files import check_output_file, write_json
 if TYPE_CHECKING:
     from googlenet_keras.data.checks import CheckReport
 
-MOST_LISTED_FILES = 20  # of each kind; the report has them all
+MAX_LISTED_FILES = 20  # of each kind; the report has them all
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _print(report: "CheckReport") -> None:
 def _print_list(title: str, lines: Iterable[str]) -> None:
     lines = list(lines)
     print(f"{title}: {len(lines) or 'none'}")
-    for line in lines[:MOST_LISTED_FILES]:
+    for line in lines[:MAX_LISTED_FILES]:
         print(f"  {line}")
-    if len(lines) > MOST_LISTED_FILES:
-        print(f"  and {len(lines) - MOST_LISTED_FILES} more")
+    if len(lines) > MAX_LISTED_FILES:
+        print(f"  and {len(lines) - MAX_LISTED_FILES} more")

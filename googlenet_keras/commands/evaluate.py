@@ -67,7 +67,7 @@ class Evaluate:
 
         Raises UserError.
         """
-        from googlenet_keras.artifacts.artifact import containing_run, open_classifier
+        from googlenet_keras.artifacts.artifact import find_run, open_classifier
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
         from googlenet_keras.evaluation.evaluate import evaluate
         from googlenet_keras.evaluation.report import Subject, write_report
@@ -77,7 +77,7 @@ class Evaluate:
         self._check()
         members = [open_classifier(path) for path in self.models]
         names = [str(path) for path in self.models]
-        run = RunFolder(containing_run(self.models[0]))
+        run = RunFolder(find_run(self.models[0]))
         dataset = open_run_dataset(
             run, self.dataset, data_dir=self.data_dir, download=self.download
         )

@@ -28,8 +28,8 @@ class ImportWeights:
 
     def run(self) -> None:
         """Imports, saves, and prints the next steps. Raises UserError."""
-        from googlenet_keras.weights.catalogue import get_published
-        from googlenet_keras.weights.importing import import_weights, save_new
+        from googlenet_keras.weights.catalog import get_published
+        from googlenet_keras.weights.importing import import_weights, save_to_new_folder
 
         *files, folder = self._check_paths(get_published(self.source).suffixes)
         classifier = import_weights(
@@ -38,7 +38,7 @@ class ImportWeights:
             variant=self.variant,
             labels=self.labels,
         )
-        save_new(classifier, folder)
+        save_to_new_folder(classifier, folder)
         print(
             f"{classifier.architecture.name}, {len(classifier.labels)} classes, is in "
             f"{folder}; try\n  python -m googlenet_keras predict {folder} IMAGE...\n"

@@ -18,7 +18,7 @@ from googlenet_keras.data.decode import (
     decode_unoriented,
     exif_orientation,
 )
-from googlenet_keras.data.preprocessing import resize, to_bytes
+from googlenet_keras.data.preprocessing import resize, to_uint8
 
 Seed: TypeAlias = tf.Tensor
 """Two integers."""
@@ -27,7 +27,7 @@ BRIGHTNESS, CONTRAST, SATURATION = range(3)
 # a crop that shrinks so much is decoded at 1/2, 1/4 or 1/8 of its size
 JPEG_SHRINK_THRESHOLDS = (1.5, 6.4, 12.8)
 ANTIALIASING_THRESHOLD = 1.25  # images that shrink less are interpolated
-WINDOW_TRIES = 10  # windows drawn before one is shrunk to fit
+CROP_WINDOW_TRIES = 10  # windows drawn before one is shrunk to fit
 INTERPOLATIONS = ("bilinear", "area", "nearest", "bicubic")
 
 
@@ -44,7 +44,7 @@ class CropDraws(NamedTuple):
     @classmethod
     def from_seed(cls, seed: Seed) -> Self:
         """Draws all numbers in one operation, which is cheaper than one for each."""
-        draws = tf.random.stateless_uniform([2 * WINDOW_TRIES + 4], seed)
+        draws = tf.random.stateless_uniform([2 * CROP_WINDOW_TRIES + 4], seed)
         return cls(draws[:-2], draws[-2], draws[-1])
 
 
@@ -102,7 +102,7 @@ class Augmentation:
         image = tf.ensure_shape(image, [*self.size, 3])
         if self.color_jitter:
             image = jitter_colors(image, seed, self.color_jitter)
-        image = to_bytes(image)
+        image = to_uint8(image)
         if self.mirror:
             mirrored = draws.mirror < 0.5
             image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
@@ -179,7 +179,9 @@ def random_window(
     """
     shape = shape[:2]
     image = tf.cast(shape, tf.float32)
-    area_draws, ratio_draws, place = tf.split(draws, [WINDOW_TRIES, WINDOW_TRIES, 2])
+    area_draws, ratio_draws, place = tf.split(
+        draws, [CROP_WINDOW_TRIES, CROP_WINDOW_TRIES, 2]
+    )
     areas = tf.reduce_prod(image) * (area + (1.0 - area) * area_draws)
     factors = 1 / distortion + (distortion - 1 / distortion) * ratio_draws
     ratios = aspect * factors

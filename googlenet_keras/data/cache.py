@@ -14,11 +14,15 @@ import tensorflow as tf
 from googlenet_keras.console import track
 from googlenet_keras.data.dataset import PIXELS, Split, listed_split
 from googlenet_keras.data.decode import decode
-from googlenet_keras.data.preprocessing import MIN_REMAINING_SHRINK, resize, to_bytes
+from googlenet_keras.data.preprocessing import (
+    MIN_REMAINING_SHRINK,
+    resize,
+    to_uint8,
+)
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_folder, cache_folder
 
-CACHED_SIDE_MARGIN = 8 / 7  # shorter side of cached images, in input sides: 256 for 224
+CACHED_SIDE_RATIO = 8 / 7  # shorter side of cached images, in input sides: 256 for 224
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ def _on_disk(split: Split, input_side: int) -> Split:
             "--cache disk keeps the files of a folder, and this data set has none; use "
             "--cache memory."
         )
-    side = round(input_side * CACHED_SIDE_MARGIN)
+    side = round(input_side * CACHED_SIDE_RATIO)
     folder = cache_folder() / "images" / _digest(split.files, side)
     if not folder.exists():
         _make_copies(split, side, folder)
@@ -100,7 +104,7 @@ def _shrink(encoded: tf.Tensor, side: int) -> tf.Tensor:
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     factor = tf.minimum(side / tf.reduce_min(size), 1.0)
     size = tf.cast(tf.round(size * factor), tf.int32)
-    return to_bytes(resize(image, size))
+    return to_uint8(resize(image, size))
 
 
 def _read(path: tf.Tensor) -> tf.Tensor:

@@ -24,7 +24,11 @@ from googlenet_keras.files import cache_folder, read_json, write_json
 FILES_PER_CHUNK = 1024  # handed to the threads at a time, so that memory is bounded
 # the first bytes of a JPEG, PNG, GIF, BMP or WebP file
 IMAGE_SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
-EMPTY, NO_IMAGE, BROKEN = "empty", "no image", "broken or truncated"
+EMPTY_FILE_PROBLEM, NOT_AN_IMAGE_PROBLEM, BROKEN_IMAGE_PROBLEM = (
+    "empty",
+    "no image",
+    "broken or truncated",
+)
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +131,7 @@ def check_report(root: Path, classes: Mapping[str, Sequence[Path]]) -> CheckRepo
         "contradictions": [
             names(paths)
             for paths in duplicates
-            if len({_class_of(label[p]) for p in paths}) > 1
+            if len({_class_name(label[p]) for p in paths}) > 1
         ],
         "short_side_pixels": _distribution(
             sorted(min(check.height, check.width) for check in whole.values())
@@ -135,7 +139,7 @@ def check_report(root: Path, classes: Mapping[str, Sequence[Path]]) -> CheckRepo
     }
 
 
-def _class_of(name: str) -> str:
+def _class_name(name: str) -> str:
     """The class without its split: "cat" of "train/cat"."""
     return name.rpartition("/")[2]
 
@@ -171,12 +175,16 @@ def _check_file(path: Path) -> FileCheck:
     data = path.read_bytes()
     height, width, problem = 0, 0, None
     if not data:
-        problem = EMPTY
+        problem = EMPTY_FILE_PROBLEM
     else:
         try:
             height, width, _ = decode_unoriented(data).shape
         except tf.errors.OpError:
-            problem = BROKEN if data.startswith(IMAGE_SIGNATURES) else NO_IMAGE
+            problem = (
+                BROKEN_IMAGE_PROBLEM
+                if data.startswith(IMAGE_SIGNATURES)
+                else NOT_AN_IMAGE_PROBLEM
+            )
     return FileCheck(
         problem,
         height,

@@ -12,7 +12,7 @@ from googlenet_keras.data.preprocessing import (
     Preprocessing,
     resize,
 )
-from googlenet_keras.errors import unknown_choice
+from googlenet_keras.errors import unknown_choice_error
 
 CENTER_CROP, PHONE_CROP = "1", "phone"
 CROP_COUNTS = {CENTER_CROP: 1, "10": 10, "144": 144, PHONE_CROP: 1}
@@ -110,7 +110,7 @@ class Crops:
 def check_crops(kind: str) -> None:
     """Raises UserError for an unknown kind of crops."""
     if kind not in CROP_COUNTS:
-        raise unknown_choice("crops", kind, CROP_COUNTS)
+        raise unknown_choice_error("crops", kind, CROP_COUNTS)
 
 
 def crop_windows(

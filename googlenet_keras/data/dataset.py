@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.errors import unknown_choice
+from googlenet_keras.errors import unknown_choice_error
 
 ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images, for sources without random access
-LOOKUP_BLOCK = 256  # references at a time
+LOOKUP_BLOCK_SIZE = 256  # references at a time
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Split:
             tf.range(self.count, dtype=tf.int64), seed=key
         )
         # looked up in blocks: a function call for each image costs more
-        blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKUP_BLOCK)
+        blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKUP_BLOCK_SIZE)
         return blocks.map(
             lambda i: (i, tf.gather(labels, i), tf.gather(references, i))
         ).unbatch()
@@ -86,7 +86,7 @@ class Dataset:
         if self.test:
             splits["test"] = self.test
         if name not in splits:
-            raise unknown_choice(f"a split of {self.name}", name, splits)
+            raise unknown_choice_error(f"a split of {self.name}", name, splits)
         return splits[name]
 
 

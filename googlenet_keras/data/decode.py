@@ -6,7 +6,7 @@ ACCURATE_DCT = (
     "INTEGER_ACCURATE"  # what browsers and phones do; the default darkens by 0.8
 )
 JPEG_RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
-ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
+EXIF_ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
 EXIF_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 EXIF_OFFSETS = (6, 24)  # of the letters "Exif" in a JPEG
@@ -123,7 +123,7 @@ def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:
     count = tf.clip_by_value(number(first, 2), 0, EXIF_BYTES // 12)
     places = first + 2 + 12 * tf.range(count)
     tags = tf.map_fn(lambda place: number(place, 2), places)
-    place = tf.boolean_mask(places, tags == ORIENTATION_TAG)
+    place = tf.boolean_mask(places, tags == EXIF_ORIENTATION_TAG)
     value = tf.cond(
         tf.size(place) > 0, lambda: number(place[0] + 8, 2), lambda: tf.constant(1)
     )

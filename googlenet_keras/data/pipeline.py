@@ -10,11 +10,11 @@ import tensorflow as tf
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.crops import Crops
 from googlenet_keras.data.dataset import Split
-from googlenet_keras.data.preprocessing import Preprocessing, to_bytes
+from googlenet_keras.data.preprocessing import Preprocessing, to_uint8
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.errors import UserError
 
-EVALUATION_BATCH = 64  # images
+EVALUATION_BATCH_SIZE = 64  # images
 NO_REGULARIZATION = Regularization()
 
 
@@ -48,7 +48,7 @@ class Shard:
         return math.ceil(images / (self.replicas * batch_size))
 
 
-UNSHARDED = Shard()
+SINGLE_WORKER_SHARD = Shard()
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -95,7 +95,7 @@ class TrainingPipeline:
         self,
         epochs: int,
         start: tuple[int, int] = (0, 0),
-        shard: Shard = UNSHARDED,
+        shard: Shard = SINGLE_WORKER_SHARD,
     ) -> tf.data.Dataset:
         """Returns a dataset of (images, labels by head): the batches of all epochs.
 
@@ -155,7 +155,7 @@ class TrainingPipeline:
             if self.regularization.mixes:
                 images, labels = mix(images, labels, keys[0])
             if images.dtype.is_floating:
-                images = to_bytes(images)
+                images = to_uint8(images)
             by_head = dict.fromkeys(self.heads, labels)
             if self.class_weights is None:
                 return images, by_head
@@ -197,8 +197,8 @@ def evaluation_batches(
     preprocessing: Preprocessing | Crops,
     *,
     heads: Sequence[str],
-    batch_size: int = EVALUATION_BATCH,
-    shard: Shard = UNSHARDED,
+    batch_size: int = EVALUATION_BATCH_SIZE,
+    shard: Shard = SINGLE_WORKER_SHARD,
 ) -> tf.data.Dataset:
     """Returns a dataset of (images, labels by head): every image once, in order.
 

@@ -132,6 +132,6 @@ def _resize_rows(
     )
 
 
-def to_bytes(image: tf.Tensor) -> tf.Tensor:
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
     """Rounds float32 in 0..255 to uint8."""
     return tf.cast(tf.round(image), tf.uint8)

@@ -47,7 +47,7 @@ class Regularization:
                     dtype="float32",
                 )
             )
-        functions = [_seeded(layer) for layer in layers]
+        functions = [_make_deterministic(layer) for layer in layers]
 
         def regularize(image: tf.Tensor, seed: Seed) -> tf.Tensor:
             if functions:
@@ -78,7 +78,7 @@ class Regularization:
         if self.cutmix:
             alpha = (self.cutmix, self.cutmix)
             layers.append(keras.layers.CutMix(alpha, dtype="float32"))
-        functions = [_seeded(layer) for layer in layers]
+        functions = [_make_deterministic(layer) for layer in layers]
 
         def mix(
             images: tf.Tensor, labels: tf.Tensor, seed: Seed
@@ -109,7 +109,7 @@ class _SeedSeries(keras.random.SeedGenerator):
         return tf.random.experimental.stateless_fold_in(self.key, self.drawn)
 
 
-def _seeded(layer: keras.layers.Layer) -> Callable[[Any, Seed], Any]:
+def _make_deterministic(layer: keras.layers.Layer) -> Callable[[Any, Seed], Any]:
     """Makes `layer` a deterministic function of (input, seed).
 
     A Keras layer draws from a generator of its own, whose order under a parallel map is

@@ -37,7 +37,7 @@ def open_tfds(
         names,
         _split(builder, train),
         _split(builder, validation),
-        _labeled(_split(builder, "test")) if "test" in splits else None,
+        _drop_unlabeled(_split(builder, "test")) if "test" in splits else None,
     )
 
 
@@ -54,7 +54,7 @@ def _class_names(builder: "DatasetBuilder", name: str) -> tuple[str, ...]:
     return tuple(label.names)
 
 
-def _labeled(split: Split) -> Split | None:
+def _drop_unlabeled(split: Split) -> Split | None:
     """The split, or None if its labels are withheld, which TFDS writes as -1."""
     labels = [int(label) for _, label, _ in split.in_order().take(1)]
     return split if labels and labels[0] >= 0 else None

@@ -15,8 +15,8 @@ from googlenet_keras.network.activation_map import ACTIVATION_MAP, add_activatio
 from googlenet_keras.prediction import Prediction, Predictor, load_image
 
 CLASSES_PER_PHOTO = 3
-OPACITY = 0.55  # of the map over the photo
-COLORMAP = "inferno"
+MAP_OPACITY = 0.55  # of the map over the photo
+MAP_COLORMAP = "inferno"
 
 
 class ActivationMaps:
@@ -71,8 +71,8 @@ def overlay(image: np.ndarray, map_: np.ndarray, maximum: float) -> np.ndarray:
     """
     fine = tf.image.resize(map_[..., None], image.shape[:2]).numpy()[..., 0]
     fine = np.clip(fine / max(maximum, np.finfo(np.float32).eps), 0, 1)
-    colors = 255 * colormaps[COLORMAP](fine)[..., :3]
-    return np.rint((1 - OPACITY) * image + OPACITY * colors).astype(np.uint8)
+    colors = 255 * colormaps[MAP_COLORMAP](fine)[..., :3]
+    return np.rint((1 - MAP_OPACITY) * image + MAP_OPACITY * colors).astype(np.uint8)
 
 
 def _draw(

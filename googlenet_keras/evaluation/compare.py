@@ -10,7 +10,7 @@ from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.html import inline_svg, write_page
 from googlenet_keras.run_folder import HeadFigures, RunFolder
 
-TEMPLATE = "comparison.html.j2"
+COMPARISON_TEMPLATE = "comparison.html.j2"
 RUN_SPECIFIC_OPTIONS = ("run_folder", "resume", "architecture")
 WIDTHS_OPTION = "widths"  # of every layer, which tell what --architecture does
 
@@ -51,7 +51,7 @@ class Comparison:
             "options": self.options,
             "curves": inline_svg(plots.validation_curves(self.epochs), title),
         }
-        write_page(TEMPLATE, content, path)
+        write_page(COMPARISON_TEMPLATE, content, path)
 
 
 def compare(folders: Sequence[RunFolder]) -> Comparison:

@@ -20,7 +20,7 @@ from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
 from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import Figures
 
-MOST_LISTED_CLASSES = 5  # in an error message
+MAX_LISTED_CLASSES = 5  # in an error message
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
     """
     unknown = [name for name in names if name not in known]
     if unknown:
-        more = len(known) - MOST_LISTED_CLASSES
+        more = len(known) - MAX_LISTED_CLASSES
         raise UserError(
             "every class of the data must be one the classifier knows; it does not "
             f"know {_listed(unknown)}. It knows {_listed(known)}"
@@ -105,7 +105,7 @@ def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_LISTED_CLASSES])
+    return ", ".join(names[:MAX_LISTED_CLASSES])
 
 
 def _common_labels(ensemble: Sequence[Predictor]) -> tuple[str, ...]:
@@ -143,4 +143,4 @@ def _log_probabilities(
 
 
 def _batch_size(kind: str) -> int:
-    return max(1, pipeline.EVALUATION_BATCH // CROP_COUNTS[kind])
+    return max(1, pipeline.EVALUATION_BATCH_SIZE // CROP_COUNTS[kind])

@@ -20,9 +20,9 @@ from googlenet_keras.data.preprocessing import resize
 from googlenet_keras.evaluation.metrics import METRIC_NAMES
 from googlenet_keras.files import write_bytes
 
-JPEG_QUALITY, PHOTO_SIDE = 85, 192  # a page may show a hundred photos
+JPEG_QUALITY, INLINE_PHOTO_SIDE = 85, 192  # a page may show a hundred photos
 FILTER_GAP = 1  # pixels between filters
-BLACK = "#000000"  # what matplotlib draws text and lines with
+MATPLOTLIB_BLACK = "#000000"  # what matplotlib draws text and lines with
 
 
 def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
@@ -46,7 +46,7 @@ def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
 
 def inline_photo(image: np.ndarray) -> str:
     """The data URL of an image [h, w, 3] in 0..255, a JPEG of at most 192 pixels."""
-    scale = min(1.0, PHOTO_SIDE / max(image.shape[:2]))
+    scale = min(1.0, INLINE_PHOTO_SIDE / max(image.shape[:2]))
     if scale < 1:
         height, width = (round(side * scale) for side in image.shape[:2])
         image = resize(image, (height, width))
@@ -70,7 +70,7 @@ def inline_svg(figure: Figure, title: str) -> Markup:
 
 def _adapt_tag(tag: str, unique: str) -> str:
     """Makes an SVG tag use the page's text color, and its identifiers unique."""
-    tag = re.sub(f"(fill|stroke): {BLACK}", r"\1: currentColor", tag)
+    tag = re.sub(f"(fill|stroke): {MATPLOTLIB_BLACK}", r"\1: currentColor", tag)
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", tag)
 
 

@@ -14,11 +14,13 @@ from googlenet_keras.data.dataset import Split
 from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.prediction import Predictor
 
-MOST_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
-DEEP_BLUE = 0.7  # fraction of a class from which its cell is too deep for dark text
-DARK = "#111111"  # on light cells, whatever the page's own text is
+MAX_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
+DARK_CELL_FRACTION = (
+    0.7  # fraction of a class from which its cell is too deep for dark text
+)
+DARK_TEXT_COLOR = "#111111"  # on light cells, whatever the page's own text is
 PREDICTIONS_GRID = (4, 6)  # rows and columns of predictions.png
-TITLES = {"loss": "cross-entropy", "top1": "top-1", "rate": "learning rate"}
+AXES_TITLES = {"loss": "cross-entropy", "top1": "top-1", "rate": "learning rate"}
 
 Epochs = Sequence[Mapping[str, Any]]
 """The lines of metrics.jsonl."""
@@ -42,7 +44,7 @@ def curves(epochs: Epochs) -> Figure:
                     label=f"{head} {part}",
                 )
     rate.plot(numbers, [epoch["learning_rate"] for epoch in epochs], color="black")
-    for axes, title in zip((loss, top1, rate), TITLES.values(), strict=True):
+    for axes, title in zip((loss, top1, rate), AXES_TITLES.values(), strict=True):
         _finish_axes(axes, title)
     top1.legend(fontsize="small", frameon=False)
     return figure
@@ -55,8 +57,8 @@ def validation_curves(runs: Mapping[str, Epochs]) -> Figure:
         for epochs in runs.values():
             values = [epoch["validation"]["main"][key] for epoch in epochs]
             axes.plot([epoch["epoch"] for epoch in epochs], values, marker=".")
-        _finish_axes(axes, f"validation {TITLES[key]}")
-    names = [_plain(name) for name in runs]
+        _finish_axes(axes, f"validation {AXES_TITLES[key]}")
+    names = [_escape_formula(name) for name in runs]
     figure.axes[0].legend(names, fontsize="small", frameon=False)
     return figure
 
@@ -66,7 +68,7 @@ def _finish_axes(axes: Axes, title: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def _plain(text: str) -> str:
+def _escape_formula(text: str) -> str:
     """Escapes the text, so that matplotlib does not read it as a formula."""
     return text.replace("$", r"\$")
 
@@ -77,19 +79,23 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
     counts: [classes, classes].
     """
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 3 + 0.4 * min(len(labels), MOST_NAMED_CLASSES)
+    side = 3 + 0.4 * min(len(labels), MAX_NAMED_CLASSES)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(fractions, vmin=0, vmax=1, cmap="Blues")
     axes.set(xlabel="predicted", ylabel="true", title=title)
-    if len(labels) > MOST_NAMED_CLASSES:
+    if len(labels) > MAX_NAMED_CLASSES:
         return figure
-    names = [_plain(label) for label in labels]
+    names = [_escape_formula(label) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=90)
     axes.set_yticks(range(len(labels)), names)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            color = "white" if fractions[row, column] > DEEP_BLUE else DARK
+            color = (
+                "white"
+                if fractions[row, column] > DARK_CELL_FRACTION
+                else DARK_TEXT_COLOR
+            )
             axes.text(column, row, count, ha="center", va="center", color=color, size=7)
     return figure
 

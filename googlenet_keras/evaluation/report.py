@@ -27,10 +27,10 @@ from googlenet_keras.files import read_json
 from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import Figures, RunFolder
 
-TEMPLATE = "report.html.j2"
+REPORT_TEMPLATE = "report.html.j2"
 SAMPLES_PER_CLASS = 3
 GALLERY_SIZE = 12  # mistakes, and as many hits
-EXTREME_CLASSES = 10  # at either end, if there are more than twice as many
+CLASSES_AT_EACH_END = 10  # at either end, if there are more than twice as many
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Subject:
 
 def write_report(subject: Subject, path: Path) -> None:
     """Writes the page about `subject`, atomically. Raises DiskError."""
-    write_page(TEMPLATE, _content(subject), path)
+    write_page(REPORT_TEMPLATE, _content(subject), path)
 
 
 def _content(subject: Subject) -> dict[str, Any]:
@@ -116,9 +116,9 @@ def _classes(subject: Subject) -> dict[str, Any]:
         {"name": name, "trained": trained.get(name), **figures}
         for name, figures in sorted(by_class.items(), key=lambda item: item[1]["f1"])
     ]
-    left_out = max(0, len(rows) - 2 * EXTREME_CLASSES)
+    left_out = max(0, len(rows) - 2 * CLASSES_AT_EACH_END)
     if left_out:
-        rows = rows[:EXTREME_CLASSES] + rows[-EXTREME_CLASSES:]
+        rows = rows[:CLASSES_AT_EACH_END] + rows[-CLASSES_AT_EACH_END:]
     return {"rows": rows, "left_out": left_out}
 
 

@@ -10,7 +10,7 @@ from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
 from googlenet_keras.prediction import Prediction
 from googlenet_keras.run_folder import Figures, HeadFigures
 
-MOST_CLASSES = 20  # more rows than this are not read
+MAX_TABLE_CLASSES = 20  # more rows than this are not read
 METRICS_WITH_INTERVAL = ("top1", "macro_f1")
 
 
@@ -42,7 +42,7 @@ def _figure(figures: HeadFigures, metric: str) -> str:
 
 def print_classes(classes: Mapping[str, ClassFigures]) -> None:
     """Prints precision, recall and F1 of each class, or of the worst 20."""
-    worst = sorted(classes, key=lambda name: classes[name]["f1"])[:MOST_CLASSES]
+    worst = sorted(classes, key=lambda name: classes[name]["f1"])[:MAX_TABLE_CLASSES]
     numbers = ("images", "precision", "recall", "F1")
     table = new_table("class", numbers=numbers)
     for name in worst:
@@ -50,8 +50,8 @@ def print_classes(classes: Mapping[str, ClassFigures]) -> None:
         values = (row["precision"], row["recall"], row["f1"])
         cells = (f"{value:.4f}" for value in values)
         table.add_row(escape(name), str(row["images"]), *cells)
-    if len(classes) > MOST_CLASSES:
-        table.caption = f"the {MOST_CLASSES} worst of {len(classes)} classes"
+    if len(classes) > MAX_TABLE_CLASSES:
+        table.caption = f"the {MAX_TABLE_CLASSES} worst of {len(classes)} classes"
     table_console().print(table)
 
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from googlenet_keras import machine
 from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
 from googlenet_keras.artifacts.mediapipe_metadata import (
-    MEDIAPIPE_MISSING,
+    MEDIAPIPE_MISSING_MESSAGE,
     has_mediapipe,
 )
-from googlenet_keras.artifacts.runtimes import TFLITE
+from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
 from googlenet_keras.classifier import WEIGHTS_FILE
 from googlenet_keras.exporting import parity
 from googlenet_keras.exporting.formats import Format
@@ -65,7 +65,7 @@ def make_formats(job: ExportJob) -> ExportReport:
         "keras": keras,
         "formats": rows,
         "options": _options(job) | {"dataset": job.dataset.name},
-        "missing": [] if has_mediapipe() else [MEDIAPIPE_MISSING],
+        "missing": [] if has_mediapipe() else [MEDIAPIPE_MISSING_MESSAGE],
         "provenance": dict(job.classifier.provenance),
         "environment": machine.environment(),
     }
@@ -87,7 +87,7 @@ def _make(format: Format, job: ExportJob, reference: Reference) -> FormatRow:
         with Console().status(f"{format.name}: converting"):
             job.convert(format.make, job.source, path)
         row["megabytes"] = _megabytes(path)
-        if path.suffix == TFLITE:
+        if path.suffix == TFLITE_SUFFIX:
             norms = response_norms(job.classifier.architecture)
             row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
         row.update(parity.compare(path, format, reference, job.log))

@@ -10,8 +10,8 @@ from googlenet_keras.data.dataset import Split
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 
-FEW_IMAGES = 100  # fewer leave ranges to chance
-DEFAULT_IMAGES = 256
+MIN_RECOMMENDED_CALIBRATION_IMAGES = 100  # fewer leave ranges to chance
+DEFAULT_CALIBRATION_IMAGES = 256
 
 log = logging.getLogger(__name__)
 
@@ -25,23 +25,23 @@ def calibration_images(
     there are. classes: of the data. Raises UserError for fewer than one of each class;
     warns below 100.
     """
-    count = count or max(DEFAULT_IMAGES, classes)
+    count = count or max(DEFAULT_CALIBRATION_IMAGES, classes)
     if count < classes:
         raise UserError(
             f"calibration_images must be at least 1 for each of the {classes} classes; "
             f"received {count}."
         )
-    references = _spread(split, count, classes)
-    if len(references) < FEW_IMAGES:
+    references = _select_balanced(split, count, classes)
+    if len(references) < MIN_RECOMMENDED_CALIBRATION_IMAGES:
         log.warning(
             "%d calibration images leave ranges to chance; %d or more are better",
-            *(len(references), FEW_IMAGES),
+            *(len(references), MIN_RECOMMENDED_CALIBRATION_IMAGES),
         )
     images = (preprocessing.read(split.load(reference)) for reference in references)
     return np.stack([np.round(image.numpy()).astype(np.uint8) for image in images])
 
 
-def _spread(split: Split, count: int, classes: int) -> list[tf.Tensor]:
+def _select_balanced(split: Split, count: int, classes: int) -> list[tf.Tensor]:
     """References of up to `count` images, balanced by class."""
     quota = count // classes
     per_class: Counter[int] = Counter()

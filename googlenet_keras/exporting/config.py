@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from googlenet_keras.errors import UserError, unknown_choice
+from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.exporting.formats import FORMATS, WEB_FORMAT
 from googlenet_keras.run_folder import RunFolder
 
@@ -47,9 +47,9 @@ class ExportConfig:
             )
         for name in self.formats:
             if name not in (*FORMATS, WEB_FORMAT):
-                raise unknown_choice("a format", name, (*FORMATS, WEB_FORMAT))
+                raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
         if self.onnx_layout not in LAYOUTS:
-            raise unknown_choice("onnx_layout", self.onnx_layout, LAYOUTS)
+            raise unknown_choice_error("onnx_layout", self.onnx_layout, LAYOUTS)
         for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
             value = getattr(self, name)
             if value is not None and value < least:

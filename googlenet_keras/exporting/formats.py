@@ -53,16 +53,22 @@ def _tflite(name: str, convert: to_tflite.Convert, **options: Any) -> Format:
     return Format(name, f"{name}.tflite", make, **options)
 
 
-_EQUAL: dict[str, Any] = {"max_difference": 1e-4, "min_agreement": 1.0}
-_QUANTIZED: dict[str, Any] = {"max_top1_drop": 0.005}
-_CALIBRATED = _QUANTIZED | {"is_calibrated": True}
+_EQUAL_LIMITS: dict[str, Any] = {"max_difference": 1e-4, "min_agreement": 1.0}
+_QUANTIZED_LIMITS: dict[str, Any] = {"max_top1_drop": 0.005}
+_CALIBRATED = _QUANTIZED_LIMITS | {"is_calibrated": True}
 FORMATS = {
     format.name: format
     for format in (
-        Format("saved_model", "saved_model", _saved_model, takes_photos=True, **_EQUAL),
-        _tflite("float32", to_tflite.to_float32, **_EQUAL),
+        Format(
+            "saved_model",
+            "saved_model",
+            _saved_model,
+            takes_photos=True,
+            **_EQUAL_LIMITS,
+        ),
+        _tflite("float32", to_tflite.to_float32, **_EQUAL_LIMITS),
         _tflite("float16", to_tflite.to_float16, min_agreement=0.995),
-        _tflite("dynamic", to_tflite.to_dynamic, **_QUANTIZED),
+        _tflite("dynamic", to_tflite.to_dynamic, **_QUANTIZED_LIMITS),
         _tflite("int8", to_tflite.to_int8, is_integer=True, **_CALIBRATED),
         _tflite(
             "int16x8",
@@ -71,7 +77,7 @@ FORMATS = {
             "which TFLite does not have in int16",
             **_CALIBRATED,
         ),
-        Format("onnx", "model.onnx", write_onnx, **_EQUAL),
+        Format("onnx", "model.onnx", write_onnx, **_EQUAL_LIMITS),
     )
 }
 

@@ -12,7 +12,7 @@ GPU_OPERATORS = frozenset([
     "FULLY_CONNECTED", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "QUANTIZE",
     "RESHAPE", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "SUB",
 ])  # fmt: skip
-CASTS = ("QUANTIZE", "DEQUANTIZE")
+CAST_OPERATORS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def inspect_tflite(
     flex = [step.kind for step in steps if "Flex" in step.kind]
     if flex:
         raise ValueError(f"it needs TensorFlow's own operators: {', '.join(flex)}")
-    in_float = [s for s in steps if is_integer and s.is_float and s.kind not in CASTS]
+    in_float = [
+        s for s in steps if is_integer and s.is_float and s.kind not in CAST_OPERATORS
+    ]
     norms = tuple(response_norms)
     stray = {s.kind for s in in_float if not any(n in s.outputs[0] for n in norms)}
     if stray:

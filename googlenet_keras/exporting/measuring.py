@@ -22,7 +22,11 @@ from googlenet_keras.machine import cores
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.stopwatch import peak_megabytes, spread, time_calls
 
-MIN_RUNS, MAX_RUNS, SECONDS = 5, 30, 3.0  # of timing, at each number of threads
+MIN_TIMED_CALLS, MAX_TIMED_CALLS, TIMING_SECONDS = (
+    5,
+    30,
+    3.0,
+)  # of timing, at each number of threads
 Answers = tuple[np.ndarray, list[str]]
 """Probabilities [images, classes] and the likeliest label of each image."""
 
@@ -83,10 +87,10 @@ def _time(path: Path, threads: int, size: tuple[int, int]) -> Latency:
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
     timings = time_calls(
         lambda: runtime(image),
-        calls=MAX_RUNS,
+        calls=MAX_TIMED_CALLS,
         warmup=1,
-        at_least=MIN_RUNS,
-        seconds=SECONDS,
+        at_least=MIN_TIMED_CALLS,
+        seconds=TIMING_SECONDS,
     )
     milliseconds = spread(timings.wall * 1e3)
     return {

@@ -20,9 +20,9 @@ from googlenet_keras.exporting.measuring import (
 )
 from googlenet_keras.exporting.report import FormatRow
 
-BATCH_SIZE = 16
-DROPPED_IMAGES = 3  # that top-1 may always lose
-PHOTOS = 32  # validation images that a SavedModel also gets as files
+PARITY_BATCH_SIZE = 16
+ALLOWED_LOST_IMAGES = 3  # that top-1 may always lose
+CHECKED_PHOTOS = 32  # validation images that a SavedModel also gets as files
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Images:
             self.split,
             self.contents.preprocessing,
             heads=("main",),
-            batch_size=BATCH_SIZE,
+            batch_size=PARITY_BATCH_SIZE,
         )
         with progress_bar() as bar:
             task = bar.add_task(description, total=self.split.count)
@@ -52,7 +52,7 @@ class Images:
 
     def photos(self) -> list[bytes]:
         """The first images, encoded."""
-        references = self.split.in_order().take(PHOTOS)
+        references = self.split.in_order().take(CHECKED_PHOTOS)
         return [self.split.load(reference).numpy() for _, _, reference in references]
 
     def measure(
@@ -148,7 +148,7 @@ def failures(format: Format, row: FormatRow, top1: float) -> list[str]:
             f"agrees on {agreement:.4f} of the images, needed {format.min_agreement:g}"
         )
     if format.max_top1_drop is not None:
-        allowed = max(format.max_top1_drop, DROPPED_IMAGES / row["images"])
+        allowed = max(format.max_top1_drop, ALLOWED_LOST_IMAGES / row["images"])
         drop = top1 - row["top1"]
         if drop > allowed + 1e-9:
             reasons.append(f"top-1 drops by {drop:.4f}, allowed {allowed:.4f}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from googlenet_keras.classifier import Classifier
 
-CALIBRATION_FILE, ROUNDED_MODEL = "calibration.npy", "rounded"
+CALIBRATION_FILE, QAT_MODEL_FOLDER = "calibration.npy", "rounded"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Source:
         if not path.exists():
             with atomic_folder(path) as folder:
                 save_static(self.network, folder)
-        images, rounded = self.work / CALIBRATION_FILE, self.work / ROUNDED_MODEL
+        images, rounded = self.work / CALIBRATION_FILE, self.work / QAT_MODEL_FOLDER
         return StaticModel(
             path,
             np.load(images) if images.exists() else (),

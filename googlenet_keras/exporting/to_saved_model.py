@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.artifacts.contents import Contents
-from googlenet_keras.artifacts.runtimes import IMAGE, PROBABILITIES
+from googlenet_keras.artifacts.runtimes import IMAGE_INPUT, PROBABILITIES_OUTPUT
 from googlenet_keras.data.checks import IMAGE_SIGNATURES
 from googlenet_keras.run_folder import TOP_K
 
@@ -35,7 +35,7 @@ def save_static(network: keras.Model, path: Path) -> None:
 
 def _image(network: keras.Model, batch: int | None) -> tf.TensorSpec:
     shape = (batch, *network.inputs[0].shape[1:])
-    return tf.TensorSpec(shape, tf.float32, name=IMAGE)
+    return tf.TensorSpec(shape, tf.float32, name=IMAGE_INPUT)
 
 
 def _save(
@@ -60,10 +60,10 @@ def _serve_bytes(
             image_bytes = tf.identity(image_bytes)
         spec = tf.TensorSpec((geometry.height, geometry.width, 3), tf.float32)
         images = tf.map_fn(geometry.read, image_bytes, fn_output_signature=spec)
-        probabilities = network(images)[PROBABILITIES]
+        probabilities = network(images)[PROBABILITIES_OUTPUT]
         scores, places = tf.math.top_k(probabilities, top)
         return {
-            PROBABILITIES: probabilities,
+            PROBABILITIES_OUTPUT: probabilities,
             "top_labels": tf.gather(labels, places),
             "top_scores": scores,
         }

@@ -22,7 +22,7 @@ from googlenet_keras.architecture.rows import (
     Row,
 )
 from googlenet_keras.architecture.variants import get_architecture
-from googlenet_keras.errors import unknown_choice
+from googlenet_keras.errors import unknown_choice_error
 from googlenet_keras.network.layers import FusedBatchNormalization, JointConvolutions
 from googlenet_keras.network.response_norm import (
     LocalResponseNormalization,
@@ -94,7 +94,7 @@ def build_network(
     """
     arch = get_architecture(variant).scale_width(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
-        raise unknown_choice("initialization", initialization, INITIALIZATIONS)
+        raise unknown_choice_error("initialization", initialization, INITIALIZATIONS)
     check_classes(classes)
     builder = _Builder(arch, classes, INITIALIZATIONS[initialization], joint, portable)
     image = keras.Input((*height_and_width(image_size), 3), name="image")

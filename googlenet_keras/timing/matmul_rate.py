@@ -9,7 +9,7 @@ from googlenet_keras.stopwatch import time_calls
 from googlenet_keras.timing.benchmark_report import MatmulReport
 
 MATRIX_SIDE = 2048
-DEFAULT_REPEATS = 7
+MATMUL_REPEATS = 7
 COMPUTE_TYPES = {
     "float32": "float32",
     "mixed_bfloat16": "bfloat16",
@@ -17,7 +17,7 @@ COMPUTE_TYPES = {
 }
 
 
-def matmul_rate(precision: str, repeats: int = DEFAULT_REPEATS) -> float:
+def matmul_rate(precision: str, repeats: int = MATMUL_REPEATS) -> float:
     """GFLOP per CPU second of a 2048 x 2048 matrix product in the compute type.
 
     precision: a dtype policy of Keras. A multiply-add counts as two operations.

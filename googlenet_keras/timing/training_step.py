@@ -16,7 +16,7 @@ from googlenet_keras.training.precision import (
     use_xla,
 )
 
-PASSES = 3  # forward, gradients of activations, gradients of weights
+PASSES_PER_STEP = 3  # forward, gradients of activations, gradients of weights
 SCHEDULED_STEPS = 1000  # of the learning rate; any number costs the same
 
 
@@ -42,7 +42,7 @@ def time_training_step(
         )
     arch = resolved.network
     macs = arithmetic.macs(arch, classes=classes, image_size=size, auxiliary=True)
-    gigaflops = PASSES * 2 * macs * batch_size / 1e9
+    gigaflops = PASSES_PER_STEP * 2 * macs * batch_size / 1e9
     rate = gigaflops / timings.per(1)["cpu_seconds"]["median"]
     options = {
         "variant": resolved.variant,

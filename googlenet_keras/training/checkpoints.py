@@ -19,9 +19,9 @@ from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import atomic_file, disk_errors, write_bytes
 from googlenet_keras.run_folder import RunFolder
 
-GENERATIONS = 2
+CHECKPOINT_GENERATIONS = 2
 TENSORS_SUFFIX, DIGEST_SUFFIX = ".safetensors", ".sha256"
-TENSORS_FILE = re.compile(rf"(\d{{8}}){re.escape(TENSORS_SUFFIX)}")
+TENSORS_FILE_PATTERN = re.compile(rf"(\d{{8}}){re.escape(TENSORS_SUFFIX)}")
 PROGRESS_KEY = "progress"  # in the metadata of the tensors' file
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def write_checkpoint(folder: Path, state: State) -> None:
     with atomic_file(tensors) as temporary:
         _save(state, temporary)
     write_bytes(digest, f"{_sha256(tensors)}  {tensors.name}\n".encode())
-    for old in existing[: 1 - GENERATIONS]:
+    for old in existing[: 1 - CHECKPOINT_GENERATIONS]:
         _remove(folder, old)
 
 
@@ -120,7 +120,10 @@ def _name(group: str, variables: Sequence[Variable]) -> dict[str, Variable]:
 
 
 def _generations(folder: Path) -> list[int]:
-    names = (TENSORS_FILE.fullmatch(p.name) for p in folder.glob(f"*{TENSORS_SUFFIX}"))
+    names = (
+        TENSORS_FILE_PATTERN.fullmatch(p.name)
+        for p in folder.glob(f"*{TENSORS_SUFFIX}")
+    )
     return sorted(int(match[1]) for match in names if match)
 
 

@@ -37,13 +37,16 @@ DATA_DEFAULTS = {
         1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"
     ),
 }
-LEARNING_RATES = {True: 0.05, False: 0.01}  # with batch normalization, and without
+LEARNING_RATE_BY_BATCH_NORM = {
+    True: 0.05,
+    False: 0.01,
+}  # with batch normalization, and without
 
 
 def default_options(kind: DataKind, batch_norm: bool) -> dict[str, Any]:
     """Defaults for this kind of data and network, by option name."""
     options = {name: getattr(row, kind) for name, row in DATA_DEFAULTS.items()}
-    return options | {"learning_rate": LEARNING_RATES[batch_norm]}
+    return options | {"learning_rate": LEARNING_RATE_BY_BATCH_NORM[batch_norm]}
 
 
 def data_default(option: str) -> Any:
@@ -54,6 +57,6 @@ def data_default(option: str) -> Any:
 
 
 LEARNING_RATE_FLAG = tyro.conf.arg(
-    help=f"Peak learning rate; none: {LEARNING_RATES[True]} with batch normalization, "
-    f"{LEARNING_RATES[False]} without."
+    help=f"Peak learning rate; none: {LEARNING_RATE_BY_BATCH_NORM[True]} with batch "
+    f"normalization, {LEARNING_RATE_BY_BATCH_NORM[False]} without."
 )

@@ -13,8 +13,8 @@ from googlenet_keras.training.options import TrainConfig, check_resume
 from googlenet_keras.training.recipes import MODERN, recipe
 from googlenet_keras.training.stored_options import (
     Config,
-    read_stored,
-    update_stored,
+    read_stored_options,
+    update_stored_options,
 )
 
 
@@ -44,7 +44,7 @@ def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
         prog="train.py",
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
-    return update_stored(stored, config) if stored else config
+    return update_stored_options(stored, config) if stored else config
 
 
 def read_recipe_flag(arguments: Sequence[str] | None) -> TrainConfig:
@@ -71,7 +71,7 @@ def read_resumed_options(
         return None
     folder = RunFolder(flags.run_folder)
     if folder.is_started:
-        return read_stored(kind, folder)
+        return read_stored_options(kind, folder)
     if required:
         raise UserError(
             f"--resume requires a folder with {folder.config.name}, and {folder} has "

@@ -18,7 +18,7 @@ def training_batches(
     dataset: Dataset,
     heads: Sequence[str],
     start: tuple[int, int] = (0, 0),
-    shard: pipeline.Shard = pipeline.UNSHARDED,
+    shard: pipeline.Shard = pipeline.SINGLE_WORKER_SHARD,
 ) -> tf.data.Dataset:
     """Batches of all epochs from `start` (epoch, step), or a shard of each."""
     augment = Augmentation(

@@ -32,7 +32,10 @@ from googlenet_keras.training.options import (
     read_architecture,
 )
 from googlenet_keras.training.precision import choose_precision, device_names, use_xla
-from googlenet_keras.training.stored_options import read_stored, update_stored
+from googlenet_keras.training.stored_options import (
+    read_stored_options,
+    update_stored_options,
+)
 
 # they may differ among the workers of a run
 PATH_OPTIONS = ("dataset", "data_dir", "run_folder", "architecture", "weights")
@@ -82,7 +85,9 @@ class TrainingJob:
         folder = RunFolder(config.run_folder) if config.run_folder else None
         resumed = bool(config.resume and folder and folder.is_started)
         if folder and resumed:
-            config = update_stored(read_stored(TrainConfig, folder), config)
+            config = update_stored_options(
+                read_stored_options(TrainConfig, folder), config
+            )
         elif folder and distribution.is_chief:
             folder.refuse_existing(config.resume)
         dataset = open_training_data(config)
@@ -90,7 +95,7 @@ class TrainingJob:
         if config.weights and not (
             folder and resumed and checkpoints.has_checkpoint(folder)
         ):
-            config, start = transfer.load_start(config, find_weights)
+            config, start = transfer.load_initial_classifier(config, find_weights)
         resolved, reason = _resolve(resolve_data_options(config, dataset), dataset)
         file = resolved.architecture
         return cls(

@@ -24,8 +24,8 @@ from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.precision import precision_policy
 
 BATCH_MULTIPLE = 8
-LARGEST_BATCH = 256  # larger ones learn less from the same epochs
-RESERVED_FRACTION = 0.1  # of the free memory, for the input pipeline
+MAX_AUTO_BATCH_SIZE = 256  # larger ones learn less from the same epochs
+RESERVED_MEMORY_FRACTION = 0.1  # of the free memory, for the input pipeline
 OUT_OF_MEMORY_ERRORS = (tf.errors.ResourceExhaustedError, MemoryError)
 FAILED_STEP_ERRORS = (*OUT_OF_MEMORY_ERRORS, tf.errors.AbortedError)  # oneDNN's
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def largest_batch(config: ResolvedConfig, classes: int, images: int) -> int:
             f"--batch-size auto tries multiples of {BATCH_MULTIPLE}, and there are "
             f"{images} images to train on; give a number."
         )
-    return _probe_in_child(config, classes, min(LARGEST_BATCH, images))
+    return _probe_in_child(config, classes, min(MAX_AUTO_BATCH_SIZE, images))
 
 
 def grow_gpu_memory_on_demand() -> None:
@@ -69,7 +69,7 @@ def batch_too_large_error(
                 lambda batch: _step_fits(network, config, batch), most
             )
         else:
-            largest = _probe_in_child(config, classes, min(LARGEST_BATCH, most))
+            largest = _probe_in_child(config, classes, min(MAX_AUTO_BATCH_SIZE, most))
     except UserError as error:
         return error
     return UserError(
@@ -119,7 +119,7 @@ def _free_bytes() -> int | None:
     free = machine.proc_field("meminfo", "MemAvailable")
     if tf.config.list_physical_devices("GPU") or not free:
         return None
-    return int(int(free.split()[0]) * 1024 * (1 - RESERVED_FRACTION))
+    return int(int(free.split()[0]) * 1024 * (1 - RESERVED_MEMORY_FRACTION))
 
 
 def _run_step_or_exit(
@@ -130,12 +130,14 @@ def _run_step_or_exit(
     A failed step leaves the memory fragmented, so the next trial needs a new process.
     """
     with precision_policy(config.precision):
-        if not _step_fits(_limited_network(config, classes, free), config, batch):
+        if not _step_fits(
+            _build_with_memory_limit(config, classes, free), config, batch
+        ):
             os._exit(1)
 
 
 @cache
-def _limited_network(
+def _build_with_memory_limit(
     config: ResolvedConfig, classes: int, free: int | None
 ) -> keras.Model:
     """Limits this process to `free` more bytes, then builds the compiled network.

@@ -15,7 +15,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
-from googlenet_keras.errors import UserError, unknown_choice
+from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import read_json
 from googlenet_keras.training.defaults import (
     LEARNING_RATE_FLAG,
@@ -313,7 +313,7 @@ def _check(name: str, value: Any, hint: Any) -> None:
     annotated = typing.get_origin(hint) is Annotated
     base, *extras = typing.get_args(hint) if annotated else (hint,)
     if typing.get_origin(base) is Literal and value not in typing.get_args(base):
-        raise unknown_choice(name, str(value), typing.get_args(base))
+        raise unknown_choice_error(name, str(value), typing.get_args(base))
     for rule in extras if value not in (None, "auto") else ():
         if isinstance(rule, Between) and value not in rule:
             raise UserError(f"{name} must be {rule}; received {value}.")

@@ -27,8 +27,8 @@ QAT_CONFIG = replace(  # a low rate: the weights are trained, and no longer norm
     MODERN, learning_rate=5e-4, warmup_epochs=0.0, weight_decay=0.0
 )
 RANGE_MOMENTUM = 0.99  # of the moving averages of activation ranges
-SMALLEST_RANGE = 1e-9  # for a kernel of zeros
-BRANCH_ENDS = ("_1x1_relu", "_3x3_relu", "_5x5_relu", "_pool_proj_relu")
+MIN_KERNEL_RANGE = 1e-9  # for a kernel of zeros
+BRANCH_OUTPUT_SUFFIXES = ("_1x1_relu", "_3x3_relu", "_5x5_relu", "_pool_proj_relu")
 OWN_RANGE_LAYERS = (
     keras.layers.ReLU,
     keras.layers.Rescaling,
@@ -71,7 +71,7 @@ class _FakeQuantizedConv2D(keras.layers.Conv2D):
     @property
     def kernel(self) -> tf.Tensor:
         value = tf.convert_to_tensor(self._kernel)
-        limit = tf.maximum(tf.reduce_max(tf.abs(value), [0, 1, 2]), SMALLEST_RANGE)
+        limit = tf.maximum(tf.reduce_max(tf.abs(value), [0, 1, 2]), MIN_KERNEL_RANGE)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
             value, -limit, limit, narrow_range=True
         )
@@ -83,7 +83,7 @@ class _FakeQuantizedDense(keras.layers.Dense):
     @property
     def kernel(self) -> tf.Tensor:
         value = tf.convert_to_tensor(self._kernel)
-        limit = tf.maximum(tf.reduce_max(tf.abs(value)), SMALLEST_RANGE)
+        limit = tf.maximum(tf.reduce_max(tf.abs(value)), MIN_KERNEL_RANGE)
         return tf.quantization.fake_quant_with_min_max_vars(
             value, -limit, limit, narrow_range=True
         )
@@ -169,7 +169,9 @@ def _clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
     """The name of the FakeQuantize layer after `layer`; None if it needs none."""
-    if layer.name.startswith("inception") and layer.name.endswith(BRANCH_ENDS):
+    if layer.name.startswith("inception") and layer.name.endswith(
+        BRANCH_OUTPUT_SUFFIXES
+    ):
         return layer.name.removesuffix("_relu").split("_")[1] + "_range"
     if isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":
         return f"{layer.name}_range"

@@ -1,6 +1,6 @@
 """Named TrainConfigs, each with its source."""
 
-from googlenet_keras.errors import unknown_choice
+from googlenet_keras.errors import unknown_choice_error
 from googlenet_keras.training.options import AppliedRecipe, TrainConfig
 
 MODERN = TrainConfig()
@@ -77,5 +77,5 @@ RECIPES = {r.recipe: r for r in (MODERN, PAPER, CAFFE_QUICK, SMOKE, FINETUNE)}
 def recipe(name: str) -> TrainConfig:
     """The options of the recipe `name`. Raises UserError for one that is unknown."""
     if name not in RECIPES:
-        raise unknown_choice("recipe", name, RECIPES)
+        raise unknown_choice_error("recipe", name, RECIPES)
     return RECIPES[name]

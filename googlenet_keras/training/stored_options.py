@@ -11,7 +11,7 @@ from googlenet_keras.training.options import UNSET_VALUES, read_architecture
 
 # the weights do not depend on them
 CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
-DATA_PATHS = ("dataset", "data_dir", "weights")
+RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights")
 
 
 class Options(Protocol):
@@ -30,7 +30,7 @@ class Options(Protocol):
 Config = TypeVar("Config", bound=Options)
 
 
-def read_stored(kind: type[Config], folder: RunFolder) -> Config:
+def read_stored_options(kind: type[Config], folder: RunFolder) -> Config:
     """Reads the options in config.json, even if the folder has been moved.
 
     Raises UserError if they are not those of a `kind`.
@@ -46,7 +46,7 @@ def read_stored(kind: type[Config], folder: RunFolder) -> Config:
     return kind.from_json(options | {"run_folder": str(folder)})
 
 
-def update_stored(
+def update_stored_options(
     stored: Config, given: Config, changeable: Collection[str] = CHANGEABLE_OPTIONS
 ) -> Config:
     """The `stored` options with the `changeable` ones of `given`.
@@ -76,4 +76,4 @@ def _same(name: str, old: Any, new: Any) -> bool:
         return False
     if name == "architecture":  # there may be a copy
         return read_architecture(Path(new)) == read_architecture(Path(old))
-    return name in DATA_PATHS and expand_user(new).resolve() == Path(old)
+    return name in RELOCATABLE_PATH_OPTIONS and expand_user(new).resolve() == Path(old)

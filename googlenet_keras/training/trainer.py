@@ -157,7 +157,7 @@ class Trainer:
             job.distribution.distribute(make),
             validation_data=self._validation,
             validation_steps=job.distribution.shard.evaluation_steps(
-                job.dataset.validation.count, pipeline.EVALUATION_BATCH
+                job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
             ),
             initial_epoch=segment.start[0],
             epochs=segment.epochs,

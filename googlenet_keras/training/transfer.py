@@ -22,12 +22,12 @@ from googlenet_keras.network.weights import (
 )
 from googlenet_keras.training.options import TrainConfig
 
-HEADS = ("main", *(head.name for head in table1.HEADS))
+HEAD_NAMES = ("main", *(head.name for head in table1.AUXILIARY_HEADS))
 WeightsFinder = Callable[[TrainConfig], Path]
 """Gives the folder of the Classifier that config.weights names."""
 
 
-def load_start(
+def load_initial_classifier(
     config: TrainConfig, find_weights: WeightsFinder | None = None
 ) -> tuple[TrainConfig, Classifier]:
     """Loads the Classifier of --weights; also returns the options with its network.
@@ -59,7 +59,7 @@ def _refuse_other_variant(config: TrainConfig, variant: str) -> None:
 
 def is_trunk(layer: str) -> bool:
     """Whether the layer belongs to no head, the main one included."""
-    return layer.split("_")[0] not in HEADS
+    return layer.split("_")[0] not in HEAD_NAMES
 
 
 def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str]) -> str:
@@ -75,7 +75,7 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
     known = [label for label in labels if label in start.labels]
     sources = [start.labels.index(label) for label in known]
     targets = [list(labels).index(label) for label in known]
-    heads = [head for head in HEADS if _fits(head, weights, variables)]
+    heads = [head for head in HEAD_NAMES if _head_matches(head, weights, variables)]
     for name, variable in variables.items():
         layer = name.split("/")[0]
         if layer in heads:
@@ -122,7 +122,7 @@ def _rows_until(arch: Architecture, until: str) -> Iterator[str]:
             return
 
 
-def _fits(
+def _head_matches(
     head: str, weights: Mapping[str, np.ndarray], variables: Mapping[str, Any]
 ) -> bool:
     """Whether a head has the same shapes in both networks, except for the classes."""

@@ -9,27 +9,33 @@ from pathlib import Path
 
 from googlenet_keras.errors import UserError
 
-SOURCES = Path(__file__).parents[2] / "web"
-LOCK_FILE, INSTALLED_FILE = "package-lock.json", "node_modules/.package-lock.json"
-NODE = "Node.js 20.19 or later of 20, or from 22.12"  # what the builder, Vite, needs
-INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
+WEB_SOURCE_FOLDER = Path(__file__).parents[2] / "web"
+NPM_LOCK_FILE, INSTALLED_LOCK_FILE = (
+    "package-lock.json",
+    "node_modules/.package-lock.json",
+)
+NODE_REQUIREMENT = (
+    "Node.js 20.19 or later of 20, or from 22.12"  # what the builder, Vite, needs
+)
+NPM_INSTALL_ARGUMENTS = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
 
 log = logging.getLogger(__name__)
 
 
 def check_builder() -> None:
     """Raises UserError if the page cannot be built here."""
-    if not (SOURCES / LOCK_FILE).is_file():
+    if not (WEB_SOURCE_FOLDER / NPM_LOCK_FILE).is_file():
         raise UserError(
             "the format web is built from the folder web/ of the project's repository, "
-            f"and {SOURCES} is not there; export from a clone of it, or leave web out."
+            f"and {WEB_SOURCE_FOLDER} is not there; export from a clone of it, or leave "
+            "web out."
         )
     version = node_version()
     if not can_build(version) or not shutil.which("npm"):
         there = ".".join(map(str, version)) if version else "none"
         raise UserError(
-            f"the format web is built by npm with {NODE}; there is {there}. Install "
-            "both from nodejs.org, or leave web out of --formats."
+            f"the format web is built by npm with {NODE_REQUIREMENT}; there is {there}. "
+            "Install both from nodejs.org, or leave web out of --formats."
         )
 
 
@@ -57,20 +63,23 @@ def build_page(folder: Path, npm_log: Path) -> None:
     check_builder()
     if not _is_installed():
         log.info("installing what the page is built with")
-        _npm(INSTALL, npm_log)
+        _npm(NPM_INSTALL_ARGUMENTS, npm_log)
     _npm(("run", "build", "--", "--outDir", str(folder.resolve())), npm_log)
 
 
 def _is_installed() -> bool:
     """Whether npm has installed what the lock file says."""
-    lock, installed = SOURCES / LOCK_FILE, SOURCES / INSTALLED_FILE
+    lock, installed = (
+        WEB_SOURCE_FOLDER / NPM_LOCK_FILE,
+        WEB_SOURCE_FOLDER / INSTALLED_LOCK_FILE,
+    )
     return installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime
 
 
 def _npm(arguments: Sequence[str], npm_log: Path) -> None:
     result = subprocess.run(
         [shutil.which("npm") or "npm", *arguments],
-        cwd=SOURCES,
+        cwd=WEB_SOURCE_FOLDER,
         env=os.environ | {"CI": "true", "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -83,7 +92,7 @@ def _npm(arguments: Sequence[str], npm_log: Path) -> None:
     if result.returncode:
         raise UserError(
             f"npm {arguments[0]} could not make the page: {_reason(result.stdout)}. "
-            f"Run it in {SOURCES} to see more, or leave web out of --formats."
+            f"Run it in {WEB_SOURCE_FOLDER} to see more, or leave web out of --formats."
         )
 
 

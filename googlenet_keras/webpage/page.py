@@ -24,12 +24,14 @@ from googlenet_keras.exporting.report import FormatRow, PageRow
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.processes import ProcessError
 
-SERVICE_WORKER_FILE, MODEL_FILE = "sw.js", "model.json"
+SERVICE_WORKER_FILE, PAGE_MODEL_FILE = "sw.js", "model.json"
 MANIFEST_FILE = "manifest.webmanifest"
 RUNTIME_FOLDER, RUNTIME_VERSION_FILE = "litert", "litert/version.json"
-MAX_FIRST_LOAD = 20e6  # bytes, beyond which float32 waits until it is asked for
+MAX_FIRST_LOAD_BYTES = 20e6  # bytes, beyond which float32 waits until it is asked for
 COMPARED_IMAGES = 32
-MAX_STEPS_APART = 2.0  # of 1 / 256, that an activation map may move probabilities
+MAX_DIFFERENCE_IN_INT8_STEPS = (
+    2.0  # of 1 / 256, that an activation map may move probabilities
+)
 
 
 def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> PageRow:
@@ -71,15 +73,17 @@ def _add_activation_maps(job: ExportJob) -> None:
     for format in (FORMATS[name] for name in PAGE_FORMATS):
         path, checked = job.folder / WEB_FORMAT / format.file, job.folder / format.file
         job.convert(format.make, source, path)
-        apart = job.convert(steps_apart, path, checked, images)
-        if not apart <= MAX_STEPS_APART:
+        apart = job.convert(max_difference_in_int8_steps, path, checked, images)
+        if not apart <= MAX_DIFFERENCE_IN_INT8_STEPS:
             raise ValueError(
                 f"with activation maps the probabilities of {format.name} move by up "
-                f"to {apart:.1f} / 256, allowed {MAX_STEPS_APART:g}"
+                f"to {apart:.1f} / 256, allowed {MAX_DIFFERENCE_IN_INT8_STEPS:g}"
             )
 
 
-def steps_apart(path: Path, checked: Path, images: Iterable[np.ndarray]) -> float:
+def max_difference_in_int8_steps(
+    path: Path, checked: Path, images: Iterable[np.ndarray]
+) -> float:
     """The largest difference of two files' probabilities, in int8's steps of 1 / 256.
 
     images: [height, width, 3] in 0..255.
@@ -101,7 +105,7 @@ def complete_page(folder: Path, job: ExportJob) -> PageRow:
     names = {"name": card.name, "description": card.description}
     write_json(folder / MANIFEST_FILE, manifest | names)
     first = _first_bytes(folder)
-    write_json(folder / MODEL_FILE, _model(folder, job, card, first))
+    write_json(folder / PAGE_MODEL_FILE, _model(folder, job, card, first))
     _list_files(folder)
     total = sum(path.stat().st_size for path in _files(folder))
     return {
@@ -125,7 +129,7 @@ def _model(
         "preprocessing": preprocessing.to_json()
         | {"least_side": preprocessing.least_side, "jpeg_ratios": list(JPEG_RATIOS)},
         "files": {name: _file(folder / FORMATS[name].file) for name in PAGE_FORMATS},
-        "ahead": first_bytes + float32 <= MAX_FIRST_LOAD,
+        "ahead": first_bytes + float32 <= MAX_FIRST_LOAD_BYTES,
     }
 
 

@@ -13,8 +13,8 @@ from googlenet_keras.run_folder import RunFolder
 
 WEB_FOLDER, INDEX_FILE = "web", "index.html"
 ALL_INTERFACES = ("0.0.0.0", "")
-LOOPBACK = ("127.0.0.1", "localhost")
-HEADERS = {
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
+HTTP_HEADERS = {
     # the first two let the page compute on several threads
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -36,7 +36,7 @@ def web_folder(run: Path) -> Path:
     )
 
 
-class Handler(SimpleHTTPRequestHandler):
+class PageHandler(SimpleHTTPRequestHandler):
     """Serves the files of the folder, without directory listings."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
@@ -47,7 +47,7 @@ class Handler(SimpleHTTPRequestHandler):
     }
 
     def end_headers(self) -> None:
-        for name, value in HEADERS.items():
+        for name, value in HTTP_HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
@@ -70,7 +70,7 @@ def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
     if not 0 <= port <= 65535:
         raise UserError(f"port must be from 0 to 65535; received {port}.")
     try:
-        handler = partial(Handler, directory=str(folder))
+        handler = partial(PageHandler, directory=str(folder))
         return ThreadingHTTPServer((host, port), handler)
     except OSError as error:
         raise UserError(
@@ -90,6 +90,6 @@ def instructions(host: str, port: int) -> str:
         "  any phone: put the folder on a static host with https, or run an https",
         f"  tunnel to port {port} of this machine",
     ]
-    if host not in LOOPBACK:
+    if host not in LOOPBACK_HOSTS:
         lines.insert(1, "everybody who reaches this machine can open it: photos only")
     return "\n".join(lines)

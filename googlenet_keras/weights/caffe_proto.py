@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 # message: {field: (number, type)}. `data` are packed floats, taken as bytes for speed.
-MESSAGES = {
+CAFFE_MESSAGES = {
     "BlobShape": {"dim": (1, "repeated INT64")},
     "BlobProto": {
         "num": (1, "optional INT32"),
@@ -38,7 +38,7 @@ def _field(name: str, number: int, kind: str) -> FieldDescriptorProto:
     label, _, type_name = kind.partition(" ")
     field = FieldDescriptorProto(name=name, number=number)
     field.label = FieldDescriptorProto.Label.Value(f"LABEL_{label.upper()}")
-    if type_name in MESSAGES:
+    if type_name in CAFFE_MESSAGES:
         field.type_name = type_name
     else:
         field.type = FieldDescriptorProto.Type.Value(f"TYPE_{type_name}")
@@ -48,7 +48,7 @@ def _field(name: str, number: int, kind: str) -> FieldDescriptorProto:
 def _file() -> FileDescriptorProto:
     messages = [
         DescriptorProto(name=name, field=[_field(f, *row) for f, row in fields.items()])
-        for name, fields in MESSAGES.items()
+        for name, fields in CAFFE_MESSAGES.items()
     ]
     return FileDescriptorProto(name="caffe_weights.proto", message_type=messages)
 

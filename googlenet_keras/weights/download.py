@@ -10,10 +10,10 @@ from pathlib import Path
 from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_file, cache_folder
-from googlenet_keras.weights.catalogue import MAX_FILE_BYTES, PublishedWeights
+from googlenet_keras.weights.catalog import MAX_FILE_BYTES, PublishedWeights
 
-BLOCK_BYTES = 2**18  # between two steps of the progress bar
-TIMEOUT_SECONDS = 30  # without a byte
+DOWNLOAD_BLOCK_BYTES = 2**18  # between two steps of the progress bar
+DOWNLOAD_TIMEOUT_SECONDS = 30  # without a byte
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +59,14 @@ def _receive(weights: PublishedWeights) -> Iterator[bytes]:
     """Yields the file's bytes as they arrive, with a bar. Raises UserError."""
     received = 0
     try:
-        with urllib.request.urlopen(weights.url, timeout=TIMEOUT_SECONDS) as response:
+        with urllib.request.urlopen(
+            weights.url, timeout=DOWNLOAD_TIMEOUT_SECONDS
+        ) as response:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdigit() else weights.bytes
             with progress_bar() as bar:
                 task = bar.add_task(weights.file_name, total=total)
-                while block := response.read(BLOCK_BYTES):
+                while block := response.read(DOWNLOAD_BLOCK_BYTES):
                     received += len(block)
                     if received > MAX_FILE_BYTES:
                         raise UserError(

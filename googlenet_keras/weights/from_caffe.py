@@ -19,11 +19,15 @@ from googlenet_keras.weights.layouts import (
     transpose_flattened_dense,
     transpose_kernel,
 )
-from googlenet_keras.weights.name_map import WeightFile, WeightSource, weighted_layers
+from googlenet_keras.weights.name_map import (
+    WeightFile,
+    WeightSource,
+    layers_with_weights,
+)
 from googlenet_keras.weights.untrusted import parse_in_child
 
 SLASHED_PREFIX = re.compile(r"(conv\d|inception_\d\w)_")  # Caffe ends it with a slash
-HEADS = {"main": "loss3", "aux1": "loss1", "aux2": "loss2"}
+CAFFE_HEAD_NAMES = {"main": "loss3", "aux1": "loss1", "aux2": "loss2"}
 KERNEL_SUFFIX, BIAS_SUFFIX = "_w_0", "_b_0"  # the ONNX zoo's names of a layer's blobs
 
 
@@ -54,7 +58,7 @@ def weight_sources(
 ) -> dict[str, WeightSource]:
     """The source of each weight of `arch` with these auxiliary heads, by name."""
     sources = {}
-    for layer, head in weighted_layers(arch, heads):
+    for layer, head in layers_with_weights(arch, heads):
         transform: Transform = transpose_kernel
         if layer == arch.rows[0].name:
             transform = compose(transpose_kernel, reverse_input_channels)
@@ -63,7 +67,7 @@ def weight_sources(
             transform = partial(transpose_flattened_dense, channels=channels)
         sources.update(_layer_sources(layer, _caffe_name(layer), transform))
     for head in ("main", *heads):
-        name = f"{HEADS[head]}/classifier"
+        name = f"{CAFFE_HEAD_NAMES[head]}/classifier"
         sources.update(_layer_sources(head, name, transpose_dense))
     return sources
 
@@ -80,8 +84,8 @@ def _layer_sources(
 
 def _caffe_name(layer: str) -> str:
     head, _, role = layer.partition("_")
-    if head in HEADS:
-        return f"{HEADS[head]}/{role}"
+    if head in CAFFE_HEAD_NAMES:
+        return f"{CAFFE_HEAD_NAMES[head]}/{role}"
     return SLASHED_PREFIX.sub(r"\1/", layer)
 
 

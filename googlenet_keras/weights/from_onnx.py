@@ -12,9 +12,9 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.weights.name_map import WeightFile
 from googlenet_keras.weights.untrusted import parse_in_child
 
-LRN_CAFFE = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # Caffe's lrn_param
-LRN_DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # ONNX's own
-OPERATORS = {
+CAFFE_LRN = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # Caffe's lrn_param
+ONNX_LRN_DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # ONNX's own
+GOOGLENET_OPERATORS = {
     *("Conv", "Relu", "MaxPool", "LRN", "Concat", "AveragePool", "GlobalAveragePool"),
     *("Dropout", "Reshape", "Flatten", "Gemm", "Softmax", "Constant", "Identity"),
 }
@@ -67,14 +67,14 @@ def _padding_rule(node: onnx.NodeProto) -> str:
 
     Raises UserError for an operator that GoogLeNet does not have, or not like that.
     """
-    if node.op_type not in OPERATORS:
+    if node.op_type not in GOOGLENET_OPERATORS:
         raise UserError(f"GoogLeNet has no operator {node.op_type!r:.80}.")
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     auto_pad = given.get("auto_pad", b"NOTSET").decode()
     if auto_pad != "NOTSET":
         raise UserError(f"padding must be in numbers; found {auto_pad!r:.80}.")
     if node.op_type == "LRN" and not _is_caffe_lrn(given):
-        raise UserError(f"response normalization must have Caffe's {LRN_CAFFE}.")
+        raise UserError(f"response normalization must have Caffe's {CAFFE_LRN}.")
     if node.op_type != "MaxPool" or given.get("strides", [1, 1]) == [1, 1]:
         return ""
     pads = given.get("pads") or [0, 0, 0, 0]
@@ -84,7 +84,7 @@ def _padding_rule(node: onnx.NodeProto) -> str:
 
 
 def _is_caffe_lrn(given: Mapping[str, Any]) -> bool:
-    found = {**LRN_DEFAULTS, **given}
+    found = {**ONNX_LRN_DEFAULTS, **given}
     return all(
-        abs(found[name] - value) <= 1e-6 * value for name, value in LRN_CAFFE.items()
+        abs(found[name] - value) <= 1e-6 * value for name, value in CAFFE_LRN.items()
     )

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.catalogue import MAX_FILE_BYTES
+from googlenet_keras.weights.catalog import MAX_FILE_BYTES
 from googlenet_keras.weights.layouts import (
     Transform,
     compose,
@@ -24,24 +24,24 @@ from googlenet_keras.weights.name_map import (
     WeightFile,
     WeightSource,
     batch_norm_sources,
-    weighted_layers,
+    layers_with_weights,
 )
 
-SCOPE = "InceptionV1/"
-STEM = {
+SLIM_SCOPE = "InceptionV1/"
+SLIM_STEM_NAMES = {
     "conv1_7x7_s2": "Conv2d_1a_7x7",
     "conv2_3x3_reduce": "Conv2d_2b_1x1",
     "conv2_3x3": "Conv2d_2c_3x3",
 }
 # the paper's module names, which Slim counts from the layers before them
-MODULES = dict(
+SLIM_MODULE_NAMES = dict(
     zip(
         ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"),
         ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"),
         strict=True,
     )
 )
-BRANCHES = {
+SLIM_BRANCH_NAMES = {
     "1x1": "Branch_0/Conv2d_0a_1x1",
     "3x3_reduce": "Branch_1/Conv2d_0a_1x1",
     "3x3": "Branch_1/Conv2d_0b_3x3",
@@ -49,9 +49,11 @@ BRANCHES = {
     "5x5": "Branch_2/Conv2d_0b_3x3",
     "pool_proj": "Branch_3/Conv2d_0b_1x1",
 }
-MISNAMED = {"inception_5a_5x5": "Mixed_5b/Branch_2/Conv2d_0a_3x3"}  # in Slim's code
+MISNAMED_SLIM_LAYERS = {
+    "inception_5a_5x5": "Mixed_5b/Branch_2/Conv2d_0a_3x3"
+}  # in Slim's code
 CLASSES_WITH_BACKGROUND = 1001  # the first is the background, none of ImageNet's
-BATCH_NORM = ("beta", "moving_mean", "moving_variance")
+BATCH_NORM_WEIGHTS = ("beta", "moving_mean", "moving_variance")
 OPTIMIZER_SUFFIXES = (
     *("RMSProp", "RMSProp_1", "Momentum", "Adam", "ExponentialMovingAverage"),
 )
@@ -73,18 +75,18 @@ def weight_sources(
 ) -> dict[str, WeightSource]:
     """The source of each weight of `arch`, by name; Slim has no auxiliary heads."""
     sources = {}
-    for layer, _ in weighted_layers(arch, ()):
-        name = SCOPE + _convolution(layer)
+    for layer, _ in layers_with_weights(arch, ()):
+        name = SLIM_SCOPE + _convolution(layer)
         transform: Transform = identity
         if layer.endswith("_5x5"):
             transform = partial(zero_pad_kernel, size=arch.wide_kernel)
         sources[f"{layer}/kernel"] = WeightSource(f"{name}/weights", transform)
-        norm = {each: f"{name}/BatchNorm/{each}" for each in BATCH_NORM}
+        norm = {each: f"{name}/BatchNorm/{each}" for each in BATCH_NORM_WEIGHTS}
         sources.update(batch_norm_sources(layer, norm))
         if arch.gamma:
             beta = WeightSource(f"{name}/BatchNorm/beta", np.ones_like)
             sources[f"{layer}_bn/gamma"] = beta  # which has gamma's shape
-    logits = SCOPE + "Logits/Conv2d_0c_1x1/"
+    logits = SLIM_SCOPE + "Logits/Conv2d_0c_1x1/"
     kernel = compose(_flatten_1x1, _drop_background)
     sources["main/kernel"] = WeightSource(f"{logits}weights", kernel)
     sources["main/bias"] = WeightSource(f"{logits}biases", _drop_background)
@@ -103,12 +105,12 @@ def _drop_background(value: np.ndarray) -> np.ndarray:
 
 def _convolution(layer: str) -> str:
     """Slim's name of a convolution."""
-    if layer in STEM:
-        return STEM[layer]
-    if layer in MISNAMED:
-        return MISNAMED[layer]
+    if layer in SLIM_STEM_NAMES:
+        return SLIM_STEM_NAMES[layer]
+    if layer in MISNAMED_SLIM_LAYERS:
+        return MISNAMED_SLIM_LAYERS[layer]
     module, _, role = layer.removeprefix("inception_").partition("_")
-    return f"Mixed_{MODULES[module]}/{BRANCHES[role]}"
+    return f"Mixed_{SLIM_MODULE_NAMES[module]}/{SLIM_BRANCH_NAMES[role]}"
 
 
 def _load_checkpoint(path: Path) -> WeightFile:
@@ -118,7 +120,7 @@ def _load_checkpoint(path: Path) -> WeightFile:
         shapes = {
             name: shape
             for name, shape in reader.get_variable_to_shape_map().items()
-            if name.startswith(SCOPE) and not name.endswith(OPTIMIZER_SUFFIXES)
+            if name.startswith(SLIM_SCOPE) and not name.endswith(OPTIMIZER_SUFFIXES)
         }
         sizes = [4 * np.prod(shape, dtype=float) for shape in shapes.values()]
         if sum(sizes) > MAX_FILE_BYTES:

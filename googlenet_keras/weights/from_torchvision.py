@@ -21,13 +21,17 @@ from googlenet_keras.weights.name_map import (
     WeightFile,
     WeightSource,
     batch_norm_sources,
-    weighted_layers,
+    layers_with_weights,
 )
 from googlenet_keras.weights.pytorch_file import parse_pytorch
 from googlenet_keras.weights.untrusted import parse_in_child
 
-STEM = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2", "conv2_3x3": "conv3"}
-BRANCHES = {
+TORCHVISION_STEM_NAMES = {
+    "conv1_7x7_s2": "conv1",
+    "conv2_3x3_reduce": "conv2",
+    "conv2_3x3": "conv3",
+}
+TORCHVISION_BRANCH_NAMES = {
     "1x1": "branch1",
     "3x3_reduce": "branch2.0",
     "3x3": "branch2.1",
@@ -35,7 +39,7 @@ BRANCHES = {
     "5x5": "branch3.1",
     "pool_proj": "branch4.1",
 }
-BATCH_NORM = {
+TORCHVISION_BATCH_NORM_NAMES = {
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
@@ -43,7 +47,7 @@ BATCH_NORM = {
 }
 # what safetensors raises for types of numbers that NumPy does not have
 UNKNOWN_TYPE_ERRORS = (ValueError, KeyError, TypeError, AttributeError)
-STEP_COUNTER = ".num_batches_tracked"  # of a batch normalization; not a weight
+STEP_COUNTER_SUFFIX = ".num_batches_tracked"  # of a batch normalization; not a weight
 
 
 def read(path: Path) -> WeightFile:
@@ -53,7 +57,7 @@ def read(path: Path) -> WeightFile:
     else:
         tensors = parse_in_child(parse_pytorch, path, "PyTorch file")
     return WeightFile(
-        {n: t for n, t in tensors.items() if not n.endswith(STEP_COUNTER)}
+        {n: t for n, t in tensors.items() if not n.endswith(STEP_COUNTER_SUFFIX)}
     )
 
 
@@ -62,7 +66,7 @@ def weight_sources(
 ) -> dict[str, WeightSource]:
     """The source of each weight of `arch` with these auxiliary heads, by name."""
     sources = {}
-    for layer, head in weighted_layers(arch, heads):
+    for layer, head in layers_with_weights(arch, heads):
         if layer.endswith("_fc"):
             flattened = partial(
                 transpose_flattened_dense, channels=arch.widths()[f"{head}_conv"]
@@ -76,7 +80,10 @@ def weight_sources(
             pad = partial(zero_pad_kernel, size=arch.wide_kernel)
             transform = compose(transpose_kernel, pad)
         sources[f"{layer}/kernel"] = WeightSource(f"{name}.conv.weight", transform)
-        norm = {ours: f"{name}.bn.{theirs}" for ours, theirs in BATCH_NORM.items()}
+        norm = {
+            ours: f"{name}.bn.{theirs}"
+            for ours, theirs in TORCHVISION_BATCH_NORM_NAMES.items()
+        }
         sources.update(batch_norm_sources(layer, norm))
     for head in ("main", *heads):
         name = "fc" if head == "main" else f"{head}.fc2"
@@ -87,12 +94,12 @@ def weight_sources(
 
 def _convolution(layer: str) -> str:
     """torchvision's name of a convolution."""
-    if layer in STEM:
-        return STEM[layer]
+    if layer in TORCHVISION_STEM_NAMES:
+        return TORCHVISION_STEM_NAMES[layer]
     part, _, role = layer.removeprefix("inception_").partition("_")
     if role == "conv":  # an auxiliary head's
         return f"{part}.conv"
-    return f"inception{part}.{BRANCHES[role]}"
+    return f"inception{part}.{TORCHVISION_BRANCH_NAMES[role]}"
 
 
 def _load_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from googlenet_keras.files import atomic_folder
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
-from googlenet_keras.weights.catalogue import (
+from googlenet_keras.weights.catalog import (
     MAX_FILE_BYTES,
     PublishedWeights,
     get_published,
@@ -28,8 +28,11 @@ from googlenet_keras.weights.name_map import (
     map_weights,
 )
 
-IMAGE_SIZE, CROP_FRACTION = 224, 0.875  # 224 of 256 pixels, as every source's claims
-FLOOR_DIFFERENCE = (
+IMAGENET_IMAGE_SIZE, IMAGENET_CROP_FRACTION = (
+    224,
+    0.875,
+)  # 224 of 256 pixels, as every source's claims
+FLOOR_PADDING_DIFFERENCE = (
     "Pools of stride 2 leave out what no whole window covers, as Caffe2's conversion "
     "does: 55, 27, 13 and 6 pixels in place of 56, 28, 14 and 7."
 )
@@ -52,7 +55,7 @@ class ImportProvenance(TypedDict):
 
 
 @dataclass(frozen=True)
-class _Format:
+class _SourceFormat:
     """How a source's files are read, and how their tensors map to our weights."""
 
     read: Callable[[Path], WeightFile]
@@ -75,11 +78,13 @@ class _Format:
         return {both[ours].name for ours in both.keys() - trunk.keys()}
 
 
-_FORMATS = {
-    "torchvision": _Format(from_torchvision.read, from_torchvision.weight_sources),
-    "caffe": _Format(from_caffe.read, from_caffe.weight_sources),
-    "slim": _Format(from_slim.read, from_slim.weight_sources),
-    "onnx-zoo": _Format(from_onnx.read, from_caffe.weight_sources),
+_SOURCE_FORMATS = {
+    "torchvision": _SourceFormat(
+        from_torchvision.read, from_torchvision.weight_sources
+    ),
+    "caffe": _SourceFormat(from_caffe.read, from_caffe.weight_sources),
+    "slim": _SourceFormat(from_slim.read, from_slim.weight_sources),
+    "onnx-zoo": _SourceFormat(from_onnx.read, from_caffe.weight_sources),
 }
 
 
@@ -101,26 +106,28 @@ def import_weights(
     names = read_labels(labels)
     arch = published.architecture(variant)
     path = _check_file(Path(file), published) if file else download(published)
-    content = _FORMATS[source].read(path)
+    content = _SOURCE_FORMATS[source].read(path)
     if content.padding == "floor":
-        differences = (*arch.differences, FLOOR_DIFFERENCE)
+        differences = (*arch.differences, FLOOR_PADDING_DIFFERENCE)
         arch = replace(arch, padding="floor", differences=differences)
     tensors, heads = _select_heads(published, path, arch, content.tensors)
-    weights = map_weights(tensors, _FORMATS[source].sources(arch, heads))
+    weights = map_weights(tensors, _SOURCE_FORMATS[source].sources(arch, heads))
     check_label_count(names, classes=len(weights["main/bias"]))
     network = build_network(
-        arch, classes=len(names), image_size=IMAGE_SIZE, auxiliary=bool(heads)
+        arch, classes=len(names), image_size=IMAGENET_IMAGE_SIZE, auxiliary=bool(heads)
     )
     assign_weights(network, weights)
     log.info("%d tensors of %s became %d weights", len(tensors), path, len(weights))
     provenance = _provenance(published, path)
     if labels in (None, "names", "wordnet"):
         provenance["trained_on"] = "ImageNet"
-    preprocessing = Preprocessing(IMAGE_SIZE, IMAGE_SIZE, CROP_FRACTION)
+    preprocessing = Preprocessing(
+        IMAGENET_IMAGE_SIZE, IMAGENET_IMAGE_SIZE, IMAGENET_CROP_FRACTION
+    )
     return Classifier(network, arch, preprocessing, names, {**provenance})
 
 
-def save_new(classifier: Classifier, folder: Path) -> None:
+def save_to_new_folder(classifier: Classifier, folder: Path) -> None:
     """Saves `classifier` in a new folder, which appears whole or not at all.
 
     The folder of a process that was faster stays. Raises DiskError.
@@ -196,7 +203,7 @@ def _select_heads(
     Heads that were published untrained are left out; those of another file of the same
     format are not.
     """
-    format_ = _FORMATS[published.name]
+    format_ = _SOURCE_FORMATS[published.name]
     heads = format_.heads(arch, tensors)
     if not heads:
         log.info("the file has no auxiliary heads; training starts new ones")

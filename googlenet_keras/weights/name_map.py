@@ -63,7 +63,7 @@ def map_weights(
     return weights
 
 
-def weighted_layers(
+def layers_with_weights(
     arch: Architecture, heads: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
     """Yields (layer, auxiliary head or "") for each layer before the logits.

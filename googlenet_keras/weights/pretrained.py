@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from googlenet_keras.artifacts.runtimes import ONNX, is_artifact
+from googlenet_keras.artifacts.runtimes import ONNX_SUFFIX, is_artifact
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.errors import UserError, unknown_choice
+from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import cache_folder, expand_user
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.weights.catalogue import PUBLISHED_WEIGHTS, PublishedWeights
+from googlenet_keras.weights.catalog import PUBLISHED_WEIGHTS, PublishedWeights
 from googlenet_keras.weights.download import download, sha256
 from googlenet_keras.weights.importing import (
     Labels,
     check_label_count,
     import_weights,
     read_labels,
-    save_new,
+    save_to_new_folder,
 )
 
 IMPORT_VERSION = 2  # raised with every correction of a map: the cache is then stale
@@ -79,7 +79,7 @@ def pretrained_folder(
     _refuse_exported(path)
     if path.is_dir():
         return path
-    published = PUBLISHED_WEIGHTS.get(name) or _published_like(path)
+    published = PUBLISHED_WEIGHTS.get(name) or _published_by_suffix(path)
     if not variant and preferred_variant in published.variants:
         variant = preferred_variant
     variant = published.architecture(variant).name
@@ -90,7 +90,7 @@ def pretrained_folder(
             classifier = import_weights(
                 published.name, file, variant=variant, labels=labels
             )
-            save_new(classifier, folder)
+            save_to_new_folder(classifier, folder)
     return folder
 
 
@@ -98,7 +98,7 @@ def _refuse_exported(path: Path) -> None:
     """Raises UserError for a file or folder that export made."""
     run = RunFolder(path.resolve().parent.parent)
     inside = run.export == path.resolve().parent and run.is_started
-    if is_artifact(path) and (inside or path.suffix != ONNX):
+    if is_artifact(path) and (inside or path.suffix != ONNX_SUFFIX):
         origin = run if inside else "the run that it was exported from"
         raise UserError(
             f"an exported file has no weights to load into a network: {path}. Give "
@@ -106,12 +106,12 @@ def _refuse_exported(path: Path) -> None:
         )
 
 
-def _published_like(path: Path) -> PublishedWeights:
+def _published_by_suffix(path: Path) -> PublishedWeights:
     """The published weights whose files are named like `path`. Raises UserError."""
     for published in PUBLISHED_WEIGHTS.values():
         if path.name.endswith(published.suffixes):
             return published
-    raise unknown_choice(
+    raise unknown_choice_error(
         "weights that are neither a folder nor a file of them",
         str(path),
         PUBLISHED_WEIGHTS,

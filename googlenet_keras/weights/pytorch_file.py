@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.catalogue import MAX_FILE_BYTES
+from googlenet_keras.weights.catalog import MAX_FILE_BYTES
 
-MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
+PYTORCH_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
 STATE_DICT_KEYS = ("model", "state_dict")  # where training scripts put it
 STORAGE_DTYPES = {
     "torch.FloatStorage": "<f4",
@@ -72,7 +72,7 @@ def _parse_zip(path: Path) -> dict[str, np.ndarray]:
 
 
 def _parse_pickles(file: BytesIO) -> dict[str, np.ndarray]:
-    if _unpickle(file) != MAGIC_NUMBER:
+    if _unpickle(file) != PYTORCH_MAGIC_NUMBER:
         raise UserError("it does not begin as PyTorch's files do.")
     _unpickle(file)  # the protocol's version
     _unpickle(file)  # a description of the machine
@@ -100,7 +100,7 @@ def _rebuild_parameter(tensor: StoredTensor, *_: Any) -> StoredTensor:
     return tensor
 
 
-_CALLABLES: dict[str, Callable[..., Any]] = {
+_ALLOWED_CALLABLES: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": OrderedDict,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
@@ -114,8 +114,8 @@ class _Unpickler(pickle.Unpickler):
         full = f"{module}.{name}"
         if full in STORAGE_DTYPES:
             return full
-        if full in _CALLABLES:
-            return _CALLABLES[full]
+        if full in _ALLOWED_CALLABLES:
+            return _ALLOWED_CALLABLES[full]
         raise UserError(f"it asks for {full!r:.80}, which no weights need.")
 
     def persistent_load(self, pid: Any) -> Storage:

@@ -1,7 +1,12 @@
 import pytest
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.arithmetic import layers, macs, parameters, trace
+from googlenet_keras.architecture.arithmetic import (
+    iterate_stages,
+    layers,
+    macs,
+    parameters,
+)
 from googlenet_keras.architecture.rows import Inception
 from googlenet_keras.architecture.table1 import TABLE_1
 from googlenet_keras.architecture.variants import BATCH_NORM
@@ -51,14 +56,14 @@ def test_convolutions_of_the_trunk():
     ],
 )
 def test_each_module_costs_what_table_1_implies(row, thousands, millions):
-    stage = next(s for s in trace("paper", 1000, 224, False) if s.name == row)
+    stage = next(s for s in iterate_stages("paper", 1000, 224, False) if s.name == row)
     weights = sum(layer.weights for layer in stage.layers)
     assert round(weights / 1024, 1) == thousands
     assert round(stage.macs / 1e6, 1) == millions
 
 
 def test_maps_at_224_are_those_of_table_1():
-    maps = {s.name: s.output for s in trace("paper", 1000, 224, False)}
+    maps = {s.name: s.output for s in iterate_stages("paper", 1000, 224, False)}
     assert maps["conv1_7x7_s2"] == (112, 112, 64)
     assert maps["pool2_3x3_s2"] == (28, 28, 192)
     assert maps["inception_3b"] == (28, 28, 480)

@@ -10,7 +10,7 @@ from googlenet_keras.exporting.source import StaticModel
 from googlenet_keras.exporting.to_saved_model import save_static
 from googlenet_keras.exporting.to_tflite import to_int8
 from googlenet_keras.network.activation_map import add_activation_map
-from googlenet_keras.webpage.page import steps_apart
+from googlenet_keras.webpage.page import max_difference_in_int8_steps
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,10 @@ def files(tmp_path_factory):
 
 def test_a_file_with_maps_gives_the_same_probabilities(files):
     plain, maps, images = files
-    assert steps_apart(maps, plain, images) <= 1
-    assert steps_apart(maps, plain, [255 - images[0], images[1] * 0]) <= 2
+    assert max_difference_in_int8_steps(maps, plain, images) <= 1
+    assert (
+        max_difference_in_int8_steps(maps, plain, [255 - images[0], images[1] * 0]) <= 2
+    )
 
 
 def test_the_quantization_of_every_tensor(files):

@@ -13,7 +13,7 @@ from googlenet_keras.data.augmentation import (
     random_window,
 )
 from googlenet_keras.data.decode import JPEG_RATIOS, decode_unoriented
-from googlenet_keras.data.preprocessing import Preprocessing, resize, to_bytes
+from googlenet_keras.data.preprocessing import Preprocessing, resize, to_uint8
 
 
 def augmentation(**changes):
@@ -89,7 +89,7 @@ def test_random_interpolation_uses_all_four_methods():
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     encoded = tf.io.encode_png(image)
     methods = ("bilinear", "area", "nearest", "bicubic")
-    resized = {m: to_bytes(resize(image, (32, 32), m)).numpy() for m in methods}
+    resized = {m: to_uint8(resize(image, (32, 32), m)).numpy() for m in methods}
     known = {pixels.tobytes(): method for method, pixels in resized.items()}
     seen = {
         known[augment(encoded, tf.constant([0, i])).numpy().tobytes()]

@@ -71,7 +71,7 @@ def test_exif_orientation_is_applied(turn, order):
     exif = Image.Exif()
     exif.endian = "<" if order == "II" else ">"
     exif[0x010F] = "a camera"
-    exif[decode.ORIENTATION_TAG] = turn
+    exif[decode.EXIF_ORIENTATION_TAG] = turn
     data = encoded(RGB, "JPEG", quality=95, exif=exif)
     assert int(decode.exif_orientation(data)) == turn
     plain = Image.open(io.BytesIO(data))
@@ -83,7 +83,7 @@ def test_exif_orientation_is_applied(turn, order):
 
 def test_orientation_with_and_without_a_jfif_block_before_it():
     exif = Image.Exif()
-    exif[decode.ORIENTATION_TAG] = 6
+    exif[decode.EXIF_ORIENTATION_TAG] = 6
     data = encoded(RGB, "JPEG", exif=exif)
     assert data[6:10] == b"JFIF"
     assert int(decode.exif_orientation(data)) == 6

@@ -216,4 +216,4 @@ def test_no_worker_evaluates_an_empty_batch(digits, images, batch, sizes):
 def test_an_image_for_each_device_is_needed():
     with pytest.raises(UserError, match=r"each of the 4 devices; there are 3\."):
         SHARDS[0].evaluation_steps(3, 64)
-    assert pipeline.UNSHARDED.evaluation_steps(3, 64) is None
+    assert pipeline.SINGLE_WORKER_SHARD.evaluation_steps(3, 64) is None

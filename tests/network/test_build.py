@@ -78,7 +78,7 @@ def test_slims_trunk_has_5_607_184_values():
 def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
     model = build_network(variant, image_size=size, **TINY)
     arch = VARIANTS[variant].scale_width(0.125)
-    for stage in arithmetic.trace(arch, 3, size, auxiliary=False):
+    for stage in arithmetic.iterate_stages(arch, 3, size, auxiliary=False):
         if stage.output[0] > 1:
             assert model.get_layer(stage.name).output.shape[1:] == stage.output
     assert trainable(model) == arithmetic.parameters(

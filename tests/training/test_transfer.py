@@ -16,7 +16,11 @@ from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import FINETUNE
 from googlenet_keras.training.trainer import train_network
-from googlenet_keras.training.transfer import copy_weights, freeze, load_start
+from googlenet_keras.training.transfer import (
+    copy_weights,
+    freeze,
+    load_initial_classifier,
+)
 
 ARCH = BATCH_NORM.scale_width(0.125)
 
@@ -222,6 +226,6 @@ def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):
     old.save(tmp_path / "old")
     config = TrainConfig(weights=str(tmp_path / "old"), variant="paper")
     with pytest.raises(UserError, match=r"has 'bn', and --variant paper was given"):
-        load_start(config)
-    same, found = load_start(replace(config, variant="bn"))
+        load_initial_classifier(config)
+    same, found = load_initial_classifier(replace(config, variant="bn"))
     assert same.to_architecture() == found.architecture

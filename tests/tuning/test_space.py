@@ -6,7 +6,7 @@ from tuning_parts import space
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
-from tuning.space import SEARCHED_DIFFERENCE
+from tuning.space import SEARCHED_WIDTHS_DIFFERENCE
 
 
 def drawn(hyperparameters, seed):
@@ -38,7 +38,7 @@ def test_a_factor_of_one_is_the_uniform_network_but_for_the_words():
     searched = space("coarse")
     arch = searched.to_architecture(dict.fromkeys(searched.grids, 1.0))
     assert arch.widths() == BATCH_NORM.scale_width(0.5).widths()
-    assert arch.differences == (*BATCH_NORM.differences, SEARCHED_DIFFERENCE)
+    assert arch.differences == (*BATCH_NORM.differences, SEARCHED_WIDTHS_DIFFERENCE)
 
 
 def test_each_stage_has_a_factor_and_each_convolution_a_width():

@@ -18,7 +18,7 @@ from PIL import Image
 import export
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
-from googlenet_keras.webpage.builder import SOURCES
+from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 
 DRIVER = Path(__file__).with_name("drive.mjs")
 
@@ -34,14 +34,14 @@ def tools():
     """web/ with what the page is built, checked and driven with."""
     done = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--prefer-offline"],
-        cwd=SOURCES,
+        cwd=WEB_SOURCE_FOLDER,
         capture_output=True,
         text=True,
     )
     if done.returncode and not os.environ.get("CI"):
         pytest.skip(f"npm cannot install what web/ needs: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stderr
-    return SOURCES
+    return WEB_SOURCE_FOLDER
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,16 @@ import pytest
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.prediction import predict
-from googlenet_keras.webpage.builder import NODE, can_build, node_version
+from googlenet_keras.webpage.builder import (
+    NODE_REQUIREMENT,
+    can_build,
+    node_version,
+)
 
 CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and shutil.which("npm") and can_build(node_version())),
-    reason=f"the page needs npm, {NODE} and Chromium to be tried: "
+    reason=f"the page needs npm, {NODE_REQUIREMENT} and Chromium to be tried: "
     "apt-get install chromium nodejs npm",
 )
 

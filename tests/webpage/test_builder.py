@@ -40,7 +40,7 @@ def test_an_old_node_is_told(tmp_path, monkeypatch, version):
 def test_it_is_installed_once_and_built(tmp_path, monkeypatch):
     sources = fake_npm(tmp_path, monkeypatch, 'echo "$@" >> ../calls')
     builder.build_page(tmp_path / "made", tmp_path / "log")
-    installed = sources / builder.INSTALLED_FILE
+    installed = sources / builder.INSTALLED_LOCK_FILE
     installed.parent.mkdir()
     installed.write_text("{}")
     builder.build_page(tmp_path / "made", tmp_path / "log")

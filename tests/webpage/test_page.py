@@ -16,7 +16,7 @@ from googlenet_keras.exporting.job import ExportJob
 from googlenet_keras.exporting.source import Source
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage import page
-from googlenet_keras.webpage.builder import SOURCES
+from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def built(bundle, run_folder, tmp_path):
     }  # fmt: skip
     for name, text in files.items():
         (folder / "web" / name).write_text(text)
-    shutil.copytree(SOURCES / "public", folder / "web", dirs_exist_ok=True)
+    shutil.copytree(WEB_SOURCE_FOLDER / "public", folder / "web", dirs_exist_ok=True)
     for name in ("int8.tflite", "float32.tflite"):
         shutil.copy(bundle / name, folder)
     config = ExportConfig(run_folder, formats=("web",), licence="CC0-1.0")
@@ -118,7 +118,7 @@ def test_maps_that_change_the_answers_are_refused(built):
 
 @pytest.mark.parametrize("size", [192, 512])
 def test_icons_are_squares_colored_to_the_edge(size):
-    png = (SOURCES / "public" / f"icon-{size}.png").read_bytes()
+    png = (WEB_SOURCE_FOLDER / "public" / f"icon-{size}.png").read_bytes()
     image = tf.io.decode_png(png, channels=4).numpy()
     assert image.shape == (size, size, 4)
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])

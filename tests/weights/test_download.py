@@ -9,7 +9,7 @@ import pytest
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import download
-from googlenet_keras.weights.catalogue import CAFFE_WEIGHTS
+from googlenet_keras.weights.catalog import CAFFE_WEIGHTS
 from googlenet_keras.weights.download import download as fetch
 
 DATA = b"weights " * 100_000

@@ -8,7 +8,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import importing
-from googlenet_keras.weights.catalogue import CAFFE_WEIGHTS, PUBLISHED_WEIGHTS
+from googlenet_keras.weights.catalog import CAFFE_WEIGHTS, PUBLISHED_WEIGHTS
 from googlenet_keras.weights.importing import imagenet_labels, import_weights
 
 

@@ -46,7 +46,7 @@ def test_two_at_the_same_time(file):
 
 @pytest.mark.parametrize("name", ["inception_v1.ckpt", "inception_v1.ckpt.index"])
 def test_a_checkpoint_is_slims(name):
-    assert pretrained._published_like(Path(name)).name == "slim"
+    assert pretrained._published_by_suffix(Path(name)).name == "slim"
 
 
 def test_a_name_is_downloaded(file, monkeypatch):

@@ -12,7 +12,10 @@ from making_pytorch import TENSORS, Tensor, legacy, pickled, zipped
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import pytorch_file, untrusted
 from googlenet_keras.weights.from_torchvision import read
-from googlenet_keras.weights.pytorch_file import MAGIC_NUMBER, parse_pytorch
+from googlenet_keras.weights.pytorch_file import (
+    PYTORCH_MAGIC_NUMBER,
+    parse_pytorch,
+)
 
 
 @pytest.mark.parametrize("write", [zipped, legacy])
@@ -40,7 +43,7 @@ def test_nothing_is_called(tmp_path, monkeypatch, evil):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.pth"
     path.write_bytes(
-        b"".join(pickle.dumps(x, 2) for x in (MAGIC_NUMBER, 1001, {}, evil))
+        b"".join(pickle.dumps(x, 2) for x in (PYTORCH_MAGIC_NUMBER, 1001, {}, evil))
     )
     with pytest.raises(UserError, match=r"it asks for '(builtins|__builtin__)\.eval'"):
         parse_pytorch(path)
@@ -69,7 +72,7 @@ class Object:
 def test_what_is_no_state_dict(tmp_path, value, text):
     path = tmp_path / "a.pth"
     path.write_bytes(
-        b"".join(pickle.dumps(x, 2) for x in (MAGIC_NUMBER, 1001, {}, value))
+        b"".join(pickle.dumps(x, 2) for x in (PYTORCH_MAGIC_NUMBER, 1001, {}, value))
     )
     with pytest.raises(UserError, match=text):
         parse_pytorch(path)
@@ -133,7 +136,7 @@ def bomb(levels=40):
     return b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(levels))
 
 
-HEAD = pickle.dumps(MAGIC_NUMBER, 2)
+HEAD = pickle.dumps(PYTORCH_MAGIC_NUMBER, 2)
 LONG = b"\x8b" + struct.pack("<i", 40_000) + b"\x01" * 40_000  # a number of 40 kB
 STATE = HEAD + b"".join(pickle.dumps(x, 2) for x in (1001, {}, {}))
 

@@ -10,7 +10,7 @@ from googlenet_keras.architecture.variants import (
     SLIM,
     TORCHVISION,
 )
-from googlenet_keras.errors import unknown_choice
+from googlenet_keras.errors import unknown_choice_error
 
 MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
 
@@ -46,7 +46,7 @@ class PublishedWeights:
         """The network of that name, or the file's own. Raises UserError."""
         variant = variant or next(iter(self.variants))
         if variant not in self.variants:
-            raise unknown_choice(
+            raise unknown_choice_error(
                 f"the variant of {self.name} weights", variant, self.variants
             )
         return self.variants[variant]
@@ -128,5 +128,5 @@ PUBLISHED_WEIGHTS = {
 def get_published(source: str) -> PublishedWeights:
     """The published weights of that name. Raises UserError for an unknown name."""
     if source not in PUBLISHED_WEIGHTS:
-        raise unknown_choice("the source of weights", source, PUBLISHED_WEIGHTS)
+        raise unknown_choice_error("the source of weights", source, PUBLISHED_WEIGHTS)
     return PUBLISHED_WEIGHTS[source]
