@@ -174,7 +174,8 @@ class _LocalWorker(threading.Thread):
                 log.info(f"worker {self.name} is started again: {reason}")
         self.failure = (
             f"worker {self.name} failed {MAX_WORKER_STARTS} times, at last since "
-            f"{reason}; {log_file} may say more. Completed trials are saved: use --resume."
+            f"{reason}; {log_file} may say more. Completed trials are saved: use "
+            "--resume."
         )
         _thread.interrupt_main()
 

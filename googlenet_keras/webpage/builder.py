@@ -27,15 +27,15 @@ def check_builder() -> None:
     if not (WEB_SOURCE_FOLDER / NPM_LOCK_FILE).is_file():
         raise UserError(
             "the format web is built from the folder web/ of the project's repository, "
-            f"and {WEB_SOURCE_FOLDER} is not there; export from a clone of it, or leave "
-            "web out."
+            f"and {WEB_SOURCE_FOLDER} is not there; export from a clone of it, or "
+            "leave web out."
         )
     version = node_version()
     if not can_build(version) or not shutil.which("npm"):
         there = ".".join(map(str, version)) if version else "none"
         raise UserError(
-            f"the format web is built by npm with {NODE_REQUIREMENT}; there is {there}. "
-            "Install both from nodejs.org, or leave web out of --formats."
+            f"the format web is built by npm with {NODE_REQUIREMENT}; there is {there}"
+            ". Install both from nodejs.org, or leave web out of --formats."
         )
 
 

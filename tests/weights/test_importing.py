@@ -113,7 +113,7 @@ def test_without_a_file_it_is_downloaded(file, monkeypatch):
     assert asked == [CAFFE_WEIGHTS]
 
 
-def test_the_catalogue():
+def test_the_catalog():
     for name, source in PUBLISHED_WEIGHTS.items():
         assert source.name == name
         assert source.url.endswith(source.suffixes)
