@@ -158,7 +158,7 @@ def check_result(folder):
 
 
 def test_a_worker_without_a_chief_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(workers, "CHIEF_CONNECT_SECONDS", 2)
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner7")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")

@@ -14,7 +14,7 @@ def fake_npm(folder, monkeypatch, script, version="v24.1.0"):
         f'#!/bin/sh\n[ "$1" = --version ] && exec echo {version}\n{script}\n'
     )
     npm.chmod(0o755)
-    monkeypatch.setattr(builder, "SOURCES", sources)
+    monkeypatch.setattr(builder, "WEB_SOURCE_FOLDER", sources)
     monkeypatch.setattr(builder.shutil, "which", lambda _: str(npm))
     return sources
 
@@ -23,7 +23,7 @@ def test_what_is_missing_is_told_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(builder.shutil, "which", lambda _: None)
     with pytest.raises(UserError, match=r"from 22\.12; there is none\."):
         builder.check_builder()
-    monkeypatch.setattr(builder, "SOURCES", tmp_path)
+    monkeypatch.setattr(builder, "WEB_SOURCE_FOLDER", tmp_path)
     with pytest.raises(UserError, match="from a clone of it, or leave web out"):
         builder.check_builder()
 

@@ -94,7 +94,7 @@ def test_the_service_worker_knows_every_file(built):
 
 def test_a_large_float32_file_waits_until_it_is_asked_for(built, monkeypatch):
     int8 = built.folder / "int8.tflite"
-    monkeypatch.setattr(page, "MAX_FIRST_LOAD", int8.stat().st_size * 1.5)
+    monkeypatch.setattr(page, "MAX_FIRST_LOAD_BYTES", int8.stat().st_size * 1.5)
     page.add_page(built, PASSED)
     assert not json.loads((built.folder / "web" / "model.json").read_text())["ahead"]
 
