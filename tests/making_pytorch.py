@@ -4,6 +4,7 @@ import io
 import pickle
 import struct
 import sys
+import types
 import zipfile
 from collections import OrderedDict
 
@@ -17,6 +18,21 @@ TENSORS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # other strides
 }
 KINDS = {"float32": "FloatStorage", "int64": "LongStorage"}
+
+
+def add_torch_names(monkeypatch):
+    """Makes modules whose names a pickle can have, without PyTorch."""
+    for name in ("torch", "torch._utils"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for kind in KINDS.values():
+        cls = type(kind, (), {"__module__": "torch"})
+        setattr(sys.modules["torch"], kind, cls)
+
+    def rebuild():
+        """Never called."""
+
+    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    sys.modules["torch._utils"]._rebuild_tensor_v2 = rebuild
 
 
 class Stored:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from making import write_photos
-from making_pytorch import zipped
+from making_pytorch import add_torch_names, zipped
 
 import googlenet_keras as gk
 from googlenet_keras.files import read_json
@@ -22,7 +22,6 @@ from googlenet_keras.weights import catalog
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 pytestmark = pytest.mark.slow
-pytest_plugins = ["weights.conftest"]
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def session(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def torchvision(tmp_path, monkeypatch, torch_names):
+def torchvision(tmp_path, monkeypatch):
     """torchvision's names with random weights, on a server of this machine."""
     random = np.random.default_rng(0)
     tensors = {}
@@ -49,13 +48,15 @@ def torchvision(tmp_path, monkeypatch, torch_names):
             tensors[name] = random.uniform(0.5, 2, shape).astype(np.float32)
         else:
             tensors[name] = random.normal(0, 0.05, shape).astype(np.float32)
-    file = zipped(tmp_path / "googlenet-1378be20.pth", tensors)
+    with pytest.MonkeyPatch.context() as patch:
+        add_torch_names(patch)
+        file = zipped(tmp_path / "googlenet-1378be20.pth", tensors)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         published = replace(
             catalog.TORCHVISION_WEIGHTS,
-            address=f"http://127.0.0.1:{server.server_port}/{file.name}",
+            url=f"http://127.0.0.1:{server.server_port}/{file.name}",
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         )
         monkeypatch.setitem(catalog.PUBLISHED_WEIGHTS, "torchvision", published)
