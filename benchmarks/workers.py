@@ -178,10 +178,7 @@ def _free_ports(count: int) -> list[int]:
 def _parameters(options: Options) -> int:
     arch = get_architecture(options.variant).scale_width(options.width)
     return arithmetic.parameters(
-        arch,
-        classes=options.classes,
-        image_size=options.image_size,
-        auxiliary=True,
+        arch, classes=options.classes, image_size=options.image_size, auxiliary=True
     )
 
 

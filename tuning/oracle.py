@@ -211,9 +211,7 @@ class Tuner(BaseTuner):
     ) -> None:
         self._train = train or partial(train_trial, job)
         super().__init__(
-            _make_oracle(job, log),
-            directory=str(job.folder),
-            project_name=TUNER_FOLDER,
+            _make_oracle(job, log), directory=str(job.folder), project_name=TUNER_FOLDER
         )
         if not self._is_worker():
             self.save()  # or a search killed in its first trials would start again

@@ -53,10 +53,7 @@ def train_candidate(
     file = folder / f"{name}.json"
     write_json(file, arch.to_json())
     config = job.training(
-        architecture=file,
-        run_folder=folder / name,
-        checkpoint_minutes=0.0,
-        **changes,
+        architecture=file, run_folder=folder / name, checkpoint_minutes=0.0, **changes
     )
     with child_process(folder / f"{name}.log") as call:
         return call(_train, config)

@@ -36,11 +36,7 @@ def main() -> None:
         transform = v2.Compose([crop, flip, v2.PILToTensor()])
         data = ImageFolder(options.folder, transform)
     loader = torch.utils.data.DataLoader(
-        data,
-        batch_size=32,
-        shuffle=True,
-        drop_last=True,
-        num_workers=0,
+        data, batch_size=32, shuffle=True, drop_last=True, num_workers=0
     )
     rates = []
     for _ in range(options.repeats + 1):

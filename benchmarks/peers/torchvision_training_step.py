@@ -23,10 +23,7 @@ def main() -> None:
     options = parser.parse_args()
 
     network = googlenet(
-        weights=None,
-        num_classes=options.classes,
-        aux_logits=True,
-        init_weights=False,
+        weights=None, num_classes=options.classes, aux_logits=True, init_weights=False
     ).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         network.parameters(), 0.01, momentum=0.9, weight_decay=5e-4, nesterov=True

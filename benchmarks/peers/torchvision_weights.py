@@ -29,9 +29,7 @@ def main(folder: Path) -> None:
             value.normal_(0, (2 / value[0].numel()) ** 0.5)
     torch.save(model.state_dict(), folder / "zip.pth")
     torch.save(
-        model.state_dict(),
-        folder / "legacy.pth",
-        _use_new_zipfile_serialization=False,
+        model.state_dict(), folder / "legacy.pth", _use_new_zipfile_serialization=False
     )
     # blotches: noise would be the same grey in every image by the time it is averaged
     blotches = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)

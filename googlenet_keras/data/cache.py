@@ -14,11 +14,7 @@ import tensorflow as tf
 from googlenet_keras.console import track
 from googlenet_keras.data.dataset import PIXELS, Split, listed_split
 from googlenet_keras.data.decode import decode
-from googlenet_keras.data.preprocessing import (
-    MIN_REMAINING_SHRINK,
-    resize,
-    to_uint8,
-)
+from googlenet_keras.data.preprocessing import MIN_REMAINING_SHRINK, resize, to_uint8
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_folder, cache_folder
 

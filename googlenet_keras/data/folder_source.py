@@ -10,11 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.checks import (
-    check_files,
-    log_problems,
-    problems_by_file,
-)
+from googlenet_keras.data.checks import check_files, log_problems, problems_by_file
 from googlenet_keras.data.dataset import (
     ENCODED,
     UPRIGHT_JPEG,

@@ -25,11 +25,7 @@ from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.replicated import separate_dropout_seeds
 from googlenet_keras.training.signals import StopRequest, graceful_stop
-from googlenet_keras.training.training_state import (
-    Segment,
-    TrainingState,
-    resume_hint,
-)
+from googlenet_keras.training.training_state import Segment, TrainingState, resume_hint
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
-from googlenet_keras.network.weights import (
-    named_weights,
-    refuse_mismatch,
-    weight_name,
-)
+from googlenet_keras.network.weights import named_weights, refuse_mismatch, weight_name
 from googlenet_keras.training.options import TrainConfig
 
 HEAD_NAMES = ("main", *(head.name for head in table1.AUXILIARY_HEADS))

@@ -4,12 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.variants import (
-    BATCH_NORM,
-    PAPER,
-    SLIM,
-    TORCHVISION,
-)
+from googlenet_keras.architecture.variants import BATCH_NORM, PAPER, SLIM, TORCHVISION
 from googlenet_keras.errors import unknown_choice_error
 
 MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
@@ -58,11 +53,7 @@ def _as_bn(arch: Architecture) -> Architecture:
         d for d in arch.differences if "3x3 kernels" not in d and "no gamma" not in d
     )
     return replace(
-        arch,
-        name=BATCH_NORM.name,
-        wide_kernel=5,
-        gamma=True,
-        differences=differences,
+        arch, name=BATCH_NORM.name, wide_kernel=5, gamma=True, differences=differences
     )
 
 

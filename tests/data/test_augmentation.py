@@ -67,10 +67,7 @@ def test_areas_are_uniform():
 
 def test_mirror_turns_about_half_of_the_images():
     augment = augmentation(
-        crop_area=1.0,
-        crop_aspect=1.0,
-        color_jitter=0.0,
-        random_interpolation=False,
+        crop_area=1.0, crop_aspect=1.0, color_jitter=0.0, random_interpolation=False
     )
     image = ramp(32, 32)
     mirrored = 0

@@ -26,11 +26,7 @@ def root(photos):
     return root
 
 
-PROBLEMS = {
-    "a/0.jpg": "no image",
-    "a/1.jpg": "empty",
-    "b/2.jpg": "broken or truncated",
-}
+PROBLEMS = {"a/0.jpg": "no image", "a/1.jpg": "empty", "b/2.jpg": "broken or truncated"}
 
 
 def test_the_report_has_every_problem_and_no_other(root):

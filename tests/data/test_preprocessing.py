@@ -17,10 +17,7 @@ def test_whole_image_of_the_right_size_is_itself():
 def test_center_crop_keeps_the_middle_square(shape):
     result = both_ways(Preprocessing(8, 8, 1.0), ramp(*shape))
     first_row, first_column = result[0, 0, 1], result[0, 0, 0]
-    assert (first_row, first_column) == (
-        (shape[0] - 8) // 2,
-        (shape[1] - 8) // 2,
-    )
+    assert (first_row, first_column) == ((shape[0] - 8) // 2, (shape[1] - 8) // 2)
 
 
 def test_crop_fraction_is_of_the_shorter_side():

@@ -190,7 +190,6 @@ def test_an_export_that_fails_or_is_killed_keeps_the_old_bundle(run_folder, tmp_
 def test_nothing_is_left_of_an_export_that_cannot_be(run_folder):
     with pytest.raises(UserError, match="at least 1 for each of the 10 classes"):
         call_main(
-            export.main,
-            *("--run-folder", str(run_folder), "--calibration-images", "9"),
+            export.main, *("--run-folder", str(run_folder), "--calibration-images", "9")
         )
     assert not [p.name for p in run_folder.iterdir() if p.name.endswith(".tmp")]

@@ -45,10 +45,7 @@ def test_a_variant_says_what_it_cannot_be():
 
 
 def test_the_page_stands_for_the_files_that_it_runs():
-    assert names(("web",), "bn") == [
-        "int8",
-        "float32",
-    ]
+    assert names(("web",), "bn") == ["int8", "float32"]
     assert names(("onnx", "web", "int8"), "paper") == ["onnx", "int8", "float32"]
     assert ExportConfig(formats=("web",), qat_epochs=1).web
     assert not ExportConfig().web

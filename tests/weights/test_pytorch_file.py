@@ -12,10 +12,7 @@ from making_pytorch import TENSORS, Tensor, legacy, pickled, zipped
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import pytorch_file, untrusted
 from googlenet_keras.weights.from_torchvision import read
-from googlenet_keras.weights.pytorch_file import (
-    PYTORCH_MAGIC_NUMBER,
-    parse_pytorch,
-)
+from googlenet_keras.weights.pytorch_file import PYTORCH_MAGIC_NUMBER, parse_pytorch
 
 
 @pytest.mark.parametrize("write", [zipped, legacy])
