@@ -6,7 +6,7 @@ from typing import Any
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.rows import ResponseNorm
+from googlenet_keras.architecture.table1 import ResponseNorm
 from googlenet_keras.errors import UserError
 from tuning.latency import LatencyModel
 from tuning.space import Space, Values

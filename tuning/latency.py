@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import WIDTH_STEP, Architecture
-from googlenet_keras.architecture.rows import Inception, MaxPool, ResponseNorm
+from googlenet_keras.architecture.table1 import Inception, MaxPool, ResponseNorm
 from googlenet_keras.errors import UserError
 
 CHANNEL_BLOCK = 16  # channels that XNNPACK computes at once with AVX512

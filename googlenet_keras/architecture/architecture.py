@@ -1,14 +1,15 @@
 """The Architecture dataclass: describes a network as data and validates it."""
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from numbers import Real
 from typing import Any, Literal, Self
 
-from googlenet_keras.architecture.rows import (
+from googlenet_keras.architecture.table1 import (
+    AUXILIARY_HEADS,
+    TABLE_1,
     AuxiliaryHead,
     Conv,
     Inception,
@@ -16,13 +17,10 @@ from googlenet_keras.architecture.rows import (
     ResponseNorm,
     Row,
 )
-from googlenet_keras.architecture.table1 import AUXILIARY_HEADS, TABLE_1
 from googlenet_keras.errors import UserError, unknown_choice_error
 
 WIDTH_STEP = 8  # every width of Table 1 is a multiple of 8; tensor cores want it too
-NAME_PATTERN = re.compile(
-    r"\w[\w-]{0,99}", re.ASCII
-)  # they become names of files and layers
+NAME_PATTERN = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # of files and layers
 HEAD_NAMES = tuple(head.name for head in AUXILIARY_HEADS)
 ROW_KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, ResponseNorm, Inception)}
 ALLOWED_FIELD_VALUES: dict[str, tuple[object, ...]] = {
@@ -63,30 +61,32 @@ class Architecture:
     def __post_init__(self) -> None:
         self._check_values()
         self._check_names()
-        self._check_heads()
 
     def _check_values(self) -> None:
         for field, known in ALLOWED_FIELD_VALUES.items():
             value = getattr(self, field)
             if value not in known or type(value) is not type(known[0]):
                 raise unknown_choice_error(field, str(value), map(str, known))
-        for field in ("dropout", "auxiliary_dropout"):
-            value = getattr(self, field)
-            is_rate = _is_finite(value) and 0 <= value < 1
-            self._require(is_rate, field, "at least 0 and below 1")
-        scale, mean = self.pixel_scale, self.pixel_mean
-        is_scale = _is_finite(scale) and scale > 0
-        self._require(is_scale, "pixel_scale", "a finite number above 0")
-        is_mean = (
-            _is_tuple_of(Real, mean) and len(mean) == 3 and all(map(_is_finite, mean))
-        )
-        self._require(is_mean, "pixel_mean", "a tuple of three numbers")
-        has_rows = _is_tuple_of(Row, self.rows) and bool(self.rows)
-        self._require(has_rows, "rows", "a tuple of one row or more, as in rows.py")
-        has_heads = _is_tuple_of(AuxiliaryHead, self.heads)
-        self._require(has_heads, "heads", "a tuple of AuxiliaryHead")
-        has_differences = _is_tuple_of(str, self.differences)
-        self._require(has_differences, "differences", "a tuple of sentences")
+        rate, scale, mean = "at least 0 and below 1", self.pixel_scale, self.pixel_mean
+        is_mean = _are_all(mean, Real) and len(mean) == 3 and all(map(_is_finite, mean))
+        rules = {
+            "dropout": (_is_rate(self.dropout), rate),
+            "auxiliary_dropout": (_is_rate(self.auxiliary_dropout), rate),
+            "pixel_scale": (_is_finite(scale) and scale > 0, "a finite number above 0"),
+            "pixel_mean": (is_mean, "a tuple of three numbers"),
+            "rows": (
+                _are_all(self.rows, Row) and self.rows,
+                "a tuple of one row or more, as in table1.py",
+            ),
+            "heads": (_are_all(self.heads, AuxiliaryHead), "a tuple of AuxiliaryHead"),
+            "differences": (_are_all(self.differences, str), "a tuple of sentences"),
+        }
+        for field, (holds, rule) in rules.items():
+            if not holds:
+                raise UserError(
+                    f"{field} of an architecture must be {rule}; "
+                    f"received {getattr(self, field)!r:.200}."
+                )
 
     def _check_names(self) -> None:
         names = [part.name for part in (*self.rows, *self.heads)]
@@ -96,10 +96,11 @@ class Architecture:
                     "an architecture, its rows and its heads must be named by letters, "
                     f"digits, _ and -; received {name!r:.200}."
                 )
-        are_unique = len(set(names)) == len(names)
-        self._require(are_unique, "rows", "rows and heads with names of their own")
-
-    def _check_heads(self) -> None:
+        if len(set(names)) < len(names):
+            raise UserError(
+                "rows and heads of an architecture must have names of their own; "
+                f"received {names!r:.200}."
+            )
         modules = [row.name for row in self.rows if isinstance(row, Inception)]
         for head in self.heads:
             if head.name not in HEAD_NAMES:
@@ -108,42 +109,38 @@ class Architecture:
                 place = f"the place of {head.name}"
                 raise unknown_choice_error(place, str(head.after), modules)
 
-    def _require(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            received = getattr(self, field)
-            raise UserError(
-                f"{field} of an architecture must be {rule}; "
-                f"received {received!r:.200}."
-            )
-
     def widths(self) -> dict[str, int]:
         """Filters of convolutions and units of hidden dense layers, by layer name."""
-        widths: dict[str, int] = {}
-        for row in self.rows:
-            widths.update((conv.name, conv.filters) for conv in _convolutions(row))
-        for head in self.heads:
-            widths[f"{head.name}_conv"] = head.filters
-            widths[f"{head.name}_fc"] = head.units
-        return widths
+        return {
+            part.name + suffix: getattr(part, field)
+            for part in (*self.rows, *self.heads)
+            for suffix, field in part.WIDTHS.items()
+        }
 
     def with_widths(self, widths: Mapping[str, int]) -> Self:
         """Returns a copy of the network with the given filter counts, by layer name.
 
         Raises UserError for an unknown layer and for a count below 1.
         """
-        known = self.widths()
+        merged = self.widths()
         for name, filters in widths.items():
-            if name not in known:
-                raise unknown_choice_error("a width's layer", name, known)
+            if name not in merged:
+                raise unknown_choice_error("a width's layer", name, merged)
             if filters < 1:
                 raise UserError(
                     f"the width of {name} must be at least 1; received {filters}."
                 )
-        merged = known | dict(widths)
+            merged[name] = filters
+
+        def widen(part: Any) -> Any:
+            return replace(
+                part, **{f: merged[part.name + s] for s, f in part.WIDTHS.items()}
+            )
+
         return replace(
             self,
-            rows=tuple(_row_with_widths(row, merged) for row in self.rows),
-            heads=tuple(_head_with_widths(head, merged) for head in self.heads),
+            rows=tuple(widen(row) for row in self.rows),
+            heads=tuple(widen(head) for head in self.heads),
         )
 
     def scale_width(self, multiplier: float) -> Self:
@@ -156,15 +153,17 @@ class Architecture:
             raise UserError(f"width must be above 0; received {multiplier}.")
         if multiplier == 1:
             return self
-        steps = {
-            n: round(w * multiplier / WIDTH_STEP) for n, w in self.widths().items()
-        }
-        return self.with_widths({n: WIDTH_STEP * max(s, 1) for n, s in steps.items()})
+        return self.with_widths(
+            {
+                name: WIDTH_STEP * max(round(width * multiplier / WIDTH_STEP), 1)
+                for name, width in self.widths().items()
+            }
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, strings and numbers, which `from_json` reads."""
-        rows = [{"kind": type(r).__name__} | dataclasses.asdict(r) for r in self.rows]
-        return dataclasses.asdict(self) | {"rows": rows}
+        rows = [{"kind": type(r).__name__} | asdict(r) for r in self.rows]
+        return asdict(self) | {"rows": rows}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -173,48 +172,26 @@ class Architecture:
         Raises UserError for anything else.
         """
         try:
-            fields = {key: _to_tuple(value) for key, value in data.items()}
-            fields["rows"] = tuple(_row_from_json(row) for row in data["rows"])
+            rows = [{**row} for row in data["rows"]]
+            fields: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in data.items()
+            }
+            fields["rows"] = tuple(ROW_KINDS[row.pop("kind")](**row) for row in rows)
             fields["heads"] = tuple(AuxiliaryHead(**head) for head in data["heads"])
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"this is no architecture: {error}.") from error
 
 
-def _is_finite(value: object) -> bool:
+def _is_finite(value: Any) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
-def _is_tuple_of(kind: Any, values: object) -> bool:
+def _is_rate(value: Any) -> bool:
+    return _is_finite(value) and 0 <= value < 1
+
+
+def _are_all(values: object, kind: Any) -> bool:
     """Whether `values` is a tuple whose items are all of type `kind`."""
     return isinstance(values, tuple) and all(isinstance(v, kind) for v in values)
-
-
-def _row_from_json(data: Mapping[str, Any]) -> Row:
-    return ROW_KINDS[data["kind"]](**{k: v for k, v in data.items() if k != "kind"})
-
-
-def _to_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _convolutions(row: Row) -> list[Conv]:
-    if isinstance(row, Conv):
-        return [row]
-    if not isinstance(row, Inception):
-        return []
-    steps = [step for branch in row.branches(wide_kernel=5) for step in branch]
-    return [step for step in steps if isinstance(step, Conv)]
-
-
-def _row_with_widths(row: Row, widths: Mapping[str, int]) -> Row:
-    filters = [widths[conv.name] for conv in _convolutions(row)]
-    if isinstance(row, Conv):
-        return replace(row, filters=filters[0])
-    return Inception(row.name, *filters) if isinstance(row, Inception) else row
-
-
-def _head_with_widths(head: AuxiliaryHead, widths: Mapping[str, int]) -> AuxiliaryHead:
-    return replace(
-        head, filters=widths[f"{head.name}_conv"], units=widths[f"{head.name}_fc"]
-    )

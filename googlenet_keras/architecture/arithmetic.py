@@ -1,16 +1,16 @@
-"""Sizes, parameters and multiply-adds of an Architecture, from its rows alone."""
+"""Sizes, padding, parameters and multiply-adds of an Architecture, from its rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from googlenet_keras.architecture import geometry
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.rows import (
+from googlenet_keras.architecture.table1 import (
     AuxiliaryHead,
     Conv,
     Inception,
     MaxPool,
+    ResponseNorm,
     Row,
 )
 from googlenet_keras.architecture.variants import get_architecture
@@ -18,11 +18,10 @@ from googlenet_keras.errors import UserError
 
 MIN_IMAGE_SIDE = 32  # pixels; the network divides its sides by 32
 MIN_CLASSES = 2
-AUXILIARY_POOL_WINDOW, AUXILIARY_POOL_STRIDE = (
-    5,
-    3,
-)  # of the auxiliary heads' average pooling
+AUXILIARY_POOL_WINDOW, AUXILIARY_POOL_STRIDE = 5, 3  # of the heads' average pooling
 
+ImageSize: TypeAlias = int | tuple[int, ...]
+"""Pixels: one number, or height and width."""
 FeatureMap: TypeAlias = tuple[int, int, int]
 """Height, width and channels."""
 
@@ -32,12 +31,12 @@ class Layer:
     """One layer with weights; a dense layer has a 1x1 kernel and a 1x1 map."""
 
     name: str
-    kernel: int
     inputs: int
     outputs: int
-    height: int
-    width: int
-    bias: bool
+    kernel: int = 1
+    height: int = 1
+    width: int = 1
+    bias: bool = True
     norm_vectors: int = 0  # trainable vectors of batch normalization: beta, gamma
 
     @property
@@ -49,11 +48,6 @@ class Layer:
     def parameters(self) -> int:
         """Number of trainable values: kernel, bias, beta and gamma."""
         return self.weights + self.outputs * (self.bias + self.norm_vectors)
-
-    @property
-    def statistics(self) -> int:
-        """Number of moving means and variances of batch normalization."""
-        return 2 * self.outputs if self.norm_vectors else 0
 
     @property
     def macs(self) -> int:
@@ -85,7 +79,7 @@ def parameters(
     variant: str | Architecture = "bn",
     *,
     classes: int = 1000,
-    image_size: int | tuple[int, int] = 224,
+    image_size: ImageSize = 224,
     auxiliary: bool = False,
     statistics: bool = False,
 ) -> int:
@@ -94,7 +88,8 @@ def parameters(
     auxiliary: with both heads. statistics: with moving means and variances.
     """
     return sum(
-        layer.parameters + (layer.statistics if statistics else 0)
+        layer.parameters
+        + (2 * layer.outputs if statistics and layer.norm_vectors else 0)
         for layer in layers(variant, classes, image_size, auxiliary)
     )
 
@@ -103,7 +98,7 @@ def macs(
     variant: str | Architecture = "bn",
     *,
     classes: int = 1000,
-    image_size: int | tuple[int, int] = 224,
+    image_size: ImageSize = 224,
     auxiliary: bool = False,
 ) -> int:
     """Multiply-adds for one image, 1,582,671,872 for "paper" at 224 pixels."""
@@ -111,10 +106,7 @@ def macs(
 
 
 def layers(
-    variant: str | Architecture,
-    classes: int,
-    image_size: int | tuple[int, int],
-    auxiliary: bool,
+    variant: str | Architecture, classes: int, image_size: ImageSize, auxiliary: bool
 ) -> list[Layer]:
     """Every convolution and dense layer, in the order of the network."""
     stages = iterate_stages(variant, classes, image_size, auxiliary)
@@ -122,10 +114,7 @@ def layers(
 
 
 def iterate_stages(
-    variant: str | Architecture,
-    classes: int,
-    image_size: int | tuple[int, int],
-    auxiliary: bool,
+    variant: str | Architecture, classes: int, image_size: ImageSize, auxiliary: bool
 ) -> Iterator[Stage]:
     """Yields a Stage for each row, and for each auxiliary head after its module.
 
@@ -141,11 +130,12 @@ def iterate_stages(
         for head in arch.heads if auxiliary else ():
             if head.after == row.name:
                 yield _head(arch, head, current, classes)
-    yield Stage("average_pool", (1, 1, current[2]))
-    yield Stage("main", (1, 1, classes), (_dense("main", current[2], classes),))
+    channels = current[2]
+    yield Stage("average_pool", (1, 1, channels))
+    yield Stage("main", (1, 1, classes), (Layer("main", channels, classes),))
 
 
-def height_and_width(image_size: int | tuple[int, ...]) -> tuple[int, int]:
+def height_and_width(image_size: ImageSize) -> tuple[int, int]:
     """Height and width in pixels; one number stands for both. Raises UserError."""
     pair = image_size if isinstance(image_size, tuple | list) else (int(image_size),)
     if len(pair) not in (1, 2):
@@ -177,38 +167,77 @@ def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
     """
     if arch.auxiliary_pool == "adaptive 4x4":
         return 0, 0, 4
-    window = min(AUXILIARY_POOL_WINDOW, size)
-    outputs = geometry.outputs(size, window, AUXILIARY_POOL_STRIDE, (0, 0))
-    return window, AUXILIARY_POOL_STRIDE, outputs
+    window, stride = min(AUXILIARY_POOL_WINDOW, size), AUXILIARY_POOL_STRIDE
+    return window, stride, output_size(size, window, stride, (0, 0))
 
 
-def naive_macs(module: Inception, wide_kernel: int, inputs: FeatureMap) -> int:
-    """Multiply-adds of `module` without its 1x1 reductions and its projection."""
-    height, width, channels = inputs
-    per_channel = module.conv1x1 + 9 * module.conv3x3 + wide_kernel**2 * module.conv5x5
-    return height * width * channels * per_channel
+def convolution_padding(
+    size: int, window: int, stride: int, rule: str
+) -> tuple[int, int]:
+    """Zeros that a convolution adds before and after an axis of `size` values.
+
+    rule: "symmetric" and "floor" pad (window - 1) / 2 on both sides, as Caffe and
+    PyTorch do; "same" pads what TensorFlow's SAME does: 2 before and 3 after for 7x7/2
+    on 224.
+    """
+    if rule == "same":
+        return _same_padding(size, window, stride)
+    return (window - 1) // 2, (window - 1) // 2
+
+
+def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, int]:
+    """Zeros that max pooling adds before and after an axis of `size` values.
+
+    rule: "symmetric" is Caffe's ceil mode, padded at the end only; "floor" is not
+    padded if the stride is above 1; "same" is TensorFlow's SAME.
+    """
+    if stride == 1 or rule == "same":
+        return _same_padding(size, window, stride)
+    if rule == "floor":
+        return 0, max(window - size, 0)  # one whole window at least
+    steps = -(-max(size - window, 0) // stride)
+    return 0, max(steps * stride + window - size, 0)
+
+
+def output_size(size: int, window: int, stride: int, padding: tuple[int, int]) -> int:
+    """The number of windows on a padded axis of `size` values."""
+    return (size + sum(padding) - window) // stride + 1
+
+
+def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
 
 
 def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
-    if isinstance(row, Conv):
-        layer = _convolution(arch, row, inputs)
-        return Stage(row.name, (layer.height, layer.width, layer.outputs), (layer,))
-    if isinstance(row, MaxPool):
-        return Stage(row.name, _pool(arch, row, inputs))
+    height, width, channels = inputs
+    if isinstance(row, ResponseNorm):
+        return Stage(row.name, inputs)
     if isinstance(row, Inception):
-        return _inception(arch, row, inputs)
-    return Stage(row.name, inputs)
-
-
-def _inception(arch: Architecture, row: Inception, inputs: FeatureMap) -> Stage:
-    layers: list[Layer] = []
-    for branch in row.branches(arch.wide_kernel):
-        current = inputs
-        for step in branch:
-            stage = _stage(arch, step, current)
-            layers += stage.layers
-            current = stage.output
-    return Stage(row.name, (*inputs[:2], row.filters), tuple(layers))
+        layers: list[Layer] = []
+        for branch in row.branches(arch.wide_kernel):
+            current = inputs
+            for step in branch:
+                stage = _stage(arch, step, current)
+                layers += stage.layers
+                current = stage.output
+        return Stage(row.name, (height, width, row.filters), tuple(layers))
+    if isinstance(row, MaxPool):
+        window, pad = row.window, pool_padding
+    else:
+        window, pad = row.kernel, convolution_padding
+    height, width = (
+        output_size(x, window, row.stride, pad(x, window, row.stride, arch.padding))
+        for x in (height, width)
+    )
+    if isinstance(row, MaxPool):
+        return Stage(row.name, (height, width, channels))
+    layer = Layer(
+        *(row.name, channels, row.filters, row.kernel, height, width),
+        bias=not arch.batch_norm,
+        norm_vectors=1 + arch.gamma if arch.batch_norm else 0,
+    )
+    return Stage(row.name, (height, width, row.filters), (layer,))
 
 
 def _head(
@@ -216,45 +245,9 @@ def _head(
 ) -> Stage:
     height, width = (auxiliary_window(arch, side)[2] for side in inputs[:2])
     conv = Conv(f"{head.name}_conv", head.filters, 1)
-    return Stage(
-        head.name,
-        (1, 1, classes),
-        (
-            _convolution(arch, conv, (height, width, inputs[2])),
-            _dense(f"{head.name}_fc", height * width * head.filters, head.units),
-            _dense(head.name, head.units, classes),
-        ),
-        auxiliary=True,
+    layers = (
+        *_stage(arch, conv, (height, width, inputs[2])).layers,
+        Layer(f"{head.name}_fc", height * width * head.filters, head.units),
+        Layer(head.name, head.units, classes),
     )
-
-
-def _convolution(arch: Architecture, row: Conv, inputs: FeatureMap) -> Layer:
-    height, width = (
-        geometry.convolved(side, row.kernel, row.stride, arch.padding)
-        for side in inputs[:2]
-    )
-    norm_vectors = 1 + arch.gamma if arch.batch_norm else 0
-    return Layer(
-        row.name, row.kernel, inputs[2], row.filters, height, width,
-        bias=not arch.batch_norm, norm_vectors=norm_vectors,
-    )  # fmt: skip
-
-
-def _dense(name: str, inputs: int, outputs: int) -> Layer:
-    return Layer(name, 1, inputs, outputs, 1, 1, bias=True)
-
-
-def _pool(arch: Architecture, row: MaxPool, inputs: FeatureMap) -> FeatureMap:
-    height, width = (
-        geometry.pooled(side, row.window, row.stride, arch.padding)
-        for side in inputs[:2]
-    )
-    return height, width, inputs[2]
-
-
-def final_map(
-    variant: str | Architecture, image_size: int | tuple[int, int]
-) -> FeatureMap:
-    """The last feature map, which average pooling reduces to a vector."""
-    *_, last, _, _ = iterate_stages(variant, MIN_CLASSES, image_size, auxiliary=False)
-    return last.output
+    return Stage(head.name, (1, 1, classes), layers, auxiliary=True)

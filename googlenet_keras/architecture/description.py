@@ -2,10 +2,15 @@
 
 from typing import TypedDict
 
-from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.arithmetic import FeatureMap, Stage
-from googlenet_keras.architecture.rows import Inception
+from googlenet_keras.architecture.arithmetic import (
+    FeatureMap,
+    ImageSize,
+    Stage,
+    height_and_width,
+    iterate_stages,
+)
+from googlenet_keras.architecture.table1 import Inception
 from googlenet_keras.architecture.variants import get_architecture
 
 
@@ -69,35 +74,44 @@ def describe(
     variant: str | Architecture = "bn",
     *,
     classes: int = 1000,
-    image_size: int | tuple[int, ...] = 224,
+    image_size: ImageSize = 224,
 ) -> Description:
     """Describes a variant: rows, totals, savings and differences from the paper.
 
     Raises UserError.
     """
     arch = get_architecture(variant)
-    size = arithmetic.height_and_width(image_size)
-    stages = list(arithmetic.iterate_stages(arch, classes, size, auxiliary=True))
+    size = height_and_width(image_size)
+    stages = list(iterate_stages(arch, classes, size, auxiliary=True))
     trunk = [stage for stage in stages if not stage.auxiliary]
-    parameters, macs = _total(trunk)
-    parameters_with_auxiliary, macs_with_auxiliary = _total(stages)
+    parameters = sum(stage.parameters for stage in trunk)
+    macs = sum(stage.macs for stage in trunk)
+    *_, last, _, _ = trunk  # the row before average pooling and the classifier
+    height, width, channels = last.output
     return {
         "variant": arch.name,
         "image_size": list(size),
         "classes": classes,
         "rows": [_row(stage, parameters, macs) for stage in stages],
         "parameters": parameters,
-        "parameters_with_auxiliary": parameters_with_auxiliary,
+        "parameters_with_auxiliary": sum(stage.parameters for stage in stages),
         "macs": macs,
-        "macs_with_auxiliary": macs_with_auxiliary,
-        "reductions": _reductions(arch, stages, size),
-        "average_pooling": _average_pooling(arch, size),
+        "macs_with_auxiliary": sum(stage.macs for stage in stages),
+        "reductions": [
+            _reduction(row, stage, before.output, arch.wide_kernel)
+            for row, before, stage in zip(
+                arch.rows, [Stage("image", (*size, 3)), *trunk], trunk, strict=False
+            )
+            if isinstance(row, Inception)
+        ],
+        "average_pooling": {
+            "map_height": height,
+            "map_width": width,
+            "channels": channels,
+            "dense_weights_saved": height * width * channels * channels,
+        },
         "differences": list(arch.differences),
     }
-
-
-def _total(stages: list[Stage]) -> tuple[int, int]:
-    return sum(s.parameters for s in stages), sum(s.macs for s in stages)
 
 
 def _row(stage: Stage, parameters: int, macs: int) -> RowDescription:
@@ -114,43 +128,18 @@ def _row(stage: Stage, parameters: int, macs: int) -> RowDescription:
     }  # fmt: skip
 
 
-def _reductions(
-    arch: Architecture, stages: list[Stage], size: tuple[int, int]
-) -> list[Reduction]:
-    by_name = {stage.name: stage for stage in stages}
-    inputs: FeatureMap = (*size, 3)
-    reductions = []
-    for row in arch.rows:
-        stage = by_name[row.name]
-        if isinstance(row, Inception):
-            reductions.append(_reduction(arch, row, stage, inputs))
-        inputs = stage.output
-    return reductions
-
-
 def _reduction(
-    arch: Architecture, row: Inception, stage: Stage, inputs: FeatureMap
+    row: Inception, stage: Stage, inputs: FeatureMap, wide_kernel: int
 ) -> Reduction:
-    macs = {layer.name.removeprefix(f"{row.name}_"): layer.macs
-            for layer in stage.layers}  # fmt: skip
     height, width, channels = inputs
+    *_, reduce_5x5, conv_5x5, _ = stage.layers
+    map_size = height * width * channels
+    direct_5x5 = map_size * wide_kernel**2 * row.conv5x5
     return {
         "module": row.name,
         "macs": stage.macs,
-        "naive_macs": arithmetic.naive_macs(row, arch.wide_kernel, inputs),
+        "naive_macs": map_size * (row.conv1x1 + 9 * row.conv3x3) + direct_5x5,
         "naive_output_channels": row.filters - row.pool_proj + channels,
-        "branch_5x5_macs": macs["5x5_reduce"] + macs["5x5"],
-        "branch_5x5_direct_macs": (
-            height * width * channels * arch.wide_kernel**2 * row.conv5x5
-        ),
-    }
-
-
-def _average_pooling(arch: Architecture, size: tuple[int, int]) -> AveragePooling:
-    height, width, channels = arithmetic.final_map(arch, size)
-    return {
-        "map_height": height,
-        "map_width": width,
-        "channels": channels,
-        "dense_weights_saved": height * width * channels * channels,
+        "branch_5x5_macs": reduce_5x5.macs + conv_5x5.macs,
+        "branch_5x5_direct_macs": direct_5x5,
     }

@@ -1,17 +1,119 @@
-"""The paper's Table 1, row by row, and its two auxiliary heads.
+"""The paper's Table 1, row by row, its two auxiliary heads, and the types of rows.
 
 Filters as printed in arXiv 1409.4842, Table 1. Row names and the places of the two
 response normalizations are those of Caffe's bvlc_googlenet.
 """
 
-from googlenet_keras.architecture.rows import (
-    AuxiliaryHead,
-    Conv,
-    Inception,
-    MaxPool,
-    ResponseNorm,
-    Row,
-)
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from googlenet_keras.errors import UserError
+
+
+@dataclass(frozen=True)
+class _NamedRow:
+    """A row whose numbers must be positive integers; others raise UserError.
+
+    WIDTHS: the field that holds each layer's width, by the layer's name after the
+    row's.
+    """
+
+    WIDTHS: ClassVar[dict[str, str]] = {}
+    name: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (type(value) is not int or value < 1):
+                raise UserError(
+                    f"{field.name} of {self.name} must be a whole number from 1; "
+                    f"received {value!r}."
+                )
+
+
+@dataclass(frozen=True)
+class Conv(_NamedRow):
+    """A square convolution, batch normalization if the variant has it, and ReLU."""
+
+    WIDTHS = {"": "filters"}
+    filters: int
+    kernel: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class MaxPool(_NamedRow):
+    """Max pooling with a square window."""
+
+    window: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class ResponseNorm(_NamedRow):
+    """Local response normalization across channels."""
+
+
+Branch = tuple[Conv | MaxPool, ...]
+
+
+@dataclass(frozen=True)
+class Inception(_NamedRow):
+    """One Inception module; the fields are Table 1's columns of filters."""
+
+    WIDTHS = {
+        "_1x1": "conv1x1",
+        "_3x3_reduce": "reduce3x3",
+        "_3x3": "conv3x3",
+        "_5x5_reduce": "reduce5x5",
+        "_5x5": "conv5x5",
+        "_pool_proj": "pool_proj",
+    }
+    conv1x1: int
+    reduce3x3: int
+    conv3x3: int
+    reduce5x5: int
+    conv5x5: int
+    pool_proj: int
+
+    @property
+    def filters(self) -> int:
+        """Channels of the concatenated branches."""
+        return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
+
+    def branches(self, wide_kernel: int) -> tuple[Branch, ...]:
+        """The four branches in the order of their concatenation.
+
+        wide_kernel: side of the third branch's kernel, 5 in the paper.
+        """
+
+        def conv(suffix: str, kernel: int = 1) -> Conv:
+            filters = getattr(self, self.WIDTHS[suffix])
+            return Conv(self.name + suffix, filters, kernel)
+
+        return (
+            (conv("_1x1"),),
+            (conv("_3x3_reduce"), conv("_3x3", 3)),
+            (conv("_5x5_reduce"), conv("_5x5", wide_kernel)),
+            (MaxPool(f"{self.name}_pool", 3, 1), conv("_pool_proj")),
+        )
+
+
+@dataclass(frozen=True)
+class AuxiliaryHead(_NamedRow):
+    """A classifier on the output of module `after`, used in training only.
+
+    Average pooling, a 1x1 convolution of `filters`, a dense layer of `units`, dropout
+    and the logits (section 5 of the paper).
+    """
+
+    WIDTHS = {"_conv": "filters", "_fc": "units"}
+    after: str
+    filters: int
+    units: int
+
+
+Row = Conv | MaxPool | ResponseNorm | Inception
 
 # fmt: off
 TABLE_1: tuple[Row, ...] = (

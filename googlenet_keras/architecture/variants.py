@@ -3,19 +3,8 @@
 from dataclasses import replace
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.rows import MaxPool, ResponseNorm, Row
-from googlenet_keras.architecture.table1 import TABLE_1
+from googlenet_keras.architecture.table1 import TABLE_1, MaxPool, ResponseNorm
 from googlenet_keras.errors import unknown_choice_error
-
-
-def _without_response_norm(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    return tuple(row for row in rows if not isinstance(row, ResponseNorm))
-
-
-def _with_pool4(rows: tuple[Row, ...], window: int) -> tuple[Row, ...]:
-    pool4 = MaxPool(f"pool4_{window}x{window}_s2", window, 2)
-    return tuple(pool4 if row.name.startswith("pool4") else row for row in rows)
-
 
 PAPER = Architecture(
     "paper",
@@ -30,7 +19,7 @@ PAPER = Architecture(
 BATCH_NORM = replace(
     PAPER,
     name="bn",
-    rows=_without_response_norm(TABLE_1),
+    rows=tuple(row for row in TABLE_1 if not isinstance(row, ResponseNorm)),
     batch_norm=True,
     dropout=0.2,
     pixel_mean=(127.5, 127.5, 127.5),
@@ -44,16 +33,22 @@ BATCH_NORM = replace(
     ),
 )
 
+ROWS_WITH_2X2_POOL4 = tuple(
+    MaxPool("pool4_2x2_s2", 2, 2) if row.name == "pool4_3x3_s2" else row
+    for row in BATCH_NORM.rows
+)
+POOL4_DIFFERENCE = "pool4 has 2x2 windows in place of 3x3."
+
 TORCHVISION = replace(
     BATCH_NORM,
     name="torchvision",
-    rows=_with_pool4(BATCH_NORM.rows, 2),
+    rows=ROWS_WITH_2X2_POOL4,
     wide_kernel=3,
     auxiliary_pool="adaptive 4x4",
     differences=(
         *BATCH_NORM.differences,
         "The 5x5 branches have 3x3 kernels (pytorch/vision#906).",
-        "pool4 has 2x2 windows in place of 3x3.",
+        POOL4_DIFFERENCE,
         "Auxiliary pooling is adaptive to 4x4: windows start at 0, 3, 7, 10 "
         "in place of 0, 3, 6, 9.",
     ),
@@ -62,14 +57,14 @@ TORCHVISION = replace(
 SLIM = replace(
     BATCH_NORM,
     name="slim",
-    rows=_with_pool4(BATCH_NORM.rows, 2),
+    rows=ROWS_WITH_2X2_POOL4,
     wide_kernel=3,
     gamma=False,
     padding="same",
     differences=(
         *BATCH_NORM.differences[1:],
         "The 5x5 branches have 3x3 kernels (tensorflow/models#2545).",
-        "pool4 has 2x2 windows in place of 3x3.",
+        POOL4_DIFFERENCE,
         "Batch normalization shifts but does not scale: there is no gamma.",
         "Padding is TensorFlow's SAME: conv1 on 224 pixels pads 2 before and 3 after.",
         "TF-Slim publishes no auxiliary heads; these are the bn variant's.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.rows import ResponseNorm
+from googlenet_keras.architecture.table1 import ResponseNorm
 
 if TYPE_CHECKING:
     import keras

@@ -10,10 +10,11 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import (
     auxiliary_window,
     check_classes,
+    convolution_padding,
     height_and_width,
+    pool_padding,
 )
-from googlenet_keras.architecture.geometry import convolution_padding, pool_padding
-from googlenet_keras.architecture.rows import (
+from googlenet_keras.architecture.table1 import (
     AuxiliaryHead,
     Branch,
     Conv,

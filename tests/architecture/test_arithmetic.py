@@ -7,8 +7,6 @@ from googlenet_keras.architecture.arithmetic import (
     macs,
     parameters,
 )
-from googlenet_keras.architecture.rows import Inception
-from googlenet_keras.architecture.table1 import TABLE_1
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 
@@ -69,23 +67,12 @@ def test_maps_at_224_are_those_of_table_1():
     assert maps["inception_3b"] == (28, 28, 480)
     assert maps["inception_4e"] == (14, 14, 832)
     assert maps["inception_5b"] == (7, 7, 1024)
-    assert arithmetic.final_map("paper", 224) == (7, 7, 1024)
 
 
 def test_auxiliary_pooling_shrinks_with_the_map():
     assert arithmetic.auxiliary_window(BATCH_NORM, 14) == (5, 3, 4)
     assert arithmetic.auxiliary_window(BATCH_NORM, 5) == (5, 3, 1)
     assert arithmetic.auxiliary_window(BATCH_NORM, 2) == (2, 3, 1)
-
-
-def test_a_naive_5x5_branch_of_4a_costs_what_section_4_says():
-    row = next(r for r in TABLE_1 if r.name == "inception_4a")
-    assert isinstance(row, Inception)
-    without, with_5x5 = (
-        arithmetic.naive_macs(Inception("x", 1, 1, 1, 1, filters, 1), 5, (14, 14, 480))
-        for filters in (1, 1 + row.conv5x5)
-    )
-    assert with_5x5 - without == 112_896_000
 
 
 def test_sides_and_classes_out_of_range():
@@ -95,3 +82,38 @@ def test_sides_and_classes_out_of_range():
         parameters("bn", classes=1)
     with pytest.raises(UserError, match="one number or height and width"):
         arithmetic.height_and_width((1, 2, 3))
+
+
+def test_conv1_on_224_pads_as_each_framework_does():
+    assert arithmetic.convolution_padding(224, 7, 2, "symmetric") == (3, 3)
+    assert arithmetic.convolution_padding(224, 7, 2, "same") == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "rule", "expected"),
+    [
+        (112, 3, "symmetric", (0, 1)),  # even: one row past the end
+        (7, 3, "symmetric", (0, 0)),  # odd: windows 0, 2, 4 end at the edge
+        (7, 3, "same", (1, 1)),
+        (7, 2, "symmetric", (0, 1)),
+        (2, 3, "symmetric", (0, 1)),
+        (1, 3, "symmetric", (0, 2)),
+    ],
+)
+def test_stride_2_pools(size, window, rule, expected):
+    assert arithmetic.pool_padding(size, window, 2, rule) == expected
+
+
+def test_pools_inside_a_module_keep_the_size():
+    for rule in ("symmetric", "same"):
+        padding = arithmetic.pool_padding(14, 3, 1, rule)
+        assert padding == (1, 1)
+        assert arithmetic.output_size(14, 3, 1, padding) == 14
+
+
+def test_ceil_mode_never_leaves_a_value_out():
+    for size in range(1, 40):
+        padding = arithmetic.pool_padding(size, 3, 2, "symmetric")
+        count = arithmetic.output_size(size, 3, 2, padding)
+        assert (count - 1) * 2 + 3 >= size
+        assert count == max(-(-(size - 3) // 2), 0) + 1

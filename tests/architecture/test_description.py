@@ -1,6 +1,7 @@
 import pytest
 
 from googlenet_keras.architecture.description import describe
+from googlenet_keras.architecture.variants import PAPER
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,19 @@ def test_the_worked_example_of_4a(paper):
     assert row["naive_output_channels"] == 512 - 64 + 480
 
 
+def test_a_naive_5x5_branch_of_4a_costs_what_section_4_says():
+    without, with_5x5 = (
+        describe(PAPER.with_widths({"inception_4a_5x5": filters}))["reductions"][2]
+        for filters in (1, 1 + 48)
+    )
+    assert without["module"] == "inception_4a"
+    assert with_5x5["naive_macs"] - without["naive_macs"] == 112_896_000
+
+
 def test_average_pooling_saves_51_million_weights(paper):
+    pooling = paper["average_pooling"]
+    sides = pooling["map_height"], pooling["map_width"], pooling["channels"]
+    assert sides == (7, 7, 1024)
     assert paper["average_pooling"]["dense_weights_saved"] == 7 * 7 * 1024 * 1024
 
 

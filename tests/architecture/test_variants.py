@@ -4,7 +4,7 @@ import pytest
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import parameters
-from googlenet_keras.architecture.rows import MaxPool, ResponseNorm
+from googlenet_keras.architecture.table1 import MaxPool, ResponseNorm
 from googlenet_keras.architecture.variants import (
     BATCH_NORM,
     PAPER,
