@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import atomic_folder
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ImportWeights:
     def run(self) -> None:
         """Imports, saves, and prints the next steps. Raises UserError."""
         from googlenet_keras.weights.catalog import get_published
-        from googlenet_keras.weights.importing import import_weights, save_to_new_folder
+        from googlenet_keras.weights.importing import import_weights
 
         *files, folder = self._check_paths(get_published(self.source).suffixes)
         classifier = import_weights(
@@ -38,7 +39,8 @@ class ImportWeights:
             variant=self.variant,
             labels=self.labels,
         )
-        save_to_new_folder(classifier, folder)
+        with atomic_folder(folder) as temporary:
+            classifier.save(temporary)
         print(
             f"{classifier.architecture.name}, {len(classifier.labels)} classes, is in "
             f"{folder}; try\n  python -m googlenet_keras predict {folder} IMAGE...\n"

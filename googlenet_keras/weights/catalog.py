@@ -1,13 +1,24 @@
-"""The published GoogLeNet weights: URLs, digests, licenses and claimed accuracies."""
+"""The published GoogLeNet weights: what they claim, and their verified download."""
 
-from collections.abc import Mapping
+import hashlib
+import logging
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from http.client import HTTPException
+from pathlib import Path
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM, PAPER, SLIM, TORCHVISION
-from googlenet_keras.errors import unknown_choice_error
+from googlenet_keras.console import progress_bar
+from googlenet_keras.errors import UserError, unknown_choice_error
+from googlenet_keras.files import atomic_file, cache_folder
 
 MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
+DOWNLOAD_BLOCK_BYTES = 2**18  # between two steps of the progress bar
+DOWNLOAD_TIMEOUT_SECONDS = 30  # without a byte
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,11 +43,6 @@ class PublishedWeights:
     suffixes: tuple[str, ...]
     has_trained_heads: bool = True
 
-    @property
-    def file_name(self) -> str:
-        """The last part of the URL."""
-        return self.url.rsplit("/", 1)[-1]
-
     def architecture(self, variant: str | None = None) -> Architecture:
         """The network of that name, or the file's own. Raises UserError."""
         variant = variant or next(iter(self.variants))
@@ -45,6 +51,62 @@ class PublishedWeights:
                 f"the variant of {self.name} weights", variant, self.variants
             )
         return self.variants[variant]
+
+    def matches(self, path: Path) -> bool:
+        """Whether `path` is the very file that was published, by its SHA-256."""
+        return file_sha256(path).startswith(self.sha256)
+
+    def download(self) -> Path:
+        """Returns the file in the user's cache; downloads it if it is not there.
+
+        Raises UserError if it cannot be downloaded or is another file.
+        """
+        path = cache_folder() / "weights" / self.url.rpartition("/")[2]
+        if path.is_file() and self.matches(path):
+            return path
+        log.info("downloading %s to %s", self.url, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            with temporary.open("wb") as file:
+                file.writelines(_receive(self, path.name))
+            if not self.matches(temporary):
+                raise UserError(
+                    f"{path.name} was published with a SHA-256 of {self.sha256}; the "
+                    f"download has {file_sha256(temporary)} and was removed. Try again,"
+                    " or download it elsewhere and name the file."
+                )
+        return path
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _receive(weights: PublishedWeights, file_name: str) -> Iterator[bytes]:
+    received = 0
+    try:
+        with (
+            urllib.request.urlopen(
+                weights.url, timeout=DOWNLOAD_TIMEOUT_SECONDS
+            ) as response,
+            progress_bar() as bar,
+        ):
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdigit() else weights.bytes
+            task = bar.add_task(file_name, total=total)
+            while block := response.read(DOWNLOAD_BLOCK_BYTES):
+                received += len(block)
+                if received > MAX_FILE_BYTES:
+                    raise UserError(f"{weights.url} sends more than any GoogLeNet has.")
+                yield block
+                bar.advance(task, len(block))
+    except (OSError, HTTPException) as error:  # of the network
+        raise UserError(
+            f"{weights.url} cannot be downloaded: {error}. Download it elsewhere and "
+            f"name the file: import-weights {weights.name} {file_name} RUN"
+        ) from error
 
 
 def _as_bn(arch: Architecture) -> Architecture:

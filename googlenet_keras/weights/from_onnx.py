@@ -1,16 +1,13 @@
 """Reads the ONNX model zoo's two files: GoogLeNet, and Inception v1 from Caffe2."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.name_map import WeightFile
-from googlenet_keras.weights.untrusted import parse_in_child
+from googlenet_keras.weights.weight_file import WeightFile, parse_in_child
 
 CAFFE_LRN = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # Caffe's lrn_param
 ONNX_LRN_DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # ONNX's own
@@ -37,9 +34,17 @@ def parse_onnx(path: Path) -> WeightFile:
     for tensor in graph.initializer:
         if tensor.data_type == onnx.TensorProto.INT64:  # the shape of a Reshape
             continue
+        name = f"{tensor.name!r:.80}"
         if tensor.name in tensors:
-            raise UserError(f"{tensor.name!r:.80} is there twice.")
-        tensors[tensor.name] = _array(tensor)
+            raise UserError(f"{name} is there twice.")
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise UserError(f"{name} lies in another file, which is not opened.")
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            raise UserError(
+                f"weights must be float32; {name} are of type {tensor.data_type}. A "
+                "quantized network cannot be trained."
+            )
+        tensors[tensor.name] = numpy_helper.to_array(tensor)
     rules = {rule for node in graph.node if (rule := _padding_rule(node))}
     if len(rules) != 1:
         raise UserError(
@@ -47,19 +52,6 @@ def parse_onnx(path: Path) -> WeightFile:
             f"{', '.join(sorted(rules)) or 'none'}."
         )
     return WeightFile(tensors, rules.pop())
-
-
-def _array(tensor: onnx.TensorProto) -> np.ndarray:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise UserError(
-            f"{tensor.name!r:.80} lies in another file, which is not opened."
-        )
-    if tensor.data_type != onnx.TensorProto.FLOAT:
-        raise UserError(
-            f"weights must be float32; {tensor.name!r:.80} are of type "
-            f"{tensor.data_type}. A quantized network cannot be trained."
-        )
-    return numpy_helper.to_array(tensor)
 
 
 def _padding_rule(node: onnx.NodeProto) -> str:
@@ -73,18 +65,13 @@ def _padding_rule(node: onnx.NodeProto) -> str:
     auto_pad = given.get("auto_pad", b"NOTSET").decode()
     if auto_pad != "NOTSET":
         raise UserError(f"padding must be in numbers; found {auto_pad!r:.80}.")
-    if node.op_type == "LRN" and not _is_caffe_lrn(given):
-        raise UserError(f"response normalization must have Caffe's {CAFFE_LRN}.")
+    if node.op_type == "LRN":
+        found = {**ONNX_LRN_DEFAULTS, **given}
+        if any(abs(found[key] - n) > 1e-6 * n for key, n in CAFFE_LRN.items()):
+            raise UserError(f"response normalization must have Caffe's {CAFFE_LRN}.")
     if node.op_type != "MaxPool" or given.get("strides", [1, 1]) == [1, 1]:
         return ""
     pads = given.get("pads") or [0, 0, 0, 0]
     if any(pads[:2]):
         raise UserError(f"max pools are padded at the end only; found pads {pads}.")
     return "symmetric" if given.get("ceil_mode") == 1 or any(pads) else "floor"
-
-
-def _is_caffe_lrn(given: Mapping[str, Any]) -> bool:
-    found = {**ONNX_LRN_DEFAULTS, **given}
-    return all(
-        abs(found[name] - value) <= 1e-6 * value for name, value in CAFFE_LRN.items()
-    )

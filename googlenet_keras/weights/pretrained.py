@@ -9,16 +9,14 @@ from typing import Protocol
 from googlenet_keras.artifacts.runtimes import ONNX_SUFFIX, is_artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError, unknown_choice_error
-from googlenet_keras.files import cache_folder, expand_user
+from googlenet_keras.files import atomic_folder, cache_folder, expand_user
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.weights.catalog import PUBLISHED_WEIGHTS, PublishedWeights
-from googlenet_keras.weights.download import download, sha256
+from googlenet_keras.weights.catalog import PUBLISHED_WEIGHTS, file_sha256
 from googlenet_keras.weights.importing import (
     Labels,
     check_label_count,
     import_weights,
     read_labels,
-    save_to_new_folder,
 )
 
 IMPORT_VERSION = 2  # raised with every correction of a map: the cache is then stale
@@ -30,8 +28,7 @@ class HasFolder(Protocol):
     """An object with a run folder, such as a Run."""
 
     @property
-    def folder(self) -> RunFolder | Path:
-        """The run folder."""
+    def folder(self) -> RunFolder | Path: ...
 
 
 Source = str | Path | HasFolder
@@ -79,23 +76,28 @@ def pretrained_folder(
     _refuse_exported(path)
     if path.is_dir():
         return path
-    published = PUBLISHED_WEIGHTS.get(name) or _published_by_suffix(path)
+    published = PUBLISHED_WEIGHTS.get(name) or next(
+        (p for p in PUBLISHED_WEIGHTS.values() if path.name.endswith(p.suffixes)), None
+    )
+    if published is None:
+        what = "weights that are neither a folder nor a file of them"
+        raise unknown_choice_error(what, name, PUBLISHED_WEIGHTS)
     if not variant and preferred_variant in published.variants:
         variant = preferred_variant
     variant = published.architecture(variant).name
-    file = download(published) if published.name == name else path
+    file = published.download() if published.name == name else path
     folder = cache_folder() / "classifiers" / _cache_key(file, variant, labels)
     with _import_lock:  # between threads; another process may import the same
         if not folder.is_dir():
             classifier = import_weights(
                 published.name, file, variant=variant, labels=labels
             )
-            save_to_new_folder(classifier, folder)
+            with atomic_folder(folder) as temporary:
+                classifier.save(temporary)
     return folder
 
 
 def _refuse_exported(path: Path) -> None:
-    """Raises UserError for a file or folder that export made."""
     run = RunFolder(path.resolve().parent.parent)
     inside = run.export == path.resolve().parent and run.is_started
     if is_artifact(path) and (inside or path.suffix != ONNX_SUFFIX):
@@ -106,23 +108,11 @@ def _refuse_exported(path: Path) -> None:
         )
 
 
-def _published_by_suffix(path: Path) -> PublishedWeights:
-    """The published weights whose files are named like `path`. Raises UserError."""
-    for published in PUBLISHED_WEIGHTS.values():
-        if path.name.endswith(published.suffixes):
-            return published
-    raise unknown_choice_error(
-        "weights that are neither a folder nor a file of them",
-        str(path),
-        PUBLISHED_WEIGHTS,
-    )
-
-
 def _cache_key(file: Path, variant: str, labels: Labels | None) -> str:
     """A cache folder's name, unique to the weights, the variant and the labels."""
     index = file.with_name(f"{file.name}.index")  # of a checkpoint; it has its digest
     try:
-        digest = sha256(index if index.is_file() else file)[:16]
+        digest = file_sha256(index if index.is_file() else file)[:16]
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
     parts = [digest, variant, str(IMPORT_VERSION)]

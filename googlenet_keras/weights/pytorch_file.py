@@ -20,29 +20,57 @@ from googlenet_keras.weights.catalog import MAX_FILE_BYTES
 
 PYTORCH_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
 STATE_DICT_KEYS = ("model", "state_dict")  # where training scripts put it
-STORAGE_DTYPES = {
-    "torch.FloatStorage": "<f4",
-    "torch.DoubleStorage": "<f8",
-    "torch.HalfStorage": "<f2",
-    "torch.LongStorage": "<i8",
-    "torch.IntStorage": "<i4",
+STORAGE_DTYPES: dict[str, np.dtype] = {
+    "torch.FloatStorage": np.dtype("<f4"),
+    "torch.DoubleStorage": np.dtype("<f8"),
+    "torch.HalfStorage": np.dtype("<f2"),
+    "torch.LongStorage": np.dtype("<i8"),
+    "torch.IntStorage": np.dtype("<i4"),
 }
 
 
-class Storage(NamedTuple):
-    """A PyTorch storage: the type of its numbers and its key in the file."""
-
-    kind: str
-    key: str
+class _Storage(NamedTuple):
+    dtype: np.dtype
+    key: str  # in the file
 
 
-class StoredTensor(NamedTuple):
+class _StoredTensor(NamedTuple):
     """A tensor as a view of a storage; offset and strides count elements."""
 
-    storage: Storage
+    storage: _Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+
+
+_ALLOWED_CALLABLES: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": OrderedDict,
+    # without what follows: requires_grad and hooks
+    "torch._utils._rebuild_tensor_v2": lambda *parts: _StoredTensor(*parts[:4]),
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Resolves only the names that a state_dict needs, and refuses all others."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full in STORAGE_DTYPES:
+            return full
+        if full in _ALLOWED_CALLABLES:
+            return _ALLOWED_CALLABLES[full]
+        raise UserError(f"it asks for {full!r:.80}, which no weights need.")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        tag, kind, key, *_ = pid  # device, count, in the older layout a view
+        if tag != "storage" or kind not in STORAGE_DTYPES:
+            raise UserError("it has numbers of an unknown kind.")
+        return _Storage(STORAGE_DTYPES[kind], key)
+
+
+def _unpickle(file: BytesIO) -> Any:
+    return _Unpickler(file).load()
 
 
 def parse_pytorch(path: Path) -> dict[str, np.ndarray]:
@@ -67,8 +95,7 @@ def _parse_zip(path: Path) -> dict[str, np.ndarray]:
         tensors = _state_dict(_unpickle(BytesIO(archive.read(pickled))))
         folder = pickled.removesuffix("data.pkl") + "data/"
         keys = {tensor.storage.key for tensor in tensors.values()}
-        data = {key: archive.read(folder + key) for key in keys}
-    return _arrays(tensors, data)
+        return _arrays(tensors, {key: archive.read(folder + key) for key in keys})
 
 
 def _parse_pickles(file: BytesIO) -> dict[str, np.ndarray]:
@@ -77,64 +104,20 @@ def _parse_pickles(file: BytesIO) -> dict[str, np.ndarray]:
     _unpickle(file)  # the protocol's version
     _unpickle(file)  # a description of the machine
     tensors = _state_dict(_unpickle(file))
-    storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+    dtypes = {key: dtype for (dtype, key), *_ in tensors.values()}
     data = {}
     for key in _unpickle(file):
         (count,) = struct.unpack("<q", file.read(8))
-        dtype = np.dtype(STORAGE_DTYPES[storages[key].kind])
-        data[key] = file.read(count * dtype.itemsize)
+        data[key] = file.read(count * dtypes[key].itemsize)
     return _arrays(tensors, data)
 
 
-def _rebuild_tensor(
-    storage: Storage,
-    offset: int,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
-    *_: Any,  # requires_grad and hooks
-) -> StoredTensor:
-    return StoredTensor(storage, offset, shape, strides)
-
-
-def _rebuild_parameter(tensor: StoredTensor, *_: Any) -> StoredTensor:
-    return tensor
-
-
-_ALLOWED_CALLABLES: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": OrderedDict,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Resolves only the names that a state_dict needs, and refuses all others."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        full = f"{module}.{name}"
-        if full in STORAGE_DTYPES:
-            return full
-        if full in _ALLOWED_CALLABLES:
-            return _ALLOWED_CALLABLES[full]
-        raise UserError(f"it asks for {full!r:.80}, which no weights need.")
-
-    def persistent_load(self, pid: Any) -> Storage:
-        tag, kind, key, *_ = pid  # device, count, in the older layout a view
-        if tag != "storage" or kind not in STORAGE_DTYPES:
-            raise UserError("it has numbers of an unknown kind.")
-        return Storage(kind, key)
-
-
-def _unpickle(file: BytesIO) -> Any:
-    return _Unpickler(file).load()
-
-
-def _state_dict(loaded: Any) -> Mapping[str, StoredTensor]:
+def _state_dict(loaded: Any) -> Mapping[str, _StoredTensor]:
     for key in STATE_DICT_KEYS:
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
     if isinstance(loaded, dict) and all(
-        isinstance(name, str) and isinstance(tensor, StoredTensor)
+        isinstance(name, str) and isinstance(tensor, _StoredTensor)
         for name, tensor in loaded.items()
     ):
         return loaded
@@ -142,17 +125,15 @@ def _state_dict(loaded: Any) -> Mapping[str, StoredTensor]:
 
 
 def _arrays(
-    tensors: Mapping[str, StoredTensor], data: Mapping[str, bytes]
+    tensors: Mapping[str, _StoredTensor], data: Mapping[str, bytes]
 ) -> dict[str, np.ndarray]:
-    views = {name: _view(tensor, data) for name, tensor in tensors.items()}
+    views = {}
+    for name, ((dtype, key), offset, shape, strides) in tensors.items():
+        steps = [stride * dtype.itemsize for stride in strides]
+        # raises ValueError if the tensor exceeds its storage
+        views[name] = np.ndarray(
+            shape, dtype, data[key], offset * dtype.itemsize, steps
+        )
     if sum(view.nbytes for view in views.values()) > MAX_FILE_BYTES:  # strides of 0
         raise UserError("its tensors have more numbers than any GoogLeNet.")
     return {name: np.ascontiguousarray(view) for name, view in views.items()}
-
-
-def _view(tensor: StoredTensor, data: Mapping[str, bytes]) -> np.ndarray:
-    """The tensor's numbers, not copied. Raises ValueError if it exceeds its storage."""
-    dtype = np.dtype(STORAGE_DTYPES[tensor.storage.kind])
-    strides = [stride * dtype.itemsize for stride in tensor.strides]
-    offset = tensor.offset * dtype.itemsize
-    return np.ndarray(tensor.shape, dtype, data[tensor.storage.key], offset, strides)

@@ -12,7 +12,7 @@ from googlenet_keras.network import build, response_norm
 from googlenet_keras.weights import from_caffe, from_onnx, importing
 from googlenet_keras.weights.from_onnx import parse_onnx
 from googlenet_keras.weights.importing import import_weights
-from googlenet_keras.weights.layouts import transpose_kernel
+from googlenet_keras.weights.weight_file import transpose_kernel
 
 CLOSE = 1e-4  # float32 sums in another order; each correction undone is far above
 BGR_MEAN = np.array([104.0, 117.0, 123.0], np.float32)  # Caffe's

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from googlenet_keras.weights.catalog import PublishedWeights
 from googlenet_keras.weights.importing import import_weights
-from googlenet_keras.weights.layouts import zero_pad_kernel
+from googlenet_keras.weights.weight_file import zero_pad_kernel
 
 NAMES = Path(__file__).parent / "torchvision_names.txt"  # torchvision 0.29.1's own
 
@@ -96,8 +97,6 @@ def test_true_5x5_branches_answer_as_the_3x3_ones(file, images):
 
 
 def test_heads_that_were_never_trained_are_left_out(file, monkeypatch, capsys):
-    from googlenet_keras.weights import importing
-
-    monkeypatch.setattr(importing, "is_published", lambda path, source: True)
+    monkeypatch.setattr(PublishedWeights, "matches", lambda published, path: True)
     assert import_weights("torchvision", file).heads == ("main",)
     assert "auxiliary heads were never trained" in capsys.readouterr().out

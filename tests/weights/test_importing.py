@@ -8,8 +8,14 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import importing
-from googlenet_keras.weights.catalog import CAFFE_WEIGHTS, PUBLISHED_WEIGHTS
-from googlenet_keras.weights.importing import imagenet_labels, import_weights
+from googlenet_keras.weights.catalog import (
+    CAFFE_WEIGHTS,
+    PUBLISHED_WEIGHTS,
+    PublishedWeights,
+)
+from googlenet_keras.weights.importing import import_weights, read_labels
+
+IMAGENET_LABELS = read_labels(None)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def test_the_command(file, tmp_path, capsys):
     assert "the file has no auxiliary heads" in out
     assert f"predict {folder} IMAGE" in out
     made = Classifier.load(folder)
-    assert made.labels == imagenet_labels()
+    assert made.labels == IMAGENET_LABELS
     assert made.preprocessing.to_json() == {
         "height": 224,
         "width": 224,
@@ -52,8 +58,8 @@ def test_labels_as_imagenets_folders_have_them(file, tmp_path):
     folder = tmp_path / "imported"
     main(["import-weights", "caffe", str(file), str(folder), "--labels", "wordnet"])
     labels = Classifier.load(folder).labels
-    assert labels[imagenet_labels().index("tench")] == "n01440764"
-    assert labels[imagenet_labels().index("zebra")] == "n02391049"
+    assert labels[IMAGENET_LABELS.index("tench")] == "n01440764"
+    assert labels[IMAGENET_LABELS.index("zebra")] == "n02391049"
     assert len(set(labels)) == 1000
 
 
@@ -108,7 +114,7 @@ def test_without_a_file_it_is_downloaded(file, monkeypatch):
         asked.append(source)
         return file
 
-    monkeypatch.setattr(importing, "download", download)
+    monkeypatch.setattr(PublishedWeights, "download", download)
     import_weights("caffe")
     assert asked == [CAFFE_WEIGHTS]
 
@@ -119,7 +125,7 @@ def test_the_catalog():
         assert source.url.endswith(source.suffixes)
         assert len(source.sha256) in (8, 64)
         assert 0.67 < source.top1 < 0.7 < 0.88 < source.top5 < 0.9
-    assert len(imagenet_labels()) == len(set(imagenet_labels())) == 1000
+    assert len(IMAGENET_LABELS) == len(set(IMAGENET_LABELS)) == 1000
 
 
 def test_weights_are_assigned_as_they_are(file):

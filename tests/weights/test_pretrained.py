@@ -1,5 +1,4 @@
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +8,8 @@ from making_weights import caffe_shapes, caffemodel, random_like
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
-from googlenet_keras.weights import importing, pretrained
+from googlenet_keras.weights import pretrained
+from googlenet_keras.weights.catalog import PublishedWeights
 from googlenet_keras.weights.pretrained import pretrained_folder
 
 
@@ -46,12 +46,13 @@ def test_two_at_the_same_time(file):
 
 @pytest.mark.parametrize("name", ["inception_v1.ckpt", "inception_v1.ckpt.index"])
 def test_a_checkpoint_is_slims(name):
-    assert pretrained._published_by_suffix(Path(name)).name == "slim"
+    with pytest.raises(UserError, match="the variant of slim weights must be one of"):
+        pretrained_folder(name, variant="paper")
 
 
 def test_a_name_is_downloaded(file, monkeypatch):
-    monkeypatch.setattr(pretrained, "download", lambda source: file)
-    monkeypatch.setattr(importing, "is_published", lambda path, source: True)
+    monkeypatch.setattr(PublishedWeights, "download", lambda published: file)
+    monkeypatch.setattr(PublishedWeights, "matches", lambda published, path: True)
     assert Classifier.from_pretrained("caffe").provenance["weights_from"] == "caffe"
 
 
@@ -62,7 +63,7 @@ def test_a_preferred_variant_is_what_the_source_can_be(file, monkeypatch):
         asked.append(variant)
         raise UserError("that is enough")
 
-    monkeypatch.setattr(pretrained, "download", lambda source: file)
+    monkeypatch.setattr(PublishedWeights, "download", lambda published: file)
     monkeypatch.setattr(pretrained, "import_weights", refuse)
     for options in ({"preferred_variant": "bn"}, {"preferred_variant": "paper"}, {},
                     {"variant": "bn"}):  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from making_pytorch import TENSORS, Tensor, legacy, pickled, zipped
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights import pytorch_file, untrusted
+from googlenet_keras.weights import pytorch_file, weight_file
 from googlenet_keras.weights.from_torchvision import read
 from googlenet_keras.weights.pytorch_file import PYTORCH_MAGIC_NUMBER, parse_pytorch
 
@@ -162,8 +162,8 @@ STATE = HEAD + b"".join(pickle.dumps(x, 2) for x in (1001, {}, {}))
     ],
 )
 def test_what_takes_all_memory_or_for_ever(tmp_path, monkeypatch, data, text):
-    limits = replace(untrusted.PARSER_LIMITS, cpu_seconds=3)
-    monkeypatch.setattr(untrusted, "PARSER_LIMITS", limits)
+    limits = replace(weight_file.PARSER_LIMITS, cpu_seconds=3)
+    monkeypatch.setattr(weight_file, "PARSER_LIMITS", limits)
     path = tmp_path / "a.pth"
     path.write_bytes(data)
     before = os.times()

@@ -8,9 +8,8 @@ import pytest
 
 from googlenet_keras.data.checks import cache_folder
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights import download
+from googlenet_keras.weights import catalog
 from googlenet_keras.weights.catalog import CAFFE_WEIGHTS
-from googlenet_keras.weights.download import download as fetch
 
 DATA = b"weights " * 100_000
 
@@ -45,47 +44,47 @@ def source(tmp_path, monkeypatch):
 
 
 def test_fetched_once_and_kept(source, capsys):
-    path = fetch(source)
+    path = source.download()
     assert path.read_bytes() == DATA
     assert path.is_relative_to(cache_folder())
     assert f"downloading {source.url} to {path}" in capsys.readouterr().out
-    assert fetch(source) == path
+    assert source.download() == path
     assert Server.asked == ["/net.caffemodel"]
 
 
 def test_a_damaged_copy_is_fetched_again(source):
-    fetch(source).write_bytes(DATA[:-1])
-    assert fetch(source).read_bytes() == DATA
+    source.download().write_bytes(DATA[:-1])
+    assert source.download().read_bytes() == DATA
     assert len(Server.asked) == 2
 
 
 def test_a_checksum_of_which_the_beginning_is_known(source):
-    assert fetch(replace(source, sha256=source.sha256[:8])).read_bytes() == DATA
+    assert replace(source, sha256=source.sha256[:8]).download().read_bytes() == DATA
 
 
 def test_another_file_is_refused_and_not_kept(source):
     with pytest.raises(
         UserError, match=r"published with a SHA-256 of 0000.*download has"
     ):
-        fetch(replace(source, sha256="0000"))
+        replace(source, sha256="0000").download()
     assert not list((cache_folder() / "weights").iterdir())
 
 
 def test_more_than_any_network_has(source, monkeypatch):
-    monkeypatch.setattr(download, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(catalog, "MAX_FILE_BYTES", 1000)
     with pytest.raises(UserError, match="sends more than any GoogLeNet has"):
-        fetch(source)
+        source.download()
     assert not list((cache_folder() / "weights").iterdir())
 
 
 def test_no_network(source):
     nowhere = replace(source, url="http://127.0.0.1:9/net.caffemodel")
     with pytest.raises(UserError) as caught:
-        fetch(nowhere)
+        nowhere.download()
     assert "http://127.0.0.1:9/net.caffemodel cannot be downloaded" in str(caught.value)
     assert "import-weights caffe net.caffemodel RUN" in str(caught.value)
 
 
 def test_a_file_that_is_gone(source):
     with pytest.raises(UserError, match="404"):
-        fetch(replace(source, url=source.url + "x"))
+        replace(source, url=source.url + "x").download()
