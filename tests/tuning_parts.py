@@ -8,7 +8,7 @@ from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
 from tuning.job import SearchFolder, SearchJob
 from tuning.latency import WORK_KINDS, LatencyModel
-from tuning.space import Space
+from tuning.space import Space, round_width
 
 MILLISECONDS_PER = {"network": 0.05, "pointwise_macs": 7e-9, "spatial_macs": 5e-9}
 
@@ -24,6 +24,23 @@ def budget(size=96, classes=10, **limits):
 
 def space(level="coarse", tune=(), width=0.5):
     return Space(BATCH_NORM.scale_width(width), level, tune)
+
+
+def to_values(searched, arch):
+    """The hyperparameters of `arch`; the smallest if several give its widths."""
+    base, widths = searched.base.widths(), arch.widths()
+
+    def fits(layer, value):
+        fine = searched.level == "fine"
+        return widths[layer] == (value if fine else round_width(base[layer] * value))
+
+    values = {
+        name: next(x for x in grid if all(fits(y, x) for y in searched.layers[name]))
+        for name, grid in searched.grids.items()
+    }
+    heads = {2: "both", 0: "none"}.get(len(arch.heads)) or arch.heads[0].name
+    all_of = {"dropout": arch.dropout, "variant": arch.name, "heads": heads}
+    return values | {name: x for name, x in all_of.items() if name in searched.tune}
 
 
 def job(folder, macs=None, **options):

@@ -1,23 +1,19 @@
 """The budget of a search: computes costs, and scales widths to its limits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.table1 import ResponseNorm
 from googlenet_keras.errors import UserError
-from tuning.latency import LatencyModel
+from tuning.latency import LatencyModel, Task
 from tuning.space import Space, Values
 
 # int8.tflite has a byte for each weight and beside that: its frame, and for each
 # channel the bias, the scale and the zero point; measured, see the tests
-INT8_FILE_OVERHEAD_BYTES, INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = (
-    52_000,
-    26,
-    6_000,
-)
+INT8_FILE_OVERHEAD_BYTES = 52_000
+INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = 26, 6_000
 COST_NAMES = ("macs", "parameters", "megabytes", "milliseconds")
 MIN_WIDTH_MULTIPLIER = 1e-9  # rounds every width to 8
 MAX_WIDTH_MULTIPLIER = 8.0  # of a proposal's widths
@@ -25,15 +21,13 @@ BISECTION_STEPS = 16  # of the range of multipliers
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Task):
     """Computes what networks cost without building them.
 
     latency: predicts milliseconds of int8.tflite; None if they are not asked for.
     label_bytes: size of labels.txt, which int8.tflite contains.
     """
 
-    classes: int
-    image_size: tuple[int, ...]
     latency: LatencyModel | None = None
     label_bytes: int = 0
 
@@ -42,41 +36,37 @@ class Costs:
         if name == "milliseconds":
             assert self.latency, "milliseconds need a latency model"
             return round(self.latency.milliseconds(arch), 4)
-        size = arithmetic.height_and_width(self.image_size)
-        layers = arithmetic.layers(arch, self.classes, size, auxiliary=False)
-        if name == "megabytes":
-            return round((_int8_bytes(arch, layers) + self.label_bytes) / 1e6, 4)
-        return sum(getattr(layer, name) for layer in layers)
-
-    def all_of(self, arch: Architecture) -> dict[str, float]:
-        """All costs of `arch`, by name."""
-        return {name: self.of(arch, name) for name in COST_NAMES}
-
-
-def _int8_bytes(arch: Architecture, layers: list[arithmetic.Layer]) -> int:
-    weights = sum(layer.weights for layer in layers)
-    channels = sum(layer.outputs for layer in layers)
-    norms = sum(isinstance(row, ResponseNorm) for row in arch.rows)
-    overhead = INT8_BYTES_PER_CHANNEL * channels + INT8_BYTES_PER_NORM * norms
-    return weights + INT8_FILE_OVERHEAD_BYTES + overhead
+        layers = [layer for stage in self.stages(arch) for layer in stage.layers]
+        if name != "megabytes":
+            return sum(getattr(layer, name) for layer in layers)
+        channels = sum(layer.outputs for layer in layers)
+        norms = sum(isinstance(row, ResponseNorm) for row in arch.rows)
+        overhead = INT8_BYTES_PER_CHANNEL * channels + INT8_BYTES_PER_NORM * norms
+        overhead += INT8_FILE_OVERHEAD_BYTES + self.label_bytes
+        return round((sum(layer.weights for layer in layers) + overhead) / 1e6, 4)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Upper limits on costs.
-
-    margin: the fraction of the milliseconds kept free, since they are predicted.
-    """
+    """Upper limits on costs."""
 
     limits: Mapping[str, float]
     costs: Costs
-    margin: float = 0.0
+    margin: float = 0.0  # part of the milliseconds kept free, since they are predicted
 
     def allows(self, arch: Architecture) -> bool:
         """Whether `arch` is within every limit."""
-        return all(
-            self.costs.of(arch, name) <= self._limit(name) for name in self.limits
-        )
+        return not any(self._excesses(arch))
+
+    def _excesses(self, arch: Architecture) -> Iterator[str]:
+        """Describes each limit that `arch`, the smallest network, exceeds."""
+        for name, limit in self.limits.items():
+            margin = self.margin if name == "milliseconds" else 0.0
+            cost = self.costs.of(arch, name)
+            if cost > limit * (1 - margin):
+                free = f" ({margin:.0%} of them stay free)" if margin else ""
+                received = f"--max-{name} {limit:,.10g}{free}"
+                yield f"{received}, where the smallest needs {cost:,.10g}"
 
     def largest_uniform(self, arch: Architecture) -> Architecture:
         """Narrows all widths of `arch` uniformly until it is within every limit.
@@ -86,8 +76,11 @@ class Budget:
         if self.allows(arch):
             return arch
         smallest = arch.scale_width(MIN_WIDTH_MULTIPLIER)
-        if not self.allows(smallest):
-            raise self._too_small_error(smallest)
+        if excesses := ", ".join(self._excesses(smallest)):
+            raise UserError(
+                "the budget must have room for a network with 8 filters everywhere; "
+                f"received {excesses}. Raise it, or lower --image-size."
+            )
         multiplier = _bisect_largest(
             lambda x: self.allows(arch.scale_width(x)), MIN_WIDTH_MULTIPLIER, 1.0
         )
@@ -120,24 +113,6 @@ class Budget:
                 larger = space.increment(fitted, name)
                 fitted = larger if larger and allowed(larger) else fitted
         return fitted
-
-    def _limit(self, name: str) -> float:
-        margin = self.margin if name == "milliseconds" else 0.0
-        return self.limits[name] * (1 - margin)
-
-    def _too_small_error(self, smallest: Architecture) -> UserError:
-        costs = {name: self.costs.of(smallest, name) for name in self.limits}
-        exceeded = ", ".join(
-            f"--max-{name} {limit:,.10g}, where the smallest needs {costs[name]:,.10g}"
-            for name, limit in self.limits.items()
-            if costs[name] > self._limit(name)
-        )
-        margin = f" ({self.margin:.0%} of the milliseconds stay free)"
-        return UserError(
-            "the budget must have room for a network with 8 filters everywhere; "
-            f"received {exceeded}{margin if self.margin else ''}. Raise it, or lower "
-            "--image-size."
-        )
 
 
 def _bisect_largest(allowed: Callable[[float], bool], low: float, high: float) -> float:

@@ -11,15 +11,9 @@ import tyro
 
 from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
+from googlenet_keras.training import options
 from googlenet_keras.training.flags import read_recipe_flag, read_resumed_options
-from googlenet_keras.training.options import (
-    POSITIVE,
-    Between,
-    TrainConfig,
-    check_options,
-    check_resume,
-    read_options,
-)
+from googlenet_keras.training.options import POSITIVE, Between, TrainConfig
 from googlenet_keras.training.stored_options import update_stored_options
 
 CHANGEABLE_OPTIONS = (  # when a search is resumed
@@ -86,10 +80,9 @@ class SearchConfig:
     """Epochs of that training; none: the recipe's, or those of the longest trial."""
 
     def __post_init__(self) -> None:
-        check_options(self)
-        check_resume(self.resume, self.run_folder)
-        for name in ("max_macs", "max_parameters"):
-            _parse_count(name, getattr(self, name))
+        options.check_options(self)
+        options.check_resume(self.resume, self.run_folder)
+        self.limits()  # raises
         if self.training.weights:
             raise UserError(
                 "a search changes the widths, and weights have theirs: no --weights, "
@@ -98,13 +91,11 @@ class SearchConfig:
         arch = self.training.to_architecture()
         for width in self.baselines:
             arch.scale_width(width)
-        if "variant" in self.tune and (
-            self.training.architecture or not arch.batch_norm
-        ):
+        file = self.training.architecture
+        if "variant" in self.tune and (file or not arch.batch_norm):
             raise UserError(
-                "--tune variant chooses among the variants with batch normalization, "
-                "starting from one of them; received "
-                f"{self.training.architecture or arch.name}. Leave one of them out."
+                "--tune variant starts from a variant with batch normalization; "
+                f"received {file or arch.name}. Leave one of them out."
             )
         if "heads" in self.tune and len(arch.heads) < len(AUXILIARY_HEADS):
             raise UserError(
@@ -130,13 +121,11 @@ class SearchConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Builds the options from the output of `to_json`.
-
-        Raises UserError for an impossible value.
-        """
+        """Builds the options from the output of `to_json`. Raises UserError."""
         own = {field.name for field in dataclasses.fields(cls)}
         training = {name: value for name, value in data.items() if name not in own}
-        return read_options(cls, {**data, "training": TrainConfig.from_json(training)})
+        training = TrainConfig.from_json(training)
+        return options.read_options(cls, {**data, "training": training})
 
 
 def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
@@ -155,9 +144,9 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     )
     training = TrainConfig(**vars(config.training))
     config = dataclasses.replace(config, training=training)
-    return (
-        update_stored_options(stored, config, CHANGEABLE_OPTIONS) if stored else config
-    )
+    if not stored:
+        return config
+    return update_stored_options(stored, config, CHANGEABLE_OPTIONS)
 
 
 def _parse_count(name: str, text: str) -> float | None:
@@ -167,7 +156,7 @@ def _parse_count(name: str, text: str) -> float | None:
     value = float(match[1]) * COUNT_SUFFIXES[match[2]] if match else 0
     if value <= 0:
         raise UserError(
-            f"{name} is a number above 0 with k, M or G behind it or nothing, such as "
-            f"300M; received {text!r}."
+            f"{name} is a number above 0, such as 2000, 200k, 300M or 1.5G; "
+            f"received {text!r}."
         )
     return value

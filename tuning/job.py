@@ -1,7 +1,7 @@
 """A search job: options, folder, space and budget, resolved before the first trial."""
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from googlenet_keras.training.job import open_training_data, resolve_data_option
 from googlenet_keras.training.options import TrainConfig
 from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
-from tuning.latency import LatencyModel
-from tuning.measurement import load_latency_model
+from tuning.latency import LatencyModel, load_latency_model
 from tuning.space import Space
 
 TRIAL_EPOCHS_FRACTION = 0.5  # of a full training's, for the longest trial
@@ -55,29 +54,11 @@ class SearchJob:
             options = replace(options, training=training)
         write_json(self.folder.config, options.to_json())
 
-    def training(
-        self,
-        *,
-        architecture: Path,
-        run_folder: Path,
-        epochs: int | None = None,
-        learning_rate_factor: float = 1.0,
-        **changes: Any,
-    ) -> TrainConfig:
-        """The TrainConfig of one of the search's networks.
-
-        epochs: None for the longest trial's.
-        """
+    def training(self, learning_rate_factor: float, **changes: Any) -> TrainConfig:
+        """The TrainConfig of one of the search's networks."""
         rate = self.config.training.learning_rate
-        return replace(
-            self.config.training,
-            architecture=architecture,
-            width=1.0,
-            run_folder=run_folder,
-            epochs=epochs or self.config.epochs,
-            learning_rate=rate and rate * learning_rate_factor,
-            **changes,
-        )
+        rate = rate and rate * learning_rate_factor
+        return replace(self.config.training, width=1.0, learning_rate=rate, **changes)
 
 
 def prepare_search(config: SearchConfig) -> SearchJob:
@@ -89,27 +70,27 @@ def prepare_search(config: SearchConfig) -> SearchJob:
         SearchFolder(config.run_folder).refuse_existing()
     hide_gpus()  # the trials, which are other processes, need a GPU's memory
     dataset = open_training_data(config.training)
-    config = config if config.resume else _resolve(config, dataset)
     when = time.strftime("%Y%m%d-%H%M%S")
     path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
-    return _make_job(replace(config, run_folder=path), SearchFolder(path), dataset)
+    config, folder = replace(config, run_folder=path), SearchFolder(path)
+    if not config.resume:
+        training = resolve_data_options(config.training, dataset)
+        full = training.epochs or 1  # resolved
+        epochs = config.epochs or max(1, round(full * TRIAL_EPOCHS_FRACTION))
+        retrain_epochs = config.retrain_epochs or max(full, epochs)
+        config = replace(
+            config, training=training, epochs=epochs, retrain_epochs=retrain_epochs
+        )
+    budget = _budget(config, folder, dataset)
+    base = budget.largest_uniform(config.training.to_architecture())
+    if not config.resume:
+        folder.create()
+        write_json(folder.environment, machine.environment())
+        write_json(folder.latency, vars(budget.costs.latency))
+    return SearchJob(config, folder, Space(base, config.level, config.tune), budget)
 
 
-def _resolve(config: SearchConfig, dataset: Dataset) -> SearchConfig:
-    """Resolves the options that depend on the data."""
-    training = resolve_data_options(config.training, dataset)
-    assert training.epochs  # resolved
-    epochs = config.epochs or max(1, round(training.epochs * TRIAL_EPOCHS_FRACTION))
-    retrain_epochs = config.retrain_epochs or max(training.epochs, epochs)
-    return replace(
-        config, training=training, epochs=epochs, retrain_epochs=retrain_epochs
-    )
-
-
-def _make_job(
-    config: SearchConfig, folder: SearchFolder, dataset: Dataset
-) -> SearchJob:
-    """Makes the space and the budget, and the folder if the search is new."""
+def _budget(config: SearchConfig, folder: SearchFolder, dataset: Dataset) -> Budget:
     arch, limits = config.training.to_architecture(), config.limits()
     label_bytes = sum(len(label.encode()) + 1 for label in dataset.class_names)
     classes, size = len(dataset.class_names), config.training.image_size
@@ -120,12 +101,6 @@ def _make_job(
     if config.resume:  # workers on other machines would measure other times
         model = LatencyModel.from_json(read_json(folder.latency))
     else:
-        model = load_latency_model(arch, classes, size)
+        model = load_latency_model(arch, costs)
     margin = min(MEDIAN_ERROR_MARGIN * model.median_error, MAX_LATENCY_MARGIN)
-    budget = Budget(limits, replace(costs, latency=model), margin)
-    space = Space(budget.largest_uniform(arch), config.level, config.tune)
-    if not config.resume:
-        folder.create()
-        write_json(folder.environment, machine.environment())
-        write_json(folder.latency, asdict(model))
-    return SearchJob(config, folder, space, budget)
+    return Budget(limits, replace(costs, latency=model), margin)

@@ -1,68 +1,88 @@
-"""A model that predicts the milliseconds of int8.tflite from a network's layers.
+"""Predicts the milliseconds of int8.tflite from a network's layers.
 
 Multiply-adds alone mislead: XNNPACK computes channels in blocks, a 1x1 convolution runs
 faster than a 5x5 one of as many multiply-adds, and pooling and concatenation cost time
 and multiply nothing. So the time of a network is a weighted sum of its layers' work,
-and the weights are fitted to measured files.
+and the weights are fitted to files of untrained networks, measured on this machine.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import nnls
 
+from googlenet_keras import machine
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.architecture import WIDTH_STEP, Architecture
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.table1 import Inception, MaxPool, ResponseNorm
+from googlenet_keras.artifacts.runtimes import LiteRT, hide_gpus
+from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import cache_folder, read_json, write_json
+from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.stopwatch import time_calls
+from tuning.space import round_width
+
+log = logging.getLogger(__name__)
 
 CHANNEL_BLOCK = 16  # channels that XNNPACK computes at once with AVX512
-SAMPLED_WIDTH_MULTIPLIERS = (
-    0.15,
-    1.1,
-)  # smallest and largest multiplier of a sampled network
+SAMPLED_WIDTH_MULTIPLIERS = (0.15, 1.1)  # of the narrowest and the widest network
+FITTED_NETWORKS, HELD_OUT_NETWORKS = 12, 10  # the model is checked on the latter
+# the files take turns in each round, so that all meet the same noise
+TIMING_ROUNDS, RUNS_PER_ROUND = 7, 3
 WORK_KINDS = (  # keys of latency.json
     *("network", "pointwise_macs", "spatial_macs", "first_macs"),
     *("outputs", "pixels_gathered", "pooled", "joined", "normalised"),
 )
 
 
-class PredictionCheck(TypedDict):
-    """Predicted and measured milliseconds of a held-out network."""
-
-    predicted: float
-    measured: float
-
-
 @dataclass(frozen=True)
-class LatencyModel:
-    """Predicts the time of networks for one number of classes and image size.
-
-    latency.json has the same fields.
-
-    milliseconds_per: for a unit of each of WORK_KINDS, not negative. median_error:
-    relative, of the checked networks, which the model was not fitted to.
-    """
+class Task:
+    """What the networks of a search have in common."""
 
     classes: int
     image_size: tuple[int, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return arithmetic.height_and_width(self.image_size)
+
+    def stages(self, arch: Architecture) -> Iterator[arithmetic.Stage]:
+        """The rows of `arch`, without auxiliary heads, with their sizes."""
+        return arithmetic.iterate_stages(arch, self.classes, self.size, auxiliary=False)
+
+
+@dataclass(frozen=True)
+class LatencyModel(Task):
+    """Predicts the milliseconds of networks for one task; the fields of latency.json.
+
+    milliseconds_per: for a unit of each of WORK_KINDS, not negative. median_error:
+    relative, of the networks that the model was not fitted to. checked_milliseconds:
+    {"predicted", "measured"} of each of these.
+    """
+
     milliseconds_per: dict[str, float]
     median_error: float
-    checked_milliseconds: Sequence[PredictionCheck] = ()
+    checked_milliseconds: Sequence[Mapping[str, float]] = ()
 
     def milliseconds(self, arch: Architecture) -> float:
         """Milliseconds for one image on one thread."""
-        work = count_work(arch, self.classes, self.image_size)
+        work = count_work(arch, self)
         return float(work @ np.array([self.milliseconds_per[x] for x in WORK_KINDS]))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Builds the model from a dictionary of its fields.
-
-        Raises UserError for anything else.
-        """
+        """Builds the model from a dictionary of its fields. Raises UserError."""
         try:
             per = {kind: float(data["milliseconds_per"][kind]) for kind in WORK_KINDS}
             size = tuple(data["image_size"])
@@ -71,63 +91,86 @@ class LatencyModel:
             raise UserError(f"this is no model of latency: {error}.") from error
 
 
-def fit_latency_model(
-    architectures: Sequence[Architecture],
-    milliseconds: Sequence[float],
-    classes: int,
-    image_size: tuple[int, ...],
-    held_out: int,
-) -> LatencyModel:
-    """Fits a model to measurements and checks it on the last `held_out` of them."""
-    work = np.stack([count_work(arch, classes, image_size) for arch in architectures])
-    measured = np.asarray(milliseconds)
-    fitted = slice(len(measured) - held_out)
-    # divided by its time, each network counts alike, however fast
-    scale = np.maximum(work[fitted].max(axis=0), 1)
-    rows = work[fitted] / scale / measured[fitted, None]
-    solution, _ = nnls(rows, np.ones(len(rows)))
-    costs = solution / scale
-    predicted = work[len(rows) :] @ costs
-    errors = np.abs(predicted / measured[len(rows) :] - 1)
-    checks: list[PredictionCheck] = [
-        {"predicted": round(float(p), 4), "measured": round(float(m), 4)}
-        for p, m in zip(predicted, measured[len(rows) :], strict=True)
-    ]
-    per = {kind: float(cost) for kind, cost in zip(WORK_KINDS, costs, strict=True)}
-    median_error = round(float(np.median(errors)), 4)
-    return LatencyModel(classes, tuple(image_size), per, median_error, checks)
+def load_latency_model(base: Architecture, task: Task) -> LatencyModel:
+    """Loads this machine's latency model from the cache, or measures and fits it."""
+    path = latency_cache_file(base, task)
+    if path.is_file():
+        with suppress(UserError):  # another version's is measured again
+            return LatencyModel.from_json(read_json(path))
+    log.info("measuring int8 files on this machine, once; one to two minutes")
+    networks = sample_networks(base)
+    model = fit_latency_model(networks, measure_milliseconds(networks, task), task)
+    write_json(path, asdict(model))
+    log.info(
+        f"milliseconds are predicted within {model.median_error:.1%} in the median of "
+        f"{HELD_OUT_NETWORKS} networks that were not fitted; saved to {path}"
+    )
+    return model
 
 
-def sample_networks(
-    base: Architecture, count: int, seed: int = 0
-) -> list[Architecture]:
+def latency_cache_file(base: Architecture, task: Task) -> Path:
+    """The cache file of the model for this machine, runtime and kind of network."""
+    environment = machine.environment()
+    runtime = environment["packages"]["ai-edge-litert"]
+    size, processor = list(task.image_size), environment["processor"]
+    key = [[base.to_json(), task.classes, size, processor, runtime], FITTED_NETWORKS]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    return cache_folder() / "latency" / f"{digest}.json"
+
+
+def sample_networks(base: Architecture) -> list[Architecture]:
     """Random networks that vary as candidates do: each width by its own factor."""
-    random = np.random.default_rng(seed)
-    networks = []
-    for overall in np.geomspace(*SAMPLED_WIDTH_MULTIPLIERS, count)[
-        random.permutation(count)
-    ]:
-        widths = {
-            name: max(1, round(width * overall * random.uniform(0.5, 1.5) / WIDTH_STEP))
-            * WIDTH_STEP
-            for name, width in base.widths().items()
-        }
-        networks.append(base.with_widths(widths))
-    return networks
+    random, count = np.random.default_rng(0), FITTED_NETWORKS + HELD_OUT_NETWORKS
+    multipliers = np.geomspace(*SAMPLED_WIDTH_MULTIPLIERS, count)
+    return [
+        base.with_widths(
+            {
+                name: round_width(width * overall * random.uniform(0.5, 1.5))
+                for name, width in base.widths().items()
+            }
+        )
+        for overall in multipliers[random.permutation(count)]
+    ]
 
 
-def count_work(
-    arch: Architecture, classes: int, image_size: tuple[int, ...]
-) -> np.ndarray:
+def fit_latency_model(
+    networks: Sequence[Architecture], milliseconds: Sequence[float], task: Task
+) -> LatencyModel:
+    """Fits a model to measurements; the last HELD_OUT_NETWORKS of them check it."""
+    work = np.stack([count_work(arch, task) for arch in networks])
+    measured, fitted = np.asarray(milliseconds), len(networks) - HELD_OUT_NETWORKS
+    # divided by its time, each network counts alike, however fast
+    scale = np.maximum(work[:fitted].max(axis=0), 1)
+    rows = work[:fitted] / scale / measured[:fitted, None]
+    costs = nnls(rows, np.ones(fitted))[0] / scale
+    predicted, measured = work[fitted:] @ costs, measured[fitted:]
+    return LatencyModel(
+        task.classes,
+        tuple(task.image_size),
+        dict(zip(WORK_KINDS, costs.tolist(), strict=True)),
+        round(float(np.median(np.abs(predicted / measured - 1))), 4),
+        [
+            {"predicted": round(p, 4), "measured": round(m, 4)}
+            for p, m in zip(predicted.tolist(), measured.tolist(), strict=True)
+        ],
+    )
+
+
+def count_work(arch: Architecture, task: Task) -> np.ndarray:
     """The amount of each of WORK_KINDS for one image, [len(WORK_KINDS)]."""
     work = dict.fromkeys(WORK_KINDS, 0.0) | {"network": 1.0}
     rows = {row.name: row for row in arch.rows}
-    size = arithmetic.height_and_width(image_size)
-    for stage in arithmetic.iterate_stages(arch, classes, size, auxiliary=False):
-        row = rows.get(stage.name)
+    for stage in task.stages(arch):
         for layer in stage.layers:
-            _add_layer(work, layer, first=layer.inputs == 3)
-        height, width, channels = stage.output
+            pixels = layer.height * layer.width
+            outputs = CHANNEL_BLOCK * -(-layer.outputs // CHANNEL_BLOCK)
+            kind = "pointwise" if layer.kernel == 1 else "spatial"
+            kind = "first" if layer.inputs == 3 else kind
+            work[f"{kind}_macs"] += pixels * layer.kernel**2 * layer.inputs * outputs
+            work["outputs"] += pixels * outputs
+            if layer.kernel > 1:
+                work["pixels_gathered"] += pixels * layer.kernel**2
+        row, (height, width, channels) = rows.get(stage.name), stage.output
         if isinstance(row, MaxPool):
             work["pooled"] += height * width * channels * row.window**2
         if isinstance(row, ResponseNorm):
@@ -138,11 +181,44 @@ def count_work(
     return np.array([work[kind] for kind in WORK_KINDS])
 
 
-def _add_layer(work: dict[str, float], layer: arithmetic.Layer, first: bool) -> None:
-    pixels = layer.height * layer.width
-    outputs = CHANNEL_BLOCK * -(-layer.outputs // CHANNEL_BLOCK)
-    kind = "first" if first else "pointwise" if layer.kernel == 1 else "spatial"
-    work[f"{kind}_macs"] += pixels * layer.kernel**2 * layer.inputs * outputs
-    work["outputs"] += pixels * outputs
-    if layer.kernel > 1:
-        work["pixels_gathered"] += pixels * layer.kernel**2
+def measure_milliseconds(networks: Sequence[Architecture], task: Task) -> list[float]:
+    """Median milliseconds of each network's int8 file for an image, on one thread."""
+    runtimes = []
+    log_file = cache_folder() / "latency" / "conversion.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    # in a child process: converters print and leak
+    with TemporaryDirectory() as folder, child_process(log_file) as call:
+        for number, arch in enumerate(track(networks, "converting")):
+            try:
+                file = call(convert_untrained, arch, task, Path(folder, str(number)))
+            except ProcessError as error:
+                raise UserError(
+                    f"milliseconds need int8 files, and none could be made: {error}."
+                ) from error
+            runtimes.append(LiteRT(file, threads=1))
+    image = np.random.default_rng(0).integers(0, 256, (1, *task.size, 3), np.uint8)
+    seconds = np.empty((len(runtimes), TIMING_ROUNDS))
+    for turn in track(range(TIMING_ROUNDS), "timing"):
+        for number, runtime in enumerate(runtimes):
+            # the least of a few runs, after one that fills the processor's caches
+            timed = time_calls(partial(runtime, image), calls=RUNS_PER_ROUND, warmup=1)
+            seconds[number, turn] = timed.wall.min()
+    return [round(float(x), 5) for x in np.median(seconds, axis=1) * 1e3]
+
+
+def convert_untrained(arch: Architecture, task: Task, path: Path) -> Path:
+    """Writes the int8 file of a network with initial weights to path.tflite."""
+    import keras
+
+    from googlenet_keras.artifacts.deployable import untrained_network
+    from googlenet_keras.exporting.source import StaticModel, response_norms
+    from googlenet_keras.exporting.to_saved_model import save_static
+    from googlenet_keras.exporting.to_tflite import to_int8
+
+    hide_gpus()
+    save_static(untrained_network(arch, task.classes, task.size), path)
+    keras.utils.clear_session()
+    images = np.random.default_rng(0).integers(0, 256, (2, *task.size, 3), np.uint8)
+    file = path.with_suffix(".tflite")
+    file.write_bytes(to_int8(StaticModel(path, images, response_norms(arch))))
+    return file

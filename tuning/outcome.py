@@ -1,37 +1,38 @@
-"""Ends a search: chooses, draws and, if asked, retrains its best network."""
+"""Chooses a search's best network; draws and prints it beside the baselines."""
 
 import logging
 import shlex
-import sys
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.errors import UserError
+from googlenet_keras.console import new_table, table_console
 from googlenet_keras.files import read_json, write_json
-from googlenet_keras.processes import ProcessError, child_process
-from googlenet_keras.training.options import TrainConfig
-from tuning import measurement
+from tuning import latency
 from tuning.job import SearchJob
-from tuning.pareto import draw_pareto, print_networks
-from tuning.trial_log import TrialLog, TrialRow
+from tuning.trials import TrialLog, TrialRow
 
 log = logging.getLogger(__name__)
 
 MAX_MEASURED_TRIALS = 5  # the best, where milliseconds are limited
+COST_AXES = {  # title and unit of the horizontal axis
+    "macs": ("million multiply-adds", 1e-6),
+    "megabytes": ("MB of int8.tflite", 1.0),
+    "milliseconds": ("ms of int8.tflite, 1 thread (predicted)", 1.0),
+}
 
 
 class SearchResult(TypedDict):
-    """The result.json of a search.
-
-    seconds: of all completed trainings together.
-    """
+    """The result.json of a search."""
 
     best: TrialRow
     measured_milliseconds: float | None
     baselines: list[TrialRow]
     trials: int
     failed: int
-    seconds: float
+    seconds: float  # of all completed trainings together
     cpu_seconds: float
 
 
@@ -40,15 +41,15 @@ def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
     ranked, baselines, folder = trials.ranked(), trials.baselines(), job.folder
     best, milliseconds = _choose_best(job, ranked)
     write_json(folder.best_architecture, best["architecture"])
-    draw_pareto(ranked, baselines, job.budget.limits, folder.pareto)
-    print_networks([best, *baselines])
+    _draw_pareto(job, trials)
+    _print_networks([best, *baselines])
     completed = [*ranked, *baselines]
     result: SearchResult = {
         "best": best,
         "measured_milliseconds": milliseconds,
         "baselines": baselines,
         "trials": len(ranked),
-        "failed": len(trials.failure_reasons()),
+        "failed": len(trials.with_status("failed")),
         "seconds": round(sum(row["seconds"] for row in completed), 1),
         "cpu_seconds": round(sum(row["cpu_seconds"] for row in completed), 1),
     }
@@ -71,74 +72,70 @@ def _choose_best(
     limit = job.budget.limits.get("milliseconds")
     if not limit:
         return ranked[0], None
-    rows = ranked[:MAX_MEASURED_TRIALS]
-    measured = list(zip(rows, _measure_once(job, rows), strict=True))
-    for row, milliseconds in measured:
+    rows, path = ranked[:MAX_MEASURED_TRIALS], job.folder.measurements
+    # measured again, noise could choose another network
+    measured = read_json(path) if path.is_file() else {}
+    if new := [row for row in rows if row["trial"] not in measured]:
+        networks = [Architecture.from_json(row["architecture"]) for row in new]
+        found = latency.measure_milliseconds(networks, job.budget.costs)
+        measured |= dict(zip((row["trial"] for row in new), found, strict=True))
+        write_json(path, measured)
+    for row in rows:
         log.info(
-            f"trial {row['trial']}: {milliseconds:.3f} ms measured, "
+            f"trial {row['trial']}: {measured[row['trial']]:.3f} ms measured, "
             f"{row['milliseconds']:.3f} predicted, at most {limit:g} allowed"
         )
-    allowed = [pair for pair in measured if pair[1] <= limit]
-    if not allowed:
+    best = next((row for row in rows if measured[row["trial"]] <= limit), None)
+    if not best:
         log.warning(
             "none of these keeps the limit; the fastest is chosen. Lower "
             "--max-milliseconds, or measure on an idle machine."
         )
-    return allowed[0] if allowed else min(measured, key=lambda pair: pair[1])
+        best = min(rows, key=lambda row: measured[row["trial"]])
+    return best, measured[best["trial"]]
 
 
-def _measure_once(job: SearchJob, rows: list[TrialRow]) -> list[float]:
-    """Measures the int8 files of the rows, except those already in measured.json.
+def _draw_pareto(job: SearchJob, trials: TrialLog) -> None:
+    """Draws validation top-1 against each cost, paler for fewer epochs; dots limits."""
+    ranked, limits = trials.ranked(), job.budget.limits
+    longest = max(row["epochs"] for row in ranked)
+    series: list[tuple[list[Any], str, dict[str, Any]]] = []
+    for epochs in sorted({row["epochs"] for row in ranked}):
+        rows = [row for row in ranked if row["epochs"] == epochs]
+        alpha, label = 0.25 + 0.75 * epochs / longest, f"searched, {epochs} epochs"
+        series += [(rows, "o", {"color": "tab:blue", "alpha": alpha, "label": label})]
+    label = "uniform --width multiples of GoogLeNet"
+    series += [(trials.baselines(), "s--", {"color": "black", "label": label})]
+    series += [(ranked[:1], "*", {"ms": 14, "color": "tab:orange", "label": "best"})]
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    panels = figure.subplots(1, len(COST_AXES), sharey=True)
+    for axes, (cost, (title, unit)) in zip(panels, COST_AXES.items(), strict=True):
+        for rows, marker, style in series:
+            top1 = [row["top1"]["main"] for row in rows]
+            axes.plot([row[cost] * unit for row in rows], top1, marker, **style)
+        if cost in limits:
+            axes.axvline(limits[cost] * unit, ls=":", color="tab:red", label="budget")
+        axes.set(xlabel=title, xscale="log")
+        ticks = LogLocator(subs=(1.0, 2.0, 5.0))
+        axes.xaxis.set(major_locator=ticks, major_formatter="{x:g}", minor_formatter="")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("validation top-1, main head")
+    panels[0].legend(fontsize="small")
+    figure.savefig(job.folder.pareto, dpi=100)
 
-    Measured again, noise could choose another network.
-    """
-    path, costs = job.folder.measurements, job.budget.costs
-    known = read_json(path) if path.is_file() else {}
-    new = [row for row in rows if row["trial"] not in known]
-    if new:
-        networks = [Architecture.from_json(row["architecture"]) for row in new]
-        found = measurement.measure_milliseconds(
-            networks, costs.classes, costs.image_size
+
+def _print_networks(rows: list[TrialRow]) -> None:
+    heads = ("main", "aux1", "aux2")
+    numbers = ("epochs", *heads, "MMACs", "parameters", "MB", "ms")
+    table = new_table("network", numbers=numbers)
+    for row in rows:
+        table.add_row(
+            row["trial"],
+            str(row["epochs"]),
+            *(f"{row['top1'][x]:.4f}" if x in row["top1"] else "-" for x in heads),
+            f"{row['macs'] / 1e6:.1f}",
+            f"{row['parameters']:,}",
+            f"{row['megabytes']:.2f}",
+            f"{row['milliseconds']:.2f}",
         )
-        known |= dict(zip((row["trial"] for row in new), found, strict=True))
-        write_json(path, known)
-    return [known[row["trial"]] for row in rows]
-
-
-def retrain_best(job: SearchJob, best: TrialRow) -> None:
-    """Trains the best network in full and exports it, in a child process.
-
-    Exits with status 1 if a format fails its checks.
-    """
-    name = f"retrained-{best['trial']}-{job.config.retrain_epochs}-epochs"
-    config = job.training(
-        architecture=job.folder.best_architecture,
-        variant=best["architecture"]["name"],
-        run_folder=job.folder.path / name,
-        resume=True,  # an earlier attempt may have been killed
-        epochs=job.config.retrain_epochs,
-        learning_rate_factor=best["learning_rate_factor"],
-    )
-    with child_process(log=None) as call:  # which leaves a GPU free at its end
-        try:
-            passed = call(_train_and_export, config)
-        except ProcessError as error:
-            raise UserError(str(error)) from error
-    if not passed:
-        sys.exit(1)
-
-
-def _train_and_export(config: TrainConfig) -> bool:
-    """Trains and exports; returns whether every format passed its checks."""
-    from googlenet_keras.evaluation.tables import print_figures
-    from googlenet_keras.exporting.report import print_report
-    from googlenet_keras.exports import export
-    from googlenet_keras.runs import train
-
-    run = train(config)
-    assert run  # None only in further workers of one run
-    print_figures({part: run.result[part] for part in ("validation", "test")})
-    bundle = export(run)
-    print_report(bundle.report)
-    log.info("everything is in %s", bundle.folder)
-    return bundle.passed
+    table_console().print(table)

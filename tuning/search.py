@@ -3,10 +3,7 @@
 `python -m tuning.search --help` lists the options.
 """
 
-from __future__ import annotations
-
 import logging
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from googlenet_keras.console import run_script
@@ -15,9 +12,7 @@ from tuning import workers
 from tuning.config import SearchConfig, read_search_flags
 
 if TYPE_CHECKING:  # TensorFlow would slow down --help
-    from tuning.job import SearchJob
     from tuning.outcome import SearchResult
-    from tuning.trial_log import TrialLog
 
 log = logging.getLogger("tuning.search")  # __name__ is __main__
 
@@ -35,43 +30,36 @@ def main() -> None:
     search(config)
 
 
-def search(config: SearchConfig) -> SearchResult:
+def search(config: SearchConfig) -> "SearchResult":
     """Runs a whole search: proposes, trains and compares networks within the budget.
 
     The run folder has trials.jsonl, best_architecture.json and pareto.png. Raises
     UserError, before the folder is made if that can be known.
     """
     from tuning.job import prepare_search
-    from tuning.outcome import retrain_best, write_result
-    from tuning.trial import train_baselines
-    from tuning.trial_log import TrialLog
+    from tuning.oracle import Tuner
+    from tuning.outcome import write_result
+    from tuning.trials import TrialLog, retrain_best, train_baselines
 
     job = prepare_search(config)
     with job.folder.lock():
         job.save_options()
         log.info("run folder %s", job.folder)
         trials = TrialLog(job)
-        _train_trials(job, trials)
+        tuner = Tuner(job, trials)
+        if not tuner.is_done():
+            with workers.local_workers(job):
+                tuner.search()
+        if not tuner.is_done():
+            log.info(
+                f"ended before {config.trials} trials: nothing new fits the budget"
+            )
+        trials.check_any_completed()
         train_baselines(job, trials)
         result = write_result(job, trials)
-        if job.config.retrain:
+        if config.retrain:
             retrain_best(job, result["best"])
     return result
-
-
-def _train_trials(job: SearchJob, trials: TrialLog) -> None:
-    """Trains what keras-tuner proposes. Raises UserError if no trial is completed."""
-    from tuning.oracle import Tuner
-
-    tuner = Tuner(job, trials)
-    if not tuner.is_done():
-        with workers.local_workers(job) if job.config.workers else nullcontext():
-            tuner.search()
-    if not tuner.is_done():
-        log.info(
-            f"ended before {job.config.trials} trials: no new network fits the budget"
-        )
-    trials.check_any_completed()
 
 
 def work(config: SearchConfig) -> None:

@@ -4,8 +4,8 @@ from tuning_parts import budget, model, space
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM, PAPER
 from googlenet_keras.errors import UserError
-from tuning.budget import Costs
-from tuning.measurement import convert_untrained
+from tuning.budget import COST_NAMES, Costs
+from tuning.latency import convert_untrained
 from tuning.space import Space
 
 
@@ -25,7 +25,8 @@ def test_candidates_fill_the_budget_and_keep_it(level, limits):
     searched = Space(allowed.largest_uniform(BATCH_NORM), level)
     for seed in range(3):
         fitted = allowed.fit(values(searched, seed), searched)
-        found = allowed.costs.all_of(searched.to_architecture(fitted))
+        arch = searched.to_architecture(fitted)
+        found = {name: allowed.costs.of(arch, name) for name in COST_NAMES}
         assert all(found[name] <= limit for name, limit in limits.items())
         assert any(found[name] > 0.9 * limit for name, limit in limits.items())
         assert allowed.fit(fitted, searched) == fitted
@@ -68,7 +69,7 @@ def test_an_impossible_budget_says_what_the_smallest_network_needs():
     "arch", [BATCH_NORM.scale_width(0.5), PAPER.scale_width(0.25)], ids=["bn", "paper"]
 )
 def test_megabytes_are_those_of_the_file(arch, tmp_path):
-    file = convert_untrained(arch, 10, (32,), tmp_path / "network")
     costs = Costs(10, (32,), model())
+    file = convert_untrained(arch, costs, tmp_path / "network")
     exact = file.stat().st_size / 1e6
     assert costs.of(arch, "megabytes") == pytest.approx(exact + 0.020, abs=0.004)

@@ -7,20 +7,22 @@ from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
-from tuning import latency, measurement
-from tuning.latency import WORK_KINDS, LatencyModel, count_work
+from tuning import latency
+from tuning.latency import HELD_OUT_NETWORKS, WORK_KINDS, LatencyModel, Task, count_work
+
+TASK = Task(classes=10, image_size=(64,))
 
 
 def test_work_counts_multiply_adds_in_blocks_of_channels():
     arch = BATCH_NORM.scale_width(2)  # every width a multiple of 16
-    done = dict(zip(WORK_KINDS, count_work(arch, 16, (64,)), strict=True))
+    task = Task(16, (64,))
+    done = dict(zip(WORK_KINDS, count_work(arch, task), strict=True))
     macs = sum(done[n] for n in WORK_KINDS if n.endswith("_macs"))
     assert macs == arithmetic.macs(arch, classes=16, image_size=64)
     narrow = BATCH_NORM.with_widths({"inception_3a_pool_proj": 8})
     wider = BATCH_NORM.with_widths({"inception_3a_pool_proj": 16})
     of = [
-        dict(zip(WORK_KINDS, count_work(a, 16, (64,)), strict=True))
-        for a in (narrow, wider)
+        dict(zip(WORK_KINDS, count_work(a, task), strict=True)) for a in (narrow, wider)
     ]
     outputs = of[0]["outputs"], of[1]["outputs"]
     assert outputs[0] == outputs[1]
@@ -30,16 +32,17 @@ def test_work_counts_multiply_adds_in_blocks_of_channels():
 def test_known_costs_are_found_again_and_checked_on_other_networks():
     truth = np.zeros(len(WORK_KINDS))
     truth[:3] = 0.1, 7e-9, 4e-9
-    networks = latency.sample_networks(BATCH_NORM, 16)
-    times = [float(count_work(n, 10, (64,)) @ truth) for n in networks]
-    model = latency.fit_latency_model(networks, times, 10, (64,), held_out=4)
+    networks = latency.sample_networks(BATCH_NORM)
+    times = [float(count_work(n, TASK) @ truth) for n in networks]
+    model = latency.fit_latency_model(networks, times, TASK)
     assert model.milliseconds(BATCH_NORM) == pytest.approx(
-        count_work(BATCH_NORM, 10, (64,)) @ truth, rel=1e-3
+        count_work(BATCH_NORM, TASK) @ truth, rel=1e-3
     )
-    assert len(model.checked_milliseconds) == 4
+    assert len(model.checked_milliseconds) == HELD_OUT_NETWORKS
     assert model.median_error < 1e-3
-    times[-4:] = [2 * t for t in times[-4:]]  # what is held out is not learnt from
-    wrong = latency.fit_latency_model(networks, times, 10, (64,), held_out=4)
+    held_out = slice(-HELD_OUT_NETWORKS, None)
+    times[held_out] = [2 * t for t in times[held_out]]  # these are not fitted
+    wrong = latency.fit_latency_model(networks, times, TASK)
     assert wrong.milliseconds_per == model.milliseconds_per
     assert wrong.median_error == pytest.approx(0.5, abs=1e-3)
 
@@ -57,5 +60,5 @@ def test_a_model_is_read_back_and_damage_is_an_error(tmp_path):
 
 def test_a_wider_network_takes_longer_on_this_machine():
     small, large = BATCH_NORM.scale_width(0.125), BATCH_NORM.scale_width(1)
-    times = measurement.measure_milliseconds([small, large], 10, (64,))
+    times = latency.measure_milliseconds([small, large], TASK)
     assert 0 < 1.5 * times[0] < times[1]

@@ -6,7 +6,7 @@ from tuning_parts import job
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.processes import ProcessError
 from tuning.oracle import Tuner
-from tuning.trial_log import TrialLog
+from tuning.trials import TrialLog
 
 FIGURES = {"epochs": 2, "seconds": 1.0, "cpu_seconds": 1.0, "peak_megabytes": None}
 
@@ -24,7 +24,9 @@ class Search:
         self.outcomes, self.ran = outcomes, []
 
     def run(self):
-        Tuner(self.job, self.log, self._train).search()
+        tuner = Tuner(self.job, self.log)
+        tuner.train = self._train
+        tuner.search()
 
     def _train(self, trial, values):
         self.ran.append((trial, values))

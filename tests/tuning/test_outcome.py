@@ -6,7 +6,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, read_json_lines
 from tuning import outcome
-from tuning.trial_log import TrialLog
+from tuning.trials import TrialLog
 
 WIDE, NARROW = BATCH_NORM.scale_width(1), BATCH_NORM.scale_width(0.125)
 
@@ -21,11 +21,11 @@ def figures(top1):
 def trials(tmp_path):
     """A wide network that is a little better than a narrow one, and a failure."""
     log = TrialLog(job(tmp_path, trials=3))
-    log.add("0", "completed", NARROW, figures(0.5), learning_rate_factor=1.0)
-    log.add("1", "completed", WIDE, figures(0.6), learning_rate_factor=1.0)
-    log.add("2", "failed", WIDE, "out of memory.", learning_rate_factor=1.0)
-    log.add("uniform", "baseline", NARROW, figures(0.4))
-    log.add("width-9", "baseline", WIDE, "out of memory.")
+    log.add("0", "completed", NARROW, **figures(0.5), learning_rate_factor=1.0)
+    log.add("1", "completed", WIDE, **figures(0.6), learning_rate_factor=1.0)
+    log.add("2", "failed", WIDE, reason="out of memory.", learning_rate_factor=1.0)
+    log.add("uniform", "baseline", NARROW, **figures(0.4))
+    log.add("width-9", "baseline", WIDE, reason="out of memory.")
     return log
 
 
@@ -51,7 +51,7 @@ def test_a_limit_on_milliseconds_is_measured_once(
     assert 0 < result["measured_milliseconds"] < 1000
     assert "ms measured" in capsys.readouterr().out
     # measured again, noise would choose
-    monkeypatch.setattr(outcome.measurement, "measure_milliseconds", None)
+    monkeypatch.setattr(outcome.latency, "measure_milliseconds", None)
     impossible = job(tmp_path)
     impossible.budget.limits["milliseconds"] = 1e-6
     result = outcome.write_result(impossible, trials)
@@ -61,7 +61,7 @@ def test_a_limit_on_milliseconds_is_measured_once(
 
 def test_a_search_without_a_trial_that_ended_says_why(tmp_path):
     trials = TrialLog(job(tmp_path))
-    trials.add("0", "failed", WIDE, "out of memory.", learning_rate_factor=1.0)
+    trials.add("0", "failed", WIDE, reason="out of memory.", learning_rate_factor=1.0)
     with pytest.raises(UserError, match=r"all failed, the last since out of mem"):
         trials.check_any_completed()
 

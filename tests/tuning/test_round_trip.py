@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 from making import call_main
-from tuning_parts import space
+from tuning_parts import space, to_values
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.architecture import Architecture
@@ -55,9 +55,8 @@ def test_values_and_file_stand_for_the_same_network(found):
     arch, file = found
     read = Architecture.from_json(json.loads(file.read_text()))
     assert read == arch
-    assert space("coarse", width=0.125).to_architecture(
-        space("coarse", width=0.125).to_values(read)
-    ) == arch  # fmt: skip
+    searched = space("coarse", width=0.125)
+    assert searched.to_architecture(to_values(searched, read)) == arch
 
 
 def test_the_trained_network_is_the_one_that_was_found(found, exported):

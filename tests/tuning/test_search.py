@@ -19,8 +19,9 @@ from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
-from tuning import measurement, search, workers
+from tuning import search, workers
 from tuning.config import SearchConfig
+from tuning.latency import Task, latency_cache_file
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (  # a trial has half of the recipe's two epochs
@@ -76,7 +77,7 @@ def processes():
 @pytest.fixture
 def known_machine():
     """The model of latency of a machine that was measured before."""
-    path = measurement.latency_cache_file(BATCH_NORM, 10, (32,))
+    path = latency_cache_file(BATCH_NORM, Task(10, (32,)))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(model()))
 
