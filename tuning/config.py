@@ -123,8 +123,9 @@ class SearchConfig:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Builds the options from the output of `to_json`. Raises UserError."""
         own = {field.name for field in dataclasses.fields(cls)}
-        training = {name: value for name, value in data.items() if name not in own}
-        training = TrainConfig.from_json(training)
+        training = TrainConfig.from_json(
+            {k: v for k, v in data.items() if k not in own}
+        )
         return options.read_options(cls, {**data, "training": training})
 
 

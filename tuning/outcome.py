@@ -110,9 +110,9 @@ def _draw_pareto(job: SearchJob, trials: TrialLog) -> None:
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(COST_AXES), sharey=True)
     for axes, (cost, (title, unit)) in zip(panels, COST_AXES.items(), strict=True):
-        for rows, marker, style in series:
-            top1 = [row["top1"]["main"] for row in rows]
-            axes.plot([row[cost] * unit for row in rows], top1, marker, **style)
+        for networks, marker, style in series:
+            top1 = [row["top1"]["main"] for row in networks]
+            axes.plot([row[cost] * unit for row in networks], top1, marker, **style)
         if cost in limits:
             axes.axvline(limits[cost] * unit, ls=":", color="tab:red", label="budget")
         axes.set(xlabel=title, xscale="log")
