@@ -52,14 +52,9 @@ class Task:
     classes: int
     image_size: tuple[int, ...]
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return arithmetic.height_and_width(self.image_size)
-
     def stages(self, arch: Architecture) -> Iterator[arithmetic.Stage]:
         """The rows of `arch`, without auxiliary heads, with their sizes."""
-        return arithmetic.iterate_stages(arch, self.classes, self.size, auxiliary=False)
+        return arithmetic.iterate_stages(arch, self.classes, self.image_size, False)
 
 
 @dataclass(frozen=True)
@@ -196,7 +191,8 @@ def measure_milliseconds(networks: Sequence[Architecture], task: Task) -> list[f
                     f"milliseconds need int8 files, and none could be made: {error}."
                 ) from error
             runtimes.append(LiteRT(file, threads=1))
-    image = np.random.default_rng(0).integers(0, 256, (1, *task.size, 3), np.uint8)
+    shape = (1, *arithmetic.height_and_width(task.image_size), 3)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     seconds = np.empty((len(runtimes), TIMING_ROUNDS))
     for turn in track(range(TIMING_ROUNDS), "timing"):
         for number, runtime in enumerate(runtimes):
@@ -216,9 +212,10 @@ def convert_untrained(arch: Architecture, task: Task, path: Path) -> Path:
     from googlenet_keras.exporting.to_tflite import to_int8
 
     hide_gpus()
-    save_static(untrained_network(arch, task.classes, task.size), path)
+    size = arithmetic.height_and_width(task.image_size)
+    save_static(untrained_network(arch, task.classes, size), path)
     keras.utils.clear_session()
-    images = np.random.default_rng(0).integers(0, 256, (2, *task.size, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
     file = path.with_suffix(".tflite")
     file.write_bytes(to_int8(StaticModel(path, images, response_norms(arch))))
     return file
