@@ -15,9 +15,15 @@ With them, losses and labels are by head; 0.3 is the paper's loss weight:
 >>> heads = {"main": 1.0, "aux1": 0.3, "aux2": 0.3}
 >>> network.compile("adam", dict.fromkeys(heads, loss), loss_weights=heads)
 >>> _ = network.fit(images, dict.fromkeys(heads, labels), verbose=0)
+
+Without its top, the network gives features:
+
+>>> features = build(include_top=False, pooling="avg")
+>>> features.output_shape
+(None, 1024)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 
@@ -51,13 +57,9 @@ def build(
 ) -> keras.Model:
     """GoogLeNet as a functional keras.Model, ready for compile and fit.
 
-    Takes RGB images [batch, height, width, 3] in 0..255, uint8 or float32; pixels are
-    scaled inside. Gives {"main": logits, "aux1": logits, "aux2": logits}, each [batch,
-    classes] float32, or {"main": logits} without `auxiliary`.
-
-    >>> features = build(include_top=False, pooling="avg")
-    >>> features.output_shape
-    (None, 1024)
+    Takes RGB images [batch, height, width, 3] in 0..255, uint8 or float32. Gives
+    {"main": logits, "aux1": logits, "aux2": logits}, each [batch, classes] float32, or
+    {"main": logits} without `auxiliary`.
 
     variant: bn, paper, torchvision, slim or an Architecture; None for that of the
     weights, or bn. weights: what Classifier.from_pretrained takes, such as torchvision,
@@ -65,27 +67,19 @@ def build(
     of the weights, or 1000. With another number the classification layers start anew,
     as do auxiliary heads that the weights lack or have for another image size.
     image_size: one number or (height, width), from 32; None for that of the weights, or
-    224.
-
-    include_top: False for the trunk alone; then `pooling` None gives the last feature
-    map [batch, rows, columns, 1024], "avg" and "max" a vector [batch, 1024]. width,
-    widths, initialization, joint, portable: see build_network.
-
-    Raises UserError for unknown names, sizes out of range and contradictions, and for
-    weights that cannot be loaded or are another network's.
+    224. include_top: False for the trunk alone; then `pooling` None gives the last
+    feature map [batch, rows, columns, 1024], "avg" and "max" a vector [batch, 1024].
+    width, widths, initialization, joint, portable: see build_network. Raises UserError
+    for unknown names, sizes out of range, contradictions and weights that do not fit.
     """
     _check_top(include_top, classes, pooling)
     if weights is not None and (width != 1 or widths):
         raise UserError("weights come with their network; leave out width and widths.")
-    classifier = None if weights is None else _load(weights, variant)
-    if classifier and not isinstance(variant, Architecture):
-        variant = classifier.architecture
-    if classes is None:
-        classes = len(classifier.labels) if classifier else IMAGENET_CLASSES
+    start, arch, known, size = _load(weights, variant)
     network = build_network(
-        variant or BATCH_NORM,
-        classes=classes,
-        image_size=_image_size(classifier) if image_size is None else image_size,
+        arch,
+        classes=known if classes is None else classes,
+        image_size=size if image_size is None else image_size,
         auxiliary=auxiliary and include_top,
         width=width,
         widths=widths,
@@ -93,43 +87,44 @@ def build(
         joint=joint,
         portable=portable,
     )
-    if classifier:
-        copy_weights(network, classifier, _labels(classifier, classes))
+    if start:
+        _copy_weights(network, start)
     return network if include_top else _trunk(network, pooling)
 
 
 def _check_top(include_top: bool, classes: int | None, pooling: str | None) -> None:
     if not include_top and classes is not None:
         raise UserError(
-            "include_top=False leaves out the layers that have classes; received "
-            f"classes={classes} too. Leave one of them out."
+            f"include_top=False and classes={classes} exclude each other; drop one."
         )
     if include_top and pooling is not None:
         raise UserError(
-            "pooling is what a network without its top ends in; received "
-            f"pooling={pooling!r}. Give include_top=False too, or leave it out."
+            f"pooling={pooling!r} needs include_top=False; give it, or drop pooling."
         )
     if pooling not in (None, *POOLINGS):
         raise unknown_choice_error("pooling", str(pooling), POOLINGS)
 
 
-def _load(weights: Source, variant: str | Architecture | None) -> Classifier:
-    name = variant.name if isinstance(variant, Architecture) else variant
-    if isinstance(variant, Architecture) and name not in VARIANTS:
-        name = None
-    return Classifier.from_pretrained(weights, variant=name)
+def _load(
+    weights: Source | None, variant: str | Architecture | None
+) -> tuple[Classifier | None, str | Architecture, int, int | tuple[int, int]]:
+    """Returns the Classifier, if any, its architecture, classes and image size."""
+    if weights is None:
+        return None, variant or BATCH_NORM, IMAGENET_CLASSES, PAPER_IMAGE_SIZE
+    if isinstance(variant, Architecture):
+        name = variant.name if variant.name in VARIANTS else None
+        start = Classifier.from_pretrained(weights, variant=name)
+    else:
+        start = Classifier.from_pretrained(weights, variant=variant)
+        variant = start.architecture
+    return start, variant, len(start.labels), start.preprocessing.size
 
 
-def _image_size(classifier: Classifier | None) -> int | tuple[int, int]:
-    if not classifier:
-        return PAPER_IMAGE_SIZE
-    return classifier.preprocessing.height, classifier.preprocessing.width
-
-
-def _labels(classifier: Classifier, classes: int) -> Sequence[str]:
-    """The classifier's labels, or empty ones for another number of classes."""
-    same = classes == len(classifier.labels)
-    return classifier.labels if same else [""] * classes
+def _copy_weights(network: keras.Model, start: Classifier) -> None:
+    """Copies all but the classification layers if the numbers of classes differ."""
+    classes = network.output["main"].shape[-1]
+    same = classes == len(start.labels)
+    copy_weights(network, start, start.labels if same else [""] * classes)
 
 
 def _trunk(network: keras.Model, pooling: str | None) -> keras.Model:

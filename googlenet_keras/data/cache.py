@@ -6,7 +6,6 @@ The cache is never augmented: every epoch crops and mirrors anew.
 import hashlib
 import logging
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -30,20 +29,19 @@ def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
     smaller, shorter side 8 / 7 of the larger of `height` and `width`, in the user's
     cache folder until a file changes. Raises UserError for "disk" without files.
     """
-    if mode == "memory":
-        return _in_memory(split)
-    return _on_disk(split, max(height, width)) if mode == "disk" else split
-
-
-def _in_memory(split: Split) -> Split:
+    if mode == "disk":
+        return _on_disk(split, max(height, width))
+    if mode == "none":
+        return split
     loaded = split.in_order().map(
         lambda _, label, reference: (label, split.load(reference)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    pairs = list(loaded.as_numpy_iterator())
-    images, labels = [image for _, image in pairs], [label for label, _ in pairs]
-    cached = listed_split(images, labels, tf.identity)
-    return replace(cached, class_counts=split.class_counts, content=split.content)
+    labels, images = zip(*loaded.as_numpy_iterator(), strict=True)
+    counts = split.class_counts
+    return listed_split(
+        images, labels, tf.identity, class_counts=counts, content=split.content
+    )
 
 
 def _on_disk(split: Split, input_side: int) -> Split:
@@ -55,12 +53,20 @@ def _on_disk(split: Split, input_side: int) -> Split:
     side = round(input_side * CACHED_SIDE_RATIO)
     folder = cache_folder() / "images" / _digest(split.files, side)
     if not folder.exists():
-        _make_copies(split, side, folder)
-    labels, _ = split.listed
-    paths = [os.fsencode(folder / str(i)) for i in range(split.count)]
-    cached = listed_split(paths, labels.numpy(), _read)
-    counts, files = split.class_counts, split.files
-    return replace(cached, class_counts=counts, files=files, content=PIXELS)
+        log.info("smaller, uncompressed copies of the images go to %s", folder)
+        try:
+            with atomic_folder(folder) as temporary:
+                _write_copies(split, side, temporary)
+        except (tf.errors.OpError, OSError) as error:
+            raise UserError(f"the images cannot be cached: {error}") from error
+    return listed_split(
+        [os.fsencode(folder / str(i)) for i in range(split.count)],
+        split.listed[0].numpy(),
+        _read,
+        class_counts=split.class_counts,
+        files=split.files,
+        content=PIXELS,
+    )
 
 
 def _digest(files: tuple[Path, ...], side: int) -> str:
@@ -73,34 +79,21 @@ def _digest(files: tuple[Path, ...], side: int) -> str:
     return digest.hexdigest()[:32]
 
 
-def _make_copies(split: Split, side: int, folder: Path) -> None:
-    """Writes every image, named by its index; `folder` appears when it is complete."""
-    log.info("smaller, uncompressed copies of the images go to %s", folder)
-    try:
-        with atomic_folder(folder) as temporary:
-            _write_copies(split, side, temporary)
-    except (tf.errors.OpError, OSError) as error:
-        raise UserError(f"the images cannot be cached: {error}") from error
-
-
 def _write_copies(split: Split, side: int, folder: Path) -> None:
+    """Writes each image, upright, its shorter side at most `side`, as its index."""
+
     def write(index: tf.Tensor, _: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-        data = tf.io.serialize_tensor(_shrink(split.load(reference), side))
+        image = decode(split.load(reference), at_least=MIN_REMAINING_SHRINK * side)
+        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        factor = tf.minimum(side / tf.reduce_min(size), 1.0)
+        small = resize(image, tf.cast(tf.round(size * factor), tf.int32))
+        data = tf.io.serialize_tensor(to_uint8(small))
         tf.io.write_file(tf.strings.join([str(folder), "/", tf.as_string(index)]), data)
         return index
 
     written = split.in_order().map(write, num_parallel_calls=tf.data.AUTOTUNE)
     for _ in track(written, "caching images", split.count):
         pass
-
-
-def _shrink(encoded: tf.Tensor, side: int) -> tf.Tensor:
-    """The upright image, its shorter side at most `side` pixels, uint8."""
-    image = decode(encoded, at_least=MIN_REMAINING_SHRINK * side)
-    size = tf.cast(tf.shape(image)[:2], tf.float32)
-    factor = tf.minimum(side / tf.reduce_min(size), 1.0)
-    size = tf.cast(tf.round(size * factor), tf.int32)
-    return to_uint8(resize(image, size))
 
 
 def _read(path: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ image from its reference: that part runs in parallel, after the shuffling.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ LOOKUP_BLOCK_SIZE = 256  # references at a time
 class Split:
     """The labeled images of one split: training, validation or test.
 
-    stream: () to a tf.data.Dataset of (index, label, reference) in reading order.
+    in_order: makes a tf.data.Dataset of (index, label, reference) in reading order.
     load: reference to image, as a TensorFlow function. class_counts: images of each
     class, if the source knows them. listed: (labels, references) if they are all in
     memory, so that any order costs nothing. files: the image files, if there are any.
@@ -32,16 +32,12 @@ class Split:
     """
 
     count: int
-    stream: Callable[[], tf.data.Dataset]
+    in_order: Callable[[], tf.data.Dataset]
     load: Callable[[tf.Tensor], tf.Tensor]
     class_counts: tuple[int, ...] | None = None
     listed: tuple[tf.Tensor, tf.Tensor] | None = None
     files: tuple[Path, ...] = ()
     content: str = ENCODED
-
-    def in_order(self) -> tf.data.Dataset:
-        """Every image once, in reading order."""
-        return self.stream()
 
     def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         """Every image once, in an order that depends on (seed, epoch) alone.
@@ -50,7 +46,7 @@ class Split:
         """
         if self.listed is None:
             buffer = min(self.count, SHUFFLE_BUFFER)
-            return _shuffled(self.stream(), buffer, seed, epoch)
+            return _shuffle(self.in_order(), buffer, seed, epoch)
         labels, references = self.listed
         key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
         order = tf.random.experimental.stateless_shuffle(
@@ -78,19 +74,14 @@ class Dataset:
     kind: Literal["digits", "photos"] = "photos"
 
     def split(self, name: str) -> Split:
-        """Returns the split "train", "validation" or "test".
-
-        Raises UserError without one.
-        """
-        splits = {"train": self.train, "validation": self.validation}
-        if self.test:
-            splits["test"] = self.test
-        if name not in splits:
-            raise unknown_choice_error(f"a split of {self.name}", name, splits)
-        return splits[name]
+        """The split "train", "validation" or "test". Raises UserError without one."""
+        known = [x for x in ("train", "validation", "test") if getattr(self, x)]
+        if name not in known:
+            raise unknown_choice_error(f"a split of {self.name}", name, known)
+        return getattr(self, name)
 
 
-def _shuffled(
+def _shuffle(
     dataset: tf.data.Dataset, buffer: int, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
     """Dataset.shuffle whose seed is a tensor, independent of the global seed."""
@@ -111,14 +102,17 @@ def listed_split(
     references: Sequence[str] | Sequence[bytes],
     labels: Sequence[int],
     load: Callable[[tf.Tensor], tf.Tensor],
+    **details: Any,
 ) -> Split:
-    """A split whose references are all in memory: paths, or small encoded images."""
-    label_tensor = tf.constant(np.asarray(labels, np.int64))
-    reference_tensor = tf.constant(list(references), tf.string)
+    """A split whose references are all in memory: paths, or small encoded images.
 
-    def stream() -> tf.data.Dataset:
-        index = tf.data.Dataset.range(len(labels))
-        return index.map(lambda i: (i, label_tensor[i], reference_tensor[i]))
+    details: other fields of the Split.
+    """
+    label = tf.constant(np.asarray(labels, np.int64))
+    reference = tf.constant(list(references), tf.string)
 
-    listed = (label_tensor, reference_tensor)
-    return Split(len(labels), stream, load, listed=listed)
+    def in_order() -> tf.data.Dataset:
+        indices = tf.data.Dataset.range(len(labels))
+        return indices.map(lambda i: (i, label[i], reference[i]))
+
+    return Split(len(labels), in_order, load, listed=(label, reference), **details)

@@ -1,15 +1,17 @@
 """Decodes image files to upright RGB pixels, only as many as are needed."""
 
+from functools import partial
+
 import tensorflow as tf
 
-ACCURATE_DCT = (
-    "INTEGER_ACCURATE"  # what browsers and phones do; the default darkens by 0.8
-)
+# what browsers and phones do; the default darkens by 0.8
+ACCURATE_DCT = "INTEGER_ACCURATE"
 JPEG_RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
 EXIF_ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
 EXIF_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
 JPEG_SIGNATURE = b"\xff\xd8\xff"
-EXIF_OFFSETS = (6, 24)  # of the letters "Exif" in a JPEG
+EXIF_LETTERS = b"Exif\0\0"
+EXIF_OFFSETS = (6, 24)  # of these letters in a JPEG: at its start, after a JFIF block
 FIRST_TRANSPOSED_ORIENTATION = 5  # EXIF's 5 to 8 exchange rows and columns
 
 
@@ -22,20 +24,18 @@ def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:
     long as its shorter side keeps so many pixels. Raises
     tf.errors.InvalidArgumentError for anything else.
     """
+
+    def decode_smaller() -> tf.Tensor:
+        short_side = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
+        return decode_downscaled(encoded, tf.cast(short_side, tf.float32) / at_least)
+
     if at_least is None:
         stored = decode_unoriented(encoded)
     else:
         stored = tf.cond(
-            tf.io.is_jpeg(encoded),
-            lambda: decode_downscaled(encoded, _short_side(encoded) / at_least),
-            lambda: decode_unoriented(encoded),
+            tf.io.is_jpeg(encoded), decode_smaller, lambda: decode_unoriented(encoded)
         )
     return apply_orientation(stored, exif_orientation(encoded))
-
-
-def _short_side(encoded: tf.Tensor) -> tf.Tensor:
-    shape = tf.io.extract_jpeg_shape(encoded)
-    return tf.cast(tf.reduce_min(shape[:2]), tf.float32)
 
 
 def decode_unoriented(encoded: tf.Tensor) -> tf.Tensor:
@@ -49,13 +49,10 @@ def decode_downscaled(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
 
     libjpeg averages over ratio x ratio pixels, so nothing is aliased.
     """
-    branches = [
-        lambda ratio=ratio: tf.io.decode_jpeg(
-            encoded, channels=3, ratio=ratio, dct_method=ACCURATE_DCT
-        )
-        for ratio in JPEG_RATIOS
-    ]
-    return tf.switch_case(jpeg_ratio_index(shrink), branches)
+    decode = partial(tf.io.decode_jpeg, encoded, channels=3, dct_method=ACCURATE_DCT)
+    branches = [partial(decode, ratio=ratio) for ratio in JPEG_RATIOS]
+    at_most = tf.cast(tf.constant(JPEG_RATIOS, tf.float32) <= shrink, tf.int32)
+    return tf.switch_case(tf.maximum(tf.reduce_sum(at_most) - 1, 0), branches)
 
 
 def decode_jpeg_window(
@@ -68,43 +65,29 @@ def decode_jpeg_window(
     """
     divisor = tf.gather(JPEG_RATIOS, index)
     window = tf.concat([begin, tf.maximum(size, divisor)], 0) // divisor
-    branches = [
-        lambda ratio=ratio: tf.image.decode_and_crop_jpeg(
-            encoded, window, channels=3, ratio=ratio
-        )
-        for ratio in JPEG_RATIOS
-    ]
+    decode = partial(tf.image.decode_and_crop_jpeg, encoded, window, channels=3)
+    branches = [partial(decode, ratio=ratio) for ratio in JPEG_RATIOS]
     return tf.switch_case(index, branches)
-
-
-def jpeg_ratio_index(shrink: tf.Tensor) -> tf.Tensor:
-    """The index of the largest ratio in JPEG_RATIOS that is at most `shrink`."""
-    at_most = tf.cast(tf.constant(JPEG_RATIOS, tf.float32) <= shrink, tf.int32)
-    return tf.maximum(tf.reduce_sum(at_most) - 1, 0)
-
-
-def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation of an image file, 1 to 8; 1 if it has none."""
-    start = exif_start(encoded)
-    return tf.cond(
-        start >= 0,
-        lambda: _orientation_entry(tf.strings.substr(encoded, start, EXIF_BYTES)),
-        lambda: tf.constant(1),
-    )
 
 
 def is_upright_jpeg(data: bytes) -> bool:
     """Whether `data` is a JPEG whose EXIF orientation is upright."""
     if not data.startswith(JPEG_SIGNATURE):
         return False
-    return b"Exif\0\0" not in data[:EXIF_BYTES] or int(exif_orientation(data)) == 1
+    return EXIF_LETTERS not in data[:EXIF_BYTES] or int(exif_orientation(data)) == 1
 
 
-def exif_start(encoded: tf.Tensor) -> tf.Tensor:
-    """The offset of the TIFF header in a JPEG's EXIF block, negative without one."""
-    # the block comes right after the start of image, or after a JFIF block
-    marks = tf.strings.substr(encoded, EXIF_OFFSETS, [6, 6])
-    return tf.reduce_max(tf.where(marks == b"Exif\0\0", EXIF_OFFSETS, -100)) + 6
+def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """The EXIF orientation of an image file, 1 to 8; 1 if it has none."""
+    marks = tf.strings.substr(encoded, EXIF_OFFSETS, [len(EXIF_LETTERS)] * 2)
+    letters = tf.reduce_max(tf.where(marks == EXIF_LETTERS, EXIF_OFFSETS, -1))
+    return tf.cond(
+        letters >= 0,
+        lambda: _orientation_entry(
+            tf.strings.substr(encoded, letters + len(EXIF_LETTERS), EXIF_BYTES)
+        ),
+        lambda: tf.constant(1),
+    )
 
 
 def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -17,6 +17,8 @@ from googlenet_keras.errors import UserError
 EVALUATION_BATCH_SIZE = 64  # images
 NO_REGULARIZATION = Regularization()
 
+Tensors: TypeAlias = tuple[tf.Tensor, ...]
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -29,10 +31,6 @@ class Shard:
     workers: int = 1
     replicas: int = 1
 
-    def of(self, examples: tf.data.Dataset) -> tf.data.Dataset:
-        """The worker's part of `examples`, without reading the others' images."""
-        return examples.shard(self.workers, self.worker)
-
     def evaluation_steps(self, images: int, batch_size: int) -> int | None:
         """Steps that the replicas need for `images` images; None for one replica.
 
@@ -42,8 +40,8 @@ class Shard:
             return None
         if images < self.replicas:
             raise UserError(
-                f"there must be a validation image for each of the {self.replicas} "
-                f"devices; there are {images}."
+                f"each of the {self.replicas} devices needs a validation image; there "
+                f"are {images}."
             )
         return math.ceil(images / (self.replicas * batch_size))
 
@@ -109,6 +107,8 @@ class TrainingPipeline:
         alone would have. Each replica's batch has batch_size / replicas images, and
         images are mixed within it.
         """
+        options = tf.data.Options()
+        options.autotune.enabled = False  # every core is used from the start
         return (
             tf.data.Dataset.range(start[0], epochs)
             .flat_map(lambda epoch: self._examples(epoch, start, shard))
@@ -116,7 +116,7 @@ class TrainingPipeline:
             .batch(self.batch_size // shard.replicas, drop_remainder=True)
             .map(self._batch_function(), num_parallel_calls=tf.data.AUTOTUNE)
             .prefetch(tf.data.AUTOTUNE)
-            .with_options(_use_all_cores())
+            .with_options(options)
         )
 
     def _examples(
@@ -129,54 +129,41 @@ class TrainingPipeline:
         examples = self.split.shuffled(self.seed, epoch).take(used).skip(skipped)
         # a map that only adds the epoch costs more than to join two data sets
         epochs = tf.data.Dataset.from_tensors(epoch).repeat()
-        return tf.data.Dataset.zip(epochs, shard.of(examples))
+        return tf.data.Dataset.zip(epochs, examples.shard(shard.workers, shard.worker))
 
-    def _image_function(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+    def _image_function(self) -> Callable[..., Tensors]:
         """Returns a function from (epoch, example) to (image, label, random key)."""
-        crop = self.augmentation.reader(self.split.content)
         regularize = self.regularization.image_function()
 
-        def prepare(
-            epoch: tf.Tensor, example: tuple[tf.Tensor, ...]
-        ) -> tuple[tf.Tensor, ...]:
+        def prepare(epoch: tf.Tensor, example: Tensors) -> Tensors:
             index, label, reference = example
             key = tf.stack([(self.seed << 32) + epoch, index])
-            return regularize(crop(self.split.load(reference), key), key), label, key
+            image = self.split.load(reference)
+            crop = self.augmentation(image, key, self.split.content)
+            return regularize(crop, key), label, key
 
         return prepare
 
-    def _batch_function(self) -> Callable[..., tuple[Any, ...]]:
+    def _batch_function(self) -> Callable[..., tuple]:
         """Returns a function from (images, labels, random keys) to a training batch."""
-        mix = self.regularization.batch_function()
+        mixes, mix = self.regularization.mixes, self.regularization.batch_function()
 
-        def prepare(
-            images: tf.Tensor, labels: tf.Tensor, keys: tf.Tensor
-        ) -> tuple[Any, ...]:
-            if self.regularization.mixes:
+        def prepare(images: tf.Tensor, labels: tf.Tensor, keys: tf.Tensor) -> tuple:
+            if mixes:
                 images, labels = mix(images, labels, keys[0])
             if images.dtype.is_floating:
                 images = to_uint8(images)
             by_head = dict.fromkeys(self.heads, labels)
             if self.class_weights is None:
                 return images, by_head
-            weights = _image_weights(labels, self.class_weights)
+            weights = tf.constant(self.class_weights, tf.float32)
+            if mixes:
+                weights = tf.linalg.matvec(labels, weights)
+            else:
+                weights = tf.gather(weights, labels)
             return images, by_head, dict.fromkeys(self.heads, weights)
 
         return prepare
-
-
-def _use_all_cores() -> tf.data.Options:
-    """Turns tf.data's autotuning off, so that it uses every core from the start."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return options
-
-
-def _image_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
-    weights = tf.constant(class_weights, tf.float32)
-    if labels.dtype.is_floating:
-        return tf.linalg.matvec(labels, weights)
-    return tf.gather(weights, labels)
 
 
 def batch_files(
@@ -207,9 +194,7 @@ def evaluation_batches(
     replica, as equal as can be: TensorFlow cannot compute with an empty one.
     """
 
-    def prepare(
-        _: tf.Tensor, label: tf.Tensor, reference: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def prepare(_: tf.Tensor, label: tf.Tensor, reference: tf.Tensor) -> tuple:
         image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)
 
@@ -217,7 +202,7 @@ def evaluation_batches(
         images = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         return images.batch(size).prefetch(tf.data.AUTOTUNE)
 
-    examples = shard.of(split.in_order())
+    examples = split.in_order().shard(shard.workers, shard.worker)
     steps = shard.evaluation_steps(split.count, batch_size)
     if steps is None:
         return batches(examples, batch_size)

@@ -5,12 +5,11 @@ Every random choice is a function of its seed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-Seed: TypeAlias = tf.Tensor
 ERASED_AREA = (0.02, 0.33)  # part of the image's area, arXiv 1708.04896
 
 
@@ -32,59 +31,51 @@ class Regularization:
     cutmix: float = 0.0
     classes: int = 0
 
-    def image_function(self) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
-        """Returns the function (image [height, width, 3] in 0..255, seed) to image."""
-        layers = []
-        if self.rand_augment:
-            layers.append(
-                keras.layers.RandAugment(factor=self.rand_augment, dtype="float32")
-            )
-        if self.random_erasing:
-            layers.append(
-                keras.layers.RandomErasing(
-                    factor=(self.random_erasing, self.random_erasing),
-                    scale=ERASED_AREA,
-                    dtype="float32",
-                )
-            )
-        functions = [_make_deterministic(layer) for layer in layers]
-
-        def regularize(image: tf.Tensor, seed: Seed) -> tf.Tensor:
-            if functions:
-                image = tf.cast(image, tf.float32)
-            for number, function in enumerate(functions):
-                image = function(
-                    image, tf.random.experimental.stateless_fold_in(seed, number)
-                )
-            return image
-
-        return regularize
-
     @property
     def mixes(self) -> bool:
         """Whether images of several classes are mixed."""
         return bool(self.mixup or self.cutmix)
 
+    def image_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Returns the function (image [height, width, 3] in 0..255, seed) to image."""
+        functions = []
+        if strength := self.rand_augment:
+            functions.append(_deterministic(keras.layers.RandAugment, factor=strength))
+        if part := self.random_erasing:
+            functions.append(
+                _deterministic(
+                    keras.layers.RandomErasing, factor=(part, part), scale=ERASED_AREA
+                )
+            )
+
+        def regularize(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            for number, function in enumerate(functions):
+                own = tf.random.experimental.stateless_fold_in(seed, number)
+                image = function(tf.cast(image, tf.float32), own)
+            return image
+
+        return regularize
+
     def batch_function(
         self,
-    ) -> Callable[[tf.Tensor, tf.Tensor, Seed], tuple[tf.Tensor, tf.Tensor]]:
+    ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         """Returns the function that mixes a batch: (images, labels [batch], seed).
 
         Labels become [batch, classes] float32, each class's part of the image.
         """
-        layers = []
+        functions = []
         if self.mixup:
-            layers.append(keras.layers.MixUp(self.mixup, dtype="float32"))
-        if self.cutmix:
-            alpha = (self.cutmix, self.cutmix)
-            layers.append(keras.layers.CutMix(alpha, dtype="float32"))
-        functions = [_make_deterministic(layer) for layer in layers]
+            functions.append(_deterministic(keras.layers.MixUp, alpha=self.mixup))
+        if alpha := self.cutmix:
+            functions.append(_deterministic(keras.layers.CutMix, factor=(alpha, alpha)))
 
         def mix(
-            images: tf.Tensor, labels: tf.Tensor, seed: Seed
+            images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            images = tf.cast(images, tf.float32)
-            data = {"images": images, "labels": tf.one_hot(labels, self.classes)}
+            data = {
+                "images": tf.cast(images, tf.float32),
+                "labels": tf.one_hot(labels, self.classes),
+            }
             choice = tf.random.stateless_uniform([], seed, 0, len(functions), tf.int32)
             branches = [lambda f=f: f(data, seed) for f in functions]
             mixed = tf.switch_case(choice, branches)
@@ -94,37 +85,34 @@ class Regularization:
 
 
 class _SeedSeries(keras.random.SeedGenerator):
-    """A generator whose seeds depend on a key alone, whatever the thread."""
+    """A generator whose seeds depend on `key` alone, whatever the thread."""
 
-    key: Seed | None = None
+    key: tf.Tensor | None = None
     drawn = 0
 
-    def start(self, key: Seed) -> None:
-        """Starts the series of `key`."""
-        self.key, self.drawn = key, 0
-
-    def next(self, ordered: bool = True) -> Seed:
-        """The next seed of the series."""
+    def next(self, ordered: bool = True) -> tf.Tensor:
         self.drawn += 1
         return tf.random.experimental.stateless_fold_in(self.key, self.drawn)
 
 
-def _make_deterministic(layer: keras.layers.Layer) -> Callable[[Any, Seed], Any]:
-    """Makes `layer` a deterministic function of (input, seed).
+def _deterministic(
+    kind: type[keras.layers.Layer], **options: Any
+) -> Callable[[Any, tf.Tensor], Any]:
+    """Makes a layer and returns it as a function of (input, seed).
 
     A Keras layer draws from a generator of its own, whose order under a parallel map is
     that of the threads; RandAugment has one in each operation.
     """
-    seeds = _SeedSeries(0)
+    layer, seeds = kind(**options, dtype="float32"), _SeedSeries(0)
     parts = [x for x in vars(layer).values() if isinstance(x, keras.layers.Layer)]
     for part in (layer, *parts):
         if hasattr(part, "generator"):
             part.generator = seeds
 
-    def apply(data: Any, seed: Seed) -> Any:
+    def apply(data: Any, seed: tf.Tensor) -> Any:
         # Keras's seeds have 32 bits, which must depend on all of this one's
         seed = tf.random.experimental.stateless_fold_in(seed, 0)
-        seeds.start(tf.cast(seed, tf.int32))
+        seeds.key, seeds.drawn = tf.cast(seed, tf.int32), 0
         return layer(data, training=True)
 
     return apply

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
-from googlenet_keras.network.activation_map import ACTIVATION_MAP, add_activation_map
+from googlenet_keras.network.build import ACTIVATION_MAP, add_activation_map
 from googlenet_keras.prediction import Prediction, Predictor, load_image
 
 CLASSES_PER_PHOTO = 3

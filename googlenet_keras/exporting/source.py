@@ -58,7 +58,7 @@ class Source:
     @property
     def network(self) -> "keras.Model":
         """Its deployable network."""
-        from googlenet_keras.network.activation_map import add_activation_map
+        from googlenet_keras.network.build import add_activation_map
 
         network = _load(self.folder, self.portable)[1]
         return add_activation_map(network) if self.activation_map else network

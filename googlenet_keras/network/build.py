@@ -1,35 +1,23 @@
 """Builds the Keras functional model of an Architecture: trunk, modules, three heads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
+from googlenet_keras.architecture import arithmetic, table1
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.arithmetic import (
-    auxiliary_window,
-    check_classes,
-    convolution_padding,
-    height_and_width,
-    pool_padding,
-)
-from googlenet_keras.architecture.table1 import (
-    AuxiliaryHead,
-    Branch,
-    Conv,
-    Inception,
-    MaxPool,
-    Row,
-)
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import unknown_choice_error
-from googlenet_keras.network.layers import FusedBatchNormalization, JointConvolutions
-from googlenet_keras.network.response_norm import (
+from googlenet_keras.network.layers import (
+    FusedBatchNormalization,
+    JointConvolutions,
     LocalResponseNormalization,
     PortableResponseNormalization,
 )
 
+ACTIVATION_MAP = "activation_map"  # name of the layer and of the output
 PIXEL_STDDEV = 60.0  # typical standard deviation of photographs' pixels in 0..255
 
 
@@ -96,9 +84,9 @@ def build_network(
     arch = get_architecture(variant).scale_width(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
         raise unknown_choice_error("initialization", initialization, INITIALIZATIONS)
-    check_classes(classes)
+    arithmetic.check_classes(classes)
     builder = _Builder(arch, classes, INITIALIZATIONS[initialization], joint, portable)
-    image = keras.Input((*height_and_width(image_size), 3), name="image")
+    image = keras.Input((*arithmetic.height_and_width(image_size), 3), name="image")
     outputs = builder.outputs(image, arch.heads if auxiliary else ())
     return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
 
@@ -114,9 +102,13 @@ class _Builder:
     portable: bool
 
     def outputs(
-        self, image: keras.KerasTensor, heads: tuple[AuxiliaryHead, ...]
-    ) -> dict[str, keras.KerasTensor]:
-        x = self._pixels(image)
+        self, image: KerasTensor, heads: tuple[table1.AuxiliaryHead, ...]
+    ) -> dict[str, KerasTensor]:
+        scale = 1.0 / self.arch.pixel_scale
+        offsets = [-mean * scale for mean in self.arch.pixel_mean]
+        # one number is added several times faster than three
+        offset = offsets[0] if len(set(offsets)) == 1 else offsets
+        x = layers.Rescaling(scale, offset, name="pixels", dtype="float32")(image)
         auxiliary = {}
         for row in self.arch.rows:
             x = self._row(row, x)
@@ -127,144 +119,120 @@ class _Builder:
         x = layers.Dropout(self.arch.dropout, name="dropout")(x)
         return {"main": self._logits("main", x), **auxiliary}
 
-    def _pixels(self, image: keras.KerasTensor) -> keras.KerasTensor:
-        scale = 1.0 / self.arch.pixel_scale
-        offsets = [-mean * scale for mean in self.arch.pixel_mean]
-        return layers.Rescaling(
-            scale,
-            # one number is added several times faster than three
-            offset=offsets[0] if len(set(offsets)) == 1 else offsets,
-            name="pixels",
-            dtype="float32",
-        )(image)
-
-    def _row(self, row: Row, x: keras.KerasTensor) -> keras.KerasTensor:
-        if isinstance(row, Conv):
+    def _row(self, row: table1.Row, x: KerasTensor) -> KerasTensor:
+        if isinstance(row, table1.Conv):
             return self._convolution(row, x)
-        if isinstance(row, MaxPool):
+        if isinstance(row, table1.MaxPool):
             return self._max_pool(row, x)
-        if isinstance(row, Inception):
+        if isinstance(row, table1.Inception):
             return self._inception(row, x)
-        if self.portable:
-            return PortableResponseNormalization(name=row.name)(x)
-        return LocalResponseNormalization(name=row.name)(x)
+        portable, plain = PortableResponseNormalization, LocalResponseNormalization
+        return (portable if self.portable else plain)(name=row.name)(x)
 
-    def _inception(self, module: Inception, x: keras.KerasTensor) -> keras.KerasTensor:
+    def _inception(self, module: table1.Inception, x: KerasTensor) -> KerasTensor:
         branches = module.branches(self.arch.wide_kernel)
         ends = [x] * len(branches)
-        if self.joint:
-            ends[:3] = self._joint_convolutions(module, branches[:3], x)
+        if self.joint:  # the convolutions that three of the branches begin with
+            first = [row for row, *_ in branches if isinstance(row, table1.Conv)]
+            norms = [self._norm(row) for row in first] if self.arch.batch_norm else ()
+            convolutions = [self._conv2d(row, "valid") for row in first]
+            joint = JointConvolutions(convolutions, norms, name=f"{module.name}_joint")
+            ends[:3] = joint(x)
             branches = (*(branch[1:] for branch in branches[:3]), branches[3])
         for number, branch in enumerate(branches):
             for row in branch:
                 ends[number] = self._row(row, ends[number])
         return layers.Concatenate(name=module.name)(ends)
 
-    def _joint_convolutions(
-        self, module: Inception, branches: tuple[Branch, ...], x: keras.KerasTensor
-    ) -> list[keras.KerasTensor]:
-        """The first convolutions of `branches`, computed as one."""
-        rows = [row for row, *_ in branches if isinstance(row, Conv)]
-        norms = [self._norm(row) for row in rows] if self.arch.batch_norm else ()
-        convolutions = [self._conv2d(row, "valid") for row in rows]
-        return JointConvolutions(convolutions, norms, name=f"{module.name}_joint")(x)
-
-    def _convolution(self, row: Conv, x: keras.KerasTensor) -> keras.KerasTensor:
-        padding = [
-            convolution_padding(side, row.kernel, row.stride, self.arch.padding)
-            for side in x.shape[1:3]
-        ]
-        window = _Window(row.name, row.kernel, row.stride, padding)
-        x = self._conv2d(row, window.keras_padding(x))(window.pad(x))
+    def _convolution(self, row: table1.Conv, x: KerasTensor) -> KerasTensor:
+        x, padding = self._pad(x, row, row.kernel, arithmetic.convolution_padding)
+        x = self._conv2d(row, padding)(x)
         if self.arch.batch_norm:
             x = self._norm(row)(x)
         return layers.ReLU(name=f"{row.name}_relu")(x)
 
-    def _conv2d(self, row: Conv, padding: str) -> layers.Conv2D:
+    def _conv2d(self, row: table1.Conv, padding: str) -> layers.Conv2D:
         first = row == self.arch.rows[0]
+        spread = PIXEL_STDDEV / self.arch.pixel_scale if first else 1.0
         return layers.Conv2D(
             row.filters,
             row.kernel,
             row.stride,
             padding=padding,
             use_bias=not self.arch.batch_norm,
-            kernel_initializer=self.initialization.kernel(
-                PIXEL_STDDEV / self.arch.pixel_scale if first else 1.0
-            ),
+            kernel_initializer=self.initialization.kernel(spread),
             bias_initializer=keras.initializers.Constant(self.initialization.bias),
             name=row.name,
         )
 
-    def _norm(self, row: Conv) -> FusedBatchNormalization:
+    def _norm(self, row: table1.Conv) -> FusedBatchNormalization:
         return FusedBatchNormalization(scale=self.arch.gamma, name=f"{row.name}_bn")
 
-    def _max_pool(self, row: MaxPool, x: keras.KerasTensor) -> keras.KerasTensor:
+    def _max_pool(self, row: table1.MaxPool, x: KerasTensor) -> KerasTensor:
         # Zeros may stand for minus infinity, since every map that is pooled is a
         # ReLU's; unlike minus infinity they survive int8.
-        padding = [
-            pool_padding(side, row.window, row.stride, self.arch.padding)
-            for side in x.shape[1:3]
-        ]
-        window = _Window(row.name, row.window, row.stride, padding)
-        pool = layers.MaxPooling2D(
-            row.window, row.stride, padding=window.keras_padding(x), name=row.name
+        x, padding = self._pad(x, row, row.window, arithmetic.pool_padding)
+        return layers.MaxPooling2D(row.window, row.stride, padding, name=row.name)(x)
+
+    def _pad(
+        self,
+        x: KerasTensor,
+        row: table1.Conv | table1.MaxPool,
+        window: int,
+        zeros: Callable[[int, int, int, str], tuple[int, int]],
+    ) -> tuple[KerasTensor, str]:
+        """`x` with zeros around, unless the row's layer adds them; its `padding`."""
+        padding, same = (
+            [zeros(side, window, row.stride, rule) for side in x.shape[1:3]]
+            for rule in (self.arch.padding, "same")
         )
-        return pool(window.pad(x))
+        if padding == same:
+            return x, "same"
+        if any(map(any, padding)):
+            x = layers.ZeroPadding2D(padding, name=f"{row.name}_padding")(x)
+        return x, "valid"
 
     def _auxiliary_head(
-        self, head: AuxiliaryHead, x: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        x = self._auxiliary_pool(head, x)
-        x = self._convolution(Conv(f"{head.name}_conv", head.filters, 1), x)
-        x = layers.Flatten(name=f"{head.name}_flatten")(x)
+        self, head: table1.AuxiliaryHead, x: KerasTensor
+    ) -> KerasTensor:
+        name = head.name
+        if self.arch.auxiliary_pool == "adaptive 4x4":
+            pool = layers.AdaptiveAveragePooling2D((4, 4), name=f"{name}_pool")
+        else:
+            (height, stride, _), (width, _, _) = (
+                arithmetic.auxiliary_window(self.arch, side) for side in x.shape[1:3]
+            )
+            pool = layers.AveragePooling2D((height, width), stride, name=f"{name}_pool")
+        x = self._convolution(table1.Conv(f"{name}_conv", head.filters, 1), pool(x))
+        x = layers.Flatten(name=f"{name}_flatten")(x)
         x = layers.Dense(
             head.units,
             "relu",
             kernel_initializer=self.initialization.kernel(),
             bias_initializer=keras.initializers.Constant(self.initialization.bias),
-            name=f"{head.name}_fc",
+            name=f"{name}_fc",
         )(x)
-        x = layers.Dropout(self.arch.auxiliary_dropout, name=f"{head.name}_dropout")(x)
-        return self._logits(head.name, x)
+        x = layers.Dropout(self.arch.auxiliary_dropout, name=f"{name}_dropout")(x)
+        return self._logits(name, x)
 
-    def _auxiliary_pool(
-        self, head: AuxiliaryHead, x: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        name = f"{head.name}_pool"
-        if self.arch.auxiliary_pool == "adaptive 4x4":
-            return layers.AdaptiveAveragePooling2D((4, 4), name=name)(x)
-        windows = [auxiliary_window(self.arch, side) for side in x.shape[1:3]]
-        (height, stride, _), (width, _, _) = windows
-        return layers.AveragePooling2D((height, width), stride, name=name)(x)
-
-    def _logits(self, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
+    def _logits(self, name: str, x: KerasTensor) -> KerasTensor:
+        kernel = self.initialization.classifier()
         return layers.Dense(
-            self.classes,
-            kernel_initializer=self.initialization.classifier(),
-            name=name,
-            dtype="float32",
+            self.classes, kernel_initializer=kernel, name=name, dtype="float32"
         )(x)
 
 
-@dataclass(frozen=True)
-class _Window:
-    """The window of a convolution or pooling, with zeros before and after each axis."""
+def add_activation_map(network: keras.Model) -> keras.Model:
+    """A copy of `network`, with the same layers, that also outputs "activation_map".
 
-    name: str
-    size: int
-    stride: int
-    padding: list[tuple[int, int]]
-
-    def keras_padding(self, x: keras.KerasTensor) -> str:
-        """The layer's `padding`: "valid" for padded input, unless "same" will do."""
-        same = [
-            convolution_padding(side, self.size, self.stride, "same")
-            for side in x.shape[1:3]
-        ]
-        return "same" if self.padding == same else "valid"
-
-    def pad(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """`x` with explicit zeros, unless the layer's own padding does it."""
-        if self.keras_padding(x) == "same" or self.padding == [(0, 0)] * 2:
-            return x
-        return layers.ZeroPadding2D(self.padding, name=f"{self.name}_padding")(x)
+    Class activation maps (arXiv 1512.04150), [batch, rows, columns, classes] float32:
+    what each place adds to the class's logit, times the number of places. GoogLeNet
+    ends in average pooling and one dense layer, so that they are exact: a map's mean is
+    the logit. Their weights are a copy of the main classifier's.
+    """
+    pooling, main = network.get_layer("average_pool"), network.get_layer("main")
+    kernel, bias = main.get_weights()
+    conv = keras.layers.Conv2D(main.units, 1, name=ACTIVATION_MAP, dtype="float32")
+    maps = conv(pooling.input)
+    conv.set_weights([kernel[None, None], bias])
+    return keras.Model(network.input, {**network.output, ACTIVATION_MAP: maps})

@@ -1,14 +1,17 @@
-"""Faster layers than Keras's own: batch normalization, joint convolutions."""
+"""Layers that Keras lacks or has slower: normalizations, joint convolutions."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 KERAS_PACKAGE = "googlenet_keras"  # of the registered names in .keras files
 # oneDNN normalizes other numbers of bfloat16 channels 7 to 18 times slower
 BFLOAT16_CHANNEL_MULTIPLE = 16
+BAND_CHANNELS = 48  # channels of a banded product; 192 at once take 2.3 times as long
 
 Shape = tuple[int | None, ...]
 
@@ -31,42 +34,21 @@ class FusedBatchNormalization(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.scale = scale
+        self.momentum, self.epsilon, self.scale = momentum, epsilon, scale
 
     def build(self, input_shape: Shape) -> None:
-        shape = (input_shape[-1],)
+        vector = partial(
+            self.add_weight, shape=input_shape[-1:], dtype="float32", autocast=False
+        )
+        statistic = partial(vector, trainable=False)
         if self.scale:
-            self.gamma = self._vector("gamma", shape, "ones", trainable=True)
-        self.beta = self._vector("beta", shape, "zeros", trainable=True)
-        self.moving_mean = self._vector("moving_mean", shape, "zeros", trainable=False)
-        self.moving_variance = self._vector(
-            "moving_variance", shape, "ones", trainable=False
-        )
-
-    def _vector(
-        self, name: str, shape: Shape, initializer: str, trainable: bool
-    ) -> keras.Variable:
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer,
-            trainable=trainable,
-            dtype="float32",
-            autocast=False,
-        )
+            self.gamma = vector(name="gamma", initializer="ones")
+        self.beta = vector(name="beta", initializer="zeros")
+        self.moving_mean = statistic(name="moving_mean", initializer="zeros")
+        self.moving_variance = statistic(name="moving_variance", initializer="ones")
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return normalize_jointly([self], inputs, training and self.trainable)
-
-    def update_statistics(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        """Updates the moving statistics with those of a batch."""
-        for moving, value in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+        return _normalize_jointly([self], inputs, training and self.trainable)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -76,7 +58,7 @@ class FusedBatchNormalization(keras.layers.Layer):
         return super().get_config() | own
 
 
-def normalize_jointly(
+def _normalize_jointly(
     norms: Sequence[FusedBatchNormalization], inputs: tf.Tensor, by_batch: bool
 ) -> tf.Tensor:
     """Applies several batch normalizations to concatenated maps in one kernel.
@@ -88,49 +70,38 @@ def normalize_jointly(
     def concatenate(name: str) -> tf.Tensor:
         return tf.concat([tf.convert_to_tensor(getattr(n, name)) for n in norms], 0)
 
+    names = ("moving_mean", "moving_variance")
     beta = concatenate("beta")
     gamma = concatenate("gamma") if norms[0].scale else tf.ones_like(beta)
-    moving = (
-        [] if by_batch else [concatenate("moving_mean"), concatenate("moving_variance")]
-    )
-    y, mean, variance = _normalize(inputs, norms[0].epsilon, gamma, beta, *moving)
-    if by_batch:
-        sizes = [norm.beta.shape[0] for norm in norms]
-        parts = zip(tf.split(mean, sizes), tf.split(variance, sizes), strict=True)
-        for norm, part in zip(norms, parts, strict=True):
-            norm.update_statistics(*part)
-    return y
-
-
-def _normalize(
-    x: tf.Tensor,
-    epsilon: float,
-    scale: tf.Tensor,
-    offset: tf.Tensor,
-    *statistics: tf.Tensor,  # moving mean and variance
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """(normalized `x`, mean, variance), by the batch's statistics or those given."""
-    channels = x.shape[-1]
-    missing = -channels % BFLOAT16_CHANNEL_MULTIPLE if x.dtype == tf.bfloat16 else 0
+    tensors = [inputs, gamma, beta, *map(concatenate, () if by_batch else names)]
+    channels, missing = inputs.shape[-1], 0
+    if inputs.dtype == tf.bfloat16:
+        missing = -channels % BFLOAT16_CHANNEL_MULTIPLE
     if missing:
-        tensors = (x, scale, offset, *statistics)
-        x, scale, offset, *moving = [_pad_channels(t, missing) for t in tensors]
-        statistics = tuple(moving)
-    mean, variance = statistics or ([], [])
-    result = tf.raw_ops.FusedBatchNormV3(
+        tensors = [_pad_channels(tensor, missing) for tensor in tensors]
+    x, scale, offset, *moving = tensors
+    mean, variance = moving or ([], [])
+    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=scale,
         offset=offset,
         mean=mean,
         variance=variance,
-        epsilon=epsilon,
-        is_training=not statistics,
+        epsilon=norms[0].epsilon,
+        is_training=not moving,
     )
-    outputs = result.y, result.batch_mean, result.batch_variance
     if missing:
-        y, mean, variance = [tf.split(t, [channels, missing], -1)[0] for t in outputs]
-        return y, mean, variance
-    return outputs
+        y, mean, variance = (
+            tf.split(tensor, [channels, missing], -1)[0]
+            for tensor in (y, mean, variance)
+        )
+    if by_batch:
+        sizes = [norm.beta.shape[0] for norm in norms]
+        for name, batch in zip(names, (mean, variance), strict=True):
+            for norm, value in zip(norms, tf.split(batch, sizes), strict=True):
+                average = getattr(norm, name)
+                average.assign(average * norm.momentum + value * (1.0 - norm.momentum))
+    return y
 
 
 def _pad_channels(x: tf.Tensor, channels: int) -> tf.Tensor:
@@ -155,13 +126,13 @@ class JointConvolutions(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.convolutions = list(convolutions)
-        self.norms = list(norms)
-        kinds = {(c.kernel_size, c.strides, c.use_bias) for c in self.convolutions}
-        if kinds != {((1, 1), (1, 1), not self.norms)}:
-            raise ValueError("all must be 1x1, of stride 1, with a bias or a norm.")
-        if len({(n.scale, n.epsilon) for n in self.norms}) > 1:
-            raise ValueError("all norms must have the same scale and epsilon.")
+        self.convolutions, self.norms = list(convolutions), list(norms)
+        kinds = {(c.kernel_size, c.strides, c.use_bias) for c in convolutions}
+        alike = len({(n.scale, n.epsilon) for n in norms}) <= 1
+        if kinds != {((1, 1), (1, 1), not norms)} or not alike:
+            raise ValueError(
+                "all must be 1x1, of stride 1, with a bias or equal norms."
+            )
 
     def build(self, input_shape: Shape) -> None:
         shapes = [input_shape] * len(self.convolutions)
@@ -176,28 +147,92 @@ class JointConvolutions(keras.layers.Layer):
         x = tf.nn.conv2d(inputs, tf.concat(kernels, 3), 1, "VALID")
         if self.norms:
             trainable = all(norm.trainable for norm in self.norms)
-            x = normalize_jointly(self.norms, x, training and trainable)
+            x = _normalize_jointly(self.norms, x, training and trainable)
         else:
             biases = [tf.convert_to_tensor(c.bias) for c in self.convolutions]
             x = tf.nn.bias_add(x, tf.concat(biases, 0))
-        sizes = [convolution.filters for convolution in self.convolutions]
-        return tf.split(tf.nn.relu(x), sizes, axis=3)
+        return tf.split(tf.nn.relu(x), [c.filters for c in self.convolutions], axis=3)
 
     def compute_output_shape(self, input_shape: Shape) -> list[Shape]:
         return [(*input_shape[:-1], c.filters) for c in self.convolutions]
 
     def get_config(self) -> dict[str, Any]:
-        parts = {"convolutions": self.convolutions, "norms": self.norms}
-        own = {
-            name: [keras.saving.serialize_keras_object(x) for x in layers]
-            for name, layers in parts.items()
-        }
-        return super().get_config() | own
+        own = {"convolutions": self.convolutions, "norms": self.norms}
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {k: serialize([*v]) for k, v in own.items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        parts = {
-            name: [keras.saving.deserialize_keras_object(x) for x in config[name]]
-            for name in ("convolutions", "norms")
-        }
-        return cls(**(config | parts))
+        read = keras.saving.deserialize_keras_object
+        own = {name: read(config[name]) for name in ("convolutions", "norms")}
+        return cls(**(config | own))
+
+
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
+class LocalResponseNormalization(keras.layers.Layer):
+    """x / (k + alpha / size * sum of x^2 over `size` neighboring channels) ^ beta.
+
+    [batch, height, width, channels] to the same. The arguments are Caffe's, which
+    divides alpha by the window; TensorFlow does not, so it is given alpha / size. It
+    computes in float32 under every precision: TensorFlow has no bfloat16 kernel, and on
+    GPUs float32 only. Source: bvlc_googlenet's lrn_param.
+    """
+
+    def __init__(
+        self,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        normalized = tf.nn.local_response_normalization(
+            tf.cast(inputs, "float32"),
+            depth_radius=self.size // 2,
+            bias=self.k,
+            alpha=self.alpha / self.size,
+            beta=self.beta,
+        )
+        return tf.cast(normalized, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
+class PortableResponseNormalization(LocalResponseNormalization):
+    """Local response normalization from operations that GPU delegates support.
+
+    The sum over neighbors is a 1x1 convolution of the squares with a banded kernel, in
+    parts, since most of a whole band is zeros; s^-0.75 is 1 / sqrt(s * sqrt(s)). Raises
+    ValueError for any other beta.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.beta != 0.75:
+            raise ValueError(f"beta must be 0.75; received {self.beta}.")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(inputs, "float32")
+        # scaled before they are squared: GPU delegates compute in float16
+        squares = tf.square(x * np.float32((self.alpha / self.size) ** 0.5))
+        channels, reach, sums = np.arange(x.shape[-1]), self.size // 2, []
+        for part in np.array_split(channels, max(len(channels) // BAND_CHANNELS, 1)):
+            seen = channels[max(part[0] - reach, 0) : part[-1] + reach + 1]
+            band = np.abs(seen[:, None] - part) <= reach
+            band = tf.constant(band[None, None].astype(np.float32))
+            whole = len(seen) == len(channels)
+            near = squares if whole else squares[..., seen[0] : seen[-1] + 1]
+            near = tf.nn.conv2d(near, band, 1, "VALID")
+            sums.append(tf.nn.bias_add(near, tf.fill([len(part)], self.k)))
+        s = sums[0] if len(sums) == 1 else tf.concat(sums, axis=3)
+        return tf.cast(x * tf.math.rsqrt(s * tf.sqrt(s)), self.compute_dtype)

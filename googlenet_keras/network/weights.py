@@ -1,18 +1,26 @@
 """Reads and assigns the weights of a network by name, strictly."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from googlenet_keras.errors import UserError
 
+MAX_LISTED_NAMES = 3  # of each kind of mismatch
 
-def named_weights(network: keras.Model) -> dict[str, np.ndarray]:
-    """Every weight by layer and variable name, such as "inception_3a_1x1/kernel".
+
+def weight_name(variable: keras.Variable) -> str:
+    """The variable's layer and own name, such as "inception_3a_1x1/kernel".
 
     The names are the same if the layer is inside a JointConvolutions.
     """
+    return "/".join(variable.path.split("/")[-2:])
+
+
+def named_weights(network: keras.Model) -> dict[str, np.ndarray]:
+    """Every weight of `network` by its `weight_name`."""
     return {weight_name(v): np.asarray(v) for v in network.weights}
 
 
@@ -23,37 +31,38 @@ def assign_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> N
     is assigned.
     """
     variables = {weight_name(v): v for v in network.weights}
-    misshapen = [
-        f"{name} is {weights[name].shape}, not {tuple(variables[name].shape)}"
-        for name in variables.keys() & weights.keys()
-        if weights[name].shape != tuple(variables[name].shape)
-    ]
-    refuse_mismatch(
-        {
-            "missing": sorted(variables.keys() - weights.keys()),
-            "left over": sorted(weights.keys() - variables.keys()),
-            "misshapen": sorted(misshapen),
-        }
-    )
+    check_shapes(weights, variables)
     for name, variable in variables.items():
         variable.assign(weights[name])
 
 
-def refuse_mismatch(problems: Mapping[str, list[str]]) -> None:
-    """Raises UserError with the names of each kind of problem, if there are any."""
-    if any(problems.values()):
-        raise UserError("these weights are another network's: " + _list(problems))
+def check_shapes(weights: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
+    """Raises UserError unless `weights` has the names and shapes of `variables`."""
+    found, wanted = (
+        {name: tuple(value.shape) for name, value in values.items()}
+        for values in (weights, variables)
+    )
+    refuse_mismatch(
+        {
+            "missing": wanted.keys() - found.keys(),
+            "left over": found.keys() - wanted.keys(),
+            "misshapen": {
+                f"{name} is {found[name]}, not {wanted[name]}"
+                for name in found.keys() & wanted.keys()
+                if found[name] != wanted[name]
+            },
+        }
+    )
 
 
-def weight_name(variable: keras.Variable) -> str:
-    """The variable's name in `named_weights`."""
-    return "/".join(variable.path.split("/")[-2:])
-
-
-def _list(problems: Mapping[str, list[str]], most: int = 3) -> str:
+def refuse_mismatch(mismatches: Mapping[str, Collection[str]]) -> None:
+    """Raises UserError with the names of each kind of mismatch, if there are any."""
     parts = []
-    for kind, names in problems.items():
+    for kind, names in mismatches.items():
         if names:
-            more = f" and {len(names) - most} more" if len(names) > most else ""
-            parts.append(f"{kind}: {', '.join(names[:most])}{more}")
-    return "; ".join(parts) + "."
+            listed = ", ".join(sorted(names)[:MAX_LISTED_NAMES])
+            left_out = len(names) - MAX_LISTED_NAMES
+            more = f" and {left_out} more" if left_out > 0 else ""
+            parts.append(f"{kind}: {listed}{more}")
+    if parts:
+        raise UserError(f"these weights are another network's: {'; '.join(parts)}.")

@@ -16,7 +16,7 @@ from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.pipeline import steps_per_epoch
-from googlenet_keras.network.response_norm import LocalResponseNormalization
+from googlenet_keras.network.layers import LocalResponseNormalization
 from googlenet_keras.network.weights import assign_weights, named_weights
 from googlenet_keras.training import losses
 from googlenet_keras.training.input_pipeline import training_batches

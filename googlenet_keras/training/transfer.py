@@ -15,7 +15,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
-from googlenet_keras.network.weights import named_weights, refuse_mismatch, weight_name
+from googlenet_keras.network.weights import check_shapes, named_weights, weight_name
 from googlenet_keras.training.options import TrainConfig
 
 HEAD_NAMES = ("main", *(head.name for head in table1.AUXILIARY_HEADS))
@@ -67,7 +67,7 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
     """
     weights = named_weights(start.network)
     variables = {weight_name(v): v for v in network.weights}
-    _check_trunks(weights, variables)
+    check_shapes(_trunk(weights), _trunk(variables))
     known = [label for label in labels if label in start.labels]
     sources = [start.labels.index(label) for label in known]
     targets = [list(labels).index(label) for label in known]
@@ -133,21 +133,5 @@ def _head_matches(
     return target == source
 
 
-def _check_trunks(
-    weights: Mapping[str, np.ndarray], variables: Mapping[str, Any]
-) -> None:
-    target, source = (
-        {n: tuple(values[n].shape) for n in values if is_trunk(n.split("/")[0])}
-        for values in (variables, weights)
-    )
-    refuse_mismatch(
-        {
-            "missing": sorted(target.keys() - source.keys()),
-            "left over": sorted(source.keys() - target.keys()),
-            "misshapen": sorted(
-                f"{name} is {source[name]}, not {target[name]}"
-                for name in target.keys() & source.keys()
-                if source[name] != target[name]
-            ),
-        }
-    )
+def _trunk(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in values.items() if is_trunk(n.split("/")[0])}

@@ -6,12 +6,13 @@ import tensorflow as tf
 from making import both_ways, ramp
 
 from googlenet_keras.data.augmentation import (
+    CROP_DRAWS,
     JPEG_SHRINK_THRESHOLDS,
     Augmentation,
-    CropDraws,
     jitter_colors,
     random_window,
 )
+from googlenet_keras.data.dataset import UPRIGHT_JPEG
 from googlenet_keras.data.decode import JPEG_RATIOS, decode_unoriented
 from googlenet_keras.data.preprocessing import Preprocessing, resize, to_uint8
 
@@ -40,13 +41,13 @@ def test_the_same_seed_gives_the_same_image():
 
 
 def window_draws(number):
-    return CropDraws.from_seed(tf.constant([0, number])).window
+    return tf.random.stateless_uniform([CROP_DRAWS], [0, number])[:-2]
 
 
 def test_windows_keep_area_and_aspect_of_the_paper():
     shape, areas, aspects = tf.constant([300, 400, 3]), [], []
     for i in range(200):
-        begin, size = random_window(shape, window_draws(i), 0.08, 4 / 3, 1.0)
+        begin, size = random_window(shape, (1, 1), window_draws(i), 0.08, 4 / 3)
         assert np.all(begin + size <= shape[:2])
         areas.append(size[0].numpy() * size[1].numpy() / (300 * 400))
         aspects.append(size[1].numpy() / size[0].numpy())
@@ -59,7 +60,7 @@ def test_windows_keep_area_and_aspect_of_the_paper():
 def test_areas_are_uniform():
     shape, areas = tf.constant([400, 400, 3]), []
     for i in range(300):
-        _, size = random_window(shape, window_draws(i), 0.08, 1.001, 1.0)
+        _, size = random_window(shape, (1, 1), window_draws(i), 0.08, 1.001)
         areas.append(size[0].numpy() * size[1].numpy() / 400**2)
     quartiles = np.quantile(areas, [0.25, 0.5, 0.75])
     np.testing.assert_allclose(quartiles, [0.31, 0.54, 0.77], atol=0.06)
@@ -112,7 +113,7 @@ def test_jitter_changes_brightness_contrast_and_color_within_bounds():
 def test_windows_that_cannot_fit_are_shrunk():
     for i in range(20):
         shape = tf.constant([8, 400, 3])
-        begin, size = random_window(shape, window_draws(i), 0.9, 4 / 3, 1.0)
+        begin, size = random_window(shape, (1, 1), window_draws(i), 0.9, 4 / 3)
         assert np.all(begin + size <= shape[:2])
         assert float(size[1] / size[0]) == pytest.approx(1, abs=0.4)
 
@@ -121,7 +122,7 @@ def test_windows_reach_every_corner():
     corners = set()
     for i in range(100):
         shape = tf.constant([3, 3, 3])
-        begin, _ = random_window(shape, window_draws(i), 0.2, 1.01, 1.0)
+        begin, _ = random_window(shape, (1, 1), window_draws(i), 0.2, 1.01)
         corners.add(tuple(begin[:2].numpy()))
     assert {(0, 0), (0, 1), (1, 0), (1, 1)} <= corners
 
@@ -151,7 +152,9 @@ def plain_crops(image, size, halved):
     )
     for i in range(12):
         seed = tf.constant([0, i])
-        begin, window = random_window(tf.shape(image), window_draws(i), 0.3, 4 / 3, 1.0)
+        begin, window = random_window(
+            tf.shape(image), (1, 1), window_draws(i), 0.3, 4 / 3
+        )
         shrink = window.numpy().min() / size
         ratio = (
             JPEG_RATIOS[sum(shrink >= least for least in JPEG_SHRINK_THRESHOLDS)]
@@ -215,7 +218,7 @@ def test_cheap_crops_are_those_of_the_plain_way(encode, size):
     for seed, augment, expected in plain_crops(stored, size, encode is jpeg):
         found = augment(encode(image), seed).numpy()
         if encode is jpeg:
-            known = augment(encode(image), seed, upright_jpeg=True)
+            known = augment(encode(image), seed, UPRIGHT_JPEG)
             np.testing.assert_array_equal(known, found)
         # 0.5: rounding to bytes; a JPEG's window is cut to whole pixels of its half
         assert np.abs(found - expected).max() <= (12 if encode is jpeg else 0.501)

@@ -69,8 +69,8 @@ def test_images_are_never_enlarged(photos):
 def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch):
     root = photos(a=3, b=3)
     made = []
-    make = cache._make_copies
-    monkeypatch.setattr(cache, "_make_copies", lambda *a: made.append(a) or make(*a))
+    make = cache._write_copies
+    monkeypatch.setattr(cache, "_write_copies", lambda *a: made.append(a) or make(*a))
     for _ in range(2):
         cache_split(open_dataset(str(root)).train, "disk", 32, 32)
     assert len(made) == 1

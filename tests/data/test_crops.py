@@ -8,7 +8,6 @@ from googlenet_keras.data.crops import (
     START_MIDDLE_END,
     Crops,
     crop_windows,
-    window_starts,
 )
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
@@ -28,6 +27,11 @@ def coordinates(height: int, width: int) -> np.ndarray:
     return np.stack([rows, columns, columns], -1)
 
 
+def starts(windows) -> list[list[float]]:
+    """The row and column where each window of `coordinates` begins."""
+    return [window[0, 0, :2].numpy().tolist() for window in windows]
+
+
 # By hand, for an input of 224 (section 7 of arXiv 1409.4842): the shorter side becomes
 # 256, 288, 320 and 352; a square of that side begins at 0, in the middle and at the end
 # of the longer side; in it a 224 window begins at 0 and at side - 224, or half of that.
@@ -44,15 +48,12 @@ ROOM = {256: 32, 288: 64, 320: 96, 352: 128}
 @pytest.mark.parametrize("side", ROOM)
 def test_where_the_papers_squares_and_windows_begin(side, portrait):
     longer, squares = LANDSCAPE[side]
-    shape = tf.constant([longer, side] if portrait else [side, longer])
-    found = window_starts(shape, (side, side), START_MIDDLE_END).numpy()
-    expected = [(s, 0) if portrait else (0, s) for s in squares]
-    np.testing.assert_array_equal(found, expected)
+    image = coordinates(*((longer, side) if portrait else (side, longer)))
+    found = starts(crop_windows(image, (side, side), START_MIDDLE_END))
+    assert found == [[s, 0] if portrait else [0, s] for s in squares]
     room = ROOM[side]
-    windows = window_starts(
-        tf.constant([side, side]), (224, 224), CORNERS_AND_CENTER
-    ).numpy()
-    assert windows.tolist() == [
+    square = coordinates(side, side)
+    assert starts(crop_windows(square, (224, 224), CORNERS_AND_CENTER)) == [
         [0, 0], [0, room], [room, 0], [room, room], [room // 2, room // 2]
     ]  # fmt: skip
 

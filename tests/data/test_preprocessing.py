@@ -54,5 +54,5 @@ def test_json_gives_the_same_back_and_nothing_else():
         Preprocessing.from_json({**written, "mean": 0})
     with pytest.raises(UserError, match=r"no preprocessing: .*'width'"):
         Preprocessing.from_json({"height": 96, "crop_fraction": 1.0})
-    with pytest.raises(UserError, match=r"at most 1; received 1\.5"):
+    with pytest.raises(UserError, match=r"at most 1; received 96, 128 and 1\.5"):
         Preprocessing.from_json({**written, "crop_fraction": 1.5})

@@ -8,7 +8,7 @@ import pytest
 from making_weights import caffe_shapes, onnx_zoo, random_like
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.network import build, response_norm
+from googlenet_keras.network import build, layers
 from googlenet_keras.weights import from_caffe, from_onnx, importing
 from googlenet_keras.weights.from_onnx import parse_onnx
 from googlenet_keras.weights.importing import import_weights
@@ -75,7 +75,7 @@ def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
 
 
 def test_alpha_that_is_not_divided_by_the_window(file, images, wanted, monkeypatch):
-    norm = response_norm.LocalResponseNormalization
+    norm = layers.LocalResponseNormalization
     monkeypatch.setattr(build, "LocalResponseNormalization", partial(norm, alpha=5e-4))
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
