@@ -68,18 +68,26 @@ class Architecture:
             if value not in known or type(value) is not type(known[0]):
                 raise unknown_choice_error(field, str(value), map(str, known))
         rate, scale, mean = "at least 0 and below 1", self.pixel_scale, self.pixel_mean
-        is_mean = _are_all(mean, Real) and len(mean) == 3 and all(map(_is_finite, mean))
+        is_mean = (
+            _is_tuple_of(Real, mean) and len(mean) == 3 and all(map(_is_finite, mean))
+        )
         rules = {
             "dropout": (_is_rate(self.dropout), rate),
             "auxiliary_dropout": (_is_rate(self.auxiliary_dropout), rate),
             "pixel_scale": (_is_finite(scale) and scale > 0, "a finite number above 0"),
             "pixel_mean": (is_mean, "a tuple of three numbers"),
             "rows": (
-                _are_all(self.rows, Row) and self.rows,
+                _is_tuple_of(Row, self.rows) and self.rows,
                 "a tuple of one row or more, as in table1.py",
             ),
-            "heads": (_are_all(self.heads, AuxiliaryHead), "a tuple of AuxiliaryHead"),
-            "differences": (_are_all(self.differences, str), "a tuple of sentences"),
+            "heads": (
+                _is_tuple_of(AuxiliaryHead, self.heads),
+                "a tuple of AuxiliaryHead",
+            ),
+            "differences": (
+                _is_tuple_of(str, self.differences),
+                "a tuple of sentences",
+            ),
         }
         for field, (holds, rule) in rules.items():
             if not holds:
@@ -112,9 +120,9 @@ class Architecture:
     def widths(self) -> dict[str, int]:
         """Filters of convolutions and units of hidden dense layers, by layer name."""
         return {
-            part.name + suffix: getattr(part, field)
+            part.name + end: getattr(part, field)
             for part in (*self.rows, *self.heads)
-            for suffix, field in part.WIDTHS.items()
+            for end, field in part.WIDTHS.items()
         }
 
     def with_widths(self, widths: Mapping[str, int]) -> Self:
@@ -122,26 +130,17 @@ class Architecture:
 
         Raises UserError for an unknown layer and for a count below 1.
         """
-        merged = self.widths()
-        for name, filters in widths.items():
-            if name not in merged:
-                raise unknown_choice_error("a width's layer", name, merged)
-            if filters < 1:
-                raise UserError(
-                    f"the width of {name} must be at least 1; received {filters}."
-                )
-            merged[name] = filters
+        known = self.widths()
+        for name in widths.keys() - known.keys():
+            raise unknown_choice_error("a width's layer", name, known)
+        merged = known | dict(widths)
 
         def widen(part: Any) -> Any:
-            return replace(
-                part, **{f: merged[part.name + s] for s, f in part.WIDTHS.items()}
-            )
+            fields = part.WIDTHS.items()
+            return replace(part, **{f: merged[part.name + end] for end, f in fields})
 
-        return replace(
-            self,
-            rows=tuple(widen(row) for row in self.rows),
-            heads=tuple(widen(head) for head in self.heads),
-        )
+        rows, heads = map(widen, self.rows), map(widen, self.heads)
+        return replace(self, rows=tuple(rows), heads=tuple(heads))
 
     def scale_width(self, multiplier: float) -> Self:
         """The same network, every width times `multiplier`.
@@ -167,10 +166,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Builds an Architecture from the output of `to_json`.
-
-        Raises UserError for anything else.
-        """
+        """Builds an Architecture from the output of `to_json`, or raises UserError."""
         try:
             rows = [{**row} for row in data["rows"]]
             fields: dict[str, Any] = {
@@ -192,6 +188,5 @@ def _is_rate(value: Any) -> bool:
     return _is_finite(value) and 0 <= value < 1
 
 
-def _are_all(values: object, kind: Any) -> bool:
-    """Whether `values` is a tuple whose items are all of type `kind`."""
+def _is_tuple_of(kind: Any, values: object) -> bool:
     return isinstance(values, tuple) and all(isinstance(v, kind) for v in values)

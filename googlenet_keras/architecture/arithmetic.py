@@ -138,14 +138,10 @@ def iterate_stages(
 def height_and_width(image_size: ImageSize) -> tuple[int, int]:
     """Height and width in pixels; one number stands for both. Raises UserError."""
     pair = image_size if isinstance(image_size, tuple | list) else (int(image_size),)
-    if len(pair) not in (1, 2):
+    if len(pair) not in (1, 2) or min(pair) < MIN_IMAGE_SIDE:
         raise UserError(
-            f"image_size is one number or height and width; received {image_size}."
-        )
-    if min(pair) < MIN_IMAGE_SIDE:
-        raise UserError(
-            f"image_size must be at least {MIN_IMAGE_SIDE} pixels; "
-            f"received {min(pair)}."
+            "image_size must be one number or height and width, each at least "
+            f"{MIN_IMAGE_SIDE} pixels; received {'x'.join(map(str, pair))}."
         )
     return pair[0], pair[-1]
 

@@ -14,8 +14,7 @@ from googlenet_keras.errors import UserError
 class _NamedRow:
     """A row whose numbers must be positive integers; others raise UserError.
 
-    WIDTHS: the field that holds each layer's width, by the layer's name after the
-    row's.
+    WIDTHS: the field of each layer's width, by what the layer's name has after its own.
     """
 
     WIDTHS: ClassVar[dict[str, str]] = {}
@@ -87,9 +86,8 @@ class Inception(_NamedRow):
         wide_kernel: side of the third branch's kernel, 5 in the paper.
         """
 
-        def conv(suffix: str, kernel: int = 1) -> Conv:
-            filters = getattr(self, self.WIDTHS[suffix])
-            return Conv(self.name + suffix, filters, kernel)
+        def conv(end: str, kernel: int = 1) -> Conv:
+            return Conv(self.name + end, getattr(self, self.WIDTHS[end]), kernel)
 
         return (
             (conv("_1x1"),),

@@ -6,21 +6,33 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import (
+    expand_hostlist,  # SLURM's list syntax has no public reader
+    expand_tasks_per_node,
+)
 from tensorflow.python.eager import context  # timeouts have no public API
 
 from googlenet_keras.data.pipeline import Shard
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.cluster import Cluster, find_cluster
 
 START_TIMEOUT_SECONDS = 300  # for all workers to connect: some pull a container first
 HEARTBEAT_TIMEOUT_SECONDS = 30  # after which a silent worker counts as lost
 GRADIENT_PACK_BYTES = 4_000_000  # sent at once, while other gradients are computed
+TASK_TYPES = ("chief", "worker")  # in the order in which TensorFlow numbers them
+TF_CONFIG_EXAMPLE = (
+    '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+SLURM_PORT_RANGES = 300  # job IDs modulo this have ports of their own
+SLURM_PORTS_PER_JOB = 64
+SLURM_FIRST_PORT = 10000  # the last, 29199, is below the ephemeral ports (32768)
+Cluster = tuple[tuple[str, ...], int]
+"""Addresses (host:port) of all workers, and the index of this process's own."""
 LOST_WORKER_ERRORS = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
     *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
@@ -81,10 +93,7 @@ class Distribution:
 
     @contextmanager
     def explain_lost_worker(self, folder: Path) -> Iterator[None]:
-        """Turns TensorFlow's errors about a lost worker into a UserError.
-
-        Raises UserError within the block when a worker is lost.
-        """
+        """Turns TensorFlow's errors about a lost worker into a UserError."""
         try:
             yield
         except LOST_WORKER_ERRORS as error:
@@ -130,29 +139,12 @@ class Distribution:
         return max(self._all_of(number))
 
     def _all_of(self, number: int) -> list[int]:
-        own = tf.constant([number], tf.int64)
-        return _gather_function(self.strategy)(own).numpy().tolist()
-
-
-def _summary(error: Exception) -> str:
-    """The line of TensorFlow's error that names a worker, or the error's type."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    named = [line for line in lines if "task:" in line and "{{" not in line]
-    return (named or [type(error).__name__])[0]
-
-
-@cache
-def _gather_function(
-    strategy: tf.distribute.Strategy,
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A compiled function that gathers one number from each replica to [replicas]."""
+        return self._gather(tf.constant([number], tf.int64)).numpy().tolist()
 
     @tf.function
-    def gather(number: tf.Tensor) -> tf.Tensor:
-        own = strategy.run(tf.identity, args=(number,))
-        return strategy.gather(own, axis=0)
-
-    return gather
+    def _gather(self, number: tf.Tensor) -> tf.Tensor:
+        own = self.strategy.run(tf.identity, args=(number,))
+        return self.strategy.gather(own, axis=0)
 
 
 def start_distribution(
@@ -169,45 +161,43 @@ def start_distribution(
             "set_distribution and use --strategy mirrored or multi-worker."
         )
     if name == "multi-worker":
-        return _join(find_cluster(variables))
-    if name == "mirrored":
-        return Distribution(name, tf.distribute.MirroredStrategy(_devices()))
-    return Distribution()
-
-
-def _devices() -> list[str]:
+        return _join(*find_cluster(variables))
+    if name != "mirrored":
+        return Distribution()
     gpus = tf.config.list_logical_devices("GPU")
-    devices = gpus or tf.config.list_logical_devices("CPU")
+    devices = [x.name for x in gpus or tf.config.list_logical_devices("CPU")]
     if len(devices) < 2:
         raise UserError(
             f"--strategy mirrored needs at least two GPUs; this machine has {len(gpus)}"
             ". Use --strategy none."
         )
-    return [device.name for device in devices]
+    return Distribution(name, tf.distribute.MirroredStrategy(devices))
 
 
-def _join(cluster: Cluster) -> Distribution:
-    _set_timeouts(len(cluster.addresses))
-    gpus = len(tf.config.list_physical_devices("GPU"))
+def _join(addresses: tuple[str, ...], worker: int) -> Distribution:
+    """Connects this worker with all others, or raises UserError."""
+    _set_timeouts(len(addresses))
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": cluster.addresses}),
+        tf.train.ClusterSpec({"worker": addresses}),
         task_type="worker",
-        task_id=cluster.worker,
-        num_accelerators={"GPU": gpus},
+        task_id=worker,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(
-            resolver,
-            tf.distribute.experimental.CommunicationOptions(
-                bytes_per_pack=GRADIENT_PACK_BYTES
-            ),
-        )
-    except (*LOST_WORKER_ERRORS, tf.errors.UnknownError) as error:
-        raise UserError(_missing_workers(cluster, error)) from error
-    return Distribution(
-        "multi-worker", strategy, cluster.worker, len(cluster.addresses)
+    options = tf.distribute.experimental.CommunicationOptions(
+        bytes_per_pack=GRADIENT_PACK_BYTES
     )
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    except (*LOST_WORKER_ERRORS, tf.errors.UnknownError) as error:
+        raise UserError(
+            f"all {len(addresses)} workers must start within {START_TIMEOUT_SECONDS} "
+            f"seconds; worker {worker} could not connect to all of "
+            f"{', '.join(addresses)}. Start the same command on each, with its own "
+            "index, and check that they reach each other's ports. TensorFlow says: "
+            f"{_summary(error)}"
+        ) from error
+    return Distribution("multi-worker", strategy, worker, len(addresses))
 
 
 def _set_timeouts(workers: int) -> None:
@@ -228,12 +218,75 @@ def _set_timeouts(workers: int) -> None:
     context.context().coordination_service.cluster_register_with_barrier = True
 
 
-def _missing_workers(cluster: Cluster, error: Exception) -> str:
-    return (
-        f"all {len(cluster.addresses)} workers must start within "
-        f"{START_TIMEOUT_SECONDS} seconds; worker {cluster.worker} could not connect "
-        f"to all of {', '.join(cluster.addresses)}. Start the same command on each, "
-        "with its own index, and check that they reach each other's ports. "
-        "TensorFlow says: "
-        f"{_summary(error)}"
+def _summary(error: Exception) -> str:
+    """The line of TensorFlow's error that names a worker, or the error's type."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    named = [line for line in lines if "task:" in line and "{{" not in line]
+    return (named or [type(error).__name__])[0]
+
+
+def find_cluster(variables: Mapping[str, str]) -> Cluster:
+    """The workers in the environment `variables`: TF_CONFIG's, else SLURM's.
+
+    Raises UserError if there are neither, or they do not describe a cluster.
+    """
+    if text := variables.get("TF_CONFIG"):
+        return _from_tf_config(text)
+    if "SLURM_PROCID" in variables:
+        return _from_slurm(variables)
+    raise UserError(
+        "--strategy multi-worker reads its workers from TF_CONFIG or from SLURM's "
+        "variables; neither TF_CONFIG nor SLURM_PROCID is set. On the first of two "
+        f"machines: export TF_CONFIG='{TF_CONFIG_EXAMPLE}'; or start with srun."
     )
+
+
+def _from_tf_config(text: str) -> Cluster:
+    def error(why: str) -> UserError:
+        return UserError(
+            f"TF_CONFIG must name the workers and this process's task: {why}; received "
+            f"{text}. An example: {TF_CONFIG_EXAMPLE}"
+        )
+
+    try:
+        data = json.loads(text)
+        jobs, task = data["cluster"], data["task"]
+        place = (task["type"], int(task["index"]))
+        places = {(job, i): address for job in TASK_TYPES
+                  for i, address in enumerate(jobs.get(job, ()))}  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+        raise error("it cannot be read") from cause
+    if others := sorted(set(jobs) - set(TASK_TYPES)):
+        raise error(f"its jobs can be chief and worker, not {others[0]}")
+    if place not in places:
+        raise error("its task is not in its cluster")
+    addresses = tuple(places.values())
+    for address in addresses:
+        if not (isinstance(address, str) and address.rpartition(":")[2].isdecimal()):
+            raise error(f"an address is host:port, not {address!r}")
+    if len(set(addresses)) < len(addresses):
+        raise error("two workers have the same address")
+    return addresses, list(places).index(place)
+
+
+def _from_slurm(variables: Mapping[str, str]) -> Cluster:
+    """One worker for each task of the SLURM step, in the order of their ranks.
+
+    TensorFlow's SlurmClusterResolver is not used: it sorts hosts by name, n10 before
+    n9, which gives ranks the wrong addresses, and divides by zero without a GPU.
+    """
+    try:
+        hosts = expand_hostlist(variables["SLURM_STEP_NODELIST"])
+        tasks = expand_tasks_per_node(variables["SLURM_STEP_TASKS_PER_NODE"])
+        job = int(variables.get("SLURM_JOB_ID", 0))
+        port = SLURM_FIRST_PORT + job % SLURM_PORT_RANGES * SLURM_PORTS_PER_JOB
+        addresses = tuple(f"{host}:{port + task}"
+                          for host, count in zip(hosts, tasks, strict=True)
+                          for task in range(count))  # fmt: skip
+        return addresses, int(variables["SLURM_PROCID"])
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            "--strategy multi-worker reads SLURM_PROCID, SLURM_STEP_NODELIST and "
+            f"SLURM_STEP_TASKS_PER_NODE; they cannot be read: {error}. Start it with "
+            "srun."
+        ) from error

@@ -2,9 +2,10 @@
 
 import logging
 import os
+from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import keras
@@ -65,9 +66,7 @@ def batch_too_large_error(
     most = config.batch_size - 1
     try:
         if tf.config.list_physical_devices("GPU"):  # this process holds its memory
-            largest = _largest_fitting(
-                lambda batch: _step_fits(network, config, batch), most
-            )
+            largest = _largest_fitting(partial(_step_fits, network, config), most)
         else:
             largest = _probe_in_child(config, classes, min(MAX_AUTO_BATCH_SIZE, most))
     except UserError as error:
@@ -96,22 +95,17 @@ def _probe_in_child(config: ResolvedConfig, classes: int, most: int) -> int:
 
 
 def _largest_fitting(fits: Callable[[int], bool], most: int) -> int:
-    """The largest multiple of 8 up to `most` that fits, by bisection from above."""
+    """The largest multiple of 8 up to `most` that fits; the largest is tried first."""
     sizes = range(BATCH_MULTIPLE, most + 1, BATCH_MULTIPLE)
-    low, high = 0, len(sizes)  # the first `low` fit; none beyond the first `high` does
-    trial = high
-    while low < high:
-        if fits(sizes[trial - 1]):
-            low = trial
-        else:
-            high = trial - 1
-        trial = (low + high + 1) // 2
-    if not low:
+    if sizes and fits(sizes[-1]):
+        return sizes[-1]
+    fitting = bisect_left(sizes[:-1], True, key=lambda size: not fits(size))
+    if not fitting:
         raise UserError(
             f"not even {BATCH_MULTIPLE} images fit into memory; choose a smaller "
             "--image-size, --width or --batch-size."
         )
-    return sizes[low - 1]
+    return sizes[fitting - 1]
 
 
 def _free_bytes() -> int | None:
@@ -130,9 +124,8 @@ def _run_step_or_exit(
     A failed step leaves the memory fragmented, so the next trial needs a new process.
     """
     with precision_policy(config.precision):
-        if not _step_fits(
-            _build_with_memory_limit(config, classes, free), config, batch
-        ):
+        network = _build_with_memory_limit(config, classes, free)
+        if not _step_fits(network, config, batch):
             os._exit(1)
 
 

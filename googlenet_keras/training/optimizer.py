@@ -1,4 +1,4 @@
-"""The optimizer of a run and its learning rate schedule."""
+"""The optimizer of a run, its learning rate schedule and averaged weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from keras.optimizers import schedules
 
 from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.network.weights import weight_name
+from googlenet_keras.training.callbacks import StatefulCallback
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import is_trunk
 
@@ -43,23 +44,18 @@ class WarmUp(schedules.LearningRateSchedule):
 def learning_rate_schedule(
     config: ResolvedConfig, steps: int
 ) -> schedules.LearningRateSchedule:
-    """The learning rate schedule of `config`, warm-up included.
-
-    steps: of one epoch.
-    """
+    """The learning rate schedule of `config`, warm-up included; steps: of an epoch."""
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
     peak = config.learning_rate
     after = {
-        "cosine": lambda: schedules.CosineDecay(peak, decaying),
-        "step": lambda: schedules.ExponentialDecay(
+        "cosine": schedules.CosineDecay(peak, decaying),
+        "step": schedules.ExponentialDecay(
             peak, STEP_DECAY_EPOCHS * steps, STEP_DECAY_FACTOR, staircase=True
         ),
-        "poly": lambda: schedules.PolynomialDecay(
-            peak, decaying, 0.0, POLY_DECAY_POWER
-        ),
-    }[config.schedule]()
-    return WarmUp(after, warmup)
+        "poly": schedules.PolynomialDecay(peak, decaying, 0.0, POLY_DECAY_POWER),
+    }
+    return WarmUp(after[config.schedule], warmup)
 
 
 def warmup_steps(config: ResolvedConfig, steps: int) -> int:
@@ -114,8 +110,8 @@ class MomentumSGD(keras.optimizers.SGD):
     ) -> None:
         # tf.distribute passes TensorFlow's own variable, whose name is mangled
         index = self._get_variable_index(variable)
-        known = weight_name(self._trainable_variables[index])
-        layer, name = ["", *known.split("/")][-2:]
+        path = weight_name(self._trainable_variables[index])
+        layer, _, name = path.rpartition("/")
         if name == "kernel" and self.kernel_decay:
             value = keras.ops.cast(variable, gradient.dtype)
             gradient = gradient + self.kernel_decay * value
@@ -126,13 +122,12 @@ class MomentumSGD(keras.optimizers.SGD):
         if not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
-        accumulator = self.momentums[index].value
         if isinstance(variable, keras.Variable):
             variable = variable.value
         # SGD.update_step in one pass over memory instead of six
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
-            accum=accumulator.handle,
+            accum=self.momentums[index].value.handle,
             lr=tf.cast(learning_rate, variable.dtype),
             grad=tf.cast(gradient, variable.dtype),
             momentum=tf.constant(self.momentum, variable.dtype),
@@ -148,10 +143,7 @@ class MomentumSGD(keras.optimizers.SGD):
 
 
 def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
-    """Makes the optimizer of `config`.
-
-    steps: of one epoch.
-    """
+    """Makes the optimizer of `config`; steps: of an epoch."""
     return MomentumSGD(
         learning_rate_schedule(config, steps),
         momentum=config.momentum,
@@ -161,3 +153,60 @@ def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
         bias_multiplier=config.bias_learning_rate,
         trunk_multiplier=config.trunk_learning_rate,
     )
+
+
+class AverageWeights(StatefulCallback):
+    """Keeps a moving average of every weight and validates with it (Polyak averaging).
+
+    At step t the average moves by 1 / min(horizon, (10 + t) / 9), so the first weights
+    are soon forgotten. The averages are in the network from the start of validation to
+    the start of the next epoch, and after training.
+
+    Keras's use_ema leaves out batch normalization's statistics, and its momentum is a
+    constant, which keeps the first weights in the average of a short run.
+    """
+
+    STATE = ("step", "swapped_in")
+
+    def __init__(self, horizon_steps: float) -> None:
+        super().__init__()
+        self.horizon_steps = max(horizon_steps, 1.0)
+        self.swapped_in = False
+        self.variables: list[tf.Variable] = []
+        self.step = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.variables:  # else a further fit of the same run
+            self._live = [v.value for v in self.model.weights]
+            self.variables = [tf.Variable(v) for v in self._live]
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
+        rate = 1.0 / min(self.horizon_steps, (10 + self.step) / 9)
+        self._update(tf.constant(rate, tf.float32))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._put_in_network(averages=True)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._put_in_network(averages=False)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._put_in_network(averages=True)
+
+    def _put_in_network(self, averages: bool) -> None:
+        if self.swapped_in is not averages:
+            self._swap()
+            self.swapped_in = averages
+
+    @tf.function
+    def _update(self, rate: tf.Tensor) -> None:
+        for average, live in zip(self.variables, self._live, strict=True):
+            average.assign_add(rate * (live - average))
+
+    @tf.function
+    def _swap(self) -> None:
+        for average, live in zip(self.variables, self._live, strict=True):
+            value = tf.identity(live)
+            live.assign(tf.identity(average))
+            average.assign(value)

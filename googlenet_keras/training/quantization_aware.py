@@ -4,7 +4,6 @@ For networks that lose too much accuracy when their trained weights are quantize
 (arXiv 1712.05877). TensorFlow's own toolkit (tfmot) does not support Keras 3.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +17,8 @@ from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.pipeline import steps_per_epoch
 from googlenet_keras.network.layers import LocalResponseNormalization
 from googlenet_keras.network.weights import assign_weights, named_weights
-from googlenet_keras.training import losses
 from googlenet_keras.training.input_pipeline import training_batches
+from googlenet_keras.training.model import SmoothedCrossEntropy, head_metrics
 from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.recipes import MODERN
 
@@ -51,18 +50,16 @@ class FakeQuantize(keras.layers.Layer):
         )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        low, high = self.low, self.high
         if training:
-            self._update_range(inputs)
+            is_empty = high.value <= low.value
+            for bound, reduce in ((low, tf.reduce_min), (high, tf.reduce_max)):
+                seen = reduce(tf.concat([tf.reshape(inputs, [-1]), [0.0]], 0))
+                moved = RANGE_MOMENTUM * bound.value + (1 - RANGE_MOMENTUM) * seen
+                bound.assign(tf.where(is_empty, seen, moved))
         return tf.quantization.fake_quant_with_min_max_vars(
-            inputs, self.low.value, self.high.value
+            inputs, low.value, high.value
         )
-
-    def _update_range(self, inputs: tf.Tensor) -> None:
-        is_empty = self.high.value <= self.low.value
-        for bound, reduce in ((self.low, tf.reduce_min), (self.high, tf.reduce_max)):
-            seen = reduce(tf.concat([tf.reshape(inputs, [-1]), [0.0]], 0))
-            moved = RANGE_MOMENTUM * bound.value + (1 - RANGE_MOMENTUM) * seen
-            bound.assign(tf.where(is_empty, seen, moved))
 
 
 class _FakeQuantizedConv2D(keras.layers.Conv2D):
@@ -87,6 +84,12 @@ class _FakeQuantizedDense(keras.layers.Dense):
         return tf.quantization.fake_quant_with_min_max_vars(
             value, -limit, limit, narrow_range=True
         )
+
+
+FAKE_QUANTIZED_LAYERS: dict[type, Any] = {
+    keras.layers.Conv2D: _FakeQuantizedConv2D,
+    keras.layers.Dense: _FakeQuantizedDense,
+}
 
 
 class _IntegerPixels(keras.layers.Layer):
@@ -123,8 +126,8 @@ def train_quantization_aware(
     trained = keras.Model(network.inputs, logits)
     trained.compile(
         make_optimizer(config, steps),
-        losses.SmoothedCrossEntropy(config.label_smoothing),
-        metrics=losses.head_metrics(logits, len(classifier.labels))["main"],
+        SmoothedCrossEntropy(config.label_smoothing),
+        metrics=head_metrics(logits, len(classifier.labels))["main"],
         jit_compile=False,
     )
     trained.fit(batches, epochs=epochs, steps_per_epoch=steps, shuffle=False)
@@ -139,32 +142,24 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
     ranges: dict[str, FakeQuantize] = {}
     integer_pixels = _IntegerPixels(name="raw_pixels")
 
-    def call_layer(
-        layer: keras.layers.Layer, *inputs: Any, **options: Any
-    ) -> keras.KerasTensor:
+    def clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+        kind = FAKE_QUANTIZED_LAYERS.get(type(layer), type(layer))
+        return kind.from_config(layer.get_config())
+
+    def call_layer(layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:
         if layer.name == "pixels":
             inputs = (integer_pixels(inputs[0]),)
         result = layer(*inputs, **options)
-        name = _range_name(layer)
-        if name is None:
-            return result
-        return ranges.setdefault(name, FakeQuantize(name=name))(result)
+        if name := _range_name(layer):
+            result = ranges.setdefault(name, FakeQuantize(name=name))(result)
+        return result
 
     copy = keras.models.clone_model(
-        network, clone_function=_clone_layer, call_function=call_layer
+        network, clone_function=clone_layer, call_function=call_layer
     )
-    weights = named_weights(copy) | named_weights(network)  # ranges stay empty
-    assign_weights(copy, weights)
+    # the ranges stay empty
+    assign_weights(copy, named_weights(copy) | named_weights(network))
     return copy
-
-
-def _clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    from_config: Callable[[dict[str, Any]], keras.layers.Layer] = layer.from_config
-    if type(layer) is keras.layers.Conv2D:
-        from_config = _FakeQuantizedConv2D.from_config
-    if type(layer) is keras.layers.Dense:
-        from_config = _FakeQuantizedDense.from_config
-    return from_config(layer.get_config())
 
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
@@ -172,7 +167,7 @@ def _range_name(layer: keras.layers.Layer) -> str | None:
     if layer.name.startswith("inception") and layer.name.endswith(
         BRANCH_OUTPUT_SUFFIXES
     ):
-        return layer.name.removesuffix("_relu").split("_")[1] + "_range"
+        return layer.name.split("_")[1] + "_range"
     if isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":
         return f"{layer.name}_range"
     return None

@@ -16,14 +16,12 @@ from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, InterruptionError
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import callbacks, memory, transfer
-from googlenet_keras.training.ema import AverageWeights
 from googlenet_keras.training.input_pipeline import training_batches
 from googlenet_keras.training.job import TrainingJob
-from googlenet_keras.training.model import build_and_compile
-from googlenet_keras.training.optimizer import warmup_steps
+from googlenet_keras.training.model import build_and_compile, separate_dropout_seeds
+from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.precision import precision_policy
-from googlenet_keras.training.replicated import separate_dropout_seeds
 from googlenet_keras.training.signals import StopRequest, graceful_stop
 from googlenet_keras.training.training_state import Segment, TrainingState, resume_hint
 

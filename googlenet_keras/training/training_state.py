@@ -21,9 +21,9 @@ from googlenet_keras.training.callbacks import (
     StatefulCallback,
 )
 from googlenet_keras.training.checkpoints import State, Variable
-from googlenet_keras.training.ema import AverageWeights
 from googlenet_keras.training.job import DataIdentity, TrainingJob
-from googlenet_keras.training.replicated import local_value, separate_dropout_seeds
+from googlenet_keras.training.model import local_value, separate_dropout_seeds
+from googlenet_keras.training.optimizer import AverageWeights
 from googlenet_keras.training.signals import StopRequest
 
 STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.training.cluster import Cluster, find_cluster
+from googlenet_keras.training.distribution import find_cluster
 
 TWO = ["10.0.0.1:2222", "10.0.0.2:2222"]
 
@@ -19,14 +19,14 @@ def slurm(nodes, tasks, rank, **more):
 
 
 def test_tf_config_names_the_workers():
-    assert find_cluster(tf_config({"worker": TWO}, index=1)) == Cluster(tuple(TWO), 1)
+    assert find_cluster(tf_config({"worker": TWO}, index=1)) == (tuple(TWO), 1)
 
 
 def test_a_chief_comes_before_the_workers():
     jobs = {"worker": TWO, "chief": ["10.0.0.9:1"]}
     expected = ("10.0.0.9:1", *TWO)
-    assert find_cluster(tf_config(jobs, "chief")) == Cluster(expected, 0)
-    assert find_cluster(tf_config(jobs, index=1)) == Cluster(expected, 2)
+    assert find_cluster(tf_config(jobs, "chief")) == (expected, 0)
+    assert find_cluster(tf_config(jobs, index=1)) == (expected, 2)
 
 
 @pytest.mark.parametrize(("variables", "why"), [
@@ -50,9 +50,9 @@ def test_invalid_clusters_are_refused(variables, why):
 
 def test_slurms_ranks_have_the_addresses_of_their_own_hosts():
     ranks = slurm("n[9-10],m1", "2(x2),1", 4, SLURM_JOB_ID="7")
-    found = find_cluster(ranks)
-    hosts = [address.partition(":")[0] for address in found.addresses]
+    addresses, worker = find_cluster(ranks)
+    hosts = [address.partition(":")[0] for address in addresses]
     assert hosts == ["n9", "n9", "n10", "n10", "m1"]
-    ports = [int(address.partition(":")[2]) for address in found.addresses]
+    ports = [int(address.partition(":")[2]) for address in addresses]
     assert ports == [10448, 10449, 10448, 10449, 10448]
-    assert found.worker == 4
+    assert worker == 4

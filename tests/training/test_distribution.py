@@ -243,7 +243,7 @@ halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, halves)
 
 from googlenet_keras.console import show_log
-from googlenet_keras.training import distribution, job, replicated, trainer
+from googlenet_keras.training import distribution, job, model, trainer
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.optimizer import MomentumSGD
 
@@ -254,12 +254,12 @@ trainer.train_network(TrainConfig.from_json(json.loads(sys.argv[1])))
 
 with team.strategy.scope():
     weight = keras.Variable(1.0, name="kernel")
-    scaled = replicated.ReplicatedLossScale(MomentumSGD(0.5), initial_scale=4.0)
+    scaled = model.ReplicatedLossScale(MomentumSGD(0.5), initial_scale=4.0)
     scaled.build([weight])
     image = keras.Input((2, 2, 3))
     metric = keras.metrics.Mean()
     flat = keras.layers.Flatten()(keras.layers.Dropout(0.5, seed=5)(image))
-    network = replicated.replicate_model(keras.Model(image, {"main": flat}))
+    network = model.ReplicatedModel(image, {"main": flat})
 
 @tf.function
 def step(gradients):
@@ -271,7 +271,7 @@ def step(gradients):
 step(tf.constant([1.0, np.inf]))
 skipped = float(weight.numpy()), float(scaled.dynamic_scale.numpy())
 step(tf.constant([1.0, 3.0]))
-replicated.separate_dropout_seeds(network, 0)
+model.separate_dropout_seeds(network, 0)
 states = network.layers[1].seed_generator.state.value.values
 metric.total.assign(6.0)
 parts = [float(x.numpy()) for x in metric.total.value.values]
@@ -280,7 +280,7 @@ print(json.dumps({
     "weight": float(weight.numpy()),
     "states": [x.numpy().tolist() for x in states],
     "parts": parts,
-    "whole": float(replicated.local_value(metric.total)),
+    "whole": float(model.local_value(metric.total)),
 }))
 """
 

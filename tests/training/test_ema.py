@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from googlenet_keras.training.ema import AverageWeights
+from googlenet_keras.training.optimizer import AverageWeights
 
 
 def line_model(**compile_options):

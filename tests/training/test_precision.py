@@ -18,7 +18,8 @@ from googlenet_keras.training import precision
 def test_auto_is_what_the_machine_computes_fastest(
     monkeypatch, gpu, flags, policy, reason
 ):
-    monkeypatch.setattr(precision, "_gpu_capability", lambda: gpu)
+    gpus = [{"compute_capability": gpu}] if gpu else []
+    monkeypatch.setattr(precision, "_gpus", lambda: gpus)
     monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
     chosen, why = precision.choose_precision("auto")
     assert chosen == policy
@@ -30,10 +31,10 @@ def test_a_requested_precision_is_used():
 
 
 def test_xla_never_switches_itself_on_without_a_gpu(monkeypatch):
-    monkeypatch.setattr(precision, "_gpu_capability", lambda: None)
+    monkeypatch.setattr(precision, "_gpus", lambda: [])
     assert precision.use_xla("auto") is False
     assert precision.use_xla("on") is True
-    monkeypatch.setattr(precision, "_gpu_capability", lambda: (8, 0))
+    monkeypatch.setattr(precision, "_gpus", lambda: [{}])
     assert precision.use_xla("auto") is True
     assert precision.use_xla("off") is False
 

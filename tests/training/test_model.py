@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from googlenet_keras.training.losses import SmoothedCrossEntropy, head_metrics
+from googlenet_keras.training.model import SmoothedCrossEntropy, head_metrics
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]], "float32")
 LABELS = np.array([0, 2])
