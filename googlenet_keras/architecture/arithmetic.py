@@ -57,7 +57,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the network, or one head, with its output and its layers."""
+    """One row of the network, or one head, with its output and its layers' costs."""
 
     name: str
     output: FeatureMap
@@ -66,12 +66,10 @@ class Stage:
 
     @property
     def parameters(self) -> int:
-        """Number of trainable values of all its layers."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of all its layers for one image."""
         return sum(layer.macs for layer in self.layers)
 
 
@@ -164,45 +162,33 @@ def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
     if arch.auxiliary_pool == "adaptive 4x4":
         return 0, 0, 4
     window, stride = min(AUXILIARY_POOL_WINDOW, size), AUXILIARY_POOL_STRIDE
-    return window, stride, output_size(size, window, stride, (0, 0))
+    return window, stride, (size - window) // stride + 1
 
 
-def convolution_padding(
-    size: int, window: int, stride: int, rule: str
-) -> tuple[int, int]:
-    """Zeros that a convolution adds before and after an axis of `size` values.
+def padding(row: Conv | MaxPool, size: int, rule: str) -> tuple[int, int]:
+    """Zeros that a row adds before and after an axis of `size` values.
 
-    rule: "symmetric" and "floor" pad (window - 1) / 2 on both sides, as Caffe and
-    PyTorch do; "same" pads what TensorFlow's SAME does: 2 before and 3 after for 7x7/2
-    on 224.
+    rule: "symmetric" is Caffe's: convolutions add (kernel - 1) / 2 on both sides, as
+    PyTorch's do, and pools are in ceil mode, padded at the end only. "floor" pads no
+    pool whose stride is above 1. "same" is TensorFlow's SAME: 2 before and 3 after for
+    7x7/2 on 224.
     """
-    if rule == "same":
-        return _same_padding(size, window, stride)
-    return (window - 1) // 2, (window - 1) // 2
-
-
-def pool_padding(size: int, window: int, stride: int, rule: str) -> tuple[int, int]:
-    """Zeros that max pooling adds before and after an axis of `size` values.
-
-    rule: "symmetric" is Caffe's ceil mode, padded at the end only; "floor" is not
-    padded if the stride is above 1; "same" is TensorFlow's SAME.
-    """
-    if stride == 1 or rule == "same":
-        return _same_padding(size, window, stride)
+    window, stride = row.window, row.stride
+    is_pool = isinstance(row, MaxPool)
+    if rule == "same" or (is_pool and stride == 1):
+        total = max((-(-size // stride) - 1) * stride + window - size, 0)
+        return total // 2, total - total // 2
+    if not is_pool:
+        return (window - 1) // 2, (window - 1) // 2
     if rule == "floor":
         return 0, max(window - size, 0)  # one whole window at least
     steps = -(-max(size - window, 0) // stride)
     return 0, max(steps * stride + window - size, 0)
 
 
-def output_size(size: int, window: int, stride: int, padding: tuple[int, int]) -> int:
-    """The number of windows on a padded axis of `size` values."""
-    return (size + sum(padding) - window) // stride + 1
-
-
-def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2
+def output_size(row: Conv | MaxPool, size: int, rule: str) -> int:
+    """The number of windows of a row on an axis of `size` values."""
+    return (size + sum(padding(row, size, rule)) - row.window) // row.stride + 1
 
 
 def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
@@ -218,14 +204,7 @@ def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
                 layers += stage.layers
                 current = stage.output
         return Stage(row.name, (height, width, row.filters), tuple(layers))
-    if isinstance(row, MaxPool):
-        window, pad = row.window, pool_padding
-    else:
-        window, pad = row.kernel, convolution_padding
-    height, width = (
-        output_size(x, window, row.stride, pad(x, window, row.stride, arch.padding))
-        for x in (height, width)
-    )
+    height, width = (output_size(row, side, arch.padding) for side in inputs[:2])
     if isinstance(row, MaxPool):
         return Stage(row.name, (height, width, channels))
     layer = Layer(

@@ -39,6 +39,11 @@ class Conv(_NamedRow):
     kernel: int
     stride: int = 1
 
+    @property
+    def window(self) -> int:
+        """Side of the kernel, as of a pool's window."""
+        return self.kernel
+
 
 @dataclass(frozen=True)
 class MaxPool(_NamedRow):

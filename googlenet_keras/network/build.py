@@ -1,6 +1,6 @@
 """Builds the Keras functional model of an Architecture: trunk, modules, three heads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
@@ -145,7 +145,7 @@ class _Builder:
         return layers.Concatenate(name=module.name)(ends)
 
     def _convolution(self, row: table1.Conv, x: KerasTensor) -> KerasTensor:
-        x, padding = self._pad(x, row, row.kernel, arithmetic.convolution_padding)
+        x, padding = self._pad(x, row)
         x = self._conv2d(row, padding)(x)
         if self.arch.batch_norm:
             x = self._norm(row)(x)
@@ -171,19 +171,15 @@ class _Builder:
     def _max_pool(self, row: table1.MaxPool, x: KerasTensor) -> KerasTensor:
         # Zeros may stand for minus infinity, since every map that is pooled is a
         # ReLU's; unlike minus infinity they survive int8.
-        x, padding = self._pad(x, row, row.window, arithmetic.pool_padding)
+        x, padding = self._pad(x, row)
         return layers.MaxPooling2D(row.window, row.stride, padding, name=row.name)(x)
 
     def _pad(
-        self,
-        x: KerasTensor,
-        row: table1.Conv | table1.MaxPool,
-        window: int,
-        zeros: Callable[[int, int, int, str], tuple[int, int]],
+        self, x: KerasTensor, row: table1.Conv | table1.MaxPool
     ) -> tuple[KerasTensor, str]:
         """`x` with zeros around, unless the row's layer adds them; its `padding`."""
         padding, same = (
-            [zeros(side, window, row.stride, rule) for side in x.shape[1:3]]
+            [arithmetic.padding(row, side, rule) for side in x.shape[1:3]]
             for rule in (self.arch.padding, "same")
         )
         if padding == same:

@@ -63,7 +63,6 @@ class Distribution:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes files and prints."""
         return self.worker == 0
 
     @property
@@ -147,9 +146,7 @@ class Distribution:
         return self.strategy.gather(own, axis=0)
 
 
-def start_distribution(
-    name: str, variables: Mapping[str, str] = os.environ
-) -> Distribution:
+def start_distribution(name: str) -> Distribution:
     """Sets up --strategy `name`: none, mirrored or multi-worker.
 
     multi-worker waits until all workers have connected. Call it before TensorFlow
@@ -161,7 +158,7 @@ def start_distribution(
             "set_distribution and use --strategy mirrored or multi-worker."
         )
     if name == "multi-worker":
-        return _join(*find_cluster(variables))
+        return _join(*find_cluster(os.environ))
     if name != "mirrored":
         return Distribution()
     gpus = tf.config.list_logical_devices("GPU")

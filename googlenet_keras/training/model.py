@@ -15,8 +15,6 @@ from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import freeze
 
-Step = Callable[..., dict[str, tf.Tensor]]
-
 
 def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras.Model:
     """Builds and compiles the network of `config`, with all its variables.
@@ -140,9 +138,6 @@ class ReplicatedModel(keras.Model):
     communicate once for each metric.
     """
 
-    train_function: Step | None
-    test_function: Step | None
-
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:
             self.train_function = self._on_all_replicas(self._synchronized_train_step)
@@ -152,7 +147,7 @@ class ReplicatedModel(keras.Model):
         if self.test_function is None or force:
             self.test_function = self._on_all_replicas(self.test_step)
 
-    def _on_all_replicas(self, step: Step) -> Step:
+    def _on_all_replicas(self, step: Callable[..., Any]) -> Callable[..., Any]:
         strategy = self.distribute_strategy
 
         @tf.autograph.experimental.do_not_convert

@@ -32,30 +32,11 @@ class WarmUp(schedules.LearningRateSchedule):
         return keras.ops.where(step < self.steps, rise * self.after(0), later)
 
     def get_config(self) -> dict[str, Any]:
-        after = keras.saving.serialize_keras_object(self.after)
-        return {"after": after, "steps": self.steps}
+        return {"after": self.after, "steps": self.steps}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "WarmUp":
-        after = keras.saving.deserialize_keras_object(config["after"])
-        return cls(after, config["steps"])
-
-
-def learning_rate_schedule(
-    config: ResolvedConfig, steps: int
-) -> schedules.LearningRateSchedule:
-    """The learning rate schedule of `config`, warm-up included; steps: of an epoch."""
-    warmup = warmup_steps(config, steps)
-    decaying = max(config.epochs * steps - warmup, 1)
-    peak = config.learning_rate
-    after = {
-        "cosine": schedules.CosineDecay(peak, decaying),
-        "step": schedules.ExponentialDecay(
-            peak, STEP_DECAY_EPOCHS * steps, STEP_DECAY_FACTOR, staircase=True
-        ),
-        "poly": schedules.PolynomialDecay(peak, decaying, 0.0, POLY_DECAY_POWER),
-    }
-    return WarmUp(after[config.schedule], warmup)
+        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 def warmup_steps(config: ResolvedConfig, steps: int) -> int:
@@ -144,8 +125,18 @@ class MomentumSGD(keras.optimizers.SGD):
 
 def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
     """Makes the optimizer of `config`; steps: of an epoch."""
+    warmup = warmup_steps(config, steps)
+    decaying = max(config.epochs * steps - warmup, 1)
+    peak = config.learning_rate
+    schedule = {
+        "cosine": schedules.CosineDecay(peak, decaying),
+        "step": schedules.ExponentialDecay(
+            peak, STEP_DECAY_EPOCHS * steps, STEP_DECAY_FACTOR, staircase=True
+        ),
+        "poly": schedules.PolynomialDecay(peak, decaying, 0.0, POLY_DECAY_POWER),
+    }[config.schedule]
     return MomentumSGD(
-        learning_rate_schedule(config, steps),
+        WarmUp(schedule, warmup),
         momentum=config.momentum,
         nesterov=config.nesterov,
         global_clipnorm=config.clip_norm or None,

@@ -4,6 +4,7 @@ For networks that lose too much accuracy when their trained weights are quantize
 (arXiv 1712.05877). TensorFlow's own toolkit (tfmot) does not support Keras 3.
 """
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +23,10 @@ from googlenet_keras.training.model import SmoothedCrossEntropy, head_metrics
 from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.recipes import MODERN
 
-QAT_CONFIG = replace(  # a low rate: the weights are trained, and no longer normalized
-    MODERN, learning_rate=5e-4, warmup_epochs=0.0, weight_decay=0.0
-)
+QAT_LEARNING_RATE = 5e-4  # low: the weights are trained, and no longer normalized
 RANGE_MOMENTUM = 0.99  # of the moving averages of activation ranges
 MIN_KERNEL_RANGE = 1e-9  # for a kernel of zeros
-BRANCH_OUTPUT_SUFFIXES = ("_1x1_relu", "_3x3_relu", "_5x5_relu", "_pool_proj_relu")
+BRANCH_OUTPUT = re.compile(r"inception_(\w+)_(1x1|3x3|5x5|pool_proj)_relu")
 OWN_RANGE_LAYERS = (
     keras.layers.ReLU,
     keras.layers.Rescaling,
@@ -113,10 +112,13 @@ def train_quantization_aware(
     network.get_layer(classifier.architecture.rows[0].name).trainable = False
     geometry = classifier.preprocessing
     config = replace(
-        QAT_CONFIG,
+        MODERN,
         epochs=epochs,
         image_size=(geometry.height, geometry.width),
-        batch_size=min(QAT_CONFIG.batch_size, dataset.train.count),
+        batch_size=min(MODERN.batch_size, dataset.train.count),
+        learning_rate=QAT_LEARNING_RATE,
+        warmup_epochs=0.0,
+        weight_decay=0.0,
     ).resolve(dataset.kind)
     batches = training_batches(config, dataset, heads=("main",)).map(
         lambda images, labels: (images, {"main": tf.gather(numbers, labels["main"])})
@@ -164,10 +166,8 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
 
 def _range_name(layer: keras.layers.Layer) -> str | None:
     """The name of the FakeQuantize layer after `layer`; None if it needs none."""
-    if layer.name.startswith("inception") and layer.name.endswith(
-        BRANCH_OUTPUT_SUFFIXES
-    ):
-        return layer.name.split("_")[1] + "_range"
+    if branch := BRANCH_OUTPUT.fullmatch(layer.name):
+        return f"{branch[1]}_range"
     if isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":
         return f"{layer.name}_range"
     return None

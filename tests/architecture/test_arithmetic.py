@@ -7,6 +7,7 @@ from googlenet_keras.architecture.arithmetic import (
     macs,
     parameters,
 )
+from googlenet_keras.architecture.table1 import TABLE_1, MaxPool
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 
@@ -85,8 +86,10 @@ def test_sides_and_classes_out_of_range():
 
 
 def test_conv1_on_224_pads_as_each_framework_does():
-    assert arithmetic.convolution_padding(224, 7, 2, "symmetric") == (3, 3)
-    assert arithmetic.convolution_padding(224, 7, 2, "same") == (2, 3)
+    conv1 = TABLE_1[0]
+    assert arithmetic.padding(conv1, 224, "symmetric") == (3, 3)
+    assert arithmetic.padding(conv1, 224, "floor") == (3, 3)
+    assert arithmetic.padding(conv1, 224, "same") == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -101,19 +104,18 @@ def test_conv1_on_224_pads_as_each_framework_does():
     ],
 )
 def test_stride_2_pools(size, window, rule, expected):
-    assert arithmetic.pool_padding(size, window, 2, rule) == expected
+    assert arithmetic.padding(MaxPool("pool", window, 2), size, rule) == expected
 
 
 def test_pools_inside_a_module_keep_the_size():
     for rule in ("symmetric", "same"):
-        padding = arithmetic.pool_padding(14, 3, 1, rule)
-        assert padding == (1, 1)
-        assert arithmetic.output_size(14, 3, 1, padding) == 14
+        pool = MaxPool("pool", 3, 1)
+        assert arithmetic.padding(pool, 14, rule) == (1, 1)
+        assert arithmetic.output_size(pool, 14, rule) == 14
 
 
 def test_ceil_mode_never_leaves_a_value_out():
     for size in range(1, 40):
-        padding = arithmetic.pool_padding(size, 3, 2, "symmetric")
-        count = arithmetic.output_size(size, 3, 2, padding)
+        count = arithmetic.output_size(MaxPool("pool", 3, 2), size, "symmetric")
         assert (count - 1) * 2 + 3 >= size
         assert count == max(-(-(size - 3) // 2), 0) + 1

@@ -2,17 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from googlenet_keras.training.optimizer import (
-    MomentumSGD,
-    learning_rate_schedule,
-    make_optimizer,
-)
+from googlenet_keras.training.optimizer import MomentumSGD, make_optimizer
 from googlenet_keras.training.options import TrainConfig
 
 
 def rates(steps=10, **options):
     config = TrainConfig(learning_rate=0.1, **options)
-    made = learning_rate_schedule(config, steps)
+    made = make_optimizer(config, steps)._learning_rate
     return [float(made(i)) for i in range(config.epochs * steps)]
 
 
