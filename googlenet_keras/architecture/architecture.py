@@ -131,7 +131,7 @@ class Architecture:
         Raises UserError for an unknown layer and for a count below 1.
         """
         known = self.widths()
-        for name in widths.keys() - known.keys():
+        for name in sorted(widths.keys() - known.keys()):
             raise unknown_choice_error("a width's layer", name, known)
         merged = known | dict(widths)
 

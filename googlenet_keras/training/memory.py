@@ -11,15 +11,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from googlenet_keras import machine
+from googlenet_keras import machine, processes
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.errors import UserError
-from googlenet_keras.processes import (
-    Limits,
-    ProcessError,
-    child_process,
-    limit_this_process,
-)
 from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.precision import precision_policy
@@ -80,12 +74,12 @@ def batch_too_large_error(
 def _probe_in_child(config: ResolvedConfig, classes: int, most: int) -> int:
     log.info("trying how many images of a batch fit into memory")
     free = _free_bytes()
-    with child_process(Path(os.devnull)) as call:
+    with processes.child_process(Path(os.devnull)) as call:
 
         def fits(batch: int) -> bool:
             try:
                 call(_run_step_or_exit, config, classes, batch, free)
-            except ProcessError as error:
+            except processes.ProcessError as error:
                 if isinstance(error.__cause__, BrokenProcessPool):
                     return False
                 raise
@@ -137,7 +131,7 @@ def _build_with_memory_limit(
 
     With the limit an allocation fails, where without it the system kills a process.
     """
-    limit_this_process(Limits(memory_bytes=free))
+    processes.limit_this_process(processes.Limits(memory_bytes=free))
     return build_and_compile(config, classes, steps=1)
 
 
