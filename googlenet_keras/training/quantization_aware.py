@@ -152,9 +152,13 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
         if layer.name == "pixels":
             inputs = (integer_pixels(inputs[0]),)
         result = layer(*inputs, **options)
-        if name := _range_name(layer):
-            result = ranges.setdefault(name, FakeQuantize(name=name))(result)
-        return result
+        if branch := BRANCH_OUTPUT.fullmatch(layer.name):
+            name = f"{branch[1]}_range"
+        elif isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":
+            name = f"{layer.name}_range"
+        else:
+            return result
+        return ranges.setdefault(name, FakeQuantize(name=name))(result)
 
     copy = keras.models.clone_model(
         network, clone_function=clone_layer, call_function=call_layer
@@ -162,12 +166,3 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
     # the ranges stay empty
     assign_weights(copy, named_weights(copy) | named_weights(network))
     return copy
-
-
-def _range_name(layer: keras.layers.Layer) -> str | None:
-    """The name of the FakeQuantize layer after `layer`; None if it needs none."""
-    if branch := BRANCH_OUTPUT.fullmatch(layer.name):
-        return f"{branch[1]}_range"
-    if isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":
-        return f"{layer.name}_range"
-    return None
