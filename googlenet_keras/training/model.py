@@ -138,6 +138,9 @@ class ReplicatedModel(keras.Model):
     communicate once for each metric.
     """
 
+    train_function: Callable[..., Any] | None
+    test_function: Callable[..., Any] | None
+
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:
             self.train_function = self._on_all_replicas(self._synchronized_train_step)
