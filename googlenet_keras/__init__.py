@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from googlenet_keras.artifacts.artifact import Artifact as Artifact
     from googlenet_keras.artifacts.artifact import open_classifier as open_classifier
     from googlenet_keras.classifier import Classifier as Classifier
+    from googlenet_keras.classifier import Prediction as Prediction
+    from googlenet_keras.classifier import predict as predict
     from googlenet_keras.data.preprocessing import Preprocessing as Preprocessing
     from googlenet_keras.data.sources import open_dataset as open_dataset
     from googlenet_keras.errors import UserError as UserError
     from googlenet_keras.evaluation.evaluate import evaluate as evaluate
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
-    from googlenet_keras.prediction import Prediction as Prediction
-    from googlenet_keras.prediction import predict as predict
     from googlenet_keras.runs import Run as Run
     from googlenet_keras.runs import train as train
     from googlenet_keras.training.options import TrainConfig as TrainConfig
@@ -44,14 +44,14 @@ _MODULES = {  # of the public names; each is imported when it is first used
     "open_classifier": "artifacts.artifact",
     "open_dataset": "data.sources",
     "Preprocessing": "data.preprocessing",
-    "Prediction": "prediction",
+    "Prediction": "classifier",
     "TrainConfig": "training.options",
     "RECIPES": "training.recipes",
     "recipe": "training.recipes",
     "train": "runs",
     "Run": "runs",
     "evaluate": "evaluation.evaluate",
-    "predict": "prediction",
+    "predict": "classifier",
     "ExportConfig": "exporting.config",
     "export": "exports",
     "import_weights": "weights.importing",

@@ -2,34 +2,124 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Union
 
 import numpy as np
 import safetensors.numpy
+import tensorflow as tf
 from safetensors import SafetensorError
 from scipy.special import log_softmax, softmax
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.console import track
+from googlenet_keras.data.folder_source import files_below
+from googlenet_keras.data.pipeline import EVALUATION_BATCH_SIZE
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_bytes, write_json
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
-from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras
+    import PIL.Image
 
     from googlenet_keras.weights.importing import Labels
     from googlenet_keras.weights.pretrained import Source
 
 DESCRIPTION_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
+
+Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
+"""A file, a folder of files, or RGB pixels: [height, width, 3], or several of them as
+[n, height, width, 3], uint8 or float in 0..255."""
+
+_Source: TypeAlias = tuple[Path | np.ndarray, bool]
+"""A file or pixels, and whether it was found in a folder and may be no image."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An image's likeliest labels with their probabilities, likeliest first.
+
+    path: the image's file, None for pixels. top is empty for a file in a folder that is
+    not an image.
+    """
+
+    path: Path | None
+    top: tuple[tuple[str, float], ...]
+
+
+class Predictor(ABC):
+    """A trained network with its labels and preprocessing, in any runtime.
+
+    labels: class names in the order of the outputs.
+    """
+
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the outputs: main, then the auxiliary heads, if any."""
+        return ("main",)
+
+    @abstractmethod
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The main head's softmax, [batch, classes], of preprocessed images."""
+
+    @abstractmethod
+    def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Each head's log-softmax, [batch, classes], of preprocessed images."""
+
+    def predict(
+        self, images: Image | Iterable[Image], top: int = 5
+    ) -> list[Prediction]:
+        """Predicts the `top` likeliest labels of each image.
+
+        images: one or several files, folders of files, arrays of pixels or PIL images.
+        Raises UserError for `top` below 1, a folder without files, and what is not an
+        image, except for files in folders.
+        """
+        if top < 1:
+            raise UserError(f"top must be at least 1; received {top}.")
+        sources = list(_sources(images))
+        if not sources:
+            raise UserError("predict needs at least one image file or folder.")
+        predictions: list[Prediction] = []
+        for start in track(range(0, len(sources), EVALUATION_BATCH_SIZE), "predicting"):
+            batch = sources[start : start + EVALUATION_BATCH_SIZE]
+            loaded = [self._load(*source) for source in batch]
+            pixels = [image for image in loaded if image is not None]
+            rows = iter(self.probabilities(np.stack(pixels)) if pixels else ())
+            for (source, _), image in zip(batch, loaded, strict=True):
+                row = np.array([]) if image is None else next(rows)
+                order = np.argsort(-row, kind="stable")[:top]
+                labels = tuple((self.labels[i], float(row[i])) for i in order)
+                path = source if isinstance(source, Path) else None
+                predictions.append(Prediction(path, labels))
+        return predictions
+
+    def _load(self, source: Path | np.ndarray, in_folder: bool) -> np.ndarray | None:
+        if not isinstance(source, Path):
+            return self.preprocessing(source).numpy()
+        try:
+            return load_image(self.preprocessing, source)
+        except UserError:
+            if in_folder:
+                return None
+            raise
+
+
+predict = Predictor.predict  # predict(classifier, images) reads well, too
 
 
 @dataclass(frozen=True)
@@ -85,16 +175,27 @@ class Classifier(Predictor):
 
         Raises UserError for another folder and for damaged files.
         """
-        folder = description_file(Path(folder)).parent
-        description = read_json(folder / DESCRIPTION_FILE)
+        file = description_file(Path(folder))
+        description, path = read_json(file), file.with_name(WEIGHTS_FILE)
         try:
-            classifier = cls._build(description)
+            architecture = Architecture.from_json(description["architecture"])
+            preprocessing = Preprocessing.from_json(description["preprocessing"])
+            labels = tuple(description["labels"])
+            network = build_network(
+                architecture,
+                classes=len(labels),
+                image_size=(preprocessing.height, preprocessing.width),
+                auxiliary=len(description["heads"]) > 1,
+            )
+            provenance = description["provenance"]
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{folder / DESCRIPTION_FILE} is damaged: {error}"
-            ) from error
-        assign_weights(classifier.network, _read_weights(folder / WEIGHTS_FILE))
-        return classifier
+            raise UserError(f"{file} is damaged: {error}") from error
+        try:
+            weights = safetensors.numpy.load_file(path)
+        except (OSError, SafetensorError, ValueError) as error:
+            raise UserError(f"{path} holds no weights: {error}.") from error
+        assign_weights(network, weights)
+        return cls(network, architecture, preprocessing, labels, provenance)
 
     @classmethod
     def from_pretrained(
@@ -113,40 +214,66 @@ class Classifier(Predictor):
 
         return load_pretrained(source, variant=variant, labels=labels)
 
-    @classmethod
-    def _build(cls, description: Mapping[str, Any]) -> Self:
-        """The Classifier with freshly initialized weights."""
-        preprocessing = Preprocessing.from_json(description["preprocessing"])
-        architecture = Architecture.from_json(description["architecture"])
-        network = build_network(
-            architecture,
-            classes=len(description["labels"]),
-            image_size=(preprocessing.height, preprocessing.width),
-            auxiliary=len(description["heads"]) > 1,
-        )
-        labels = tuple(description["labels"])
-        return cls(
-            network, architecture, preprocessing, labels, description["provenance"]
-        )
-
 
 def description_file(folder: Path) -> Path:
     """The classifier.json of a saved Classifier or of a run.
 
     Raises UserError for another folder.
     """
-    if not (folder / DESCRIPTION_FILE).is_file():
-        folder = RunFolder.open(folder).classifier
-    if not (folder / DESCRIPTION_FILE).is_file():
+    if (folder / DESCRIPTION_FILE).is_file():
+        return folder / DESCRIPTION_FILE
+    file = RunFolder.open(folder).classifier / DESCRIPTION_FILE
+    if not file.is_file():
         raise UserError(
-            f"a run keeps its best epoch in classifier/, and {folder} "
-            f"has no {DESCRIPTION_FILE}; train again, or name a folder that has one."
+            f"{file.parent}, which keeps a run's best epoch, has no {file.name}; train "
+            "again, or name a folder that has one."
         )
-    return folder / DESCRIPTION_FILE
+    return file
 
 
-def _read_weights(path: Path) -> dict[str, np.ndarray]:
+def load_image(preprocessing: Preprocessing, path: Path) -> np.ndarray:
+    """Reads and preprocesses an image file. Raises UserError if it is not an image."""
     try:
-        return safetensors.numpy.load_file(path)
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} holds no weights: {error}.") from error
+        image: tf.Tensor = preprocessing.read(tf.io.read_file(str(path)))
+    except (tf.errors.OpError, UnicodeError) as error:
+        raise UserError(
+            f"an image must be a whole JPEG, PNG, GIF, BMP or WebP file; {path} is not."
+        ) from error
+    return image.numpy()
+
+
+def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:
+    if isinstance(images, str | Path):
+        path = Path(images)
+        if not path.exists():
+            raise UserError(f"no such image or folder: {path}.")
+        files = files_below(path) if path.is_dir() else [path]
+        if not files:
+            raise UserError(f"a folder to predict needs images; {path} has no files.")
+        yield from ((file, path.is_dir()) for file in files)
+    elif hasattr(images, "__array__") or not isinstance(images, Iterable):
+        yield from ((image, False) for image in _pixels(images))
+    else:
+        for image in images:
+            yield from _sources(image)
+
+
+def _pixels(images: Any) -> list[np.ndarray]:
+    """The images, each [height, width, 3], in an array or a PIL image."""
+    from PIL import Image, ImageOps
+
+    if isinstance(images, Image.Image):
+        images = ImageOps.exif_transpose(images).convert("RGB")
+    array = np.asarray(images)
+    if array.ndim not in (3, 4) or array.shape[-1] != 3 or 0 in array.shape[-3:]:
+        raise UserError(
+            "an array of images must be [height, width, 3] or [n, height, width, 3]; "
+            f"received {list(array.shape)}."
+        )
+    if array.dtype.kind not in "uif" or not ((array >= 0) & (array <= 255)).all():
+        raise UserError(
+            f"pixels must be RGB values in 0..255; received others ({array.dtype})."
+        )
+    if array.dtype.kind == "f" and array.size and array.max() <= 1:
+        log.warning("all pixels are in 0..1, which is black; they must be in 0..255.")
+    return list(array) if array.ndim == 4 else [array]

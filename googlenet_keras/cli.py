@@ -1,19 +1,131 @@
-"""The command line: python -m googlenet_keras describe | evaluate | predict | ..."""
+"""The command line: the commands, of which the longer ones are in commands/."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import tyro
+from tyro.conf import Positional
 
-from googlenet_keras.commands.benchmark import Benchmark
+from googlenet_keras.commands.benchmark import BENCHMARKS, Benchmark
 from googlenet_keras.commands.check_data import CheckData
-from googlenet_keras.commands.compare import Compare
 from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
-from googlenet_keras.commands.import_weights import ImportWeights
-from googlenet_keras.commands.predict import Predict
-from googlenet_keras.commands.serve import Serve
-from googlenet_keras.console import run_script
+from googlenet_keras.console import run_script, track
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import atomic_folder, check_output_files
+from googlenet_keras.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predicts the likeliest labels of image files, with probabilities."""
+
+    model: Positional[Path]  # A run, a saved classifier or an exported file.
+    images: Positional[tuple[Path, ...]]  # JPEG, PNG, GIF, BMP, WebP files, or folders.
+    top: int = 5  # Labels per image.
+    explain: Path | None = None
+    """Folder for a picture of each image: where the network sees its likeliest labels
+    (class activation maps); none: no pictures."""
+
+    def run(self) -> None:
+        from googlenet_keras.artifacts.artifact import open_classifier
+        from googlenet_keras.evaluation.activation_map import Explainer
+        from googlenet_keras.evaluation.tables import print_predictions
+
+        classifier = open_classifier(self.model)
+        explainer = Explainer(classifier, self.explain) if self.explain else None
+        predictions = classifier.predict(self.images, self.top)
+        print_predictions(predictions)
+        if explainer:
+            pictures = [explainer(x) for x in track(predictions, "drawing") if x.top]
+            print(f"{len(pictures)} activation maps are in {self.explain}")
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compares runs: options that differ, figures and curves, side by side."""
+
+    runs: Positional[tuple[Path, ...]]  # Two or more finished runs.
+    report: Path = Path("comparison.html")  # The page to write or replace.
+
+    def run(self) -> None:
+        from googlenet_keras.evaluation.compare import compare
+        from googlenet_keras.evaluation.tables import print_comparison
+
+        check_output_files(self.report)
+        comparison = compare([RunFolder.open(path) for path in self.runs])
+        print_comparison(comparison)
+        comparison.write(self.report)
+        print(f"the comparison is {self.report}")
+
+
+@dataclass(frozen=True)
+class ImportWeights:
+    """Imports published GoogLeNet weights as a Classifier."""
+
+    source: Positional[str]  # torchvision, onnx-zoo, caffe or slim.
+    paths: Positional[tuple[Path, ...]]
+    """[FILE] RUN: the file, which is downloaded if it is left out, and the new folder
+    for the Classifier."""
+    variant: str | None = None
+    """The network that the weights become: bn keeps the outputs of torchvision's or
+    slim's weights in true 5x5 branches; none: the network that the source has."""
+    labels: str = "names"
+    """ImageNet's classes by names (tench) or wordnet (n01440764, as its folders and
+    TFDS call them); for other classes a text file with a label on each line."""
+
+    def run(self) -> None:
+        from googlenet_keras.weights.catalog import get_published
+        from googlenet_keras.weights.importing import import_weights
+
+        paths, suffixes = self.paths, get_published(self.source).suffixes
+        if len(paths) not in (1, 2) or paths[-1].name.endswith(suffixes):
+            raise UserError(
+                "import-weights needs a source, a file or none, and a new folder for "
+                f"the Classifier: {self.source} [FILE] RUN; received "
+                f"{' '.join(map(str, paths)) or 'no path'}."
+            )
+        *files, folder = paths
+        if os.path.lexists(folder):
+            raise UserError(
+                f"nothing is overwritten, and {folder} exists; name a new folder."
+            )
+        if not folder.parent.is_dir():
+            raise UserError(f"no such folder: {folder.parent}.")
+        classifier = import_weights(
+            self.source, *files, variant=self.variant, labels=self.labels
+        )
+        with atomic_folder(folder) as temporary:
+            classifier.save(temporary)
+        print(
+            f"{classifier.architecture.name}, {len(classifier.labels)} classes, is in "
+            f"{folder}; try\n  python -m googlenet_keras predict {folder} IMAGE...\n"
+            f"  python train.py --recipe finetune --weights {folder} --dataset FOLDER"
+        )
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Serves the page that export.py --formats web made, until Ctrl+C."""
+
+    run_folder: Positional[Path]  # A run with export/web, or that folder itself.
+    port: int = 8000  # Where to listen; 0: any free port.
+    host: str = "127.0.0.1"  # The address to listen at; 0.0.0.0: all of this machine's.
+
+    def run(self) -> None:
+        from googlenet_keras.webpage.server import instructions, open_server, web_folder
+
+        server = open_server(web_folder(self.run_folder), self.host, self.port)
+        with suppress(KeyboardInterrupt), server:
+            print(instructions(self.host, server.server_port), flush=True)
+            server.serve_forever()
+
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "describe": Describe,
@@ -31,10 +143,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command in `arguments`, by default in sys.argv."""
     tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
-        args=arguments,
+        args=_name_benchmark_first(sys.argv[1:] if arguments is None else arguments),
         prog="googlenet_keras",
         description="GoogLeNet in Keras 3, from training to the phone.",
     ).run()
+
+
+def _name_benchmark_first(arguments: Sequence[str]) -> Sequence[str]:
+    """Moves the name of a benchmark before its flags, which tyro needs it to know."""
+    if "benchmark" not in arguments[:1]:
+        return arguments
+    for i, (before, word) in enumerate(pairwise(arguments), start=1):
+        is_value = before.startswith("--") and "=" not in before  # each flag has one
+        if word in BENCHMARKS and not is_value:
+            return ["benchmark", word, *arguments[1:i], *arguments[i + 1 :]]
+    return arguments
 
 
 def console() -> None:

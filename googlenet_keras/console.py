@@ -1,7 +1,5 @@
 """Terminal output of a script: log lines, tables, progress bars, error messages."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
@@ -12,11 +10,10 @@ from typing import NoReturn, TypeVar
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from googlenet_keras.errors import InterruptionError, UserError
 
-LOGGED_PACKAGES = ("googlenet_keras", "tuning")
 UNLIMITED_COLUMNS = 10_000  # for a pipe or a file, where nothing needs to fit
 Item = TypeVar("Item")
 
@@ -31,15 +28,15 @@ class _PlainLogHandler(logging.Handler):
             print(f"warning: {record.getMessage()}", file=sys.stderr, flush=True)
 
 
+_LOG_HANDLER = _PlainLogHandler()  # one, which a logger takes once
+
+
 def show_log() -> None:
     """Shows the log of this project, from INFO on, as plain lines on the terminal."""
-    for package in LOGGED_PACKAGES:
+    for package in ("googlenet_keras", "tuning"):
         logger = logging.getLogger(package)
         logger.setLevel(logging.INFO)
-        if not any(
-            isinstance(handler, _PlainLogHandler) for handler in logger.handlers
-        ):
-            logger.addHandler(_PlainLogHandler())
+        logger.addHandler(_LOG_HANDLER)
 
 
 def table_console() -> Console:
@@ -50,8 +47,9 @@ def table_console() -> Console:
 
 def new_table(*texts: str, numbers: Sequence[str] = (), title: str = "") -> Table:
     """An empty table with columns of text, then right-aligned ones of numbers."""
-    table = Table(
+    return Table(
         *texts,
+        *(Column(number, justify="right") for number in numbers),
         title=title or None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
@@ -59,9 +57,6 @@ def new_table(*texts: str, numbers: Sequence[str] = (), title: str = "") -> Tabl
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for column in numbers:
-        table.add_column(column, justify="right")
-    return table
 
 
 def progress_bar() -> Progress:
@@ -73,10 +68,7 @@ def progress_bar() -> Progress:
 def track(
     items: Iterable[Item], description: str, total: int | None = None
 ) -> Iterable[Item]:
-    """Iterates over `items` with a progress bar.
-
-    total: their number if unsized.
-    """
+    """Iterates over `items` with a progress bar; total: their number if unsized."""
     with progress_bar() as bar:
         yield from bar.track(items, total=total, description=description)
 
@@ -86,9 +78,8 @@ def run_script(main: Callable[[], None]) -> NoReturn:
 
     User errors are UserError and OSError, which the operating system raises.
     """
-    os.environ.setdefault(
-        "TF_CPP_MIN_LOG_LEVEL", "3"
-    )  # else TensorFlow buries our message
+    # else TensorFlow buries our message
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     show_log()
     try:
         main()

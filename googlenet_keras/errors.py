@@ -1,7 +1,5 @@
 """Errors that a user can fix; each message has the rule, the value and the remedy."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 
@@ -14,8 +12,12 @@ class DiskError(UserError):
     """A write failed: the disk is full or write-protected, or the folder is gone."""
 
 
-class InterruptionError(Exception):
-    """A signal stopped the program; scripts print it and exit with `status`."""
+class InterruptionError(BaseException):
+    """A signal stopped the program; scripts print it and exit with `status`.
+
+    Like KeyboardInterrupt it is no Exception: Keras, which wraps those that it meets in
+    tracing a layer, must let it through.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message, signal_number)  # both, or it could not be pickled

@@ -1,7 +1,5 @@
 """Atomic writes of files and folders, JSON, and the user's cache folder."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -16,6 +14,7 @@ import platformdirs
 from googlenet_keras.errors import DiskError, UserError
 
 TEMPORARY_SUFFIX = ".tmp"  # of a file or folder that is being written
+HOST = socket.gethostname().replace(".", "-")
 
 
 @contextmanager
@@ -24,16 +23,15 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     If the block fails, `path` stays as it was. Raises DiskError if the disk refuses.
     """
-    temporary = path.with_name(f"{path.name}.{_this_process()}{TEMPORARY_SUFFIX}")
+    temporary = _temporary(path)
     with disk_errors(path):
         try:
             yield temporary
             _sync(temporary)
             temporary.replace(path)
             _sync(path.parent)
-        except BaseException:
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
 
 
 @contextmanager
@@ -44,13 +42,12 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     otherwise the one of a process that finished earlier stays. What killed processes of
     this machine left beside `path` is removed. Raises DiskError.
     """
-    new, old = (
-        path.with_name(f"{path.name}.{_this_process()}.{role}{TEMPORARY_SUFFIX}")
-        for role in ("new", "old")
-    )
+    new, old = _temporary(path, ".new"), _temporary(path, ".old")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
+        for folder in path.parent.glob(f"{path.name}.{HOST}-*.*{TEMPORARY_SUFFIX}"):
+            if not _is_alive(int(folder.name.split(".")[-3].rpartition("-")[2])):
+                _restore_or_remove(folder, path)
         new.mkdir()
     try:
         yield new
@@ -60,38 +57,28 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             if not path.exists():
                 new.rename(path)
     finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        _restore_or_remove(old, path)
+        _restore_or_remove(new, path)
 
 
-def _this_process() -> str:
-    return f"{socket.gethostname().replace('.', '-')}-{os.getpid()}"
+def _temporary(path: Path, role: str = "") -> Path:
+    return path.with_name(f"{path.name}.{HOST}-{os.getpid()}{role}{TEMPORARY_SUFFIX}")
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Removes the folders that dead processes left, or restores `path` from one."""
-    host = _this_process().rpartition("-")[0]
-    for folder in path.parent.glob(f"{path.name}.{host}-*.*{TEMPORARY_SUFFIX}"):
-        process, role = folder.name.split(".")[-3:-1]
-        if _is_alive(int(process.rpartition("-")[2])):
-            continue
-        if role == "old" and not path.exists():
-            folder.rename(path)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+def _restore_or_remove(folder: Path, path: Path) -> None:
+    """Removes a temporary folder, or moves what was at `path` back if it is missing."""
+    if folder.suffixes[-2] == ".old" and folder.exists() and not path.exists():
+        folder.rename(path)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:
-    if os.name == "nt":  # os.kill would end it
-        return True
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+        if os.name != "nt":  # where os.kill would end it
+            os.kill(process, 0)
+    except OSError as error:  # a PermissionError: it is another user's
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -112,7 +99,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = error.strerror or error
         raise DiskError(f"{path} cannot be written: {reason}.") from error
 
 
@@ -149,18 +136,16 @@ def append_json_line(path: Path, data: Mapping[str, Any]) -> None:
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Reads a JSON lines file. Raises UserError for a damaged line."""
-    lines = path.read_text().splitlines()
-    return [_parse_line(path, number, line) for number, line in enumerate(lines, 1)]
-
-
-def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise UserError(
-            f"each line of {path} must be JSON; line {number} is damaged: {error}. A "
-            "killed process may have left it; --resume repairs it."
-        ) from error
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise UserError(
+                f"each line of {path} must be JSON; line {number} is damaged: {error}. "
+                "A killed process may have left it; --resume repairs it."
+            ) from error
+    return rows
 
 
 def cache_folder() -> Path:
@@ -170,15 +155,13 @@ def cache_folder() -> Path:
 
 def expand_user(name: str) -> Path:
     """The path with ~ and ~user expanded, or unchanged for an unknown user."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
+    return Path(os.path.expanduser(name))  # Path.expanduser raises for such a user
 
 
-def check_output_file(path: Path) -> None:
-    """Raises UserError if no file could be written to `path`."""
-    if not path.name or path.is_dir() or not path.parent.is_dir():
-        raise UserError(
-            f"an output file needs a name in an existing folder; received {path}."
-        )
+def check_output_files(*paths: Path | None) -> None:
+    """Raises UserError if a file could not be written to one of the `paths`."""
+    for path in filter(None, paths):
+        if not path.name or path.is_dir() or not path.parent.is_dir():
+            raise UserError(
+                f"an output file needs a name in an existing folder; received {path}."
+            )

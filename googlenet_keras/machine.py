@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TypedDict
@@ -15,7 +16,7 @@ REPORTED_PACKAGES = (
 
 
 class Environment(TypedDict):
-    """The environment of a result: versions, system, processor and commit."""
+    """What a result depends on; packages: versions by name, None if not installed."""
 
     python: str
     packages: dict[str, str | None]
@@ -27,9 +28,13 @@ class Environment(TypedDict):
 
 def environment() -> Environment:
     """The environment of this process."""
+    packages: dict[str, str | None] = dict.fromkeys(REPORTED_PACKAGES)
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
     return {
         "python": sys.version.split()[0],
-        "packages": {name: _version(name) for name in REPORTED_PACKAGES},
+        "packages": packages,
         "system": f"{platform.system()} {platform.release()}",
         "processor": proc_field("cpuinfo", "model name") or platform.machine(),
         "cores": cores(),
@@ -58,27 +63,18 @@ def commit() -> str | None:
     if not (here / ".git").exists():
         return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="]
-    try:
-        answer = subprocess.run(
-            command, cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.check_output(
+            command, cwd=here, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
+    return None
 
 
 def proc_field(file: str, name: str) -> str | None:
     """The value of the line `name` in /proc/`file`; None if there is no such line."""
-    try:
-        lines = Path("/proc", file).read_text().splitlines()
-    except OSError:
-        return None
-    values = (line.partition(":") for line in lines)
-    return next((v.strip() for key, _, v in values if key.strip() == name), None)
+    with suppress(OSError):
+        for line in Path("/proc", file).read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return None

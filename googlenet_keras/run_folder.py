@@ -1,7 +1,5 @@
 """The folder of a training run: its paths, its lock and its JSON files."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -79,13 +77,10 @@ class RunFolder:
     def open(cls, path: Path) -> Self:
         """The folder of a run that has started. Raises UserError for another folder."""
         folder = cls(path)
-        if not path.is_dir():
-            raise UserError(
-                f"a run is a folder that train.py made; {path} is not a folder."
-            )
         if not folder.is_started:
+            problem = "has none" if path.is_dir() else "is not a folder"
             raise UserError(
-                f"a run folder has a {folder.config.name}; {path} has none. Name the "
+                f"a run folder has a {folder.config.name}; {path} {problem}. Name the "
                 "folder that train.py printed, such as runs/digits-bn-..."
             )
         return folder
@@ -105,26 +100,17 @@ class RunFolder:
             ) from error
 
     def refuse_existing(self, resume: bool = False) -> None:
-        """Raises UserError if the folder exists.
-
-        resume: as in `create`.
-        """
-        if os.path.lexists(self.path) and not (resume and self._is_empty_start()):
+        """Raises UserError if the folder exists; resume: as in `create`."""
+        early = (self.environment, self.architecture, self._lock)
+        is_empty_start = (resume and self.path.is_dir()) and all(
+            path in early or path.suffix == files.TEMPORARY_SUFFIX
+            for path in self.path.iterdir()
+        )
+        if os.path.lexists(self.path) and not is_empty_start:
             raise UserError(
                 f"a run folder is never overwritten, and {self} exists; choose another "
                 "--run-folder or remove it."
             )
-
-    def _is_empty_start(self) -> bool:
-        if not self.path.is_dir() or self.is_started:
-            return False
-        names = {
-            path.name
-            for path in self.path.iterdir()
-            if path.suffix != files.TEMPORARY_SUFFIX
-        }
-        allowed = (self.environment, self.architecture, self._lock)
-        return names <= {path.name for path in allowed}
 
     @property
     def is_started(self) -> bool:
@@ -185,8 +171,8 @@ class RunFolder:
 
     def truncate_epochs(self, epochs: int) -> None:
         """Drops the lines of epochs after `epochs`, and all from a damaged line on."""
-        lines = []
         existing = self.metrics.read_bytes() if self.metrics.exists() else b""
+        lines = []
         for line in existing.split(b"\n"):
             try:
                 data = json.loads(line)

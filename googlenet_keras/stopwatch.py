@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from googlenet_keras.machine import proc_field
 
@@ -63,19 +62,11 @@ def peak_megabytes() -> float | None:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
-@dataclass(frozen=True)
-class Timings:
+class Timings(NamedTuple):
     """Wall and CPU seconds (user and system) of each call, [calls]."""
 
     wall: np.ndarray
     cpu: np.ndarray
-
-    def per(self, count: float) -> dict[str, Spread]:
-        """The spread of {"seconds", "cpu_seconds"}, divided by `count`."""
-        return {
-            "seconds": spread(self.wall / count),
-            "cpu_seconds": spread(self.cpu / count),
-        }
 
 
 def time_calls(

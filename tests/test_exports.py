@@ -28,6 +28,6 @@ def test_a_wrong_value_is_refused_before_any_work(tmp_path):
         export(tmp_path, formats=["float23"])
     with pytest.raises(UserError, match=r"such as \('int8',\)"):
         export(tmp_path, formats="int8")
-    with pytest.raises(UserError, match="a run is a folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         export(tmp_path / "nowhere")
     assert not list(tmp_path.iterdir())

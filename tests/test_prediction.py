@@ -4,9 +4,8 @@ import tensorflow as tf
 from PIL import Image
 
 from googlenet_keras.artifacts.artifact import open_classifier
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.errors import UserError
-from googlenet_keras.prediction import predict
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_help_and_describe_do_without_tensorflow(command):
         (["train.py", "--recipe", "smok"], "Did you mean 'smoke'"),
         (["train.py", "--image-size", "16"], "at least 32 pixels"),
         (["train.py", "--dataset", "./nowhere"], "no such folder"),
-        (["export.py", "--run-folder", "./nowhere"], "a run is a folder"),
+        (["export.py", "--run-folder", "./nowhere"], "is not a folder"),
         (["export.py", "--formats", "int9"], "'int8'?"),
         (["-m", "googlenet_keras", "predict", "no.tflite", "x.jpg"], "no such export"),
         (["-m", "googlenet_keras", "evaluate", "/"], "has a config.json"),

@@ -9,10 +9,9 @@ from scipy.special import log_softmax
 
 from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.artifacts.runtimes import Runtime, is_artifact, open_runtime
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import RunFolder
 
 SMALLEST_PROBABILITY = 1e-12  # that a float file tells from 0, for its logarithm

@@ -1,42 +1,80 @@
 """`benchmark`: measures training, input pipeline, inference and matrix products."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from tyro.conf import arg, subcommand
+from tyro.conf import arg
 
+from googlenet_keras import machine, stopwatch
+from googlenet_keras.architecture import arithmetic
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import check_output_file, write_json
+from googlenet_keras.files import check_output_files, write_json
+from googlenet_keras.stopwatch import Spread, Timings, spread, time_calls
 from googlenet_keras.training.options import TrainConfig
 
-if TYPE_CHECKING:
-    from googlenet_keras.timing.benchmark_report import BenchmarkReport, MatmulReport
+if TYPE_CHECKING:  # these would slow down --help
+    import numpy as np
 
+    from googlenet_keras.classifier import Classifier
+
+BENCHMARKS = ("training-step", "input-pipeline", "inference", "roof")
 MIN_OPTION_VALUES = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
+PASSES_PER_STEP = 3  # forward, gradients of activations, of weights; with all heads
+SCHEDULED_STEPS = 1000  # of the learning rate; any number costs the same
+INFERENCE_WARMUP_CALLS = 5
+MATRIX_SIDE = 2048
+MATMUL_REPEATS = 7
+Measured = Literal["training-step", "input-pipeline", "inference"]
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+
+
+class BenchmarkReport(TypedDict):
+    """The report of a benchmark that processes images.
+
+    share_of_roof: the rate of operations as a fraction of the peak matmul rate; None
+    where it is unknown.
+    """
+
+    what: Measured
+    options: dict[str, Any]
+    repeats: int
+    images_per_second: float
+    seconds_per_image: Spread
+    cpu_seconds_per_image: Spread
+    share_of_roof: float | None
+    peak_megabytes: float | None
+    environment: machine.Environment
+
+
+class MatmulReport(TypedDict):
+    """The report of the peak matmul rate by precision, which Keras's policy names."""
+
+    what: Literal["roof"]
+    gigaflops_per_cpu_second: dict[str, float]
+    environment: machine.Environment
 
 
 @dataclass(frozen=True)
 class Measurement(ABC):
     """Base class of the benchmarks: repeats, and a report to print and write."""
 
-    repeats: int = 7
-    """Measured repeats, at least 1; an input pipeline's repeat is an epoch."""
-    json: Path | None = None
-    """Write the report to this JSON file too."""
+    repeats: int = 7  # Measured repeats, from 1; an input pipeline's is an epoch.
+    json: Path | None = None  # Write the report to this JSON file too.
 
     @abstractmethod
-    def measure(self) -> "BenchmarkReport | MatmulReport":
+    def measure(self) -> BenchmarkReport | MatmulReport:
         """Measures and returns the report."""
 
     def run(self) -> None:
-        """Measures, prints and writes the report. Raises UserError."""
         for name, least in MIN_OPTION_VALUES.items():
             if (value := getattr(self, name, least)) < least:
                 raise UserError(f"{name} must be at least {least}; received {value}.")
-        if self.json:
-            check_output_file(self.json)
+        check_output_files(self.json)
         report = self.measure()
         _print(report)
         if self.json:
@@ -47,131 +85,214 @@ class Measurement(ABC):
 class TrainingStep(Measurement):
     """Times a training step on random images."""
 
-    variant: str = TrainConfig.variant
-    """Network: bn, paper, torchvision or slim."""
+    variant: str = TrainConfig.variant  # Network: bn, paper, torchvision or slim.
     width: float = TrainConfig.width
     """Factor on every filter count, rounded to multiples of 8."""
-    image_size: tuple[int, ...] = (224,)
-    """Pixels, one number or height and width."""
-    batch_size: int = 16
-    """Images per step."""
-    classes: int = 1000
-    """Number of classes, from 2."""
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    """Arithmetic; auto: what this machine computes fastest."""
+    image_size: tuple[int, ...] = (224,)  # Pixels, one number or height and width.
+    batch_size: int = 16  # Images per step.
+    classes: int = 1000  # Number of classes, from 2.
+    precision: Precision = "auto"  # Arithmetic; auto: the fastest of this machine.
 
-    def measure(self) -> "BenchmarkReport":
-        from googlenet_keras.timing.training_step import time_training_step
+    def measure(self) -> BenchmarkReport:
+        import tensorflow as tf
 
-        config = TrainConfig(
-            variant=self.variant,
-            width=self.width,
-            image_size=self.image_size,
-            batch_size=self.batch_size,
-            precision=self.precision,
+        from googlenet_keras.training import precision
+        from googlenet_keras.training.model import build_and_compile
+
+        names = ("variant", "width", "image_size", "batch_size")
+        config = TrainConfig(**_options(self, *names))
+        xla = "on" if precision.use_xla(config.xla) else "off"
+        resolved = config.resolve("photos", xla=xla, epochs=1)
+        size = arithmetic.height_and_width(self.image_size)
+        shape, classes = (self.batch_size, *size, 3), self.classes
+        images = tf.random.stateless_uniform(shape, [1, 2], 0, 255)
+        labels = tf.random.stateless_uniform(shape[:1], [3, 4], 0, classes, tf.int32)
+        policy, _ = precision.choose_precision(self.precision)
+        with precision.precision_policy(policy):
+            network = build_and_compile(resolved, classes, steps=SCHEDULED_STEPS)
+            truth = dict.fromkeys(network.output, labels)
+            timings = time_calls(
+                lambda: network.train_on_batch(images, truth), calls=self.repeats
+            )
+        macs = PASSES_PER_STEP * arithmetic.macs(
+            resolved.network, classes=classes, image_size=size, auxiliary=True
         )
-        return time_training_step(config, classes=self.classes, repeats=self.repeats)
+        options = _options(self, *names, "classes")
+        options |= {"image_size": list(size), "precision": policy}
+        return _report("training-step", options, timings, len(images), macs, policy)
 
 
 @dataclass(frozen=True)
 class InputPipeline(Measurement):
     """Times epochs of the training input pipeline, from files to batches."""
 
-    dataset: str = TrainConfig.dataset
-    """digits, a folder of class folders, or the name of a TFDS data set."""
-    image_size: tuple[int, ...] = (224,)
-    """Pixels, one number or height and width."""
-    recipe: str = TrainConfig.recipe
-    """The recipe whose augmentation is used."""
-    crop_area: float | None = None
-    """Smallest area of a training crop (0..1); none: the recipe's."""
+    dataset: str = TrainConfig.dataset  # digits, a folder of classes, or a TFDS name.
+    image_size: tuple[int, ...] = (224,)  # Pixels, one number or height and width.
+    recipe: str = TrainConfig.recipe  # The recipe whose augmentation is used.
+    crop_area: float | None = None  # Smallest crop's area (0..1); none: the recipe's.
     color_jitter: float | None = None
     """Change of brightness, contrast, saturation (0..1); none: the recipe's."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep encoded images in memory, or smaller copies of a folder's on disk."""
 
-    def measure(self) -> "BenchmarkReport":
-        from googlenet_keras.timing.input_pipeline import time_input_pipeline
+    def measure(self) -> BenchmarkReport:
+        from googlenet_keras.data.pipeline import steps_per_epoch
+        from googlenet_keras.data.sources import open_dataset
+        from googlenet_keras.training.input_pipeline import training_batches
 
-        given = {"crop_area": self.crop_area, "color_jitter": self.color_jitter}
-        config = TrainConfig.from_recipe(
-            self.recipe,
-            dataset=self.dataset,
-            image_size=self.image_size,
-            cache=self.cache,
-            **{name: value for name, value in given.items() if value is not None},
-        )
-        return time_input_pipeline(config, repeats=self.repeats)
+        names = ("image_size", "crop_area", "color_jitter", "cache")
+        given = {n: v for n, v in _options(self, *names).items() if v is not None}
+        config = TrainConfig.from_recipe(self.recipe, dataset=self.dataset, **given)
+        dataset = open_dataset(config.dataset)
+        resolved = config.resolve(dataset.kind, epochs=self.repeats + 1)
+        batches = iter(training_batches(resolved, dataset, ("main",)))
+        steps = steps_per_epoch(dataset.train, resolved.batch_size)
+
+        def epoch() -> None:
+            for _ in range(steps):
+                next(batches)
+
+        timings = time_calls(epoch, calls=self.repeats, warmup=1)
+        options = {"dataset": dataset.name} | _options(resolved, "recipe", *names)
+        return _report("input-pipeline", options, timings, steps * resolved.batch_size)
 
 
 @dataclass(frozen=True)
 class Inference(Measurement):
     """Times a forward pass of a run's network or of an exported file."""
 
-    model: Path | None = None
-    """A run, a folder of a saved classifier, or an exported file."""
-    batch_size: int = 16
-    """Images per forward pass."""
-    threads: int = 0
-    """Threads within an operation; 0: one for each core."""
+    model: Path | None = None  # A run, a saved classifier or an exported file.
+    batch_size: int = 16  # Images per forward pass.
+    threads: int = 0  # Threads within an operation; 0: one for each core.
 
-    def measure(self) -> "BenchmarkReport":
-        from googlenet_keras.timing.inference import time_inference
+    def measure(self) -> BenchmarkReport:
+        import numpy as np
+
+        from googlenet_keras.artifacts import runtimes
+        from googlenet_keras.artifacts.artifact import Artifact
+        from googlenet_keras.classifier import Classifier
 
         if self.model is None:
-            raise UserError(
-                "benchmark inference needs --model RUN or an exported file."
-            )
-        return time_inference(
-            self.model,
-            batch_size=self.batch_size,
-            threads=self.threads,
-            repeats=self.repeats,
+            raise UserError("benchmark inference needs --model, a run or a file.")
+        model: Artifact | Classifier
+        forward: Callable[[np.ndarray], np.ndarray]
+        if runtimes.is_artifact(self.model):
+            model = Artifact.load(self.model, self.threads)
+            forward, what = model.probabilities, {"file": self.model.name}
+        else:
+            if self.threads:  # before TensorFlow's first operation
+                runtimes.limit_tensorflow_threads(self.threads)
+            model = Classifier.load(self.model)
+            forward, what = _main_head(model), {"variant": model.architecture.name}
+        size = (model.preprocessing.height, model.preprocessing.width)
+        batch = (self.batch_size, *size, 3)
+        images = np.random.default_rng(0).integers(0, 256, batch, np.uint8)
+        timings = time_calls(
+            lambda: forward(images), calls=self.repeats, warmup=INFERENCE_WARMUP_CALLS
         )
+        macs = 0
+        if isinstance(model, Classifier):
+            macs = arithmetic.macs(
+                model.architecture, classes=len(model.labels), image_size=size
+            )
+        options = what | _options(self, "batch_size", "threads")
+        options["image_size"] = list(size)
+        return _report("inference", options, timings, self.batch_size, macs)
+
+
+def _main_head(classifier: Classifier) -> Callable[[np.ndarray], np.ndarray]:
+    import tensorflow as tf
+
+    call = tf.function(
+        lambda x: classifier.network(x, training=False)["main"], jit_compile=False
+    )
+    return lambda images: call(tf.constant(images)).numpy()
 
 
 @dataclass(frozen=True)
 class Roof(Measurement):
     """Measures the peak matmul rate, with products of large matrices."""
 
-    DEFAULT_PRECISIONS: ClassVar = ("float32", "mixed_bfloat16")
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    """Arithmetic; auto: float32 and mixed_bfloat16."""
+    precision: Precision = "auto"  # Arithmetic; auto: float32 and mixed_bfloat16.
 
-    def measure(self) -> "MatmulReport":
-        from googlenet_keras.timing.matmul_rate import time_matmul
-
+    def measure(self) -> MatmulReport:
         auto = self.precision == "auto"
-        precisions = self.DEFAULT_PRECISIONS if auto else (self.precision,)
-        return time_matmul(precisions, repeats=self.repeats)
+        names = ("float32", "mixed_bfloat16") if auto else (self.precision,)
+        rates = {name: _matmul_rate(name, self.repeats) for name in names}
+        return {
+            "what": "roof",
+            # a multiply-add counts as two operations
+            "gigaflops_per_cpu_second": {n: 2 * x / 1e9 for n, x in rates.items()},
+            "environment": machine.environment(),
+        }
 
 
 @dataclass(frozen=True)
 class Benchmark:
     """Measures speed after a warm-up: median and spread, in wall and CPU seconds."""
 
-    what: Annotated[
-        Annotated[TrainingStep, subcommand("training-step")]
-        | Annotated[InputPipeline, subcommand("input-pipeline")]
-        | Annotated[Inference, subcommand("inference")]
-        | Annotated[Roof, subcommand("roof")],
-        arg(name=""),
-    ]
+    what: Annotated[TrainingStep | InputPipeline | Inference | Roof, arg(name="")]
 
     def run(self) -> None:
-        """Runs the chosen benchmark. Raises UserError."""
         self.what.run()
 
 
-def _print(report: "BenchmarkReport | MatmulReport") -> None:
+def _options(options: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names}
+
+
+def _report(
+    what: Measured,
+    options: dict[str, Any],
+    timings: Timings,
+    images: int,
+    macs: int = 0,
+    precision: str = "float32",
+) -> BenchmarkReport:
+    """Makes a report.
+
+    images: how many a repeat processed. macs: multiply-adds for one, 0 if unknown.
+    """
+    import tensorflow as tf
+
+    seconds, cpu_seconds = (spread(x / images) for x in (timings.wall, timings.cpu))
+    share = None
+    if macs and not tf.config.list_physical_devices("GPU"):  # which spends no CPU time
+        share = macs / cpu_seconds["median"] / _matmul_rate(precision)
+    return {
+        "what": what,
+        "options": options,
+        "repeats": len(timings.wall),
+        "images_per_second": 1 / seconds["median"],
+        "seconds_per_image": seconds,
+        "cpu_seconds_per_image": cpu_seconds,
+        "share_of_roof": share,
+        "peak_megabytes": stopwatch.peak_megabytes(),
+        "environment": machine.environment(),
+    }
+
+
+def _matmul_rate(precision: str, repeats: int = MATMUL_REPEATS) -> float:
+    """Multiply-adds per CPU second of a product of two matrices."""
+    import tensorflow as tf
+
+    shape, dtype = [MATRIX_SIDE] * 2, precision.removeprefix("mixed_")
+    left = tf.cast(tf.random.stateless_normal(shape, [1, 2]), dtype)
+    right = tf.cast(tf.random.stateless_normal(shape, [3, 4]), dtype)
+    product = tf.function(tf.matmul)
+    timings = time_calls(lambda: product(left, right), calls=repeats)
+    return MATRIX_SIDE**3 / spread(timings.cpu)["median"]
+
+
+def _print(report: BenchmarkReport | MatmulReport) -> None:
     if report["what"] == "roof":
         for name, rate in report["gigaflops_per_cpu_second"].items():
             print(f"{name}: {rate:.0f} GFLOP per CPU second")
         return
     cpu = report["cpu_seconds_per_image"]
     options = ", ".join(f"{name} {value}" for name, value in report["options"].items())
-    print(f"{report['what']}: {options}")
     print(
+        f"{report['what']}: {options}\n"
         f"{1 / cpu['median']:.1f} images per CPU second (10th to 90th percentile "
         f"{1 / cpu['p90']:.1f} to {1 / cpu['p10']:.1f}), "
         f"{report['images_per_second']:.1f} images per second"

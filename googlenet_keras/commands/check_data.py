@@ -2,15 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import check_output_file, write_json
+from googlenet_keras.files import check_output_files, write_json
 
 if TYPE_CHECKING:
     from googlenet_keras.data.checks import CheckReport
@@ -22,15 +22,12 @@ MAX_LISTED_FILES = 20  # of each kind; the report has them all
 class CheckData:
     """Decodes every image of a folder; lists broken, duplicate and mislabeled ones."""
 
-    folder: Annotated[Path, Positional]
+    folder: Positional[Path]
     """A folder of class folders, with or without train/, validation/ and test/."""
-    json: Path | None = None
-    """Where the report goes; none: FOLDER.check.json beside the folder."""
-    quarantine: Path | None = None
-    """Move broken files into this folder, under the path they had."""
+    json: Path | None = None  # The report's file; none: FOLDER.check.json beside it.
+    quarantine: Path | None = None  # Move broken files there, under the path they had.
 
     def run(self) -> None:
-        """Prints and writes the report, and moves broken files. Raises UserError."""
         from googlenet_keras.data.checks import check_report
         from googlenet_keras.data.folder_source import files_by_label
 
@@ -38,37 +35,37 @@ class CheckData:
         if not root.is_dir():
             raise UserError(f"no such folder: {self.folder}.")
         path = self.json or root.with_name(f"{root.name}.check.json")
-        check_output_file(path)
+        check_output_files(path)
         report = check_report(root, files_by_label(root))
         if not report["files"]:
             raise UserError(
                 f"a data set needs class folders with images; {root} has none."
             )
-        if self.quarantine:
-            _refuse_conflicts(root, report["problems"], self.quarantine)
+        moves = _moves(root, report["problems"], self.quarantine)
         _print(report)
         write_json(path, report)
         print(f"the whole report is in {path}")
+        for source, target in moves.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, target)
         if self.quarantine:
-            _move(root, report["problems"], self.quarantine)
+            print(f"{len(moves)} files moved to {self.quarantine}")
 
 
-def _refuse_conflicts(root: Path, names: Iterable[str], quarantine: Path) -> None:
+def _moves(
+    root: Path, names: Iterable[str], quarantine: Path | None
+) -> dict[Path, Path]:
+    """The target of each broken file; raises UserError if there is one already."""
+    if not quarantine:
+        return {}
     if quarantine.resolve().is_relative_to(root):
         raise UserError(
             f"the quarantine must be outside the data; {quarantine} is in {root}."
         )
-    for name in names:
-        if os.path.lexists(quarantine / name):
-            raise UserError(f"nothing is overwritten, and {quarantine / name} exists.")
-
-
-def _move(root: Path, names: Collection[str], quarantine: Path) -> None:
-    for name in names:
-        target = quarantine / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(root / name, target)
-    print(f"{len(names)} files moved to {quarantine}")
+    moves = {root / name: quarantine / name for name in names}
+    if existing := [target for target in moves.values() if os.path.lexists(target)]:
+        raise UserError(f"nothing is overwritten, and {existing[0]} exists.")
+    return moves
 
 
 def _print(report: "CheckReport") -> None:
@@ -78,17 +75,16 @@ def _print(report: "CheckReport") -> None:
     if sizes := report["short_side_pixels"]:
         values = ", ".join(f"{name} {pixels}" for name, pixels in sizes.items())
         print(f"shorter side in pixels: {values}")
-    problems = [f"{path}: {problem}" for path, problem in report["problems"].items()]
-    _print_list("not whole images", problems)
-    _print_list("the same file twice", map(" = ".join, report["duplicates"]))
-    contradictions = map(" = ".join, report["contradictions"])
-    _print_list("the same file under two labels", contradictions)
-
-
-def _print_list(title: str, lines: Iterable[str]) -> None:
-    lines = list(lines)
-    print(f"{title}: {len(lines) or 'none'}")
-    for line in lines[:MAX_LISTED_FILES]:
-        print(f"  {line}")
-    if len(lines) > MAX_LISTED_FILES:
-        print(f"  and {len(lines) - MAX_LISTED_FILES} more")
+    lists = {
+        "not whole images": [f"{path}: {x}" for path, x in report["problems"].items()],
+        "the same file twice": [" = ".join(x) for x in report["duplicates"]],
+        "the same file under two labels": [
+            " = ".join(x) for x in report["contradictions"]
+        ],
+    }
+    for title, lines in lists.items():
+        print(f"{title}: {len(lines) or 'none'}")
+        for line in lines[:MAX_LISTED_FILES]:
+            print(f"  {line}")
+        if len(lines) > MAX_LISTED_FILES:
+            print(f"  and {len(lines) - MAX_LISTED_FILES} more")

@@ -1,53 +1,34 @@
 """`describe`: prints Table 1 of the paper for a variant."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
 
-from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.description import (
-    Description,
-    Reduction,
-    RowDescription,
-    describe,
-)
-from googlenet_keras.architecture.variants import get_architecture
+from googlenet_keras.architecture.description import Description, describe
 from googlenet_keras.console import new_table, table_console
-from googlenet_keras.training.options import read_architecture
+from googlenet_keras.training.options import TrainConfig
 
 
 @dataclass(frozen=True)
 class Describe:
     """Prints Table 1 of a variant: sizes, parameters, multiply-adds, savings."""
 
-    variant: str = "bn"
-    """Network: bn, paper, torchvision or slim."""
+    variant: str = "bn"  # Network: bn, paper, torchvision or slim.
     architecture: Path | None = None
     """A file with the network in place of --variant, as tuning.search writes it."""
-    image_size: tuple[int, ...] = (224,)
-    """Input size in pixels, one number or height and width, from 32."""
-    classes: int = 1000
-    """Number of classes, from 2."""
-    width: float = 1.0
-    """Factor on every filter count, rounded to multiples of 8."""
-    json: bool = False
-    """Print JSON instead of tables."""
+    image_size: tuple[int, ...] = (224,)  # Pixels from 32, one or height and width.
+    classes: int = 1000  # Number of classes, from 2.
+    width: float = 1.0  # Factor on every filter count, rounded to multiples of 8.
+    json: bool = False  # Print JSON instead of tables.
 
     def run(self) -> None:
-        """Prints the table. Raises UserError for an unknown variant or a bad size."""
-        architecture = (
-            Architecture.from_json(read_architecture(self.architecture))
-            if self.architecture
-            else get_architecture(self.variant)
+        config = TrainConfig(
+            variant=self.variant, architecture=self.architecture, width=self.width
         )
-        description = describe(
-            architecture.scale_width(self.width),
-            classes=self.classes,
-            image_size=self.image_size,
-        )
+        arch = config.to_architecture()
+        description = describe(arch, classes=self.classes, image_size=self.image_size)
         if self.json:
             print(json.dumps(description, indent=2))
         else:
@@ -60,14 +41,14 @@ def _print(description: Description) -> None:
     print(
         f"{description['variant']} at {size} pixels, {description['classes']:,} classes"
     )
-    console.print(_rows_table(description["rows"]))
+    console.print(_rows_table(description))
     print(
         f"\n{description['parameters']:,} parameters, {description['macs']:,} "
         "multiply-adds\n* with both auxiliary heads, in training only: "
         f"{description['parameters_with_auxiliary']:,} and "
         f"{description['macs_with_auxiliary']:,}"
     )
-    console.print(_reductions_table(description["reductions"]))
+    console.print(_reductions_table(description))
     pooling = description["average_pooling"]
     print(
         f"\nAverage pooling saves a dense layer of {pooling['map_height']} x "
@@ -78,11 +59,11 @@ def _print(description: Description) -> None:
         console.print(f"  - {difference}", markup=False, highlight=False)
 
 
-def _rows_table(rows: Sequence[RowDescription]) -> Table:
+def _rows_table(description: Description) -> Table:
     numbers = ("parameters", "%", "MMACs", "%")
     table = new_table("row", "output", "filters", numbers=numbers)
     table.padding = 0  # fits 80 columns
-    for row in rows:
+    for row in description["rows"]:
         table.add_row(
             row["name"] + (" *" if row["auxiliary"] else ""),
             "x".join(map(str, row["output"])),
@@ -96,10 +77,10 @@ def _rows_table(rows: Sequence[RowDescription]) -> Table:
     return table
 
 
-def _reductions_table(rows: Sequence[Reduction]) -> Table:
+def _reductions_table(description: Description) -> Table:
     numbers = ("module", "naive", "saved", "5x5 branch", "direct")
     table = new_table("", numbers=numbers, title="\nMMACs that 1x1 layers save")
-    for row in rows:
+    for row in description["reductions"]:
         table.add_row(
             row["module"],
             f"{row['macs'] / 1e6:.1f}",

@@ -5,36 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from tyro.conf import Positional
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import check_output_file, write_json
+from googlenet_keras.files import check_output_files, write_json
 from googlenet_keras.run_folder import Figures, RunFolder
 
 if TYPE_CHECKING:
     from googlenet_keras.evaluation.evaluate import Evaluation
 
 
-class PhoneGap(TypedDict):
-    """Top-1 of the center crop minus that of a phone's crop, with a 95 % interval."""
-
-    top1: float
-    interval: list[float]
-
-
 class EvaluationReport(TypedDict):
     """The JSON file that --json writes.
 
     crops: by kind, the figures of each head, {"classes": figures by class name} and
-    {"confusion": counts [true][predicted]}.
+    {"confusion": counts [true][predicted]}. phone_gap: {"top1": of the center crop
+    minus that of a phone's crop, "interval": [low, high], 95 %}.
     """
 
     models: list[str]
     split: str
     crops: Mapping[str, Figures]
-    phone_gap: PhoneGap | None
+    phone_gap: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -44,29 +38,20 @@ class Evaluate:
     Each figure has its 95 % interval. Several models are an ensemble.
     """
 
-    models: Annotated[tuple[Path, ...], Positional]
-    """Runs, folders with a saved classifier, or exported files."""
+    models: Positional[tuple[Path, ...]]  # Runs, saved classifiers or exported files.
     crops: tuple[str, ...] = ("1",)
     """Crops of each image: 1 (the center), 10, 144 (as the paper tested), phone (the
     whole photo stretched, as MediaPipe Tasks does it); several are compared."""
     dataset: str | None = None
     """digits, a folder of class folders or a TFDS name; none: the first run's own."""
-    split: str = "validation"
-    """train, validation or test."""
+    split: str = "validation"  # train, validation or test.
     data_dir: Path | None = None
     """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
-    download: bool = False
-    """Let TFDS download and prepare the data set."""
-    report: Path | None = None
-    """Write one self-contained page, .html, about the first kind of crops."""
-    json: Path | None = None
-    """Write the figures, each class's too, and the confusion matrix to this file."""
+    download: bool = False  # Let TFDS download and prepare the data set.
+    report: Path | None = None  # Write a self-contained .html page on the first crops.
+    json: Path | None = None  # Write figures, by class too, and the confusion matrix.
 
     def run(self) -> None:
-        """Prints the tables and writes the requested files.
-
-        Raises UserError.
-        """
         from googlenet_keras.artifacts.artifact import find_run, open_classifier
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
         from googlenet_keras.evaluation.evaluate import evaluate
@@ -85,8 +70,9 @@ class Evaluate:
         kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * (PHONE_CROP in self.crops))
         found = {kind: evaluate(members, dataset, self.split, kind) for kind in kinds}
         figures = {kind: evaluation.figures() for kind, evaluation in found.items()}
-        print_figures(figures, f"{self.split}, crops")
-        print_classes(found[self.crops[0]].by_class())
+        first, title = found[self.crops[0]], f"{self.split}, crops"
+        print_figures(figures, title)
+        print_classes(first.by_class())
         gap = _phone_gap(found)
         if self.json:
             crops = {
@@ -107,8 +93,8 @@ class Evaluate:
                 names,
                 dataset,
                 self.split,
-                found[self.crops[0]],
-                {f"{self.split}, crops {kind}": row for kind, row in figures.items()},
+                first,
+                {f"{title} {kind}": row for kind, row in figures.items()},
                 crops=self.crops[0],
                 run=run,
                 own_data=self.dataset is None,
@@ -125,12 +111,10 @@ class Evaluate:
             raise UserError("--crops needs one kind at least: 1, 10, 144 or phone.")
         for kind in self.crops:
             check_crops(kind)
-        for target in (self.report, self.json):
-            if target:
-                check_output_file(target)
+        check_output_files(self.report, self.json)
 
 
-def _phone_gap(found: dict[str, Evaluation]) -> PhoneGap | None:
+def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
     """Compares a phone's top-1 to the center crop's; prints a significant gap."""
     from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
     from googlenet_keras.evaluation.metrics import top1_difference

@@ -9,10 +9,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, Prediction, Predictor, load_image
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.build import ACTIVATION_MAP, add_activation_map
-from googlenet_keras.prediction import Prediction, Predictor, load_image
 
 CLASSES_PER_PHOTO = 3
 MAP_OPACITY = 0.55  # of the map over the photo

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from googlenet_keras.classifier import Predictor
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.crops import CENTER_CROP, CROP_COUNTS, Crops, check_crops
@@ -17,7 +18,6 @@ from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
-from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import Figures
 
 MAX_LISTED_CLASSES = 5  # in an error message

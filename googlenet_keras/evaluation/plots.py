@@ -9,10 +9,9 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.data.dataset import Split
 from googlenet_keras.evaluation.evaluate import Evaluation
-from googlenet_keras.prediction import Predictor
 
 MAX_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
 DARK_CELL_FRACTION = (

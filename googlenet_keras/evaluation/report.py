@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.architecture.description import describe
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.data.crops import CENTER_CROP
 from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.evaluation import plots
@@ -24,7 +24,6 @@ from googlenet_keras.evaluation.html import (
     write_page,
 )
 from googlenet_keras.files import read_json
-from googlenet_keras.prediction import Predictor
 from googlenet_keras.run_folder import Figures, RunFolder
 
 REPORT_TEMPLATE = "report.html.j2"

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from rich.markup import escape
 
+from googlenet_keras.classifier import Prediction
 from googlenet_keras.console import new_table, table_console
 from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
-from googlenet_keras.prediction import Prediction
 from googlenet_keras.run_folder import Figures, HeadFigures
 
 MAX_TABLE_CLASSES = 20  # more rows than this are not read

@@ -131,7 +131,7 @@ def _build_with_memory_limit(
 
     With the limit an allocation fails, where without it the system kills a process.
     """
-    processes.limit_this_process(processes.Limits(memory_bytes=free))
+    processes.limit_this_process(memory_bytes=free)
     return build_and_compile(config, classes, steps=1)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.processes import Limits, ProcessError, child_process
+from googlenet_keras.processes import ProcessError, child_process
 
 # 28 MB of weights take less than 250 MB and 0.5 s; MAX_FILE_BYTES is 134 MB.
-PARSER_LIMITS = Limits(memory_bytes=2**30, cpu_seconds=20)
+PARSER_LIMITS = {"memory_bytes": 2**30, "cpu_seconds": 20}
 
 Parsed = TypeVar("Parsed")
 Tensors = Mapping[str, np.ndarray]
@@ -41,7 +41,7 @@ def parse_in_child(parse: Callable[[Path], Parsed], path: Path, kind: str) -> Pa
     should be, for the message.
     """
     try:
-        with child_process(None, PARSER_LIMITS) as call:
+        with child_process(None, **PARSER_LIMITS) as call:
             return call(parse, path)
     except ProcessError as error:
         reason = str(error).rstrip(".")

@@ -12,9 +12,8 @@ from making import classifier as made_classifier
 from googlenet_keras.artifacts import mediapipe_metadata
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.contents import Contents
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.data.crops import Crops
-from googlenet_keras.prediction import predict
 
 # MediaPipe as an app uses it, in a process of its own: no option but the path
 CLASSIFY = """

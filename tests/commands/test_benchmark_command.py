@@ -96,3 +96,14 @@ def test_the_flags_of_training_have_its_defaults():
         assert getattr(step, name) == getattr(config, name)
     for name in ("dataset", "recipe", "crop_area", "color_jitter", "cache"):
         assert getattr(pipeline, name) == getattr(config, name)
+
+
+def test_flags_may_stand_before_what_is_measured(tmp_path):
+    path = tmp_path / "roof"
+    main(["benchmark", "--json", str(path), "--repeats", "1", "roof",
+          "--precision", "float32"])  # fmt: skip
+    assert read_json(path)["what"] == "roof"
+    with pytest.raises(UserError, match="in an existing folder; received roof/roof"):
+        main(["benchmark", "--json", "roof/roof", "--precision=float32", "roof"])
+    with pytest.raises(UserError, match="repeats must be at least 1"):
+        main(["benchmark", "--json", "roof", "--repeats", "0", "inference"])

@@ -5,12 +5,11 @@ import tensorflow as tf
 
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.activation_map import ActivationMaps, Explainer
 from googlenet_keras.network.build import build_network
-from googlenet_keras.prediction import predict
 
 SIDE, OBJECT = 128, 40  # pixels; 4 x 4 places
 

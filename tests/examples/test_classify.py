@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.prediction import predict
+from googlenet_keras.classifier import predict
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "classify.py"
 

@@ -9,13 +9,12 @@ from making import call_main, write_photos
 
 import export
 from googlenet_keras.artifacts.artifact import open_classifier
-from googlenet_keras.classifier import Classifier
+from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.job import open_job
-from googlenet_keras.prediction import predict
 
 
 def test_every_format_is_made_and_passes(bundle):

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from googlenet_keras.errors import InterruptionError
@@ -47,3 +49,23 @@ def test_what_has_nothing_to_keep_ends_at_once(number):
         os.kill(os.getpid(), number)
     assert interruption.value.status == 128 + number
     assert signal.getsignal(number) == before
+
+
+class SignalWhenTraced(keras.layers.Layer):
+    armed = False
+
+    def call(self, inputs):
+        if self.armed:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return inputs
+
+
+def test_a_signal_while_keras_traces_a_layer_is_not_wrapped_in_another_error():
+    image, layer = keras.Input((2,)), SignalWhenTraced()
+    network = keras.Model(image, layer(image))
+    layer.armed = True
+    with (
+        pytest.raises(InterruptionError, match=r"^stopped in the evaluation$"),
+        signals.interrupt_on_signal("stopped in the evaluation"),
+    ):
+        network.predict_on_batch(np.zeros((1, 2)))
