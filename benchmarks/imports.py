@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.pretrained import import_weights
 
 SCRIPT = Path(__file__).parent / "peers" / "torchvision_weights.py"
 LIMIT = 1e-4  # float32 sums in another order

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from googlenet_keras.training.options import TrainConfig as TrainConfig
     from googlenet_keras.training.recipes import RECIPES as RECIPES
     from googlenet_keras.training.recipes import recipe as recipe
-    from googlenet_keras.weights.importing import import_weights as import_weights
+    from googlenet_keras.weights.pretrained import import_weights as import_weights
 
     __version__: str
 
@@ -54,7 +54,7 @@ _MODULES = {  # of the public names; each is imported when it is first used
     "predict": "classifier",
     "ExportConfig": "exporting.config",
     "export": "exports",
-    "import_weights": "weights.importing",
+    "import_weights": "weights.pretrained",
     "UserError": "errors",
 }
 __all__ = [*_MODULES, "__version__"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Union
 
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     import keras
     import PIL.Image
 
-    from googlenet_keras.weights.importing import Labels
-    from googlenet_keras.weights.pretrained import Source
+    from googlenet_keras.weights.pretrained import Labels, Source
 
 DESCRIPTION_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -210,9 +209,22 @@ class Classifier(Predictor):
         a sequence, a file with one on each line, or "names" or "wordnet" for
         ImageNet's. Raises UserError.
         """
-        from googlenet_keras.weights.pretrained import load_pretrained
+        from googlenet_keras.weights import pretrained
 
-        return load_pretrained(source, variant=variant, labels=labels)
+        folder = pretrained.pretrained_folder(source, variant=variant, labels=labels)
+        classifier = cls.load(folder)
+        found = classifier.architecture.name
+        if variant not in (None, found):
+            raise UserError(
+                f"weights come with their network; {source} has {found!r}, and the "
+                f"variant {variant!r} was asked for. Leave the variant out, or take "
+                "other weights."
+            )
+        if labels is None:
+            return classifier
+        names = pretrained.read_labels(labels)
+        pretrained.check_label_count(names, len(classifier.labels))
+        return replace(classifier, labels=names)
 
 
 def description_file(folder: Path) -> Path:

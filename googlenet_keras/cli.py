@@ -82,7 +82,7 @@ class ImportWeights:
 
     def run(self) -> None:
         from googlenet_keras.weights.catalog import get_published
-        from googlenet_keras.weights.importing import import_weights
+        from googlenet_keras.weights.pretrained import import_weights
 
         paths, suffixes = self.paths, get_published(self.source).suffixes
         if len(paths) not in (1, 2) or paths[-1].name.endswith(suffixes):

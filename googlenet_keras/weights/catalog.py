@@ -2,11 +2,11 @@
 
 import hashlib
 import logging
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
+from urllib.request import urlopen
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM, PAPER, SLIM, TORCHVISION
@@ -88,9 +88,7 @@ def _receive(weights: PublishedWeights, file_name: str) -> Iterator[bytes]:
     received = 0
     try:
         with (
-            urllib.request.urlopen(
-                weights.url, timeout=DOWNLOAD_TIMEOUT_SECONDS
-            ) as response,
+            urlopen(weights.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response,
             progress_bar() as bar,
         ):
             length = response.headers.get("Content-Length", "")

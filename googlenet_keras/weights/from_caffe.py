@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.weight_file import (
+    Sources,
     Transform,
     WeightFile,
     WeightSource,
@@ -24,31 +25,23 @@ from googlenet_keras.weights.weight_file import (
     transpose_kernel,
 )
 
-# What is needed of Caffe's caffe.proto, as message: {field: (number, label, type)}.
-# `data` are packed floats, taken as bytes for speed.
-CAFFE_MESSAGES = {
-    "BlobShape": {"dim": (1, "REPEATED", "INT64")},
-    "BlobProto": {
-        "num": (1, "OPTIONAL", "INT32"),
-        "channels": (2, "OPTIONAL", "INT32"),
-        "height": (3, "OPTIONAL", "INT32"),
-        "width": (4, "OPTIONAL", "INT32"),
-        "data": (5, "OPTIONAL", "BYTES"),
-        "shape": (7, "OPTIONAL", "BlobShape"),
-    },
-    "LayerParameter": {
-        "name": (1, "OPTIONAL", "BYTES"),
-        "blobs": (7, "REPEATED", "BlobProto"),
-    },
-    "V1LayerParameter": {  # how layers were written until 2014
-        "name": (4, "OPTIONAL", "BYTES"),
-        "blobs": (6, "REPEATED", "BlobProto"),
-    },
-    "NetParameter": {
-        "layers": (2, "REPEATED", "V1LayerParameter"),
-        "layer": (100, "REPEATED", "LayerParameter"),
-    },
-}
+# What is needed of Caffe's caffe.proto, where V1LayerParameter is how layers were
+# written until 2014. `data` are packed floats, taken as bytes for speed.
+CAFFE_FIELDS = """
+BlobShape: repeated int64 dim = 1
+BlobProto: optional int32 num = 1
+BlobProto: optional int32 channels = 2
+BlobProto: optional int32 height = 3
+BlobProto: optional int32 width = 4
+BlobProto: optional bytes data = 5
+BlobProto: optional BlobShape shape = 7
+LayerParameter: optional bytes name = 1
+LayerParameter: repeated BlobProto blobs = 7
+V1LayerParameter: optional bytes name = 4
+V1LayerParameter: repeated BlobProto blobs = 6
+NetParameter: repeated V1LayerParameter layers = 2
+NetParameter: repeated LayerParameter layer = 100
+"""
 SLASHED_PREFIX = re.compile(r"(conv\d|inception_\d\w)_")  # Caffe ends it with a slash
 CAFFE_HEAD_NAMES = {"main": "loss3", "aux1": "loss1", "aux2": "loss2"}
 KERNEL_SUFFIX, BIAS_SUFFIX = "_w_0", "_b_0"  # the ONNX zoo's names of a layer's blobs
@@ -66,11 +59,9 @@ def parse_caffemodel(path: Path) -> WeightFile:
     for layer in (*net.layer, *net.layers):
         name = layer.name.decode(errors="replace")
         if len(layer.blobs) > 2:
-            count = len(layer.blobs)
-            raise UserError(f"{name!r:.80} has {count} blobs; at most 2 are known.")
-        for suffix, blob in zip(
-            (KERNEL_SUFFIX, BIAS_SUFFIX), layer.blobs, strict=False
-        ):
+            raise UserError(f"{name!r:.80} has {len(layer.blobs)} blobs; 2 are known.")
+        blobs = zip((KERNEL_SUFFIX, BIAS_SUFFIX), layer.blobs, strict=False)
+        for suffix, blob in blobs:
             if name + suffix in tensors:
                 raise UserError(f"{name + suffix!r:.80} is there twice.")
             sides = (blob.num, blob.channels, blob.height, blob.width)  # until 2014
@@ -91,22 +82,23 @@ def parse_caffemodel(path: Path) -> WeightFile:
 def _net_parameter() -> Any:
     """The protobuf class of a whole .caffemodel."""
     file = FileDescriptorProto(name="caffe_weights.proto")
-    for message_name, fields in CAFFE_MESSAGES.items():
-        message = file.message_type.add(name=message_name)
-        for name, (number, label, kind) in fields.items():
-            field = message.field.add(name=name, number=number, label=f"LABEL_{label}")
-            if kind in CAFFE_MESSAGES:
-                field.type_name = kind
-            else:
-                field.type = field.Type.Value(f"TYPE_{kind}")
+    messages: dict[str, DescriptorProto] = {}
+    for line in CAFFE_FIELDS.strip().splitlines():
+        message, label, kind, name, number = re.findall(r"\w+", line)
+        if message not in messages:
+            messages[message] = file.message_type.add(name=message)
+        field = messages[message].field.add(name=name, number=int(number))
+        field.label = field.Label.Value(f"LABEL_{label.upper()}")
+        if kind in messages:
+            field.type_name = kind
+        else:
+            field.type = field.Type.Value(f"TYPE_{kind.upper()}")
     pool = DescriptorPool()
     pool.Add(file)
     return GetMessageClass(pool.FindMessageTypeByName("NetParameter"))
 
 
-def weight_sources(
-    arch: Architecture, heads: tuple[str, ...]
-) -> dict[str, WeightSource]:
+def weight_sources(arch: Architecture, heads: tuple[str, ...]) -> Sources:
     """The source of each weight of `arch` with these auxiliary heads, by name."""
     sources = {}
     for layer, head in layers_with_weights(arch, heads):

@@ -15,6 +15,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.catalog import MAX_FILE_BYTES
 from googlenet_keras.weights.weight_file import (
+    Sources,
     Transform,
     WeightFile,
     WeightSource,
@@ -40,13 +41,8 @@ SLIM_BRANCH_NAMES = {
 }
 CLASSES_WITH_BACKGROUND = 1001  # the first is the background, none of ImageNet's
 BATCH_NORM_WEIGHTS = ("beta", "moving_mean", "moving_variance")
-OPTIMIZER_SUFFIXES = (
-    "RMSProp",
-    "RMSProp_1",
-    "Momentum",
-    "Adam",
-    "ExponentialMovingAverage",
-)
+# of optimizers, at the end of a name
+SLOT_NAMES = ("RMSProp", "RMSProp_1", "Momentum", "Adam", "ExponentialMovingAverage")
 
 
 def read(path: Path) -> WeightFile:
@@ -60,9 +56,7 @@ def read(path: Path) -> WeightFile:
         return _load_checkpoint(_extract(path, Path(folder)))
 
 
-def weight_sources(
-    arch: Architecture, heads: tuple[str, ...]
-) -> dict[str, WeightSource]:
+def weight_sources(arch: Architecture, heads: tuple[str, ...]) -> Sources:
     """The source of each weight of `arch`, by name; Slim has no auxiliary heads."""
     sources = {}
     for layer, _ in layers_with_weights(arch, ()):
@@ -103,7 +97,7 @@ def _load_checkpoint(path: Path) -> WeightFile:
         shapes = {
             name: shape
             for name, shape in reader.get_variable_to_shape_map().items()
-            if name.startswith(SLIM_SCOPE) and not name.endswith(OPTIMIZER_SUFFIXES)
+            if name.startswith(SLIM_SCOPE) and not name.endswith(SLOT_NAMES)
         }
         sizes = [4 * np.prod(shape, dtype=float) for shape in shapes.values()]
         if sum(sizes) <= MAX_FILE_BYTES:
@@ -124,9 +118,8 @@ def _extract(path: Path, folder: Path) -> Path:
         with tarfile.open(fileobj=BytesIO(data)) as archive:
             for member in archive:
                 name = Path(member.name).name
-                if not member.isfile() or member.issparse() or ".ckpt" not in name:
-                    continue
-                if content := archive.extractfile(member):
+                usable = member.isfile() and not member.issparse() and ".ckpt" in name
+                if usable and (content := archive.extractfile(member)):
                     (folder / name).write_bytes(content.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} is no valid .tar.gz: {error}.") from error

@@ -10,6 +10,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.pytorch_file import parse_pytorch
 from googlenet_keras.weights.weight_file import (
+    Sources,
     Transform,
     WeightFile,
     WeightSource,
@@ -63,9 +64,7 @@ def read(path: Path) -> WeightFile:
     )
 
 
-def weight_sources(
-    arch: Architecture, heads: tuple[str, ...]
-) -> dict[str, WeightSource]:
+def weight_sources(arch: Architecture, heads: tuple[str, ...]) -> Sources:
     """The source of each weight of `arch` with these auxiliary heads, by name."""
     sources = {}
     for layer, head in layers_with_weights(arch, heads):

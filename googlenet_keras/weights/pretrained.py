@@ -1,26 +1,57 @@
-"""Loads pretrained classifiers: published weights, runs, saved classifiers, files."""
+"""Loads pretrained classifiers; published weights are imported once and cached."""
 
 import hashlib
+import logging
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.runtimes import ONNX_SUFFIX, is_artifact
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import atomic_folder, cache_folder, expand_user
+from googlenet_keras.network.build import build_network
+from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.weights.catalog import PUBLISHED_WEIGHTS, file_sha256
-from googlenet_keras.weights.importing import (
-    Labels,
-    check_label_count,
-    import_weights,
-    read_labels,
+from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
+from googlenet_keras.weights.catalog import (
+    MAX_FILE_BYTES,
+    PUBLISHED_WEIGHTS,
+    PublishedWeights,
+    file_sha256,
+    get_published,
+)
+from googlenet_keras.weights.weight_file import (
+    Sources,
+    Tensors,
+    WeightFile,
+    map_weights,
 )
 
 IMPORT_VERSION = 2  # raised with every correction of a map: the cache is then stale
+# 224 of 256 pixels, as every source's claims
+IMAGENET_PREPROCESSING = Preprocessing(224, 224, crop_fraction=0.875)
+FLOOR_PADDING_DIFFERENCE = (
+    "Pools of stride 2 leave out what no whole window covers, as Caffe2's conversion "
+    "does: 55, 27, 13 and 6 pixels in place of 56, 28, 14 and 7."
+)
+Labels = str | Path | Sequence[str]
+"""ImageNet's as "names" or "wordnet", a file with one on each line, or the labels."""
 
+# how a source's files are read, and how their tensors map to our weights
+_FORMATS: dict[str, tuple[Callable[[Path], WeightFile], Callable[..., Sources]]] = {
+    "torchvision": (from_torchvision.read, from_torchvision.weight_sources),
+    "caffe": (from_caffe.read, from_caffe.weight_sources),
+    "slim": (from_slim.read, from_slim.weight_sources),
+    "onnx-zoo": (from_onnx.read, from_caffe.weight_sources),
+}
+
+log = logging.getLogger(__name__)
 _import_lock = threading.Lock()
 
 
@@ -36,30 +67,6 @@ Source = str | Path | HasFolder
 folder; a file of weights."""
 
 
-def load_pretrained(
-    source: Source, *, variant: str | None = None, labels: Labels | None = None
-) -> Classifier:
-    """Loads the Classifier that `source` stands for.
-
-    variant: the network that published weights become; None: their own. labels: other
-    names for the classes; None: those that it has, or ImageNet's. What is downloaded
-    and imported is cached. Raises UserError.
-    """
-    folder = pretrained_folder(source, variant=variant, labels=labels)
-    classifier = Classifier.load(folder)
-    found = classifier.architecture.name
-    if variant not in (None, found):
-        raise UserError(
-            f"weights come with their network; {source} has {found!r}, and the variant "
-            f"{variant!r} was asked for. Leave the variant out, or take other weights."
-        )
-    if labels is None:
-        return classifier
-    names = read_labels(labels)
-    check_label_count(names, len(classifier.labels))
-    return replace(classifier, labels=names)
-
-
 def pretrained_folder(
     source: Source,
     *,
@@ -67,9 +74,11 @@ def pretrained_folder(
     preferred_variant: str | None = None,
     labels: Labels | None = None,
 ) -> Path:
-    """The folder of the Classifier that `source` stands for; see `load_pretrained`.
+    """The folder of the Classifier that `source` stands for.
 
-    preferred_variant: what published weights become if they can. Raises UserError.
+    variant, labels: as for Classifier.from_pretrained. preferred_variant: what
+    published weights become if they can. What is downloaded and imported is cached.
+    Raises UserError.
     """
     name = str(source if isinstance(source, str | Path) else source.folder)
     path = expand_user(name)
@@ -120,3 +129,123 @@ def _cache_key(file: Path, variant: str, labels: Labels | None) -> str:
         names = repr(read_labels(labels)).encode()
         parts.append(hashlib.sha256(names).hexdigest()[:16])
     return "-".join(parts)
+
+
+def import_weights(
+    source: str,
+    file: Path | str | None = None,
+    *,
+    variant: str | None = None,
+    labels: Labels | None = None,
+) -> Classifier:
+    """Imports a file of published weights as a Classifier; downloads it by default.
+
+    source: torchvision, onnx-zoo, caffe or slim. variant: the network that it becomes;
+    None: the source's own. labels: class names; None: ImageNet's 1,000. Every tensor of
+    the file is assigned once, by name. Logs what was done. Raises UserError for another
+    network's file and for a damaged one.
+    """
+    published = get_published(source)
+    names = read_labels(labels)
+    arch = published.architecture(variant)
+    path = _check_file(Path(file), published) if file else published.download()
+    read, weight_sources = _FORMATS[source]
+    content = read(path)
+    if content.padding == "floor":
+        differences = (*arch.differences, FLOOR_PADDING_DIFFERENCE)
+        arch = replace(arch, padding="floor", differences=differences)
+    tensors, heads = _select_heads(published, path, arch, content.tensors)
+    weights = map_weights(tensors, weight_sources(arch, heads))
+    check_label_count(names, classes=len(weights["main/bias"]))
+    network = build_network(
+        arch,
+        classes=len(names),
+        image_size=IMAGENET_PREPROCESSING.height,
+        auxiliary=bool(heads),
+    )
+    assign_weights(network, weights)
+    log.info("%d tensors of %s became %d weights", len(tensors), path, len(weights))
+    provenance = {
+        "weights_from": published.name,
+        "file": path.name,
+        "licence": published.license,
+        "claimed_top1": published.top1,
+        "claimed_top5": published.top5,
+        "claimed_by": published.claimed_by,
+    }
+    if labels in (None, "names", "wordnet"):
+        provenance["trained_on"] = "ImageNet"
+    return Classifier(network, arch, IMAGENET_PREPROCESSING, names, provenance)
+
+
+def read_labels(labels: Labels | None) -> tuple[str, ...]:
+    """The labels as a tuple; None: ImageNet's names. Raises UserError."""
+    if labels is None or labels == "names":
+        file = resources.files("googlenet_keras.weights") / "imagenet_labels.txt"
+    elif labels == "wordnet":  # in the same order
+        folder = resources.files("tensorflow_datasets.datasets.imagenet2012")
+        file = folder / "labels.txt"
+    elif isinstance(labels, str | Path):
+        file = Path(labels)
+    else:
+        return tuple(labels)
+    try:
+        return tuple(file.read_text("utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{labels} holds no labels: {error}.") from error
+
+
+def check_label_count(labels: tuple[str, ...], classes: int) -> None:
+    """Raises UserError unless there is a label for every class."""
+    if len(labels) != classes:
+        raise UserError(
+            f"every class needs a label; there are {classes} classes and {len(labels)} "
+            "labels. Give a file with a label on each line: --labels FILE"
+        )
+
+
+def _check_file(file: Path, published: PublishedWeights) -> Path:
+    is_prefix = published.name == "slim" and Path(f"{file}.index").is_file()
+    if not (file.is_file() or is_prefix):
+        raise UserError(f"no such file: {file}.")
+    if not is_prefix and not file.name.endswith(published.suffixes):
+        raise UserError(
+            f"{published.name} weights are in a file that ends in "
+            f"{' or '.join(published.suffixes)}; received {file.name}."
+        )
+    if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
+        raise UserError(
+            f"no GoogLeNet has more than {MAX_FILE_BYTES} bytes of weights; {file} has "
+            f"{file.stat().st_size}."
+        )
+    return file
+
+
+def _select_heads(
+    published: PublishedWeights, path: Path, arch: Architecture, tensors: Tensors
+) -> tuple[Tensors, tuple[str, ...]]:
+    """The tensors to import and the auxiliary heads that they have.
+
+    Heads that were published untrained are left out; those of another file of the same
+    format are not.
+    """
+    names = tuple(head.name for head in arch.heads)
+    sources = _FORMATS[published.name][1](arch, names)
+    by_head = {
+        head: {sources[ours].name for ours in sources if ours.startswith(head)}
+        for head in names
+    }
+    heads = tuple(head for head in names if by_head[head] & tensors.keys())
+    if not heads:
+        log.info("the file has no auxiliary heads; training starts new ones")
+        return tensors, ()
+    if published.has_trained_heads:
+        note = ""
+    elif path.is_file() and published.matches(path):
+        log.info("the file's auxiliary heads were never trained; they are left out")
+        untrained = set().union(*by_head.values())
+        return {n: t for n, t in tensors.items() if n not in untrained}, ()
+    else:
+        note = f"; those that {published.name} published were never trained"
+    log.info("the auxiliary heads %s are imported%s", ", ".join(heads), note)
+    return tensors, heads

@@ -29,15 +29,13 @@ STORAGE_DTYPES: dict[str, np.dtype] = {
 }
 
 
-class _Storage(NamedTuple):
-    dtype: np.dtype
-    key: str  # in the file
-
-
 class _StoredTensor(NamedTuple):
-    """A tensor as a view of a storage; offset and strides count elements."""
+    """A tensor as a view of a storage; offset and strides count elements.
 
-    storage: _Storage
+    storage: the type of its numbers and its key in the file.
+    """
+
+    storage: tuple[np.dtype, str]
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -62,11 +60,11 @@ class _Unpickler(pickle.Unpickler):
             return _ALLOWED_CALLABLES[full]
         raise UserError(f"it asks for {full!r:.80}, which no weights need.")
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> tuple[np.dtype, str]:
         tag, kind, key, *_ = pid  # device, count, in the older layout a view
         if tag != "storage" or kind not in STORAGE_DTYPES:
             raise UserError("it has numbers of an unknown kind.")
-        return _Storage(STORAGE_DTYPES[kind], key)
+        return STORAGE_DTYPES[kind], key
 
 
 def _unpickle(file: BytesIO) -> Any:
@@ -79,12 +77,8 @@ def parse_pytorch(path: Path) -> dict[str, np.ndarray]:
     A training script's checkpoint may have it under "model" or "state_dict". Raises
     UserError or whatever a damaged file causes; call it in a child process.
     """
-    if zipfile.is_zipfile(path):
-        return _parse_zip(path)
-    return _parse_pickles(BytesIO(path.read_bytes()))
-
-
-def _parse_zip(path: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        return _parse_pickles(BytesIO(path.read_bytes()))
     with zipfile.ZipFile(path) as archive:
         if sum(part.file_size for part in archive.infolist()) > MAX_FILE_BYTES:
             raise UserError("it has more numbers than any GoogLeNet.")
@@ -94,7 +88,7 @@ def _parse_zip(path: Path) -> dict[str, np.ndarray]:
             raise UserError("there is no data.pkl in the archive.")
         tensors = _state_dict(_unpickle(BytesIO(archive.read(pickled))))
         folder = pickled.removesuffix("data.pkl") + "data/"
-        keys = {tensor.storage.key for tensor in tensors.values()}
+        keys = {key for (_, key), *_ in tensors.values()}
         return _arrays(tensors, {key: archive.read(folder + key) for key in keys})
 
 

@@ -34,6 +34,10 @@ class WeightSource(NamedTuple):
     transforms: tuple[Transform, ...] = ()
 
 
+Sources = dict[str, WeightSource]
+"""The source of each weight of a network, by its name there."""
+
+
 def parse_in_child(parse: Callable[[Path], Parsed], path: Path, kind: str) -> Parsed:
     """Returns `parse(path)`. Raises UserError if it raises or exceeds PARSER_LIMITS.
 
@@ -50,9 +54,7 @@ def parse_in_child(parse: Callable[[Path], Parsed], path: Path, kind: str) -> Pa
         raise UserError(f"{path} is no valid {kind}: {reason}.") from error
 
 
-def map_weights(
-    tensors: Tensors, sources: Mapping[str, WeightSource]
-) -> dict[str, np.ndarray]:
+def map_weights(tensors: Tensors, sources: Sources) -> dict[str, np.ndarray]:
     """Maps a file's tensors to Keras weights by name, in float32.
 
     sources: one for each weight. Raises UserError if a tensor is missing, left over,

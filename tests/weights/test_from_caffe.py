@@ -6,7 +6,7 @@ from making_weights import caffe_shapes, caffemodel, onnx_zoo, random_like
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import from_caffe
 from googlenet_keras.weights.from_caffe import parse_caffemodel
-from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.pretrained import import_weights
 
 HEADS = {
     f"loss{k}/{name}": shape

@@ -9,9 +9,9 @@ from making_weights import caffe_shapes, onnx_zoo, random_like
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.network import build, layers
-from googlenet_keras.weights import from_caffe, from_onnx, importing
+from googlenet_keras.weights import from_caffe, from_onnx, pretrained
 from googlenet_keras.weights.from_onnx import parse_onnx
-from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.pretrained import import_weights
 from googlenet_keras.weights.weight_file import transpose_kernel
 
 CLOSE = 1e-4  # float32 sums in another order; each correction undone is far above
@@ -65,7 +65,7 @@ def test_the_same_probabilities(file, images, wanted, rule):
 
 def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
     monkeypatch.setattr(
-        importing,
+        pretrained,
         "build_network",
         lambda arch, **options: build.build_network(
             replace(arch, padding="same"), **options

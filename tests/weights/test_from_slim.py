@@ -11,7 +11,7 @@ from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
 from googlenet_keras.weights import from_slim
 from googlenet_keras.weights.from_slim import read
-from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.pretrained import import_weights
 
 # Slim's modules as nets/inception_v1.py has them: inputs, then filters by branch
 MIXED = {

@@ -5,7 +5,7 @@ import pytest
 import safetensors.numpy
 
 from googlenet_keras.weights.catalog import PublishedWeights
-from googlenet_keras.weights.importing import import_weights
+from googlenet_keras.weights.pretrained import import_weights
 from googlenet_keras.weights.weight_file import zero_pad_kernel
 
 NAMES = Path(__file__).parent / "torchvision_names.txt"  # torchvision 0.29.1's own

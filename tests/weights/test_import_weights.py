@@ -7,13 +7,13 @@ from making_weights import caffe_shapes, caffemodel, random_like
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights import importing
+from googlenet_keras.weights import pretrained
 from googlenet_keras.weights.catalog import (
     CAFFE_WEIGHTS,
     PUBLISHED_WEIGHTS,
     PublishedWeights,
 )
-from googlenet_keras.weights.importing import import_weights, read_labels
+from googlenet_keras.weights.pretrained import import_weights, read_labels
 
 IMAGENET_LABELS = read_labels(None)
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_imported(tmp_path, monkeypatch, arguments, text):
 
 
 def test_a_file_too_large(file, monkeypatch):
-    monkeypatch.setattr(importing, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", 10)
     with pytest.raises(UserError, match="more than 10 bytes"):
         import_weights("caffe", file)
 
