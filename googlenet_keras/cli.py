@@ -35,7 +35,7 @@ class Predict:
 
     def run(self) -> None:
         from googlenet_keras.artifacts.artifact import open_classifier
-        from googlenet_keras.evaluation.activation_map import Explainer
+        from googlenet_keras.evaluation.plots import Explainer
         from googlenet_keras.evaluation.tables import print_predictions
 
         classifier = open_classifier(self.model)

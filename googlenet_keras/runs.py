@@ -7,7 +7,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
-from googlenet_keras.evaluation.report import Subject, write_report
+from googlenet_keras.evaluation.report import write_report
 from googlenet_keras.files import write_json
 from googlenet_keras.run_folder import Result, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
@@ -111,17 +111,9 @@ def _finish(trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
         "best_epoch": trained.best_epoch,
         **stopwatch.spent(),
     }
-    subject = Subject(
-        (trained.classifier,),
-        (folder.path.name,),
-        dataset,
-        "validation",
-        validation,
-        {"validation": result["validation"], "test": result["test"]},
-        run=folder,
-        own_data=True,
-    )
-    write_report(subject, folder.report)
+    results = {"validation": result["validation"], "test": result["test"]}
+    names = (folder.path.name,)
+    write_report(folder.report, validation, results, names, folder, own_data=True)
     write_json(folder.result, result)
     folder.remove_checkpoints()  # there is nothing left to resume
 
@@ -134,5 +126,4 @@ def _draw(trained: TrainedNetwork, validation: Evaluation) -> None:
     title = f"{len(validation.labels)} validation images"
     matrix = plots.confusion_matrix(validation.confusion(), classifier.labels, title)
     matrix.savefig(folder.plots / "confusion_matrix.png", dpi=100)
-    split, file = trained.job.dataset.validation, folder.plots / "predictions.png"
-    plots.predictions(classifier, split, validation, file)
+    plots.predictions(validation, folder.plots / "predictions.png")

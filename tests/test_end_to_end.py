@@ -2,11 +2,11 @@
 
 import json
 
-from making import call_main, two_modules, write_photos
+from making import call_main, write_photos
 from matplotlib.image import imread
 
 import train
-from googlenet_keras.files import read_json, read_json_lines, write_json
+from googlenet_keras.files import read_json, read_json_lines
 
 
 def test_a_run_leaves_everything_behind(run_folder):
@@ -61,14 +61,11 @@ def test_tensorboard_reads_the_curves(run_folder):
 
 def test_it_learns_colours_of_a_folder_with_two_classes(tmp_path, capsys):
     root = write_photos(tmp_path / "data", {"red": 40, "[green]": 40})
-    folder, file = tmp_path / "run", tmp_path / "architecture.json"
-    write_json(file, two_modules().to_json())
+    folder = tmp_path / "run"
     call_main(
-        train.main,
-        *("--recipe", "smoke", "--dataset", str(root), "--run-folder", str(folder)),
-        *("--architecture", str(file), "--width", "1", "--precision", "float32"),
-        *("--epochs", "8", "--batch-size", "4"),
-    )
+        train.main, "--recipe", "smoke", "--dataset", str(root), "--run-folder",
+        str(folder), "--epochs", "8", "--batch-size", "4", "--precision", "float32",
+    )  # fmt: skip
     result = read_json(folder / "result.json")
     assert result["validation"]["main"]["top1"] >= 0.9
     assert result["validation"]["main"]["top5"] is None

@@ -54,9 +54,8 @@ class Evaluate:
     def run(self) -> None:
         from googlenet_keras.artifacts.artifact import find_run, open_classifier
         from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
-        from googlenet_keras.evaluation.evaluate import evaluate
-        from googlenet_keras.evaluation.report import Subject, write_report
-        from googlenet_keras.evaluation.run_dataset import open_run_dataset
+        from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
+        from googlenet_keras.evaluation.report import write_report
         from googlenet_keras.evaluation.tables import print_classes, print_figures
 
         self._check()
@@ -88,18 +87,14 @@ class Evaluate:
             )
             write_json(self.json, report)
         if self.report:
-            subject = Subject(
-                members,
-                names,
-                dataset,
-                self.split,
+            write_report(
+                self.report,
                 first,
                 {f"{title} {kind}": row for kind, row in figures.items()},
-                crops=self.crops[0],
-                run=run,
+                names,
+                run,
                 own_data=self.dataset is None,
             )
-            write_report(subject, self.report)
             print(f"the report is {self.report}")
 
     def _check(self) -> None:

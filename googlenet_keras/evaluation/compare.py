@@ -3,55 +3,39 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.html import inline_svg, write_page
-from googlenet_keras.run_folder import HeadFigures, RunFolder
+from googlenet_keras.run_folder import Figures, RunFolder
 
-COMPARISON_TEMPLATE = "comparison.html.j2"
 RUN_SPECIFIC_OPTIONS = ("run_folder", "resume", "architecture")
 WIDTHS_OPTION = "widths"  # of every layer, which tell what --architecture does
 
 
-class ComparedRun(TypedDict):
-    """The main head's final metrics of one run, on test or else on validation."""
-
-    run: str
-    split: str
-    images: int
-    main: HeadFigures
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs side by side.
+    """Finished runs side by side, by their folders' names, or paths if not unique.
 
-    options: the values, one per run, of the options that differ. epochs: the lines of
-    metrics.jsonl by the run's name.
+    results: ("test" or else "validation", the final figures on that split). options:
+    the values, one per run, of the options that differ. epochs: lines of metrics.jsonl.
     """
 
-    runs: list[ComparedRun]
+    results: dict[str, tuple[str, Figures]]
     options: dict[str, list[str]]
     epochs: dict[str, plots.Epochs]
-
-    @property
-    def names(self) -> list[str]:
-        """The runs' names: their folders', or their paths if those are not unique."""
-        return list(self.epochs)
 
     def write(self, path: Path) -> None:
         """Writes the comparison as an HTML page. Raises DiskError."""
         title = "Validation cross-entropy and top-1 of each run"
         content = {
             "title": "GoogLeNet runs compared",
-            "names": self.names,
-            "results": self.runs,
+            "results": self.results,
             "options": self.options,
             "curves": inline_svg(plots.validation_curves(self.epochs), title),
         }
-        write_page(COMPARISON_TEMPLATE, content, path)
+        write_page("comparison.html.j2", content, path)
 
 
 def compare(folders: Sequence[RunFolder]) -> Comparison:
@@ -67,37 +51,22 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     names = [folder.path.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    named = dict(zip(names, folders, strict=True))
+    results = {}
+    for name, folder in zip(names, folders, strict=True):
+        result = folder.read_result()
+        split = "test" if result["test"] else "validation"
+        results[name] = split, result["test"] or result["validation"]
+    texts = [options_as_text(folder.read_config()) for folder in folders]
+    options = {
+        option: [text.get(option, "-") for text in texts]
+        for option in dict.fromkeys(option for text in texts for option in text)
+        if option not in RUN_SPECIFIC_OPTIONS
+    }
     return Comparison(
-        [_compared_run(name, folder) for name, folder in named.items()],
-        differing_options([folder.read_config() for folder in folders]),
-        {name: folder.read_epochs() for name, folder in named.items()},
+        results,
+        {option: values for option, values in options.items() if len(set(values)) > 1},
+        {n: f.read_epochs() for n, f in zip(names, folders, strict=True)},
     )
-
-
-def _compared_run(name: str, folder: RunFolder) -> ComparedRun:
-    result = folder.read_result()
-    split, figures = "test", result["test"]
-    if figures is None:
-        split, figures = "validation", result["validation"]
-    return {
-        "run": name,
-        "split": split,
-        "images": figures["images"],
-        "main": figures["main"],
-    }
-
-
-def differing_options(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The values, one per run, of the options that are not the same in all runs."""
-    texts = [options_as_text(config) for config in configs]
-    names = dict.fromkeys(name for options in texts for name in options)
-    rows = {name: [options.get(name, "-") for options in texts] for name in names}
-    return {
-        name: values
-        for name, values in rows.items()
-        if len(set(values)) > 1 and name not in RUN_SPECIFIC_OPTIONS
-    }
 
 
 def options_as_text(config: Mapping[str, Any]) -> dict[str, str]:

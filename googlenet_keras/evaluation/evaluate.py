@@ -6,29 +6,44 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from googlenet_keras.classifier import Predictor
+from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.crops import CENTER_CROP, CROP_COUNTS, Crops, check_crops
 from googlenet_keras.data.dataset import Dataset, Split
+from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
-from googlenet_keras.run_folder import Figures
+from googlenet_keras.run_folder import Figures, RunFolder
 
 MAX_LISTED_CLASSES = 5  # in an error message
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of each head on all images of a split, in reading order."""
+    """The scores of each head on all images of a split, in reading order.
+
+    members: the evaluated network, or an ensemble.
+    """
 
     heads: dict[str, ImageScores]
     class_names: tuple[str, ...]
+    members: Sequence[Predictor]
+    dataset: Dataset
+    split: str
+    crops: str
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The only member if it is a Classifier, else None."""
+        (first, *others) = self.members
+        return first if isinstance(first, Classifier) and not others else None
 
     @property
     def main(self) -> ImageScores:
@@ -71,44 +86,6 @@ def evaluate(
     """
     check_crops(crops)
     ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
-    names = _common_labels(ensemble)
-    numbers = class_numbers(names, dataset.class_names)
-    images = dataset.split(split)
-    heads = [h for h in ensemble[0].heads if all(h in x.heads for x in ensemble)]
-    streams = [_log_probabilities(x, names, images, crops) for x in ensemble]
-    steps = math.ceil(images.count / _batch_size(crops))
-    batches: dict[str, list[ImageScores]] = defaultdict(list)
-    for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
-        labels = numbers[answers[0][0]]
-        for head in heads:
-            logs = np.stack([by_head[head] for _, by_head in answers])
-            mean = metrics.log_mean(logs, axis=0)
-            batches[head].append(metrics.score_images(mean, labels))
-    scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
-    return Evaluation(scores, names)
-
-
-def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
-    """The network's class number of each class of a data set, matched by name.
-
-    Raises UserError for a class that the network does not know.
-    """
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        more = len(known) - MAX_LISTED_CLASSES
-        raise UserError(
-            "every class of the data must be one the classifier knows; it does not "
-            f"know {_listed(unknown)}. It knows {_listed(known)}"
-            + (f" and {more} more." if more > 0 else ".")
-        )
-    return np.array([known.index(name) for name in names])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:MAX_LISTED_CLASSES])
-
-
-def _common_labels(ensemble: Sequence[Predictor]) -> tuple[str, ...]:
     names = ensemble[0].labels
     for member in ensemble[1:]:
         if difference := set(names).symmetric_difference(member.labels):
@@ -116,11 +93,27 @@ def _common_labels(ensemble: Sequence[Predictor]) -> tuple[str, ...]:
                 "the members of an ensemble must know the same classes; only some "
                 f"know {_listed(sorted(difference))}."
             )
-    return names
+    numbers = class_numbers(names, dataset.class_names)
+    images = dataset.split(split)
+    batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // CROP_COUNTS[crops])
+    streams = [
+        _log_probabilities(x, names, images, crops, batch_size) for x in ensemble
+    ]
+    heads = [h for h in ensemble[0].heads if all(h in x.heads for x in ensemble)]
+    batches: dict[str, list[ImageScores]] = defaultdict(list)
+    steps = math.ceil(images.count / batch_size)
+    for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
+        labels = numbers[answers[0][0]]
+        for head in heads:
+            logs = np.stack([by_head[head] for _, by_head in answers])
+            mean = metrics.log_mean(logs, axis=0)
+            batches[head].append(metrics.score_images(mean, labels))
+    scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
+    return Evaluation(scores, names, ensemble, dataset, split, crops)
 
 
 def _log_probabilities(
-    predictor: Predictor, names: tuple[str, ...], split: Split, kind: str
+    predictor: Predictor, names: Sequence[str], split: Split, kind: str, batch_size: int
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields each batch's labels [batch] and, by head, log-probabilities.
 
@@ -128,19 +121,57 @@ def _log_probabilities(
     """
     crops = Crops(predictor.preprocessing, kind)
     order = [predictor.labels.index(name) for name in names]
-    batches = pipeline.evaluation_batches(
-        split, crops, heads=("main",), batch_size=_batch_size(kind)
-    )
-    for images, truth in batches:
+    for images, truth in pipeline.evaluation_batches(
+        split, crops, heads=("main",), batch_size=batch_size
+    ):
         flat = images.numpy().reshape(-1, *crops.size, 3)
-        by_head = {
-            head: metrics.log_mean(logs.reshape(-1, crops.count, len(order)), axis=1)[
-                :, order
-            ]
-            for head, logs in predictor.log_probabilities(flat).items()
-        }
+        by_head = {}
+        for head, logs in predictor.log_probabilities(flat).items():
+            by_crop = logs.reshape(-1, crops.count, len(order))
+            by_head[head] = metrics.log_mean(by_crop, axis=1)[:, order]
         yield truth["main"].numpy(), by_head
 
 
-def _batch_size(kind: str) -> int:
-    return max(1, pipeline.EVALUATION_BATCH_SIZE // CROP_COUNTS[kind])
+def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    """The network's class number of each class of a data set, matched by name.
+
+    Raises UserError for a class that the network does not know.
+    """
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(
+            "every class of the data must be one the classifier knows; it does not "
+            f"know {_listed(unknown)}. It knows {_listed(known)}."
+        )
+    return np.array([known.index(name) for name in names])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MAX_LISTED_CLASSES
+    rest = f" and {more} more" if more > 0 else ""
+    return ", ".join(names[:MAX_LISTED_CLASSES]) + rest
+
+
+def open_run_dataset(
+    run: RunFolder,
+    dataset: str | None = None,
+    *,
+    data_dir: Path | None = None,
+    download: bool = False,
+) -> Dataset:
+    """Opens the data set of a run, split as in training, or `dataset` if it is given.
+
+    run: may be another folder, such as that of a saved classifier, if `dataset` is
+    named. Raises UserError if neither names one.
+    """
+    config = run.read_config() if run.is_started else {}
+    name = dataset or config.get("dataset")
+    if name is None:
+        raise UserError(
+            f"{run} does not say what it was trained on; name the data with --dataset."
+        )
+    if dataset is None and not data_dir and config.get("data_dir"):
+        data_dir = Path(config["data_dir"])
+    fraction = config.get("validation_fraction", 0.2)
+    return open_dataset(
+        name, validation_fraction=fraction, data_dir=data_dir, download=download
+    )

@@ -37,22 +37,20 @@ def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(
-        metric_names=METRIC_NAMES, **content
-    )
+    page = environment.get_template(template).render(content, metric_names=METRIC_NAMES)
     # a file name need not be text; what cannot be written becomes a question mark
     write_bytes(path, page.encode("utf-8", "replace"))
 
 
 def inline_photo(image: np.ndarray) -> str:
     """The data URL of an image [h, w, 3] in 0..255, a JPEG of at most 192 pixels."""
-    scale = min(1.0, INLINE_PHOTO_SIDE / max(image.shape[:2]))
+    scale = INLINE_PHOTO_SIDE / max(image.shape[:2])
     if scale < 1:
-        height, width = (round(side * scale) for side in image.shape[:2])
-        image = resize(image, (height, width))
+        height, width = image.shape[:2]
+        image = resize(image, (round(height * scale), round(width * scale)))
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     data = tf.io.encode_jpeg(pixels, quality=JPEG_QUALITY, chroma_downsampling=False)
-    return _data_url("jpeg", data.numpy())
+    return _data_url("jpeg", data)
 
 
 def inline_svg(figure: Figure, title: str) -> Markup:
@@ -63,19 +61,19 @@ def inline_svg(figure: Figure, title: str) -> Markup:
     svg = file.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
     unique = hashlib.sha256(title.encode("utf-8", "replace")).hexdigest()[:8]
-    svg = re.sub("<[^>]+>", lambda tag: _adapt_tag(tag[0], unique), svg)
+
+    def adapt(tag: re.Match[str]) -> str:
+        """Makes a tag use the page's text color, and its identifiers unique."""
+        text = re.sub(f"(fill|stroke): {MATPLOTLIB_BLACK}", r"\1: currentColor", tag[0])
+        return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", text)
+
+    svg = re.sub("<[^>]+>", adapt, svg)
     label = Markup('<svg role="img" aria-label="{}"').format(title)
     return Markup(svg.replace("<svg", str(label), 1))
 
 
-def _adapt_tag(tag: str, unique: str) -> str:
-    """Makes an SVG tag use the page's text color, and its identifiers unique."""
-    tag = re.sub(f"(fill|stroke): {MATPLOTLIB_BLACK}", r"\1: currentColor", tag)
-    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{unique}-", tag)
-
-
 def inline_filters(network: keras.Model) -> str:
-    """The data URL of a PNG of the first convolution's kernels.
+    """The data URL of a PNG of the first convolution's kernels in a square grid.
 
     Each kernel is stretched to the whole range of brightness.
     """
@@ -83,19 +81,15 @@ def inline_filters(network: keras.Model) -> str:
     kernels = layer.get_weights()[0].transpose(3, 0, 1, 2)  # [filters, h, w, 3]
     low = kernels.min(axis=(1, 2, 3), keepdims=True)
     high = kernels.max(axis=(1, 2, 3), keepdims=True)
-    shades = 255 * (kernels - low) / np.maximum(high - low, 1e-12)
-    return _data_url("png", tf.io.encode_png(_grid(np.rint(shades))).numpy())
-
-
-def _grid(images: np.ndarray) -> np.ndarray:
-    """Arranges images [n, h, w, 3] in a square grid, separated by mid gray."""
-    side = int(np.ceil(len(images) ** 0.5))
-    padding = ((0, side**2 - len(images)), (0, FILTER_GAP), (0, FILTER_GAP), (0, 0))
-    tiles = np.pad(images.astype(np.uint8), padding, constant_values=128)
+    shades = np.rint(255 * (kernels - low) / np.maximum(high - low, 1e-12))
+    side = int(np.ceil(len(shades) ** 0.5))
+    padding = ((0, side**2 - len(shades)), (0, FILTER_GAP), (0, FILTER_GAP), (0, 0))
+    tiles = np.pad(shades.astype(np.uint8), padding, constant_values=128)  # mid gray
     height, width = tiles.shape[1:3]
     rows = tiles.reshape(side, side, height, width, 3).swapaxes(1, 2)
-    return rows.reshape(side * height, side * width, 3)
+    grid = rows.reshape(side * height, side * width, 3)
+    return _data_url("png", tf.io.encode_png(grid))
 
 
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _data_url(kind: str, data: tf.Tensor) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data.numpy()).decode()}"

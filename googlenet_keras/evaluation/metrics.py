@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from scipy.special import logsumexp
@@ -20,22 +19,16 @@ METRIC_NAMES = {
     "loss": "loss",
     "calibration_error": "calibration error",
 }
-BOOTSTRAPPED_METRICS = ("macro_f1", "loss", "calibration_error")
 CALIBRATION_BINS = 15  # arXiv 1706.04599
 CONFIDENCE_LEVEL = 0.95
 Z_SCORE = 1.96  # standard deviations on either side of a normal mean for that level
 BOOTSTRAP_SAMPLES = 1000
 
 Interval = tuple[float, float]
-Statistics = Callable[[np.ndarray], tuple[float, float, float]]
-"""BOOTSTRAPPED_METRICS of the images at the given indices."""
 
 
 class ClassFigures(TypedDict):
-    """Metrics of one class.
-
-    predicted: how many images were predicted to be of it.
-    """
+    """Metrics of one class; predicted: how many images were predicted to be of it."""
 
     images: int
     predicted: int
@@ -44,8 +37,7 @@ class ClassFigures(TypedDict):
     f1: float
 
 
-@dataclass(frozen=True)
-class ImageScores:
+class ImageScores(NamedTuple):
     """How one head classified each image; every array is [images].
 
     label, predicted: class numbers. confidence: probability of the predicted class.
@@ -88,10 +80,7 @@ def score_images(log_probabilities: np.ndarray, labels: np.ndarray) -> ImageScor
 
 def concatenate(batches: Sequence[ImageScores]) -> ImageScores:
     """Concatenates the scores of several batches."""
-    names = [field.name for field in fields(ImageScores)]
-    return ImageScores(
-        *(np.concatenate([getattr(b, name) for b in batches]) for name in names)
-    )
+    return ImageScores(*map(np.concatenate, zip(*batches, strict=True)))
 
 
 def log_mean(log_probabilities: np.ndarray, axis: int) -> np.ndarray:
@@ -110,29 +99,42 @@ def figures(scores: ImageScores, classes: int) -> HeadFigures:
     """
     in_top5 = scores.rank < TOP_K
     has_top5 = classes > TOP_K
-    statistics = _statistics(scores, classes)
-    f1, loss, calibration_error = statistics(np.arange(len(scores.label)))
-    bootstrapped = _bootstrap(statistics, len(scores.label), (1, np.inf, 1))
+    values, intervals = _bootstrap(scores, classes)
     return {
         "top1": float(scores.correct.mean()),
         "top5": float(in_top5.mean()) if has_top5 else None,
-        "macro_f1": f1,
-        "loss": loss,
-        "calibration_error": calibration_error,
+        "macro_f1": values[0],
+        "loss": values[1],
+        "calibration_error": values[2],
         "intervals": {
             "top1": _wilson(scores.correct),
             "top5": _wilson(in_top5) if has_top5 else None,
-            **dict(zip(BOOTSTRAPPED_METRICS, bootstrapped, strict=True)),
+            "macro_f1": intervals[0],
+            "loss": intervals[1],
+            "calibration_error": intervals[2],
         },
     }
 
 
-def _statistics(scores: ImageScores, classes: int) -> Statistics:
+def _wilson(hits: np.ndarray) -> Interval:
+    test = binomtest(int(hits.sum()), len(hits))
+    interval = test.proportion_ci(CONFIDENCE_LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _bootstrap(
+    scores: ImageScores, classes: int
+) -> tuple[Sequence[float], list[Interval]]:
+    """Macro-F1, loss and calibration error, and a 95 % interval of each.
+
+    Percentiles, corrected for the bias of resampling: images drawn twice raise a
+    calibration error.
+    """
     bins = (scores.confidence * CALIBRATION_BINS).astype(int)
     bins = np.minimum(bins, CALIBRATION_BINS - 1)
     overconfidence = scores.confidence - scores.correct
 
-    def statistics(images: np.ndarray) -> tuple[float, float, float]:
+    def statistics(images: np.ndarray) -> Sequence[float]:
         by_bin = np.bincount(bins[images], overconfidence[images])
         return (
             macro_f1(scores.label[images], scores.predicted[images], classes),
@@ -140,7 +142,16 @@ def _statistics(scores: ImageScores, classes: int) -> Statistics:
             float(np.abs(by_bin).sum() / len(images)),
         )
 
-    return statistics
+    count = len(scores.label)
+    values = statistics(np.arange(count))
+    draw = np.random.default_rng(0).integers
+    samples = np.array(
+        [statistics(draw(count, size=count)) for _ in range(BOOTSTRAP_SAMPLES)]
+    )
+    samples += np.array(values) - samples.mean(axis=0)
+    tail = (1 - CONFIDENCE_LEVEL) / 2
+    limits = np.clip(np.quantile(samples, [tail, 1 - tail], axis=0), 0, (1, np.inf, 1))
+    return values, [(low, high) for low, high in limits.T.tolist()]
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
@@ -156,35 +167,10 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
 
 def _class_counts(
     labels: np.ndarray, predicted: np.ndarray, classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> list[np.ndarray]:
     """Correct predictions, labels and predictions of each class, each [classes]."""
-    images = (labels[labels == predicted], labels, predicted)
-    hits, labeled, found = (np.bincount(x, minlength=classes) for x in images)
-    return hits, labeled, found
-
-
-def _wilson(hits: np.ndarray) -> Interval:
-    test = binomtest(int(hits.sum()), len(hits))
-    interval = test.proportion_ci(CONFIDENCE_LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def _bootstrap(
-    statistics: Statistics, images: int, maxima: Sequence[float]
-) -> list[Interval]:
-    """Bootstraps a 95 % interval for each statistic, clipped to 0..maxima.
-
-    Percentiles, corrected for the bias of resampling: images drawn twice raise a
-    calibration error.
-    """
-    draw = np.random.default_rng(0).integers
-    samples = np.array(
-        [statistics(draw(images, size=images)) for _ in range(BOOTSTRAP_SAMPLES)]
-    )
-    samples += np.array(statistics(np.arange(images))) - samples.mean(axis=0)
-    tail = (1 - CONFIDENCE_LEVEL) / 2
-    low, high = np.clip(np.quantile(samples, [tail, 1 - tail], axis=0), 0, maxima)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
+    images = labels[labels == predicted], labels, predicted
+    return [np.bincount(numbers, minlength=classes) for numbers in images]
 
 
 def top1_difference(first: ImageScores, second: ImageScores) -> tuple[float, Interval]:
@@ -209,6 +195,7 @@ def class_figures(scores: ImageScores, names: Sequence[str]) -> dict[str, ClassF
     Precision, recall and F1 are 0 where they are undefined.
     """
     counts = _class_counts(scores.label, scores.predicted, len(names))
+    rows = zip(names, *(count.tolist() for count in counts), strict=True)
     return {
         name: {
             "images": images,
@@ -217,8 +204,6 @@ def class_figures(scores: ImageScores, names: Sequence[str]) -> dict[str, ClassF
             "recall": hits / max(images, 1),
             "f1": 2 * hits / (images + predicted),
         }
-        for name, hits, images, predicted in zip(
-            names, *(x.tolist() for x in counts), strict=True
-        )
+        for name, hits, images, predicted in rows
         if images or predicted
     }

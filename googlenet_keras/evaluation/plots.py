@@ -1,25 +1,29 @@
-"""Plots of a run: curves, confusion matrix, predictions."""
+"""Plots: curves, confusion matrices, predictions and class activation maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from googlenet_keras.classifier import Classifier, Predictor
-from googlenet_keras.data.dataset import Split
+from googlenet_keras.classifier import Classifier, Prediction, Predictor, load_image
+from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import Evaluation
+from googlenet_keras.network.build import ACTIVATION_MAP, add_activation_map
 
 MAX_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
-DARK_CELL_FRACTION = (
-    0.7  # fraction of a class from which its cell is too deep for dark text
-)
+DARK_CELL_FRACTION = 0.7  # of a class; its cell is then too deep for dark text
 DARK_TEXT_COLOR = "#111111"  # on light cells, whatever the page's own text is
 PREDICTIONS_GRID = (4, 6)  # rows and columns of predictions.png
 AXES_TITLES = {"loss": "cross-entropy", "top1": "top-1", "rate": "learning rate"}
+CLASSES_PER_PHOTO = 3
+MAP_OPACITY = 0.55  # of the map over the photo
+MAP_COLORMAP = "inferno"
 
 Epochs = Sequence[Mapping[str, Any]]
 """The lines of metrics.jsonl."""
@@ -28,24 +32,21 @@ Epochs = Sequence[Mapping[str, Any]]
 def curves(epochs: Epochs) -> Figure:
     """Plots loss and top-1 of every head, and the learning rate, by epoch."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    loss, top1, rate = figure.subplots(1, 3)
+    axes = dict(zip(AXES_TITLES, figure.subplots(1, 3), strict=True))
     numbers = [epoch["epoch"] for epoch in epochs]
     heads = [head for head in epochs[0]["train"] if head != "loss"]
-    for number, head in enumerate(heads):
-        for axes, key in ((loss, "loss"), (top1, "top1")):
-            for part, style in (("train", ":"), ("validation", "-")):
-                axes.plot(
-                    numbers,
-                    [epoch[part][head][key] for epoch in epochs],
-                    style,
-                    marker=".",
-                    color=f"C{number}",
-                    label=f"{head} {part}",
-                )
-    rate.plot(numbers, [epoch["learning_rate"] for epoch in epochs], color="black")
-    for axes, title in zip((loss, top1, rate), AXES_TITLES.values(), strict=True):
-        _finish_axes(axes, title)
-    top1.legend(fontsize="small", frameon=False)
+    for (i, head), key, (part, style) in product(
+        enumerate(heads), ("loss", "top1"), (("train", ":"), ("validation", "-"))
+    ):
+        values = [epoch[part][head][key] for epoch in epochs]
+        axes[key].plot(
+            numbers, values, style, marker=".", color=f"C{i}", label=f"{head} {part}"
+        )
+    rates = [epoch["learning_rate"] for epoch in epochs]
+    axes["rate"].plot(numbers, rates, color="black")
+    for key, title in AXES_TITLES.items():
+        _finish_axes(axes[key], title)
+    axes["top1"].legend(fontsize="small", frameon=False)
     return figure
 
 
@@ -57,8 +58,7 @@ def validation_curves(runs: Mapping[str, Epochs]) -> Figure:
             values = [epoch["validation"]["main"][key] for epoch in epochs]
             axes.plot([epoch["epoch"] for epoch in epochs], values, marker=".")
         _finish_axes(axes, f"validation {AXES_TITLES[key]}")
-    names = [_escape_formula(name) for name in runs]
-    figure.axes[0].legend(names, fontsize="small", frameon=False)
+    figure.axes[0].legend(_escape_formulas(runs), fontsize="small", frameon=False)
     return figure
 
 
@@ -67,9 +67,8 @@ def _finish_axes(axes: Axes, title: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def _escape_formula(text: str) -> str:
-    """Escapes the text, so that matplotlib does not read it as a formula."""
-    return text.replace("$", r"\$")
+def _escape_formulas(texts: Iterable[str]) -> list[str]:
+    return [text.replace("$", r"\$") for text in texts]  # else matplotlib reads TeX
 
 
 def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> Figure:
@@ -85,54 +84,111 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
     axes.set(xlabel="predicted", ylabel="true", title=title)
     if len(labels) > MAX_NAMED_CLASSES:
         return figure
-    names = [_escape_formula(label) for label in labels]
+    names = _escape_formulas(labels)
     axes.set_xticks(range(len(labels)), names, rotation=90)
     axes.set_yticks(range(len(labels)), names)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            color = (
-                "white"
-                if fractions[row, column] > DARK_CELL_FRACTION
-                else DARK_TEXT_COLOR
-            )
+            is_dark = fractions[row, column] > DARK_CELL_FRACTION
+            color = "white" if is_dark else DARK_TEXT_COLOR
             axes.text(column, row, count, ha="center", va="center", color=color, size=7)
     return figure
 
 
-def predictions(
-    classifier: Classifier, split: Split, evaluation: Evaluation, path: Path
-) -> None:
+def predictions(evaluation: Evaluation, path: Path) -> None:
     """Writes a picture of predictions: mistakes first, then the least confident."""
-    scores, labels = evaluation.main, classifier.labels
+    scores, labels = evaluation.main, evaluation.class_names
     rows, columns = PREDICTIONS_GRID
-    order = np.lexsort((scores.confidence, scores.correct))
-    indices = [int(i) for i in order[: rows * columns]]
-    images = images_at(classifier, split, indices)
+    mistakes_first = np.lexsort((scores.confidence, scores.correct))
+    indices = mistakes_first[: rows * columns].tolist()
+    images = images_at(evaluation, indices)
     figure = Figure(figsize=(2 * columns, 2.4 * rows), layout="constrained")
     grid = figure.subplots(rows, columns).ravel()
     for axes in grid:
         axes.axis("off")
     for axes, index in zip(grid, indices, strict=False):
-        correct = scores.correct[index]
-        truth = "" if correct else f"\nis {labels[scores.label[index]]}"
-        predicted = labels[scores.predicted[index]]
         axes.imshow(images[index].astype(np.uint8))
-        axes.set_title(
-            f"{predicted} {scores.confidence[index]:.0%}{truth}",
-            color="darkgreen" if correct else "darkred",
-            size=9,
-            parse_math=False,
-        )
+        title = f"{labels[scores.predicted[index]]} {scores.confidence[index]:.0%}"
+        if not scores.correct[index]:
+            title += f"\nis {labels[scores.label[index]]}"
+        color = "darkgreen" if scores.correct[index] else "darkred"
+        axes.set_title(title, color=color, size=9, parse_math=False)
     figure.savefig(path, dpi=90)
 
 
-def images_at(
-    predictor: Predictor, split: Split, indices: Sequence[int]
-) -> dict[int, np.ndarray]:
-    """The preprocessed images at these indices of the split's reading order."""
+def images_at(evaluation: Evaluation, indices: Sequence[int]) -> dict[int, np.ndarray]:
+    """The evaluated images at `indices`, by index, preprocessed for one member."""
+    split = evaluation.dataset.split(evaluation.split)
+    preprocessing = evaluation.members[0].preprocessing
     wanted = tf.constant(indices, tf.int64)
     examples = split.in_order().filter(lambda i, *_: tf.reduce_any(i == wanted))
     return {
-        int(i): predictor.preprocessing.read(split.load(reference)).numpy()
+        int(i): preprocessing.read(split.load(reference)).numpy()
         for i, _, reference in examples.take(len(indices))
     }
+
+
+def activation_maps(classifier: Predictor) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from preprocessed images to maps [batch, rows, columns, classes].
+
+    A value is what its place adds to the class's logit, times the number of places.
+    Raises UserError for an exported file.
+    """
+    if not isinstance(classifier, Classifier):
+        raise UserError(
+            "an activation map needs the layer before the last, which an exported file "
+            "does not give; name the run that it was exported from."
+        )
+    network = add_activation_map(classifier.network)
+    return lambda images: network.predict_on_batch(images)[ACTIVATION_MAP]
+
+
+class Explainer:
+    """Draws where a Classifier sees the likeliest labels, a PNG file for each photo.
+
+    The files are named like the photos, numbered and never overwritten. Raises
+    UserError for an exported file and a folder that cannot be made.
+    """
+
+    def __init__(self, classifier: Predictor, folder: Path) -> None:
+        self._classifier, self._folder = classifier, folder
+        self._maps = activation_maps(classifier)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--explain needs a folder; {folder} is none.") from error
+
+    def __call__(self, prediction: Prediction) -> Path:
+        """Draws the activation maps of a predicted photo; returns the PNG's path."""
+        assert prediction.path, "pixels have no file to be named after"
+        image = load_image(self._classifier.preprocessing, prediction.path)
+        top = prediction.top[:CLASSES_PER_PHOTO]
+        (maps,) = self._maps(image[None])
+        maps = maps[..., [self._classifier.labels.index(label) for label, _ in top]]
+        pictures = [(prediction.path.name, image.astype(np.uint8))]
+        for number, (label, probability) in enumerate(top):
+            explained = overlay(image, maps[..., number], float(maps.max()))
+            pictures.append((f"{label} {probability:.0%}", explained))
+        figure = Figure(figsize=(3 * len(pictures), 3.3), layout="constrained")
+        grid = figure.subplots(1, len(pictures))
+        for axes, (title, picture) in zip(grid, pictures, strict=True):
+            axes.imshow(picture)
+            axes.axis("off")
+            axes.set_title(title, size=9, parse_math=False)
+        stem = prediction.path.stem
+        path, number = self._folder / f"{stem}.png", 2
+        while path.exists():
+            path, number = self._folder / f"{stem}-{number}.png", number + 1
+        figure.savefig(path, dpi=100)
+        return path
+
+
+def overlay(image: np.ndarray, map_: np.ndarray, maximum: float) -> np.ndarray:
+    """Draws an activation map [rows, columns] over an image [h, w, 3] in 0..255.
+
+    The colors of the map stand for 0 to `maximum`.
+    """
+    fine = tf.image.resize(map_[..., None], image.shape[:2]).numpy()[..., 0]
+    fine = np.clip(fine / max(maximum, np.finfo(np.float32).eps), 0, 1)
+    colors = 255 * colormaps[MAP_COLORMAP](fine)[..., :3]
+    return np.rint((1 - MAP_OPACITY) * image + MAP_OPACITY * colors).astype(np.uint8)

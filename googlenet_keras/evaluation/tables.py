@@ -19,12 +19,11 @@ def print_figures(parts: Mapping[str, Figures | None], first: str = "split") -> 
 
     parts: the figures by split, or by what `first`, the title of the column, says.
     """
-    numbers = list(METRIC_NAMES.values())
-    table = new_table(first, "images", "head", numbers=numbers)
+    table = new_table(first, "images", "head", numbers=list(METRIC_NAMES.values()))
     for part, figures in parts.items():
-        heads = dict(figures or {})
-        images = str(heads.pop("images", ""))
-        for head, row in heads.items():
+        rows = dict(figures or {})
+        images = str(rows.pop("images", ""))
+        for head, row in rows.items():
             cells = (_figure(row, metric) for metric in METRIC_NAMES)
             table.add_row(escape(part), images, head, *cells)
     table_console().print(table)
@@ -42,14 +41,11 @@ def _figure(figures: HeadFigures, metric: str) -> str:
 
 def print_classes(classes: Mapping[str, ClassFigures]) -> None:
     """Prints precision, recall and F1 of each class, or of the worst 20."""
-    worst = sorted(classes, key=lambda name: classes[name]["f1"])[:MAX_TABLE_CLASSES]
-    numbers = ("images", "precision", "recall", "F1")
-    table = new_table("class", numbers=numbers)
-    for name in worst:
-        row = classes[name]
-        values = (row["precision"], row["recall"], row["f1"])
-        cells = (f"{value:.4f}" for value in values)
-        table.add_row(escape(name), str(row["images"]), *cells)
+    table = new_table("class", numbers=("images", "precision", "recall", "F1"))
+    worst = sorted(classes.items(), key=lambda item: item[1]["f1"])
+    for name, row in worst[:MAX_TABLE_CLASSES]:
+        figures = (row["precision"], row["recall"], row["f1"])
+        table.add_row(escape(name), str(row["images"]), *map("{:.4f}".format, figures))
     if len(classes) > MAX_TABLE_CLASSES:
         table.caption = f"the {MAX_TABLE_CLASSES} worst of {len(classes)} classes"
     table_console().print(table)
@@ -65,13 +61,13 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Prints the options that differ between runs, and the metrics of the runs."""
-    table = new_table("option", *(escape(name) for name in comparison.names))
+    """Prints the options that differ between runs, and the runs' main heads."""
+    table = new_table("option", *(escape(name) for name in comparison.results))
     for name, values in comparison.options.items():
         table.add_row(name, *(escape(value) for value in values))
     table_console().print(table)
-    parts: dict[str, Figures] = {
-        f"{run['run']}, {run['split']}": {"images": run["images"], "main": run["main"]}
-        for run in comparison.runs
+    parts = {
+        f"{name}, {split}": {"images": figures["images"], "main": figures["main"]}
+        for name, (split, figures) in comparison.results.items()
     }
     print_figures(parts, "run")

@@ -12,8 +12,7 @@ import numpy as np
 from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.data.dataset import Dataset
-from googlenet_keras.evaluation.evaluate import class_numbers
-from googlenet_keras.evaluation.run_dataset import open_run_dataset
+from googlenet_keras.evaluation.evaluate import class_numbers, open_run_dataset
 from googlenet_keras.exporting.calibration import calibration_images
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.formats import Format, select_formats

@@ -9,8 +9,10 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.crops import Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation.evaluate import evaluate
+from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
+from googlenet_keras.files import write_json
 from googlenet_keras.network.weights import assign_weights, named_weights
+from googlenet_keras.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,19 @@ def test_an_images_crops_count_as_one(classifier, tmp_path, kind):
         losses.append(-np.log(mean[classifier.labels.index(name)]))
     np.testing.assert_allclose(found.heads["main"].loss, losses, rtol=1e-3)
     assert len(set(np.round(losses, 3))) > 1  # or images could be mixed up
+
+
+def test_the_data_of_a_run_is_split_as_in_training(photos, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    root = photos(a=4, b=8)
+    write_json(run.config, {"dataset": str(root), "validation_fraction": 0.5})
+    data = open_run_dataset(run)
+    assert (data.train.count, data.validation.count) == (6, 6)
+    assert open_run_dataset(run, "digits").name == "digits"
+
+
+def test_a_folder_that_names_no_data_needs_one(tmp_path):
+    with pytest.raises(UserError, match="name the data with --dataset"):
+        open_run_dataset(RunFolder(tmp_path))
+    assert open_run_dataset(RunFolder(tmp_path), "digits").train.count == 1197

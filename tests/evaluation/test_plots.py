@@ -23,16 +23,15 @@ def test_many_classes_are_drawn_without_names(tmp_path):
 
 
 def test_predictions_show_mistakes_first(run_folder, tmp_path, monkeypatch):
-    digits, classifier = open_dataset("digits"), Classifier.load(run_folder)
-    found = evaluate(classifier, digits)
+    found = evaluate(Classifier.load(run_folder), open_dataset("digits"))
     shown = []
     images = plots.images_at
     monkeypatch.setattr(
         plots,
         "images_at",
-        lambda c, s, wanted: shown.extend(wanted) or images(c, s, wanted),
+        lambda found, wanted: shown.extend(wanted) or images(found, wanted),
     )
-    plots.predictions(classifier, digits.validation, found, tmp_path / "p.png")
+    plots.predictions(found, tmp_path / "p.png")
     wrong = found.heads["main"].rank[shown] > 0
     assert len(shown) == 24
     assert wrong.tolist() == sorted(wrong, reverse=True)

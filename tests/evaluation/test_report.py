@@ -11,7 +11,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.evaluation.evaluate import evaluate
-from googlenet_keras.evaluation.report import Subject, write_report
+from googlenet_keras.evaluation.report import write_report
 
 HOSTILE = "<script>alert(1)</script>"
 FILE = """it's "quoted" <img src=x onerror=alert(2)>.jpg"""
@@ -86,9 +86,7 @@ def test_labels_and_file_names_stay_text(run_folder, tmp_path):
     found = evaluate(classifier, data)
     path = tmp_path / "report.html"
     figures = {"v": found.figures()}
-    write_report(
-        Subject((classifier,), (HOSTILE,), data, "validation", found, figures), path
-    )
+    write_report(path, found, figures, (HOSTILE,))
     page = Page(path.read_text())
     check_self_contained(page)
     assert HOSTILE in page.text

@@ -8,7 +8,7 @@ from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation.activation_map import ActivationMaps, Explainer
+from googlenet_keras.evaluation.plots import Explainer, activation_maps
 from googlenet_keras.network.build import build_network
 
 SIDE, OBJECT = 128, 40  # pixels; 4 x 4 places
@@ -43,7 +43,7 @@ def classifier():
 
 def test_a_maps_mean_is_the_logit(classifier):
     images = np.stack([with_object(0, 0, 0), with_object(1, 60, 80)])
-    maps = ActivationMaps(classifier)(images)
+    maps = activation_maps(classifier)(images)
     assert maps.shape == (2, 4, 4, 2)
     logits = classifier.logits(images)["main"]
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), logits, rtol=1e-4)
@@ -53,7 +53,7 @@ def test_a_maps_mean_is_the_logit(classifier):
 @pytest.mark.parametrize("row", [0, 44, 88])
 @pytest.mark.parametrize("column", [0, 44, 88])
 def test_the_map_moves_with_the_object(classifier, kind, row, column):
-    (maps,) = ActivationMaps(classifier)(with_object(kind, row, column)[None])
+    (maps,) = activation_maps(classifier)(with_object(kind, row, column)[None])
     evidence = maps[..., kind] - maps[..., 1 - kind]
     place = np.unravel_index(evidence.argmax(), evidence.shape)
     middle = (np.array([row, column]) + OBJECT / 2) / 32 - 0.5  # in places
@@ -78,7 +78,7 @@ def test_pictures_of_photos(classifier, tmp_path):
 
 def test_an_exported_file_has_no_maps(bundle, tmp_path):
     with pytest.raises(UserError, match="name the run that it was exported from"):
-        ActivationMaps(Artifact.load(bundle / "float32.tflite"))
+        activation_maps(Artifact.load(bundle / "float32.tflite"))
 
 
 def test_a_folder_that_cannot_be_made(classifier, tmp_path):
