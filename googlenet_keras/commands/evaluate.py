@@ -53,7 +53,7 @@ class Evaluate:
 
     def run(self) -> None:
         from googlenet_keras.artifacts.artifact import find_run, open_classifier
-        from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
+        from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROP
         from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
         from googlenet_keras.evaluation.report import write_report
         from googlenet_keras.evaluation.tables import print_classes, print_figures
@@ -98,7 +98,7 @@ class Evaluate:
             print(f"the report is {self.report}")
 
     def _check(self) -> None:
-        from googlenet_keras.data.crops import check_crops
+        from googlenet_keras.data.preprocessing import check_crops
 
         if not self.models:
             raise UserError("evaluate needs a run, a classifier or an exported file.")
@@ -111,7 +111,7 @@ class Evaluate:
 
 def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
     """Compares a phone's top-1 to the center crop's; prints a significant gap."""
-    from googlenet_keras.data.crops import CENTER_CROP, PHONE_CROP
+    from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROP
     from googlenet_keras.evaluation.metrics import top1_difference
 
     if PHONE_CROP not in found:

@@ -97,9 +97,7 @@ class Augmentation:
         crop = self._crop_jpeg(encoded, size, draws)
         return decode.apply_orientation(crop, orientation)
 
-    def _resize(
-        self, crop: tf.Tensor, size: tf.Tensor | tuple[int, int], draws: tf.Tensor
-    ) -> tf.Tensor:
+    def _resize(self, crop: tf.Tensor, size: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         if self.random_interpolation:
             choice = tf.cast(draws[-1] * len(INTERPOLATIONS), tf.int32)
             branches = [lambda m=m: resize(crop, size, m) for m in INTERPOLATIONS]
@@ -116,7 +114,7 @@ class Augmentation:
 
 def random_window(
     shape: tf.Tensor,
-    target: tf.Tensor | tuple[int, int],
+    target: tf.Tensor,
     draws: tf.Tensor,
     area: float,
     distortion: float,

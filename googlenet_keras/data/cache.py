@@ -31,25 +31,20 @@ def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
     """
     if mode == "disk":
         return _on_disk(split, max(height, width))
-    if mode == "none":
+    if mode != "memory":
         return split
     loaded = split.in_order().map(
         lambda _, label, reference: (label, split.load(reference)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     labels, images = zip(*loaded.as_numpy_iterator(), strict=True)
-    counts = split.class_counts
-    return listed_split(
-        images, labels, tf.identity, class_counts=counts, content=split.content
-    )
+    details = {"class_counts": split.class_counts, "content": split.content}
+    return listed_split(images, labels, tf.identity, **details)
 
 
 def _on_disk(split: Split, input_side: int) -> Split:
     if not split.files or split.listed is None:
-        raise UserError(
-            "--cache disk keeps the files of a folder, and this data set has none; use "
-            "--cache memory."
-        )
+        raise UserError("--cache disk needs a folder of images; use --cache memory.")
     side = round(input_side * CACHED_SIDE_RATIO)
     folder = cache_folder() / "images" / _digest(split.files, side)
     if not folder.exists():

@@ -1,8 +1,4 @@
-"""Splits of labeled images, whatever their source.
-
-A Split gives (index, label, reference) in reading order or shuffled, and loads an
-image from its reference: that part runs in parallel, after the shuffling.
-"""
+"""Splits of labeled images, whatever their source."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +20,10 @@ class Split:
     """The labeled images of one split: training, validation or test.
 
     in_order: makes a tf.data.Dataset of (index, label, reference) in reading order.
-    load: reference to image, as a TensorFlow function. class_counts: images of each
-    class, if the source knows them. listed: (labels, references) if they are all in
-    memory, so that any order costs nothing. files: the image files, if there are any.
+    load: reference to image, a TensorFlow function that runs in parallel, after the
+    shuffling. class_counts: images of each class, if the source knows them. listed:
+    (labels, references) if they are all in memory, so that any order costs nothing.
+    files: the image files, if there are any.
     content: what `load` gives: "encoded" bytes, "upright jpeg" if all are known to be
     JPEGs that are stored upright, or "pixels", [h, w, 3] uint8.
     """
@@ -45,8 +42,21 @@ class Split:
         References that are not `listed` are shuffled within a buffer of 8,192.
         """
         if self.listed is None:
-            buffer = min(self.count, SHUFFLE_BUFFER)
-            return _shuffle(self.in_order(), buffer, seed, epoch)
+            dataset = self.in_order()
+            spec = dataset.element_spec
+            # unlike Dataset.shuffle's, its seed is a tensor and not the global one's
+            shuffled = tf.raw_ops.ShuffleDataset(
+                input_dataset=tf.data.experimental.to_variant(dataset),
+                buffer_size=min(self.count, SHUFFLE_BUFFER),
+                seed=tf.constant(
+                    seed + 1, tf.int64
+                ),  # two zeros would mean "at random"
+                seed2=tf.cast(epoch, tf.int64),
+                output_types=[x.dtype for x in spec],
+                output_shapes=[x.shape for x in spec],
+                reshuffle_each_iteration=False,
+            )
+            return tf.data.experimental.from_variant(shuffled, spec)
         labels, references = self.listed
         key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
         order = tf.random.experimental.stateless_shuffle(
@@ -79,23 +89,6 @@ class Dataset:
         if name not in known:
             raise unknown_choice_error(f"a split of {self.name}", name, known)
         return getattr(self, name)
-
-
-def _shuffle(
-    dataset: tf.data.Dataset, buffer: int, seed: int, epoch: tf.Tensor
-) -> tf.data.Dataset:
-    """Dataset.shuffle whose seed is a tensor, independent of the global seed."""
-    spec = dataset.element_spec
-    variant = tf.raw_ops.ShuffleDataset(
-        input_dataset=tf.data.experimental.to_variant(dataset),
-        buffer_size=buffer,
-        seed=tf.constant(seed + 1, tf.int64),  # two zeros would mean "at random"
-        seed2=tf.cast(epoch, tf.int64),
-        output_types=[x.dtype for x in spec],
-        output_shapes=[x.shape for x in spec],
-        reshuffle_each_iteration=False,
-    )
-    return tf.data.experimental.from_variant(variant, spec)
 
 
 def listed_split(

@@ -104,18 +104,15 @@ def _check_splits(folders: dict[str, Path], splits: dict[str, Files]) -> None:
             f"every class folder needs an image; {root} has none in "
             f"{', '.join(empty[:5])}. Add images or remove the folder."
         )
-    for split, files in splits.items():
-        if not any(files.values()):
+    for split, folder in folders.items():
+        present = [name for name, paths in splits[split].items() if paths]
+        if not present:
+            raise UserError(f"{folder} needs class folders with images, or must go.")
+        if unknown := [name for name in present if name not in train]:
             raise UserError(
-                f"{folders[split]} needs class folders with images, or must not be "
-                "there."
+                f"every class needs training images; {folder} has a class "
+                f"{unknown[0]!r} that train/ does not."
             )
-        for name, paths in files.items():
-            if paths and name not in train:
-                raise UserError(
-                    f"every class needs training images; {folders[split]} has a class "
-                    f"{name!r} that train/ does not."
-                )
 
 
 def _divide(files: Files, fraction: float, root: Path) -> dict[str, Files]:

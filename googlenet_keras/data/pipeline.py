@@ -3,21 +3,18 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
 
 import tensorflow as tf
 
 from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.crops import Crops
 from googlenet_keras.data.dataset import Split
-from googlenet_keras.data.preprocessing import Preprocessing, to_uint8
+from googlenet_keras.data.preprocessing import Crops, Preprocessing, to_uint8
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH_SIZE = 64  # images
 NO_REGULARIZATION = Regularization()
-
-Tensors: TypeAlias = tuple[tf.Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -101,20 +98,20 @@ class TrainingPipeline:
         than `batch_size` images, other ones each time. Labels are class numbers, or
         each class's part of the image if `regularization` mixes images. With
         `class_weights`, each pair has a third member, the weights of the images by
-        head. start: the epoch, from 0, and how many of its batches to skip.
-
-        shard: the union of all workers' batches of a step is the batch that one worker
-        alone would have. Each replica's batch has batch_size / replicas images, and
-        images are mixed within it.
+        head. start: the epoch, from 0, and how many of its batches to skip. shard: the
+        union of all workers' batches of a step is the batch that one worker alone would
+        have. Each replica's has batch_size / replicas images, mixed within it.
         """
+        regularize = self.regularization.image_function()
+        mix = self.regularization.batch_function()
         options = tf.data.Options()
         options.autotune.enabled = False  # every core is used from the start
         return (
             tf.data.Dataset.range(start[0], epochs)
             .flat_map(lambda epoch: self._examples(epoch, start, shard))
-            .map(self._image_function(), num_parallel_calls=tf.data.AUTOTUNE)
+            .map(partial(self._image, regularize), num_parallel_calls=tf.data.AUTOTUNE)
             .batch(self.batch_size // shard.replicas, drop_remainder=True)
-            .map(self._batch_function(), num_parallel_calls=tf.data.AUTOTUNE)
+            .map(partial(self._batch, mix), num_parallel_calls=tf.data.AUTOTUNE)
             .prefetch(tf.data.AUTOTUNE)
             .with_options(options)
         )
@@ -131,39 +128,31 @@ class TrainingPipeline:
         epochs = tf.data.Dataset.from_tensors(epoch).repeat()
         return tf.data.Dataset.zip(epochs, examples.shard(shard.workers, shard.worker))
 
-    def _image_function(self) -> Callable[..., Tensors]:
-        """Returns a function from (epoch, example) to (image, label, random key)."""
-        regularize = self.regularization.image_function()
+    def _image(self, regularize: Callable, epoch: tf.Tensor, example: tuple) -> tuple:
+        """(image, label, random key) of (epoch, (index, label, reference))."""
+        index, label, reference = example
+        key = tf.stack([(self.seed << 32) + epoch, index])
+        image = self.split.load(reference)
+        crop = self.augmentation(image, key, self.split.content)
+        return regularize(crop, key), label, key
 
-        def prepare(epoch: tf.Tensor, example: Tensors) -> Tensors:
-            index, label, reference = example
-            key = tf.stack([(self.seed << 32) + epoch, index])
-            image = self.split.load(reference)
-            crop = self.augmentation(image, key, self.split.content)
-            return regularize(crop, key), label, key
-
-        return prepare
-
-    def _batch_function(self) -> Callable[..., tuple]:
-        """Returns a function from (images, labels, random keys) to a training batch."""
-        mixes, mix = self.regularization.mixes, self.regularization.batch_function()
-
-        def prepare(images: tf.Tensor, labels: tf.Tensor, keys: tf.Tensor) -> tuple:
-            if mixes:
-                images, labels = mix(images, labels, keys[0])
-            if images.dtype.is_floating:
-                images = to_uint8(images)
-            by_head = dict.fromkeys(self.heads, labels)
-            if self.class_weights is None:
-                return images, by_head
-            weights = tf.constant(self.class_weights, tf.float32)
-            if mixes:
-                weights = tf.linalg.matvec(labels, weights)
-            else:
-                weights = tf.gather(weights, labels)
-            return images, by_head, dict.fromkeys(self.heads, weights)
-
-        return prepare
+    def _batch(
+        self, mix: Callable, images: tf.Tensor, labels: tf.Tensor, keys: tf.Tensor
+    ) -> tuple:
+        mixes = self.regularization.mixes
+        if mixes:
+            images, labels = mix(images, labels, keys[0])
+        if images.dtype.is_floating:
+            images = to_uint8(images)
+        by_head = dict.fromkeys(self.heads, labels)
+        if self.class_weights is None:
+            return images, by_head
+        weights = tf.constant(self.class_weights, tf.float32)
+        if mixes:
+            weights = tf.linalg.matvec(labels, weights)
+        else:
+            weights = tf.gather(weights, labels)
+        return images, by_head, dict.fromkeys(self.heads, weights)
 
 
 def batch_files(

@@ -42,11 +42,8 @@ class Regularization:
         if strength := self.rand_augment:
             functions.append(_deterministic(keras.layers.RandAugment, factor=strength))
         if part := self.random_erasing:
-            functions.append(
-                _deterministic(
-                    keras.layers.RandomErasing, factor=(part, part), scale=ERASED_AREA
-                )
-            )
+            options = {"factor": (part, part), "scale": ERASED_AREA}
+            functions.append(_deterministic(keras.layers.RandomErasing, **options))
 
         def regularize(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             for number, function in enumerate(functions):
@@ -56,9 +53,7 @@ class Regularization:
 
         return regularize
 
-    def batch_function(
-        self,
-    ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    def batch_function(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         """Returns the function that mixes a batch: (images, labels [batch], seed).
 
         Labels become [batch, classes] float32, each class's part of the image.
@@ -69,13 +64,9 @@ class Regularization:
         if alpha := self.cutmix:
             functions.append(_deterministic(keras.layers.CutMix, factor=(alpha, alpha)))
 
-        def mix(
-            images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            data = {
-                "images": tf.cast(images, tf.float32),
-                "labels": tf.one_hot(labels, self.classes),
-            }
+        def mix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple:
+            images = tf.cast(images, tf.float32)
+            data = {"images": images, "labels": tf.one_hot(labels, self.classes)}
             choice = tf.random.stateless_uniform([], seed, 0, len(functions), tf.int32)
             branches = [lambda f=f: f(data, seed) for f in functions]
             mixed = tf.switch_case(choice, branches)

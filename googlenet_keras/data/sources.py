@@ -127,8 +127,7 @@ def _tfds_builder(name: str, data_dir: Path | None, download: bool) -> "DatasetB
     if not download:
         raise UserError(
             f"the TFDS data set {name} is not prepared in {builder.data_dir}; nothing "
-            "is downloaded unless you ask for it: add --download, or name the folder "
-            "that holds it with --data-dir."
+            "is downloaded unless you add --download, or name its folder by --data-dir."
         )
     try:
         builder.download_and_prepare(file_format="tfrecord")

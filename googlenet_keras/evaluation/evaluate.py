@@ -14,8 +14,13 @@ from sklearn.metrics import confusion_matrix
 from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.crops import CENTER_CROP, CROP_COUNTS, Crops, check_crops
 from googlenet_keras.data.dataset import Dataset, Split
+from googlenet_keras.data.preprocessing import (
+    CENTER_CROP,
+    CROP_COUNTS,
+    Crops,
+    check_crops,
+)
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from googlenet_keras.architecture.description import describe
-from googlenet_keras.data.crops import CENTER_CROP
+from googlenet_keras.data.preprocessing import CENTER_CROP
 from googlenet_keras.evaluation import plots
 from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation

@@ -39,12 +39,6 @@ class Initialization:
         scale = self.scale / spread**2 if self.balanced else self.scale
         return keras.initializers.VarianceScaling(scale, "fan_in", self.distribution)
 
-    def classifier(self) -> keras.Initializer:
-        """The kernel's initializer for the layers that output logits."""
-        if self.balanced:
-            return keras.initializers.RandomNormal(stddev=0.01)
-        return self.kernel()
-
 
 INITIALIZATIONS = {
     # keeps the variance of activations through ReLUs (arXiv 1502.01852)
@@ -123,7 +117,11 @@ class _Builder:
         if isinstance(row, table1.Conv):
             return self._convolution(row, x)
         if isinstance(row, table1.MaxPool):
-            return self._max_pool(row, x)
+            # Zeros may stand for minus infinity, since every map that is pooled is a
+            # ReLU's; unlike minus infinity they survive int8.
+            x, padding = self._pad(x, row)
+            pool = layers.MaxPooling2D(row.window, row.stride, padding, name=row.name)
+            return pool(x)
         if isinstance(row, table1.Inception):
             return self._inception(row, x)
         portable, plain = PortableResponseNormalization, LocalResponseNormalization
@@ -168,12 +166,6 @@ class _Builder:
     def _norm(self, row: table1.Conv) -> FusedBatchNormalization:
         return FusedBatchNormalization(scale=self.arch.gamma, name=f"{row.name}_bn")
 
-    def _max_pool(self, row: table1.MaxPool, x: KerasTensor) -> KerasTensor:
-        # Zeros may stand for minus infinity, since every map that is pooled is a
-        # ReLU's; unlike minus infinity they survive int8.
-        x, padding = self._pad(x, row)
-        return layers.MaxPooling2D(row.window, row.stride, padding, name=row.name)(x)
-
     def _pad(
         self, x: KerasTensor, row: table1.Conv | table1.MaxPool
     ) -> tuple[KerasTensor, str]:
@@ -212,7 +204,10 @@ class _Builder:
         return self._logits(name, x)
 
     def _logits(self, name: str, x: KerasTensor) -> KerasTensor:
-        kernel = self.initialization.classifier()
+        if self.initialization.balanced:
+            kernel = keras.initializers.RandomNormal(stddev=0.01)
+        else:
+            kernel = self.initialization.kernel()
         return layers.Dense(
             self.classes, kernel_initializer=kernel, name=name, dtype="float32"
         )(x)

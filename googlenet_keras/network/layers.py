@@ -91,10 +91,8 @@ def _normalize_jointly(
         is_training=not moving,
     )
     if missing:
-        y, mean, variance = (
-            tf.split(tensor, [channels, missing], -1)[0]
-            for tensor in (y, mean, variance)
-        )
+        parts = [channels, missing]
+        y, mean, variance = (tf.split(x, parts, -1)[0] for x in (y, mean, variance))
     if by_batch:
         sizes = [norm.beta.shape[0] for norm in norms]
         for name, batch in zip(names, (mean, variance), strict=True):
@@ -135,10 +133,9 @@ class JointConvolutions(keras.layers.Layer):
             )
 
     def build(self, input_shape: Shape) -> None:
-        shapes = [input_shape] * len(self.convolutions)
-        if self.norms:
-            shapes += self.compute_output_shape(input_shape)
-        for layer, shape in zip(self.convolutions + self.norms, shapes, strict=True):
+        outputs = self.compute_output_shape(input_shape)
+        shapes = [input_shape] * len(outputs) + outputs
+        for layer, shape in zip(self.convolutions + self.norms, shapes, strict=False):
             if not layer.built:  # one that was read from a file has its weights
                 layer.build(shape)
 

@@ -12,10 +12,7 @@ MAX_LISTED_NAMES = 3  # of each kind of mismatch
 
 
 def weight_name(variable: keras.Variable) -> str:
-    """The variable's layer and own name, such as "inception_3a_1x1/kernel".
-
-    The names are the same if the layer is inside a JointConvolutions.
-    """
+    """Layer and variable, "inception_3a_1x1/kernel", also in a JointConvolutions."""
     return "/".join(variable.path.split("/")[-2:])
 
 

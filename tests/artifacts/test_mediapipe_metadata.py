@@ -13,7 +13,7 @@ from googlenet_keras.artifacts import mediapipe_metadata
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.contents import Contents
 from googlenet_keras.classifier import Classifier, predict
-from googlenet_keras.data.crops import Crops
+from googlenet_keras.data.preprocessing import Crops
 
 # MediaPipe as an app uses it, in a process of its own: no option but the path
 CLASSIFY = """

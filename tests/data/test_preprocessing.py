@@ -1,9 +1,20 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from making import both_ways, ramp
 
-from googlenet_keras.data.preprocessing import Preprocessing, resize
+from googlenet_keras.data.preprocessing import (
+    CORNERS_AND_CENTER,
+    PAPER_SCALES,
+    START_MIDDLE_END,
+    Crops,
+    Preprocessing,
+    crop_windows,
+    resize,
+)
 from googlenet_keras.errors import UserError
+
+INPUT = Preprocessing(224, 224, 0.875)
 
 
 def test_whole_image_of_the_right_size_is_itself():
@@ -56,3 +67,142 @@ def test_json_gives_the_same_back_and_nothing_else():
         Preprocessing.from_json({"height": 96, "crop_fraction": 1.0})
     with pytest.raises(UserError, match=r"at most 1; received 96, 128 and 1\.5"):
         Preprocessing.from_json({**written, "crop_fraction": 1.5})
+
+
+def places(image: np.ndarray, kind: str) -> np.ndarray:
+    """[crops, 2, 2]: row and column in `image` of each crop's first and last pixel."""
+    crops = Crops(INPUT, kind)(image).numpy()
+    return crops[:, [0, -1], [0, -1], :2]
+
+
+def coordinates(height: int, width: int) -> np.ndarray:
+    """[height, width, 3] float32 pixels that say their own row and column."""
+    rows, columns = np.indices((height, width), np.float32)
+    return np.stack([rows, columns, columns], -1)
+
+
+def starts(windows) -> list[list[float]]:
+    """The row and column where each window of `coordinates` begins."""
+    return [window[0, 0, :2].numpy().tolist() for window in windows]
+
+
+# By hand, for an input of 224 (section 7 of arXiv 1409.4842): the shorter side becomes
+# 256, 288, 320 and 352; a square of that side begins at 0, in the middle and at the end
+# of the longer side; in it a 224 window begins at 0 and at side - 224, or half of that.
+LANDSCAPE = {  # of a photo of 600 x 800 pixels: longer sides, and where squares begin
+    256: (341, (0, 42, 85)),
+    288: (384, (0, 48, 96)),
+    320: (427, (0, 54, 107)),
+    352: (469, (0, 58, 117)),
+}
+ROOM = {256: 32, 288: 64, 320: 96, 352: 128}
+
+
+@pytest.mark.parametrize("portrait", [False, True])
+@pytest.mark.parametrize("side", ROOM)
+def test_where_the_papers_squares_and_windows_begin(side, portrait):
+    longer, squares = LANDSCAPE[side]
+    image = coordinates(*((longer, side) if portrait else (side, longer)))
+    found = starts(crop_windows(image, (side, side), START_MIDDLE_END))
+    assert found == [[s, 0] if portrait else [0, s] for s in squares]
+    room = ROOM[side]
+    square = coordinates(side, side)
+    assert starts(crop_windows(square, (224, 224), CORNERS_AND_CENTER)) == [
+        [0, 0], [0, room], [room, 0], [room, room], [room // 2, room // 2]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("portrait", [False, True])
+def test_the_papers_144_crops_of_a_photo(portrait):
+    """Where they lie in the photo, found from pixels that say where they are."""
+    image = coordinates(800, 600) if portrait else coordinates(600, 800)
+    found = places(image, "144")
+    assert len(found) == 144
+    expected = []
+    for side, (_, squares) in LANDSCAPE.items():
+        for begin in squares:
+            corner = np.array([begin, 0] if portrait else [0, begin])
+            room = ROOM[side]
+            for window in ((0, 0), (0, room), (room, 0), (room, room),
+                           (room // 2, room // 2)):  # fmt: skip
+                expected.append((corner + window, corner + window + 223, side))
+            expected.append((corner, corner + side - 1, side))
+    for crop, (first, last, side) in zip(found, expected, strict=False):
+        photo = 600 / side  # pixels of the photo for one of the resized
+        # at most a pixel off: the longer side is rounded, the whole is resized again
+        np.testing.assert_allclose(crop[0], first * photo, atol=2.5)
+        np.testing.assert_allclose(crop[1], last * photo, atol=2.5)
+    # the second half is the first, mirrored
+    both = Crops(INPUT, "144")(image).numpy()
+    np.testing.assert_array_equal(both[72:], both[:72, :, ::-1])
+
+
+def test_ten_crops_are_torchvisions():
+    """torchvision 0.29.1, on torch.arange(30).reshape(1, 5, 6):
+
+    [crop[0].tolist() for crop in torchvision.transforms.TenCrop((2, 3))(image)]
+    """
+    theirs = [
+        [[0, 1, 2], [6, 7, 8]],
+        [[3, 4, 5], [9, 10, 11]],
+        [[18, 19, 20], [24, 25, 26]],
+        [[21, 22, 23], [27, 28, 29]],
+        [[14, 15, 16], [20, 21, 22]],
+    ]
+    theirs += [[row[::-1] for row in crop] for crop in theirs]
+    image = np.arange(30).reshape(5, 6, 1)
+    crops = tf.stack(crop_windows(image, (2, 3), CORNERS_AND_CENTER))
+    found = tf.concat([crops, tf.reverse(crops, [2])], 0).numpy()[..., 0]
+    np.testing.assert_array_equal(found, theirs)
+
+
+def test_ten_crops_of_a_photo_are_cut_from_its_resized_whole():
+    image = coordinates(256, 320)  # what a shorter side of 256 leaves as it is
+    found = Crops(INPUT, "10")(image).numpy()
+    assert found.shape == (10, 224, 224, 3)
+    first = found[:5, 0, 0, :2]
+    np.testing.assert_allclose(first, [[0, 0], [0, 96], [32, 0], [32, 96], [16, 48]])
+    center = Crops(INPUT)(image.astype(np.uint8)).numpy()[0]
+    np.testing.assert_allclose(
+        Crops(INPUT, "10")(image.astype(np.uint8)).numpy()[4], center, atol=1e-3
+    )
+
+
+def test_a_phone_stretches_the_whole_photo():
+    image = coordinates(448, 672)
+    crop = Crops(INPUT, "phone")(image).numpy()
+    assert crop.shape == (1, 224, 224, 3)
+    np.testing.assert_allclose(crop[0, :, 0, 0], 2 * np.arange(224), atol=1e-3)
+    np.testing.assert_allclose(crop[0, 0, :, 1], 3 * np.arange(224), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["1", "10", "144", "phone"])
+def test_crops_of_a_file_are_those_of_its_pixels(kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    crops = Crops(Preprocessing(32, 48, 0.875), kind)
+    encoded = tf.io.encode_png(pixels)
+    dataset = tf.data.Dataset.from_tensors(encoded).map(crops.read)
+    assert dataset.element_spec.shape == (crops.count, 32, 48, 3)
+    (read,) = dataset.as_numpy_iterator()
+    np.testing.assert_allclose(read, crops(pixels).numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["1", "10", "144", "phone"])
+def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(kind):
+    rows, columns = np.indices((1024, 1408))  # an eighth of it is cut at whole pixels
+    waves = [128 + 100 * np.sin(rows / a + columns / b) for a, b in
+             ((90, 140), (230, -110), (-60, 170))]  # fmt: skip
+    encoded = tf.io.encode_jpeg(np.stack(waves, -1).astype(np.uint8), quality=95)
+    crops = Crops(Preprocessing(32, 32, 0.875), kind)
+    whole = crops(tf.io.decode_jpeg(encoded)).numpy()
+    # at least 3 pixels are left for each of the input's
+    np.testing.assert_allclose(crops.read(encoded).numpy(), whole, atol=3)
+
+
+def test_an_unknown_kind():
+    with pytest.raises(UserError, match="crops must be one of 1, 10, 144, phone"):
+        Crops(INPUT, "12")
+
+
+def test_the_papers_scales():
+    assert [round(224 * scale) for scale in PAPER_SCALES] == [256, 288, 320, 352]

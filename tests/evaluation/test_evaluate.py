@@ -6,7 +6,7 @@ import pytest
 from making import write_photos
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.crops import Crops
+from googlenet_keras.data.preprocessing import Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
