@@ -30,8 +30,7 @@ def opened(text: str) -> tuple[str, Runtime]:
 
 def with_operator(folder: Path) -> str:
     """The classifier in `folder` as ONNX, its response norms one operator each."""
-    from googlenet_keras.exporting.source import Source
-    from googlenet_keras.exporting.to_onnx import write_onnx
+    from googlenet_keras.exporting.converters import Source, write_onnx
 
     work = Path(tempfile.mkdtemp())
     write_onnx(Source(folder, work, portable=False), work / "lrn.onnx")

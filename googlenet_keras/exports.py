@@ -1,15 +1,28 @@
 """Exports a run: checked files for phones and servers, and a web page."""
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from googlenet_keras.exporting.bundle import Bundle, make_formats, write_report
-from googlenet_keras.exporting.config import ExportConfig
-from googlenet_keras.exporting.formats import WEB_FORMAT
+import numpy as np
+from rich.console import Console
+
+from googlenet_keras import machine
+from googlenet_keras.artifacts.artifact import LABELS_FILE
+from googlenet_keras.artifacts.mediapipe_metadata import (
+    MEDIAPIPE_MISSING_MESSAGE,
+    has_mediapipe,
+)
+from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
+from googlenet_keras.classifier import WEIGHTS_FILE
+from googlenet_keras.exporting import converters, parity, report
+from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
+from googlenet_keras.exporting.formats import Format
+from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
-from googlenet_keras.exporting.source import QAT_MODEL_FOLDER
+from googlenet_keras.exporting.report import ExportReport, FormatRow
+from googlenet_keras.files import write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage.builder import build_page, check_builder
 from googlenet_keras.webpage.page import add_page
@@ -18,8 +31,23 @@ if TYPE_CHECKING:
     from googlenet_keras.runs import Run
 
 Exportable: TypeAlias = "ExportConfig | Run | RunFolder | Path | str | None"
+EXPORT_REPORT_FILE, CHART_FILE = "report.json", "formats.png"
+FAILED_SUFFIX = ".failed"  # of a file that the parity check has refused
 
 log = logging.getLogger(__name__)
+
+
+class Bundle(NamedTuple):
+    """The result of an export: the folder RUN/export and the content of report.json."""
+
+    folder: Path
+    report: ExportReport
+
+    @property
+    def passed(self) -> bool:
+        """Whether every format and, if it was asked for, the page have passed."""
+        rows = [*self.report["formats"].values(), self.report.get("web")]
+        return all(row["passed"] for row in rows if row)
 
 
 def export(run: Exportable = None, **options: Any) -> Bundle:
@@ -35,27 +63,28 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
     with open_job(config) as job:
         if config.web:
             build_page(job.folder / WEB_FORMAT, job.log)
-        if job.trains_for_int8:
+        if config.qat_epochs and any(format.is_integer for format in job.formats):
             _train_for_int8(job)
-        report = make_formats(job)
+        content = _make_formats(job)
         if config.web:
-            report["web"] = add_page(job, report["formats"])
-        write_report(job, report)
-    return Bundle(job.run.export, report)
+            content["web"] = add_page(job, content["formats"])
+        labels = job.images.contents.to_texts()[LABELS_FILE]
+        (job.folder / LABELS_FILE).write_text(labels, "utf-8")
+        write_json(job.folder / EXPORT_REPORT_FILE, content)
+        report.draw_report(content, job.folder / CHART_FILE)
+    return Bundle(job.run.export, content)
 
 
 def to_config(run: Exportable, **options: Any) -> ExportConfig:
     """The ExportConfig of `run`; `options` replace its own."""
     if isinstance(run, ExportConfig):
         return replace(run, **options)
-    if run is not None and not isinstance(run, RunFolder | Path | str):
-        run = run.folder
-    return ExportConfig(run_folder=Path(str(run)) if run else None, **options)
+    folder = getattr(run, "folder", run)  # of a Run
+    return ExportConfig(run_folder=Path(str(folder)) if folder else None, **options)
 
 
 def _train_for_int8(job: ExportJob) -> None:
     """Fine-tunes with quantization-aware training, and saves the network for int8."""
-    from googlenet_keras.exporting.to_saved_model import save_static
     from googlenet_keras.training.quantization_aware import train_quantization_aware
 
     epochs = job.config.qat_epochs
@@ -63,4 +92,47 @@ def _train_for_int8(job: ExportJob) -> None:
     network = train_quantization_aware(
         job.classifier, job.dataset, job.class_numbers, epochs
     )
-    save_static(network, job.source.work / QAT_MODEL_FOLDER)
+    converters.save_static(network, job.source.work / converters.QAT_MODEL_FOLDER)
+
+
+def _make_formats(job: ExportJob) -> ExportReport:
+    """Makes, checks and measures every format in job.folder; returns the report."""
+    images, saved = job.images, job.source.folder
+    log.info("running the network on %d validation images", images.split.count)
+    network = images.measure(saved, "network", job.log)
+    keras: FormatRow = {"megabytes": report.megabytes(saved / WEIGHTS_FILE)}
+    keras.update(network.row)
+    rows = {f.name: _make(f, job, network.probabilities) for f in job.formats}
+    report.add_ratios(rows)
+    options = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(job.config).items()
+    }
+    return {
+        "keras": keras,
+        "formats": rows,
+        "options": options | {"dataset": job.dataset.name},
+        "missing": [] if has_mediapipe() else [MEDIAPIPE_MISSING_MESSAGE],
+        "provenance": dict(job.classifier.provenance),
+        "environment": machine.environment(),
+    }
+
+
+def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
+    """Makes and checks one format, logs the outcome and returns its row.
+
+    expected: the network's probabilities, [images, classes].
+    """
+    row, path = FormatRow(file=format.file), job.folder / format.file
+    with report.outcome(format.name, row):
+        with Console().status(f"{format.name}: converting"):
+            job.convert(format.make, job.source, path)
+        row["megabytes"] = report.megabytes(path)
+        if path.suffix == TFLITE_SUFFIX:
+            norms = converters.response_norms(job.classifier.architecture)
+            row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
+        row.update(parity.compare(path, format, job.images, expected, job.log))
+    if not row["passed"] and path.exists():
+        row["file"] += FAILED_SUFFIX
+        path.rename(job.folder / row["file"])
+    return row

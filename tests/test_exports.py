@@ -1,9 +1,21 @@
+import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
+from making import call_main, write_photos
 
+import export as script
+from googlenet_keras.artifacts.artifact import open_classifier
+from googlenet_keras.classifier import Classifier, predict
+from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.config import ExportConfig
+from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.job import open_job
 from googlenet_keras.exports import export, to_config
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.runs import Run
@@ -31,3 +43,180 @@ def test_a_wrong_value_is_refused_before_any_work(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
         export(tmp_path / "nowhere")
     assert not list(tmp_path.iterdir())
+
+
+def test_every_format_is_made_and_passes(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    assert set(report["formats"]) == set(FORMATS)
+    assert all(row["passed"] for row in report["formats"].values())
+    names = {path.name for path in bundle.iterdir()}
+    assert names == {f.file for f in FORMATS.values()} | {
+        "labels.txt", "report.json", "formats.png", "export.log",
+    }  # fmt: skip
+    assert (bundle / "labels.txt").read_text().split() == list("0123456789")
+    assert report["missing"] == []
+    assert report["provenance"]["trained_on"] == "digits"
+
+
+def test_the_report_has_the_figures_of_each_format(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    keras, rows = report["keras"], report["formats"]
+    assert keras["images"] == 300
+    sizes = {name: row["megabytes"] for name, row in rows.items()}
+    assert sizes["int8"] < 0.35 * sizes["float32"]
+    assert sizes["float16"] < 0.6 * sizes["float32"]
+    assert sizes["saved_model"] < 1 + sizes["float32"]
+    for name in ("float32", "onnx", "saved_model"):
+        assert rows[name]["max_difference"] < 1e-4
+        assert rows[name]["top1"] == keras["top1"]
+    assert rows["int8"]["not_quantised"] == []
+    assert rows["int8"]["operators"]["CONV_2D"] == 57
+    assert rows["float32"]["ratio_to_float32"] == {"megabytes": 1, "milliseconds": 1}
+    assert rows["int16x8"]["gpu_refuses"]
+    assert report["options"]["dataset"] == "digits"
+    assert report["environment"]["packages"]["ai-edge-litert"]
+
+
+@pytest.mark.parametrize("name", ["float32.tflite", "int8.tflite", "model.onnx",
+                                  "saved_model"])  # fmt: skip
+def test_an_exported_file_predicts_like_the_run(bundle, tmp_path, name):
+    photos = write_photos(tmp_path / "p", {"a": 3}, size=(50, 70))
+    run = list(predict(Classifier.load(bundle.parent), [photos], top=10))
+    found = list(predict(open_classifier(bundle / name), [photos]))
+    # a probability near a half moves by a quarter of what int8 does to the logit
+    tolerance = 0.05 if name == "int8.tflite" else 1e-4
+    for mine, theirs in zip(found, run, strict=True):
+        assert mine.path == theirs.path
+        expected = dict(theirs.top)
+        for label, probability in mine.top:
+            assert probability == pytest.approx(expected[label], abs=tolerance)
+
+
+def test_an_exported_file_is_evaluated_on_the_runs_data(bundle, tmp_path):
+    main(["evaluate", str(bundle / "int8.tflite"), "--json", str(tmp_path / "f.json")])
+    figures = json.loads((tmp_path / "f.json").read_text())["crops"]["1"]
+    row = json.loads((bundle / "report.json").read_text())["formats"]["int8"]
+    assert figures["images"] == row["images"]
+    assert figures["main"]["top1"] == pytest.approx(row["top1"])
+    result = json.loads((bundle.parent / "result.json").read_text())["validation"]
+    assert figures["main"]["loss"] == pytest.approx(result["main"]["loss"], abs=0.1)
+
+
+def test_the_saved_model_answers_photographs_of_any_kind(bundle, tmp_path):
+    model = tf.saved_model.load(str(bundle / "saved_model"))
+    serve = model.signatures["serve_bytes"]
+    image = np.random.default_rng(0).integers(0, 256, (60, 44, 3), np.uint8)
+    encoded = [tf.io.encode_png(image), tf.io.encode_jpeg(image[:40])]
+    answers = serve(image_bytes=tf.stack(encoded))
+    paths = []
+    for number, data in enumerate(encoded):
+        paths.append(tmp_path / f"{number}.img")
+        paths[-1].write_bytes(data.numpy())
+    for number, expected in enumerate(predict(Classifier.load(bundle.parent), paths)):
+        labels = [x.decode() for x in answers["top_labels"][number].numpy()]
+        assert labels == [label for label, _ in expected.top]
+        np.testing.assert_allclose(
+            answers["top_scores"][number], [p for _, p in expected.top], atol=1e-4
+        )
+
+
+HALF_A_JPEG = tf.io.encode_jpeg(np.zeros((64, 64, 3), np.uint8)).numpy()[:-90]
+
+
+@pytest.mark.parametrize(("broken", "message"), [
+    (b"text", r"JPEG, PNG, GIF, BMP or WebP files; not so number.*1"),
+    (b"", r"not so number.*1"),
+    (HALF_A_JPEG, "Invalid JPEG data"),
+])  # fmt: skip
+def test_a_broken_photo_in_a_batch_is_an_error(bundle, broken, message):
+    model = tf.saved_model.load(str(bundle / "saved_model"))
+    good = tf.io.encode_png(np.zeros((40, 40, 3), np.uint8)).numpy()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        model.signatures["serve_bytes"](image_bytes=tf.constant([good, broken]))
+
+
+def test_the_saved_model_says_what_it_takes_and_gives(bundle):
+    model = tf.saved_model.load(str(bundle / "saved_model"))
+    assert set(model.signatures) == {"serve", "serve_bytes", "serving_default"}
+    serve = model.signatures["serving_default"]
+    (image,) = serve.structured_input_signature[1].values()
+    assert (image.name, image.shape.as_list()) == ("image", [None, 32, 32, 3])
+    assert list(serve.structured_outputs) == ["probabilities"]
+
+
+@pytest.fixture(scope="module")
+def partly_failed(run_folder, tmp_path_factory):
+    """An export of two formats, one of which fails, from a classifier without a run."""
+    folder = tmp_path_factory.mktemp("exported") / "classifier"
+    Classifier.load(run_folder).save(folder)
+    strict = replace(FORMATS["dynamic"], max_difference=1e-9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FORMATS, "dynamic", strict)
+        with pytest.raises(SystemExit) as ended:
+            call_main(
+                script.main,
+                *("--run-folder", str(folder), "--dataset", "digits"),
+                *("--formats", "dynamic", "onnx", "--onnx-layout", "nchw"),
+            )
+    assert ended.value.code == 1
+    return folder / "export"
+
+
+def test_channels_first(partly_failed, run_folder):
+    found = open_classifier(partly_failed / "model.onnx")
+    (image,) = found.runtime._session.get_inputs()
+    assert (image.name, image.shape) == ("image", ["batch", 3, 32, 32])
+    assert found.labels == Classifier.load(run_folder).labels
+
+
+def test_a_format_that_fails_is_kept_apart(partly_failed):
+    names = {path.name for path in partly_failed.iterdir()}
+    assert {"dynamic.tflite.failed", "model.onnx"} <= names
+    assert "dynamic.tflite" not in names
+    rows = json.loads((partly_failed / "report.json").read_text())["formats"]
+    assert list(rows) == ["dynamic", "onnx"]
+    assert rows["onnx"]["passed"]
+    assert rows["dynamic"]["file"] == "dynamic.tflite.failed"
+    assert "probabilities differ" in rows["dynamic"]["reason"]
+
+
+def test_the_classifiers_folder_gets_the_bundle_alone(partly_failed):
+    assert sorted(path.name for path in partly_failed.parent.iterdir()) == [
+        "classifier.json", "export", "weights.safetensors",
+    ]  # fmt: skip
+
+
+def test_an_export_that_fails_or_is_killed_keeps_the_old_bundle(run_folder, tmp_path):
+    Classifier.load(run_folder).save(tmp_path)
+    names = ["classifier.json", "export", "weights.safetensors"]
+    host = socket.gethostname().replace(".", "-")
+    for role in ("new", "old"):  # of an export that was killed at its last step
+        (tmp_path / f"export.{host}-999999999.{role}.tmp").mkdir()
+    old = tmp_path / f"export.{host}-999999999.old.tmp" / "int8.tflite"
+    old.write_text("old")
+    config = ExportConfig(tmp_path, formats=("float32",), dataset="digits")
+
+    def interrupt():
+        with open_job(config) as job:
+            assert job.folder.is_dir()
+            assert job.source.work.is_dir()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert (tmp_path / "export" / "int8.tflite").read_text() == "old"
+    with open_job(config) as job:
+        (job.folder / "int8.tflite").write_text("new")
+        (job.source.work / "static").mkdir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert [path.name for path in (tmp_path / "export").iterdir()] == ["int8.tflite"]
+    assert (tmp_path / "export" / "int8.tflite").read_text() == "new"
+
+
+def test_nothing_is_left_of_an_export_that_cannot_be(run_folder):
+    with pytest.raises(UserError, match="at least 1 for each of the 10 classes"):
+        call_main(
+            script.main, *("--run-folder", str(run_folder), "--calibration-images", "9")
+        )
+    assert not [p.name for p in run_folder.iterdir() if p.name.endswith(".tmp")]

@@ -207,15 +207,14 @@ def convert_untrained(arch: Architecture, task: Task, path: Path) -> Path:
     import keras
 
     from googlenet_keras.artifacts.deployable import untrained_network
-    from googlenet_keras.exporting.source import StaticModel, response_norms
-    from googlenet_keras.exporting.to_saved_model import save_static
-    from googlenet_keras.exporting.to_tflite import to_int8
+    from googlenet_keras.exporting import converters
 
     hide_gpus()
     size = arithmetic.height_and_width(task.image_size)
-    save_static(untrained_network(arch, task.classes, size), path)
+    converters.save_static(untrained_network(arch, task.classes, size), path)
     keras.utils.clear_session()
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
     file = path.with_suffix(".tflite")
-    file.write_bytes(to_int8(StaticModel(path, images, response_norms(arch))))
+    model = converters.StaticModel(path, images, converters.response_norms(arch))
+    file.write_bytes(converters.to_int8(model))
     return file

@@ -23,15 +23,12 @@ def deployable_network(classifier: Classifier, portable: bool = True) -> keras.M
     Keras's dtype policy must be float32, as it is outside training.
     """
     arch, geometry = classifier.architecture, classifier.preprocessing
-    heads = tuple(head.name for head in arch.heads)
-    weights = {
-        name: value
-        for name, value in named_weights(classifier.network).items()
-        if not name.startswith(heads)
-    }
     size = (geometry.height, geometry.width)
     network = untrained_network(arch, len(classifier.labels), size, portable)
-    assign_weights(network, fold_batch_norm(arch, weights))
+    heads = tuple(head.name for head in arch.heads)
+    weights = named_weights(classifier.network).items()
+    main = {name: value for name, value in weights if not name.startswith(heads)}
+    assign_weights(network, _fold_batch_norm(arch, main))
     return network
 
 
@@ -54,22 +51,21 @@ def untrained_network(
     return keras.Model(image, {PROBABILITIES_OUTPUT: softmax(network.output["main"])})
 
 
-def fold_batch_norm(
+def _fold_batch_norm(
     arch: Architecture, weights: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Folds batch normalization and pixel_scale into the kernels of `weights`."""
     epsilon = FusedBatchNormalization().epsilon
     folded = {n: v for n, v in weights.items() if not n.split("/")[0].endswith("_bn")}
-    for name in [n for n in folded if n.endswith("/kernel")]:
-        layer = name.removesuffix("/kernel")
-        if f"{layer}_bn/beta" not in weights:
-            continue
+    for layer in [
+        n.removesuffix("_bn/beta") for n in weights if n.endswith("_bn/beta")
+    ]:
         gamma, beta, mean, variance = (
             weights.get(f"{layer}_bn/{part}", 1.0)
             for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )
         scale = gamma / np.sqrt(variance + epsilon)
-        folded[name] = folded[name] * scale
+        folded[f"{layer}/kernel"] = folded[f"{layer}/kernel"] * scale
         folded[f"{layer}/bias"] = beta - mean * scale
     first = f"{arch.rows[0].name}/kernel"
     folded[first] = folded[first] / np.float32(arch.pixel_scale)

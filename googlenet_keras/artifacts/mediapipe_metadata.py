@@ -1,10 +1,10 @@
 """Metadata inside a TFLite file, where MediaPipe Tasks and ML Kit read it."""
 
 import importlib.util
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Self
 
-from googlenet_keras.artifacts.contents import LABELS_FILE
+from googlenet_keras.artifacts.artifact import LABELS_FILE
 from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
 from googlenet_keras.classifier import Classifier
 
@@ -24,20 +24,17 @@ class ModelCard:
     version: str
     license: str
 
-
-def model_card(classifier: Classifier, license: str | None) -> ModelCard:
-    """Makes the model card of a Classifier.
-
-    license: what the user says it is.
-    """
-    origin = classifier.provenance
-    data = origin.get("trained_on", "data that it does not name")
-    return ModelCard(
-        f"GoogLeNet ({classifier.architecture.name})",
-        f"{len(classifier.labels)} classes, trained on {data}.",
-        str(origin.get("commit") or "unknown"),
-        license or str(origin.get("licence", "not stated")),
-    )
+    @classmethod
+    def of(cls, classifier: Classifier, license: str | None) -> Self:
+        """The card of a Classifier. license: what the user says it is."""
+        origin = classifier.provenance
+        data = origin.get("trained_on", "data that it does not name")
+        return cls(
+            f"GoogLeNet ({classifier.architecture.name})",
+            f"{len(classifier.labels)} classes, trained on {data}.",
+            str(origin.get("commit") or "unknown"),
+            license or str(origin.get("licence", "not stated")),
+        )
 
 
 def has_mediapipe() -> bool:
@@ -49,7 +46,16 @@ def add_metadata(data: bytes, card: ModelCard) -> bytes:
     """Adds metadata to the TFLite file `data` if MediaPipe is installed."""
     if not has_mediapipe():
         return data
-    return _add_buffer(data, b"TFLITE_METADATA", _metadata(card))
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model.buffers.append(schema.BufferT(data=list(_metadata(card))))
+    entry = schema.MetadataT(name=b"TFLITE_METADATA", buffer=len(model.buffers) - 1)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _metadata(card: ModelCard) -> bytes:
@@ -57,72 +63,41 @@ def _metadata(card: ModelCard) -> bytes:
     import flatbuffers
     from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 
-    model = schema.ModelMetadataT(
-        name=card.name,
-        description=card.description,
-        version=card.version,
-        license=card.license,
-        subgraphMetadata=[
-            schema.SubGraphMetadataT(
-                inputTensorMetadata=[_input_metadata(schema)],
-                outputTensorMetadata=[_output_metadata(schema)],
-            )
-        ],
-        minParserVersion=MIN_PARSER_VERSION,
-    )
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"M001")
-    return bytes(builder.Output())
-
-
-def _input_metadata(schema: Any) -> Any:
-    """Describes the input as raw pixels, mean 0 and std 1: the network scales them."""
-    return schema.TensorMetadataT(
+    image = schema.TensorMetadataT(
         name=IMAGE_INPUT,
         description="RGB pixels, 0 to 255.",
         content=schema.ContentT(
-            contentPropertiesType=schema.ContentProperties.ImageProperties,
-            contentProperties=schema.ImagePropertiesT(
-                colorSpace=schema.ColorSpaceType.RGB
-            ),
+            schema.ContentProperties.ImageProperties,
+            schema.ImagePropertiesT(colorSpace=schema.ColorSpaceType.RGB),
         ),
-        processUnits=[
+        processUnits=[  # raw pixels: the network scales them
             schema.ProcessUnitT(
-                optionsType=schema.ProcessUnitOptions.NormalizationOptions,
-                options=schema.NormalizationOptionsT(mean=[0.0], std=[1.0]),
+                schema.ProcessUnitOptions.NormalizationOptions,
+                schema.NormalizationOptionsT(mean=[0.0], std=[1.0]),
             )
         ],
         stats=schema.StatsT(min=[0.0], max=[255.0]),
     )
-
-
-def _output_metadata(schema: Any) -> Any:
     labels = schema.AssociatedFileT(
         name=LABELS_FILE,
         description="A class on each line, in output order.",
         type=schema.AssociatedFileType.TENSOR_AXIS_LABELS,
     )
-    return schema.TensorMetadataT(
+    probability = schema.TensorMetadataT(
         name="probability",
         description="The probability of each class.",
         content=schema.ContentT(
-            contentPropertiesType=schema.ContentProperties.FeatureProperties,
-            contentProperties=schema.FeaturePropertiesT(),
+            schema.ContentProperties.FeatureProperties, schema.FeaturePropertiesT()
         ),
         associatedFiles=[labels],
         stats=schema.StatsT(min=[0.0], max=[1.0]),
     )
-
-
-def _add_buffer(data: bytes, name: bytes, content: bytes) -> bytes:
-    """Adds a metadata buffer called `name` to the TFLite file `data`."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
-    model.buffers.append(schema.BufferT(data=list(content)))
-    entry = schema.MetadataT(name=name, buffer=len(model.buffers) - 1)
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(data))
-    builder.Finish(model.Pack(builder), b"TFL3")
+    graph = schema.SubGraphMetadataT(
+        inputTensorMetadata=[image], outputTensorMetadata=[probability]
+    )
+    model = schema.ModelMetadataT(
+        **asdict(card), subgraphMetadata=[graph], minParserVersion=MIN_PARSER_VERSION
+    )
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"M001")
     return bytes(builder.Output())

@@ -1,52 +1,30 @@
 """Runtimes of exported files; only the SavedModel runtime needs TensorFlow.
 
 Every runtime is a function of images, [batch, height, width, 3] float32 or uint8 in
-0..255, to probabilities, [batch, classes] float32.
+0..255, to probabilities, [batch, classes] float32. Its `step` is the distance between
+two probabilities that the file can tell apart; 0: a float's.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.machine import cores
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-IMAGE_INPUT, PROBABILITIES_OUTPUT = (
-    "image",
-    "probabilities",
-)  # the input and output of every file
+IMAGE_INPUT, PROBABILITIES_OUTPUT = "image", "probabilities"  # of every file
 TFLITE_SUFFIX, ONNX_SUFFIX, SAVED_MODEL_FILE = ".tflite", ".onnx", "saved_model.pb"
-
-
-class Runtime(Protocol):
-    """Runs one exported file: images in, probabilities out.
-
-    step: the distance between two probabilities that the file can tell apart; 0: a
-    float's.
-    """
-
-    step: float
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns the probabilities for `images`."""
 
 
 def is_artifact(path: Path) -> bool:
     """Whether `path` is named like an exported file or is a SavedModel folder."""
-    return (
-        path.suffix in (TFLITE_SUFFIX, ONNX_SUFFIX)
-        or (path / SAVED_MODEL_FILE).is_file()
-    )
+    is_file = path.suffix in (TFLITE_SUFFIX, ONNX_SUFFIX)
+    return is_file or (path / SAVED_MODEL_FILE).is_file()
 
 
 def open_runtime(path: Path, threads: int = 0) -> Runtime:
@@ -56,15 +34,8 @@ def open_runtime(path: Path, threads: int = 0) -> Runtime:
     refuses.
     """
     kinds: dict[str, Any] = {TFLITE_SUFFIX: LiteRT, ONNX_SUFFIX: OnnxRuntime}
-    with _runtime_errors(path):
-        return kinds.get(path.suffix, SavedModel)(path, threads or cores())
-
-
-@contextmanager
-def _runtime_errors(path: Path) -> Iterator[None]:
-    """Turns what a runtime raises within the block into a UserError."""
     try:
-        yield
+        return kinds.get(path.suffix, SavedModel)(path, threads or cores())
     except Exception as error:  # each runtime raises its own kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} cannot be run: {reason}") from error
@@ -74,11 +45,15 @@ class LiteRT:
     """A .tflite file of static batch 1 in LiteRT, on the CPU with XNNPACK."""
 
     def __init__(self, path: Path, threads: int) -> None:
+        from ai_edge_litert import schema_py_generated as schema
         from ai_edge_litert.interpreter import Interpreter
 
         # a damaged buffer must not reach the interpreter, which may crash on it
         data = path.read_bytes()
-        _check_tflite(data)
+        if data[4:8] != b"TFL3":
+            raise ValueError("it is no TFLite file.")
+        if schema.Model.GetRootAsModel(data, 0).SubgraphsLength() < 1:
+            raise ValueError("it holds no graph.")
         self._interpreter = Interpreter(model_content=data, num_threads=threads)
         self._interpreter.allocate_tensors()
         signature = self._interpreter.get_signature_runner()
@@ -105,7 +80,12 @@ class LiteRT:
         return np.concatenate([self._run(image[None]) for image in images])
 
     def _run(self, image: np.ndarray) -> np.ndarray:
-        image = _quantize(image, self._input)
+        (scale, zero), dtype = self._input["quantization"], self._input["dtype"]
+        # a camera's bytes pass as they are
+        if scale and not (image.dtype == dtype and (scale, zero) == (1.0, 0)):
+            limits = np.iinfo(dtype)
+            image = np.clip(np.round(image / scale + zero), limits.min, limits.max)
+        image = image.astype(dtype, copy=False)
         self._interpreter.set_tensor(self._input["index"], image)
         self._interpreter.invoke()
         answer = self._interpreter.get_tensor(self._output["index"])
@@ -115,35 +95,26 @@ class LiteRT:
         return answer.astype(np.float32)
 
 
-def _check_tflite(data: bytes) -> None:
-    from ai_edge_litert import schema_py_generated as schema
-
-    if len(data) < 8 or data[4:8] != b"TFL3":
-        raise ValueError("it is no TFLite file.")
-    model = schema.Model.GetRootAsModel(data, 0)
-    if model.SubgraphsLength() < 1:
-        raise ValueError("it holds no graph.")
-
-
-def _quantize(image: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    """Quantizes `image`, in 0..255, to the scale and type of the input `tensor`."""
-    (scale, zero), dtype = tensor["quantization"], tensor["dtype"]
-    if not scale or (image.dtype == dtype and (scale, zero) == (1.0, 0)):
-        return image.astype(dtype, copy=False)  # a camera's bytes as they are
-    limits = np.iinfo(dtype)
-    steps = np.round(image / scale + zero)
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
-
-
 class OnnxRuntime:
     """Runs a .onnx file in ONNX Runtime on the CPU, channels last or first."""
 
     step = 0.0
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._session = _onnx_session(path, threads)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors alone
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
         self.classes = int(self._session.get_outputs()[0].shape[-1])
         self._channels_first = self._session.get_inputs()[0].shape[1] == 3
+
+    def metadata(self) -> Mapping[str, str]:
+        """The file's metadata_props."""
+        return self._session.get_modelmeta().custom_metadata_map
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Computes the probabilities of the whole batch at once."""
@@ -151,23 +122,6 @@ class OnnxRuntime:
         if self._channels_first:
             x = x.transpose(0, 3, 1, 2)
         return self._session.run([PROBABILITIES_OUTPUT], {IMAGE_INPUT: x})[0]
-
-
-def read_onnx_metadata(path: Path) -> Mapping[str, str]:
-    """The metadata_props of a .onnx file. Raises UserError for a damaged one."""
-    with _runtime_errors(path):
-        return _onnx_session(path, threads=1).get_modelmeta().custom_metadata_map
-
-
-def _onnx_session(path: Path, threads: int) -> "onnxruntime.InferenceSession":
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors alone
-    return onnxruntime.InferenceSession(
-        path, options, providers=["CPUExecutionProvider"]
-    )
 
 
 class SavedModel:
@@ -185,9 +139,8 @@ class SavedModel:
         self._model = tf.saved_model.load(str(path))
         self._serve = self._model.signatures["serve"]
         self._serve_bytes = self._model.signatures["serve_bytes"]
-        self.classes = int(
-            self._serve.structured_outputs[PROBABILITIES_OUTPUT].shape[-1]
-        )
+        outputs = self._serve.structured_outputs
+        self.classes = int(outputs[PROBABILITIES_OUTPUT].shape[-1])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Computes the probabilities of the whole batch at once."""
@@ -201,10 +154,11 @@ class SavedModel:
         import tensorflow as tf
 
         answers = self._serve_bytes(image_bytes=tf.constant(encoded, tf.string))
-        first = answers["top_labels"][:, 0].numpy()
-        return answers[PROBABILITIES_OUTPUT].numpy(), [
-            label.decode() for label in first
-        ]
+        labels = [label.decode() for label in answers["top_labels"][:, 0].numpy()]
+        return answers[PROBABILITIES_OUTPUT].numpy(), labels
+
+
+Runtime = LiteRT | OnnxRuntime | SavedModel
 
 
 def hide_gpus() -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from googlenet_keras.errors import UserError, unknown_choice_error
-from googlenet_keras.exporting.formats import FORMATS, WEB_FORMAT
 from googlenet_keras.run_folder import RunFolder
 
 RUNS_FOLDER = Path("runs")
+WEB_FORMAT = "web"  # the web page, no file: webpage makes it
 Layout = Literal["nhwc", "nchw"]
-LAYOUTS = get_args(Layout)
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,19 @@ class ExportConfig:
     """Let TFDS download and prepare the data set."""
 
     def __post_init__(self) -> None:
+        from googlenet_keras.exporting.formats import FORMATS  # slow: TensorFlow
+
         if isinstance(self.formats, str):  # would be taken for its letters
             raise UserError(
-                f"formats must be names, such as ({self.formats!r},); received one "
-                "text."
+                f"formats must be names, such as ({self.formats!r},); received a text."
             )
         for name in self.formats:
             if name not in (*FORMATS, WEB_FORMAT):
                 raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
-        if self.onnx_layout not in LAYOUTS:
-            raise unknown_choice_error("onnx_layout", self.onnx_layout, LAYOUTS)
+        if self.onnx_layout not in get_args(Layout):
+            raise unknown_choice_error(
+                "onnx_layout", self.onnx_layout, get_args(Layout)
+            )
         for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -58,9 +60,7 @@ class ExportConfig:
         if self.qat_epochs and not has_int8:
             raise UserError("qat_epochs trains for int8, which formats leaves out.")
         if self.activation_map and not self.web:
-            raise UserError(
-                "activation_map is for the page; name web among the formats."
-            )
+            raise UserError("activation_map is the page's; name web among the formats.")
         if self.activation_map and self.qat_epochs:
             raise UserError(
                 "the network that qat_epochs trains has no activation_map; leave one "
@@ -86,10 +86,9 @@ class ExportConfig:
 
 def _newest_run() -> RunFolder:
     runs = [RunFolder(result.parent) for result in RUNS_FOLDER.glob("*/result.json")]
-    exportable = [run for run in runs if run.classifier.is_dir()]
-    if not exportable:
-        raise UserError(
-            f"there is no finished run in {RUNS_FOLDER}/ to export; train one with "
-            "python train.py, or name one with --run-folder."
-        )
-    return max(exportable, key=lambda run: run.result.stat().st_mtime)
+    if exportable := [run for run in runs if run.classifier.is_dir()]:
+        return max(exportable, key=lambda run: run.result.stat().st_mtime)
+    raise UserError(
+        f"there is no finished run in {RUNS_FOLDER}/ to export; train one with "
+        "python train.py, or name one with --run-folder."
+    )

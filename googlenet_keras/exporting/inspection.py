@@ -1,7 +1,7 @@
 """Inspects the operators of a TFLite file: which are float, which run on a GPU."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from googlenet_keras.exporting.report import FormatRow
@@ -17,16 +17,12 @@ CAST_OPERATORS = ("QUANTIZE", "DEQUANTIZE")
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator of the graph: its kind and its output tensors.
-
-    is_float: whether it gives any float32. is_int16: whether it gives any int16, which
-    GPU delegates do not take.
-    """
+    """An operator of the graph."""
 
     kind: str
-    outputs: tuple[str, ...]
-    is_float: bool
-    is_int16: bool
+    outputs: list[str]  # tensors
+    is_float: bool  # gives any float32
+    is_int16: bool  # gives any int16, which GPU delegates do not take
 
 
 def operators(data: bytes) -> list[Operator]:
@@ -35,39 +31,22 @@ def operators(data: bytes) -> list[Operator]:
 
     kinds = {v: k for k, v in vars(schema.BuiltinOperator).items() if k[0] != "_"}
     model = schema.Model.GetRootAsModel(data, 0)
-    graph = model.Subgraphs(0)
-
-    def operator(number: int) -> Operator:
-        step = graph.Operators(number)
-        code = model.OperatorCodes(step.OpcodeIndex())
-        tensors = [graph.Tensors(i) for i in step.OutputsAsNumpy()]
+    graph = schema.SubGraphT.InitFromObj(model.Subgraphs(0))
+    found = []
+    for step in graph.operators:
+        code = model.OperatorCodes(step.opcodeIndex)
         kind = kinds[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
         if kind == "CUSTOM":
             kind = code.CustomCode().decode()
-        types = {tensor.Type() for tensor in tensors}
-        return Operator(
-            kind,
-            tuple(tensor.Name().decode() for tensor in tensors),
-            is_float=schema.TensorType.FLOAT32 in types,
-            is_int16=schema.TensorType.INT16 in types,
-        )
-
-    return [operator(number) for number in range(graph.OperatorsLength())]
-
-
-def tensors_of_layers(data: bytes, layers: Iterable[str]) -> list[str]:
-    """The names of the output tensors of `layers`."""
-    names = tuple(layers)
-    return [
-        output
-        for operator in operators(data)
-        for output in operator.outputs
-        if any(name in output for name in names)
-    ]
+        tensors = [graph.tensors[i] for i in step.outputs]
+        names, types = [t.name.decode() for t in tensors], {t.type for t in tensors}
+        is_float = schema.TensorType.FLOAT32 in types
+        found.append(Operator(kind, names, is_float, schema.TensorType.INT16 in types))
+    return found
 
 
 def inspect_tflite(
-    data: bytes, response_norms: Iterable[str], is_integer: bool
+    data: bytes, response_norms: Sequence[str], is_integer: bool
 ) -> FormatRow:
     """Inspects a TFLite file: its operators, and those that delegates do not support.
 
@@ -77,22 +56,21 @@ def inspect_tflite(
     needs Flex, and for float in an int8 file outside `response_norms`.
     """
     steps = operators(data)
-    flex = [step.kind for step in steps if "Flex" in step.kind]
-    if flex:
+    if flex := [step.kind for step in steps if "Flex" in step.kind]:
         raise ValueError(f"it needs TensorFlow's own operators: {', '.join(flex)}")
     in_float = [
         s for s in steps if is_integer and s.is_float and s.kind not in CAST_OPERATORS
     ]
-    norms = tuple(response_norms)
-    stray = {s.kind for s in in_float if not any(n in s.outputs[0] for n in norms)}
+    stray = {
+        s.kind for s in in_float if not any(n in s.outputs[0] for n in response_norms)
+    }
     if stray:
         kinds = ", ".join(sorted(stray))
         raise ValueError(f"it is not full int8: {kinds} compute in float")
+    refused = {s.kind for s in steps if s.is_int16 or s.kind not in GPU_OPERATORS}
     return {
         "operators": dict(Counter(step.kind for step in steps)),
         "not_quantised": [step.outputs[0] for step in in_float],
-        "gpu_refuses": sorted(
-            {s.kind for s in steps if s.is_int16 or s.kind not in GPU_OPERATORS}
-        ),
+        "gpu_refuses": sorted(refused),
         "npu_refuses": sorted({step.kind for step in steps if step.is_float}),
     }

@@ -1,5 +1,7 @@
-"""An export job: the run, formats, data and folder of one export, resolved once."""
+"""An export job: the run, formats, data and folder of one export."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,38 +10,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import tensorflow as tf
 
-from googlenet_keras.artifacts.contents import Contents
+from googlenet_keras.artifacts.artifact import Contents
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.preprocessing import Preprocessing, to_uint8
+from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import class_numbers, open_run_dataset
-from googlenet_keras.exporting.calibration import calibration_images
 from googlenet_keras.exporting.config import ExportConfig
+from googlenet_keras.exporting.converters import CALIBRATION_FILE, Source
 from googlenet_keras.exporting.formats import Format, select_formats
-from googlenet_keras.exporting.parity import Images
-from googlenet_keras.exporting.source import CALIBRATION_FILE, Source
+from googlenet_keras.exporting.measuring import Images
 from googlenet_keras.files import atomic_folder
 from googlenet_keras.processes import Call, child_process
 from googlenet_keras.run_folder import RunFolder
 
 EXPORT_LOG_FILE = "export.log"
+MIN_RECOMMENDED_CALIBRATION_IMAGES = 100  # fewer leave ranges to chance
+DEFAULT_CALIBRATION_IMAGES = 256
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ExportJob:
-    """Everything that decides an export, resolved once.
+    """Everything that decides an export, each part resolved once, on first use.
 
-    class_numbers: the classifier's class number for each of the data set's. folder:
-    the bundle while it is written. convert: calls a function in the process that
-    converts.
+    folder: the bundle while it is written. convert: calls a function in the process
+    that converts. A property raises UserError if it cannot be had.
     """
 
     config: ExportConfig
     run: RunFolder
-    classifier: Classifier
-    formats: list[Format]
-    dataset: Dataset
-    class_numbers: np.ndarray
     source: Source
     folder: Path
     convert: Call
@@ -50,17 +53,32 @@ class ExportJob:
         return self.folder / EXPORT_LOG_FILE
 
     @cached_property
+    def classifier(self) -> Classifier:
+        return Classifier.load(self.source.folder)
+
+    @cached_property
+    def formats(self) -> list[Format]:
+        return select_formats(self.config.formats, self.classifier.architecture)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The run's data, or the data that the options name."""
+        config = self.config
+        return open_run_dataset(
+            self.run, config.dataset, data_dir=config.data_dir, download=config.download
+        )
+
+    @cached_property
+    def class_numbers(self) -> np.ndarray:
+        """The classifier's class number for each of the data set's."""
+        return class_numbers(self.classifier.labels, self.dataset.class_names)
+
+    @cached_property
     def images(self) -> Images:
         """The images that files are checked on: the validation split."""
-        split = self.dataset.validation
+        contents, split = Contents.of(self.classifier), self.dataset.validation
         labels = [int(label) for _, label, _ in split.in_order()]
-        contents = Contents.of(self.classifier)
         return Images(split, self.class_numbers[labels], contents)
-
-    @property
-    def trains_for_int8(self) -> bool:
-        """Whether quantization-aware training comes first."""
-        return bool(self.config.qat_epochs) and any(f.is_integer for f in self.formats)
 
 
 @contextmanager
@@ -70,35 +88,55 @@ def open_job(config: ExportConfig) -> Iterator[ExportJob]:
     If the block fails, RUN/export stays as it was. Raises UserError.
     """
     run = config.find_run()
-    saved = description_file(run.path).parent
-    classifier = Classifier.load(saved)
-    Contents.of(classifier)  # raises for labels that no file can hold, before any work
-    formats = select_formats(config.formats, classifier.architecture)
-    dataset = open_run_dataset(
-        run, config.dataset, data_dir=config.data_dir, download=config.download
-    )
-    numbers = class_numbers(classifier.labels, dataset.class_names)
+    saved = description_file(run.path).parent.resolve()
     with (
         atomic_folder(run.export, replace=True) as folder,
         TemporaryDirectory(dir=folder, prefix="work.") as work,
         child_process(folder / EXPORT_LOG_FILE) as convert,
     ):
-        source = Source(
-            saved.resolve(), Path(work), config.onnx_layout == "nchw", config.licence
-        )
-        job = ExportJob(
-            config, run, classifier, formats, dataset, numbers, source, folder, convert
-        )
-        _write_calibration_images(job)
+        channels_first = config.onnx_layout == "nchw"
+        source = Source(saved, Path(work), channels_first, config.licence)
+        job = ExportJob(config, run, source, folder, convert)
+        _ = job.formats, job.images  # what cannot be had is told before any work
+        if any(format.is_calibrated for format in job.formats):
+            geometry, count = job.classifier.preprocessing, config.calibration_images
+            images = calibration_images(job.dataset, geometry, count)
+            np.save(source.work / CALIBRATION_FILE, images)
         yield job
 
 
-def _write_calibration_images(job: ExportJob) -> None:
-    if any(format.is_calibrated for format in job.formats):
-        images = calibration_images(
-            job.dataset.train,
-            job.classifier.preprocessing,
-            len(job.dataset.class_names),
-            job.config.calibration_images,
+def calibration_images(
+    dataset: Dataset, preprocessing: Preprocessing, count: int | None = None
+) -> np.ndarray:
+    """Selects training images, balanced by class: [n, height, width, 3] uint8.
+
+    n is `count` (default: 256, or 1 per class if that is more), or all images that
+    there are. Raises UserError for fewer than one of each class; warns below 100.
+    """
+    split, classes = dataset.train, len(dataset.class_names)
+    count = count or max(DEFAULT_CALIBRATION_IMAGES, classes)
+    if count < classes:
+        raise UserError(
+            f"calibration_images must be at least 1 for each of the {classes} classes; "
+            f"received {count}."
         )
-        np.save(job.source.work / CALIBRATION_FILE, images)
+    quota = count // classes
+    per_class: Counter[int] = Counter()
+    balanced: list[tf.Tensor] = []  # references
+    others: list[tf.Tensor] = []
+    for _, label, reference in split.shuffled(seed=0, epoch=0):
+        per_class[int(label)] += 1
+        if per_class[int(label)] <= quota:
+            balanced.append(reference)
+        elif len(others) < count:
+            others.append(reference)
+        if len(balanced) == quota * classes and len(balanced + others) >= count:
+            break
+    references = (balanced + others)[:count]
+    if len(references) < MIN_RECOMMENDED_CALIBRATION_IMAGES:
+        log.warning(
+            "%d calibration images leave ranges to chance; %d or more are better",
+            *(len(references), MIN_RECOMMENDED_CALIBRATION_IMAGES),
+        )
+    images = (preprocessing.read(split.load(reference)) for reference in references)
+    return np.stack([to_uint8(image).numpy() for image in images])

@@ -1,9 +1,15 @@
-"""Measures a network's predictions, latency and memory in a child process."""
+"""Measures a network's predictions, latency and memory in a child process.
 
-from collections.abc import Callable, Iterable, Sequence
+This module does not import TensorFlow: its memory would count as an exported file's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -16,72 +22,102 @@ from googlenet_keras.artifacts.runtimes import (
     limit_tensorflow_threads,
     open_runtime,
 )
+from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
-from googlenet_keras.exporting.report import FormatRow, Latency
+from googlenet_keras.exporting.report import FormatRow
 from googlenet_keras.machine import cores
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.stopwatch import peak_megabytes, spread, time_calls
 
-MIN_TIMED_CALLS, MAX_TIMED_CALLS, TIMING_SECONDS = (
-    5,
-    30,
-    3.0,
-)  # of timing, at each number of threads
+if TYPE_CHECKING:
+    from googlenet_keras.artifacts.artifact import Contents
+    from googlenet_keras.data.dataset import Split
+
+PARITY_BATCH_SIZE = 16
+CHECKED_PHOTOS = 32  # validation images that a SavedModel also gets as files
+MIN_TIMED_CALLS, MAX_TIMED_CALLS, TIMING_SECONDS = 5, 30, 3.0  # at 1 or n threads
 Answers = tuple[np.ndarray, list[str]]
 """Probabilities [images, classes] and the likeliest label of each image."""
 
 
-class ArtifactError(UserError):
-    """An exported file cannot be opened or run, or crashes its process."""
+@dataclass(frozen=True)
+class Measurement:
+    """A network's answers and figures."""
+
+    probabilities: np.ndarray  # [images, classes]
+    row: FormatRow  # its cost, peak_megabytes on all cores, and its accuracy
+    photos: Answers | None = None  # to encoded photos
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """A network's probabilities [images, classes], its cost, and its labels for photos.
+class Images:
+    """The images for the parity check."""
 
-    cost: milliseconds by number of threads, peak_megabytes on all cores and, of a
-    TFLite file, xnnpack_partitions.
-    """
+    split: Split
+    labels: np.ndarray  # [images] true classes, as numbers of the classifier
+    contents: Contents  # that each file must carry
 
-    probabilities: np.ndarray
-    cost: FormatRow
-    photos: Answers | None = None
+    def batches(self, description: str) -> Iterator[np.ndarray]:
+        """Preprocessed images in reading order; a terminal shows a progress bar."""
+        from googlenet_keras.data import pipeline
+
+        examples = pipeline.evaluation_batches(
+            self.split,
+            self.contents.preprocessing,
+            heads=("main",),
+            batch_size=PARITY_BATCH_SIZE,
+        )
+        steps = -(-self.split.count // PARITY_BATCH_SIZE)
+        return (images.numpy() for images, _ in track(examples, description, steps))
+
+    def measure(
+        self, path: Path, name: str, log: Path, takes_photos: bool = False
+    ) -> Measurement:
+        """Runs the exported file, or the saved Classifier, at `path`.
+
+        It is timed before an image is read, so that nothing else is busy. log: the file
+        that takes what the runtimes print. takes_photos: it has `serve_bytes`. Raises
+        UserError.
+        """
+        from googlenet_keras.evaluation.metrics import macro_f1
+
+        size = (self.contents.preprocessing.height, self.contents.preprocessing.width)
+        latency: dict[str, dict[str, float]] = {}
+        photos: Answers | None = None
+        try:
+            for threads in sorted({1, cores()}):
+                with child_process(log) as call:
+                    latency[str(threads)], memory = call(_time, path, threads, size)
+                    if threads == cores():
+                        batches = self.batches(f"{name}: running")
+                        answers = [call(_answer, path, threads, b) for b in batches]
+                        if takes_photos:
+                            photos = call(_answer_photos, path, self._photos())
+        except ProcessError as error:
+            raise UserError(str(error)) from error
+        probabilities = np.concatenate(answers)
+        predicted = probabilities.argmax(axis=1)
+        row: FormatRow = {
+            "milliseconds": latency,
+            **memory,
+            "images": len(self.labels),
+            "top1": float(np.mean(predicted == self.labels)),
+            "macro_f1": macro_f1(self.labels, predicted, probabilities.shape[1]),
+        }
+        return Measurement(probabilities, row, photos)
+
+    def _photos(self) -> list[bytes]:
+        references = self.split.in_order().take(CHECKED_PHOTOS)
+        return [self.split.load(reference).numpy() for _, _, reference in references]
 
 
-def measure(
-    path: Path,
-    size: tuple[int, int],
-    batches: Iterable[np.ndarray],
-    log: Path,
-    photos: Sequence[bytes] = (),
-) -> Measurement:
-    """Runs the exported file, or the saved Classifier, at `path` over `batches`.
-
-    size: height and width of its images; one of them is timed before `batches` is
-    asked for any, so that nothing else is busy. log: the file that takes what the
-    runtimes print. photos: encoded, for a SavedModel's serve_bytes. Raises
-    ArtifactError.
-    """
-    latency: dict[str, Latency] = {}
-    try:
-        for threads in sorted({1, cores()}):
-            with child_process(log) as call:
-                latency[str(threads)] = call(_time, path, threads, size)
-                cost: FormatRow = call(_cost, path, threads)
-                if threads == cores():
-                    answers = [call(_answer, path, threads, b) for b in batches]
-                    labeled = call(_answer_photos, path, photos) if photos else None
-    except ProcessError as error:
-        raise ArtifactError(str(error)) from error
-    cost = {"milliseconds": latency, **cost}
-    return Measurement(np.concatenate(answers), cost, labeled)
+# what follows runs in the child process, which opens the file once
 
 
-# what follows runs in the child process, which opens the file once and, unless the
-# file needs it, does not import TensorFlow: its memory would count as the file's
-
-
-def _time(path: Path, threads: int, size: tuple[int, int]) -> Latency:
+def _time(
+    path: Path, threads: int, size: tuple[int, int]
+) -> tuple[dict[str, float], FormatRow]:
+    """Milliseconds of one image, and the memory that the process has needed by then."""
     runtime = _open(path, threads)
     # bytes as a camera gives them
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
@@ -92,38 +128,25 @@ def _time(path: Path, threads: int, size: tuple[int, int]) -> Latency:
         at_least=MIN_TIMED_CALLS,
         seconds=TIMING_SECONDS,
     )
-    milliseconds = spread(timings.wall * 1e3)
-    return {
-        "median": round(milliseconds["median"], 3),
-        "p90": round(milliseconds["p90"], 3),
-    }
-
-
-def _cost(path: Path, threads: int) -> FormatRow:
-    runtime = _open(path, threads)
+    found = spread(timings.wall * 1e3)
     cost: FormatRow = {"peak_megabytes": peak_megabytes()}
     if isinstance(runtime, LiteRT):
         cost["xnnpack_partitions"] = runtime.partitions()
-    return cost
+    return {"median": round(found["median"], 3), "p90": round(found["p90"], 3)}, cost
 
 
 def _answer(path: Path, threads: int, images: np.ndarray) -> np.ndarray:
     return _open(path, threads)(images)
 
 
-def _answer_photos(path: Path, photos: Sequence[bytes]) -> Answers:
-    runtime = _open(path, cores())
-    if not isinstance(runtime, SavedModel):
-        raise TypeError(f"{path} takes no encoded photos.")
-    return runtime.run_encoded(list(photos))
+def _answer_photos(path: Path, photos: list[bytes]) -> Answers:
+    return cast(SavedModel, _open(path, cores())).run_encoded(photos)
 
 
 @cache
 def _open(path: Path, threads: int) -> Runtime | Callable[[np.ndarray], np.ndarray]:
-    return open_runtime(path, threads) if is_artifact(path) else _keras(path, threads)
-
-
-def _keras(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    if is_artifact(path):
+        return open_runtime(path, threads)
     import tensorflow as tf
 
     from googlenet_keras.classifier import Classifier

@@ -1,67 +1,42 @@
 """The content of an export's report.json, and its chart and table."""
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from googlenet_keras.console import new_table, table_console
 from googlenet_keras.machine import Environment
+from googlenet_keras.processes import ProcessError
 
-PASSED_COLOR, FAILED_COLOR = "tab:blue", "tab:red"
-
-
-class Latency(TypedDict):
-    """Milliseconds of one image."""
-
-    median: float
-    p90: float
-
-
-class Ratio(TypedDict):
-    """A format's size and time on one thread as fractions of the float32 file's."""
-
-    megabytes: float
-    milliseconds: float
+log = logging.getLogger(__name__)
 
 
 class FormatRow(TypedDict, total=False):
-    """A row of report.json: one format, or the Keras network.
-
-    milliseconds: by number of threads. xnnpack_partitions: pieces of the graph that
-    XNNPACK computes. agreement: fraction of the images with the network's own top-1.
-    max_difference, mean_difference: of probabilities from the network's. reason: why
-    it has not passed. The others are those of `inspect_tflite`.
-    """
+    """A row of report.json: one format, the web page, or the Keras network."""
 
     file: str
     megabytes: float
-    operators: dict[str, int]
+    operators: dict[str, int]  # this one and the next three: of `inspect_tflite`
     not_quantised: list[str]
     gpu_refuses: list[str]
     npu_refuses: list[str]
-    milliseconds: dict[str, Latency]
+    milliseconds: dict[str, dict[str, float]]  # "median" and "p90" by threads
     peak_megabytes: float | None
     images: int
     top1: float
     macro_f1: float
-    xnnpack_partitions: int
-    agreement: float
-    max_difference: float
+    xnnpack_partitions: int  # pieces of the graph that XNNPACK computes
+    agreement: float  # fraction of the images with the network's own top-1
+    max_difference: float  # of a probability from the network's
     mean_difference: float
     passed: bool
-    reason: str | None
-    ratio_to_float32: Ratio
-
-
-class PageRow(TypedDict, total=False):
-    """The row of the web page in report.json."""
-
-    file: str
-    megabytes: float
-    first_load_megabytes: float
+    reason: str | None  # why it has not passed
+    ratio_to_float32: dict[str, float]  # of megabytes and milliseconds on one thread
+    first_load_megabytes: float  # of the page, as the next
     runtime: dict[str, str]
-    passed: bool
-    reason: str | None
 
 
 class ExportReport(TypedDict):
@@ -69,24 +44,43 @@ class ExportReport(TypedDict):
 
     keras: FormatRow
     formats: dict[str, FormatRow]
-    web: NotRequired[PageRow]
+    web: NotRequired[FormatRow]
     options: dict[str, Any]
     missing: list[str]
     provenance: dict[str, Any]
     environment: Environment
 
 
+@contextmanager
+def outcome(name: str, row: FormatRow) -> Iterator[None]:
+    """Logs whether the format `name`, whose row the block fills, has passed.
+
+    An error within the block becomes the reason why it has not.
+    """
+    began = time.perf_counter()
+    try:
+        yield
+    except (ProcessError, ValueError) as error:
+        row.update({"passed": False, "reason": str(error)})
+    result = "passed" if row["passed"] else f"FAILED: {row['reason']}"
+    log.info("%-12s %s in %.0f s", name, result, time.perf_counter() - began)
+
+
+def megabytes(path: Path) -> float:
+    """The size of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return round(sum(file.stat().st_size for file in files) / 1e6, 3)
+
+
 def add_ratios(rows: Mapping[str, FormatRow]) -> None:
     """Sets ratio_to_float32 in each row that has figures."""
-    timed = {name: row for name, row in rows.items() if "milliseconds" in row}
-    if "float32" not in timed:
-        return
-    base = timed["float32"]
-    for row in timed.values():
-        row["ratio_to_float32"] = {
-            "megabytes": round(row["megabytes"] / base["megabytes"], 4),
-            "milliseconds": round(_milliseconds(row) / _milliseconds(base), 4),
-        }
+    base = rows.get("float32", {})
+    for row in rows.values():
+        if "milliseconds" in base and "milliseconds" in row:
+            row["ratio_to_float32"] = {
+                "megabytes": round(row["megabytes"] / base["megabytes"], 4),
+                "milliseconds": round(_milliseconds(row) / _milliseconds(base), 4),
+            }
 
 
 def draw_report(report: ExportReport, path: Path) -> None:
@@ -94,18 +88,15 @@ def draw_report(report: ExportReport, path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = {name: row for name, row in _rows(report).items() if "top1" in row}
-    colors = [
-        PASSED_COLOR if row.get("passed", True) else FAILED_COLOR
-        for row in rows.values()
-    ]
-    panels = (
-        ("megabytes", [row.get("megabytes", 0) for row in rows.values()]),
-        ("milliseconds, 1 thread", [_milliseconds(row) for row in rows.values()]),
-        ("top-1", [row["top1"] for row in rows.values()]),
-    )
+    colors = ["tab:blue" if r.get("passed", True) else "tab:red" for r in rows.values()]
+    panels = {
+        "megabytes": [row.get("megabytes", 0) for row in rows.values()],
+        "milliseconds, 1 thread": [_milliseconds(row) for row in rows.values()],
+        "top-1": [row["top1"] for row in rows.values()],
+    }
     figure = Figure(figsize=(11, 0.45 * len(rows) + 1))
-    axes = figure.subplots(1, 3, sharey=True)
-    for axis, (title, values) in zip(axes, panels, strict=True):
+    axes = figure.subplots(1, len(panels), sharey=True)
+    for axis, (title, values) in zip(axes, panels.items(), strict=True):
         bars = axis.barh(list(rows), values, color=colors)
         axis.bar_label(bars, fmt="%.3g", padding=2)
         axis.set_title(title)
@@ -124,7 +115,18 @@ def print_report(report: ExportReport) -> None:
     numbers = ("MB", "ms", "ratio", "peak MB", "top-1", "agreement", "gate")
     table = new_table("format", numbers=numbers)
     for name, row in _rows(report).items():
-        table.add_row(name, *_cells(row))
+        ratio = row.get("ratio_to_float32")
+        cells = (
+            (row.get("megabytes"), ".2f"),
+            (_milliseconds(row) if "milliseconds" in row else None, ".3g"),
+            (ratio["milliseconds"] if ratio else None, ".2f"),
+            (row.get("peak_megabytes"), ".0f"),
+            (row.get("top1"), ".4f"),
+            (row.get("agreement"), ".4f"),
+        )
+        texts = ["-" if value is None else format(value, form) for value, form in cells]
+        gate = {None: "", True: "passed", False: "FAILED"}[row.get("passed")]
+        table.add_row(name, *texts, gate)
     table_console().print(table)
     for missing in report["missing"]:
         print(f"missing: {missing}")
@@ -136,24 +138,3 @@ def _rows(report: ExportReport) -> dict[str, FormatRow]:
 
 def _milliseconds(row: FormatRow) -> float:
     return row["milliseconds"]["1"]["median"]
-
-
-def _cells(row: FormatRow) -> list[str]:
-    gate = {None: "", True: "passed", False: "FAILED"}[row.get("passed")]
-    megabytes = _cell(row.get("megabytes"), ".2f")
-    if "milliseconds" not in row:
-        return [megabytes, *["-"] * 5, gate]
-    ratio = row.get("ratio_to_float32")
-    return [
-        megabytes,
-        f"{_milliseconds(row):.3g}",
-        _cell(ratio["milliseconds"] if ratio else None, ".2f"),
-        _cell(row["peak_megabytes"], ".0f"),
-        f"{row['top1']:.4f}",
-        _cell(row.get("agreement"), ".4f"),
-        gate,
-    ]
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

@@ -2,21 +2,18 @@
 
 import logging
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from googlenet_keras.errors import UserError
 
 WEB_SOURCE_FOLDER = Path(__file__).parents[2] / "web"
-NPM_LOCK_FILE, INSTALLED_LOCK_FILE = (
-    "package-lock.json",
-    "node_modules/.package-lock.json",
-)
-NODE_REQUIREMENT = (
-    "Node.js 20.19 or later of 20, or from 22.12"  # what the builder, Vite, needs
-)
+NPM_LOCK_FILE = "package-lock.json"
+INSTALLED_LOCK_FILE = "node_modules/.package-lock.json"
+# what the builder, Vite, needs
+NODE_REQUIREMENT = "Node.js 20.19 or later of 20, or from 22.12"
 NPM_INSTALL_ARGUMENTS = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
 
 log = logging.getLogger(__name__)
@@ -32,27 +29,25 @@ def check_builder() -> None:
         )
     version = node_version()
     if not can_build(version) or not shutil.which("npm"):
-        there = ".".join(map(str, version)) if version else "none"
+        there = ".".join(map(str, version)) or "none"
         raise UserError(
             f"the format web is built by npm with {NODE_REQUIREMENT}; there is {there}"
             ". Install both from nodejs.org, or leave web out of --formats."
         )
 
 
-def can_build(version: tuple[int, int] | None) -> bool:
+def can_build(version: tuple[int, ...]) -> bool:
     """Whether that version of Node.js, if there is one, can build the page."""
-    return version is not None and (
-        (20, 19) <= version < (21, 0) or version >= (22, 12)
-    )
+    return (20, 19) <= version < (21, 0) or version >= (22, 12)
 
 
-def node_version() -> tuple[int, int] | None:
-    """The version of Node.js, such as (20, 19); None if it is not installed."""
+def node_version() -> tuple[int, ...]:
+    """The version of Node.js, such as (20, 19); () if it is not installed."""
     if not (node := shutil.which("node")):
-        return None
+        return ()
     result = subprocess.run([node, "--version"], capture_output=True, text=True)
-    major, minor, *_ = (*result.stdout.strip().lstrip("v").split("."), "", "")
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+    numbers = re.match(r"v(\d+)\.(\d+)", result.stdout)
+    return tuple(map(int, numbers.groups())) if numbers else ()
 
 
 def build_page(folder: Path, npm_log: Path) -> None:
@@ -60,23 +55,15 @@ def build_page(folder: Path, npm_log: Path) -> None:
 
     npm_log: the file that takes what npm prints. Raises UserError if npm fails.
     """
-    check_builder()
-    if not _is_installed():
+    lock = WEB_SOURCE_FOLDER / NPM_LOCK_FILE
+    installed = WEB_SOURCE_FOLDER / INSTALLED_LOCK_FILE
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
         log.info("installing what the page is built with")
-        _npm(NPM_INSTALL_ARGUMENTS, npm_log)
-    _npm(("run", "build", "--", "--outDir", str(folder.resolve())), npm_log)
+        _npm(npm_log, *NPM_INSTALL_ARGUMENTS)
+    _npm(npm_log, "run", "build", "--", "--outDir", str(folder.resolve()))
 
 
-def _is_installed() -> bool:
-    """Whether npm has installed what the lock file says."""
-    lock, installed = (
-        WEB_SOURCE_FOLDER / NPM_LOCK_FILE,
-        WEB_SOURCE_FOLDER / INSTALLED_LOCK_FILE,
-    )
-    return installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime
-
-
-def _npm(arguments: Sequence[str], npm_log: Path) -> None:
+def _npm(npm_log: Path, *arguments: str) -> None:
     result = subprocess.run(
         [shutil.which("npm") or "npm", *arguments],
         cwd=WEB_SOURCE_FOLDER,
@@ -90,15 +77,10 @@ def _npm(arguments: Sequence[str], npm_log: Path) -> None:
     with npm_log.open("a") as file:
         file.write(result.stdout)
     if result.returncode:
+        lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line.lower()]
+        reason = (errors or lines[-1:] or ["it does not say why"])[0][:300]
         raise UserError(
-            f"npm {arguments[0]} could not make the page: {_reason(result.stdout)}. "
-            f"Run it in {WEB_SOURCE_FOLDER} to see more, or leave web out of --formats."
+            f"npm {arguments[0]} could not make the page: {reason}. Run it in "
+            f"{WEB_SOURCE_FOLDER} to see more, or leave web out of --formats."
         )
-
-
-def _reason(printed: str) -> str:
-    """The line that best says why npm failed."""
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    last = lines[-1] if lines else "it does not say why"
-    return next(iter(errors), last)[:300]

@@ -4,8 +4,7 @@ import base64
 import hashlib
 import json
 import shutil
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -13,53 +12,43 @@ from typing import Any
 
 import numpy as np
 
-from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
-from googlenet_keras.artifacts.mediapipe_metadata import ModelCard, model_card
+from googlenet_keras.artifacts.artifact import LABELS_FILE
+from googlenet_keras.artifacts.mediapipe_metadata import ModelCard
 from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.data.decode import JPEG_RATIOS
-from googlenet_keras.exporting.bundle import log_outcome
-from googlenet_keras.exporting.formats import FORMATS, PAGE_FORMATS, WEB_FORMAT
+from googlenet_keras.exporting.config import WEB_FORMAT
+from googlenet_keras.exporting.formats import FORMATS, PAGE_FORMATS
 from googlenet_keras.exporting.job import ExportJob
-from googlenet_keras.exporting.report import FormatRow, PageRow
+from googlenet_keras.exporting.report import FormatRow, megabytes, outcome
 from googlenet_keras.files import read_json, write_json
-from googlenet_keras.processes import ProcessError
 
 SERVICE_WORKER_FILE, PAGE_MODEL_FILE = "sw.js", "model.json"
 MANIFEST_FILE = "manifest.webmanifest"
 RUNTIME_FOLDER, RUNTIME_VERSION_FILE = "litert", "litert/version.json"
 MAX_FIRST_LOAD_BYTES = 20e6  # bytes, beyond which float32 waits until it is asked for
 COMPARED_IMAGES = 32
-MAX_DIFFERENCE_IN_INT8_STEPS = (
-    2.0  # of 1 / 256, that an activation map may move probabilities
-)
+# of 1 / 256, that an activation map may move probabilities
+MAX_DIFFERENCE_IN_INT8_STEPS = 2.0
 
 
-def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> PageRow:
+def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
     """Completes the page built in job.folder; logs the outcome and returns its row.
 
     rows: of the formats beside it, whose files it takes. A page that cannot be
     completed is removed, and its row says why.
     """
-    began, page = time.perf_counter(), job.folder / WEB_FORMAT
-    try:
-        _copy_files(job, rows)
+    page, row = job.folder / WEB_FORMAT, FormatRow(file=WEB_FORMAT)
+    with outcome(WEB_FORMAT, row):
+        for name in PAGE_FORMATS:
+            if not rows[name]["passed"]:
+                raise ValueError(f"it needs {name}, which did not pass")
+            shutil.copy(job.folder / FORMATS[name].file, page)
         if job.config.activation_map:
             _add_activation_maps(job)
-        row = complete_page(page, job)
-        row.update({"passed": True, "reason": None})
-    except (ProcessError, ValueError) as error:
+        row.update(_complete(page, job))
+    if not row["passed"]:
         shutil.rmtree(page)
-        row = {"file": WEB_FORMAT, "passed": False, "reason": str(error)}
-    log_outcome(WEB_FORMAT, row, time.perf_counter() - began)
     return row
-
-
-def _copy_files(job: ExportJob, rows: Mapping[str, FormatRow]) -> None:
-    """Copies the page's .tflite files. Raises ValueError if a format has failed."""
-    for name in PAGE_FORMATS:
-        if not rows[name]["passed"]:
-            raise ValueError(f"it needs {name}, which did not pass")
-        shutil.copy(job.folder / FORMATS[name].file, job.folder / WEB_FORMAT)
 
 
 def _add_activation_maps(job: ExportJob) -> None:
@@ -82,103 +71,81 @@ def _add_activation_maps(job: ExportJob) -> None:
 
 
 def max_difference_in_int8_steps(
-    path: Path, checked: Path, images: Iterable[np.ndarray]
+    path: Path, checked: Path, images: Sequence[np.ndarray]
 ) -> float:
     """The largest difference of two files' probabilities, in int8's steps of 1 / 256.
 
     images: [height, width, 3] in 0..255.
     """
-    batch = np.stack(list(images))
+    batch = np.stack(images)
     first, second = (LiteRT(file, threads=1)(batch) for file in (path, checked))
     return float(np.abs(first - second).max()) * 256
 
 
-def complete_page(folder: Path, job: ExportJob) -> PageRow:
-    """Completes the built page in `folder` with a model's labels, name and file list.
-
-    Gives the report's row: what a visitor fetches first, what all weighs, in megabytes.
-    """
-    card = model_card(job.classifier, job.config.licence)
-    labels = Contents.of(job.classifier).to_texts()[LABELS_FILE]
-    (folder / LABELS_FILE).write_text(labels, "utf-8")
-    manifest = read_json(folder / MANIFEST_FILE)
+def _complete(page: Path, job: ExportJob) -> FormatRow:
+    """Completes the built page with the model's labels, name and list of files."""
+    card = ModelCard.of(job.classifier, job.config.licence)
     names = {"name": card.name, "description": card.description}
-    write_json(folder / MANIFEST_FILE, manifest | names)
-    first = _first_bytes(folder)
-    write_json(folder / PAGE_MODEL_FILE, _model(folder, job, card, first))
-    _list_files(folder)
-    total = sum(path.stat().st_size for path in _files(folder))
-    return {
-        "file": folder.name,
-        "megabytes": round(total / 1e6, 3),
-        "first_load_megabytes": round(first / 1e6, 3),
-        "runtime": read_json(folder / RUNTIME_VERSION_FILE),
-    }
-
-
-def _model(
-    folder: Path, job: ExportJob, card: ModelCard, first_bytes: int
-) -> dict[str, Any]:
-    """The content of model.json: the network and its files."""
-    preprocessing = job.classifier.preprocessing
-    float32 = (folder / FORMATS["float32"].file).stat().st_size
-    return {
-        "name": card.name,
-        "description": card.description,
+    contents = job.images.contents
+    (page / LABELS_FILE).write_text(contents.to_texts()[LABELS_FILE], "utf-8")
+    write_json(page / MANIFEST_FILE, read_json(page / MANIFEST_FILE) | names)
+    first = _first_bytes(page)
+    float32 = (page / FORMATS["float32"].file).stat().st_size
+    model = names | {
         "licence": card.license,
-        "preprocessing": preprocessing.to_json()
-        | {"least_side": preprocessing.least_side, "jpeg_ratios": list(JPEG_RATIOS)},
-        "files": {name: _file(folder / FORMATS[name].file) for name in PAGE_FORMATS},
-        "ahead": first_bytes + float32 <= MAX_FIRST_LOAD_BYTES,
+        "preprocessing": contents.preprocessing.to_json()
+        | {"least_side": contents.preprocessing.least_side}
+        | {"jpeg_ratios": list(JPEG_RATIOS)},
+        "files": {name: _describe(page / FORMATS[name].file) for name in PAGE_FORMATS},
+        "ahead": first + float32 <= MAX_FIRST_LOAD_BYTES,
+    }
+    write_json(page / PAGE_MODEL_FILE, model)
+    _list_files(page)
+    return {
+        "megabytes": megabytes(page),
+        "first_load_megabytes": round(first / 1e6, 3),
+        "runtime": read_json(page / RUNTIME_VERSION_FILE),
+        "passed": True,
+        "reason": None,
     }
 
 
-def _file(path: Path) -> dict[str, Any]:
-    """Describes a .tflite file: name, bytes and the quantization of its tensors."""
+def _describe(path: Path) -> dict[str, Any]:
+    """A .tflite file's name, bytes and quantization of its tensors."""
     tensors = LiteRT(path, threads=1).quantization().items()
-    steps = {
-        n: {"scale": float(scale), "zero": int(zero)} for n, (scale, zero) in tensors
-    }
+    steps = {n: {"scale": float(s), "zero": int(zero)} for n, (s, zero) in tensors}
     return {"file": path.name, "bytes": path.stat().st_size, **steps}
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(page: Path) -> dict[str, Path]:
+    files = sorted(path for path in page.rglob("*") if path.is_file())
+    return {path.relative_to(page).as_posix(): path for path in files}
 
 
-def _is_page(path: Path, folder: Path) -> bool:
+def _is_own(name: str) -> bool:
     """Whether a file belongs to the page itself, not to the runtime or a network."""
-    top = path.relative_to(folder).parts[0]
-    return top != RUNTIME_FOLDER and path.suffix != ".tflite"
+    return not name.startswith(f"{RUNTIME_FOLDER}/") and not name.endswith(".tflite")
 
 
-def _first_bytes(folder: Path) -> int:
+def _first_bytes(page: Path) -> int:
     """Bytes of a first visit: the page, int8 and the largest build of the runtime."""
-    page = sum(p.stat().st_size for p in _files(folder) if _is_page(p, folder))
+    own = sum(
+        path.stat().st_size for name, path in _files(page).items() if _is_own(name)
+    )
     builds = [
         path.stat().st_size + path.with_suffix(".js").stat().st_size
-        for path in (folder / RUNTIME_FOLDER).glob("*.wasm")
+        for path in (page / RUNTIME_FOLDER).glob("*.wasm")
     ]
-    return page + max(builds) + (folder / FORMATS["int8"].file).stat().st_size
+    return own + max(builds) + (page / FORMATS["int8"].file).stat().st_size
 
 
-def _list_files(folder: Path) -> None:
-    """Writes the list of the page's files into the service worker."""
-    worker = folder / SERVICE_WORKER_FILE
-    names = {
-        path: path.relative_to(folder).as_posix()
-        for path in _files(folder)
-        if path != worker
-    }
-    listed = {
-        "files": {name: _integrity(path) for path, name in names.items()},
-        "first": [name for path, name in names.items() if _is_page(path, folder)],
-    }
+def _list_files(page: Path) -> None:
+    """Writes the files' names and subresource integrity into the service worker."""
+    worker, files = page / SERVICE_WORKER_FILE, {}
+    for name, path in _files(page).items():
+        if path != worker:
+            digest = hashlib.sha256(path.read_bytes()).digest()
+            files[name] = f"sha256-{base64.b64encode(digest).decode()}"
+    listed = {"files": files, "first": list(filter(_is_own, files))}
     code = worker.read_text("utf-8")
     worker.write_text(f"self.FOLDER = {json.dumps(listed)};\n{code}", "utf-8")
-
-
-def _integrity(path: Path) -> str:
-    """The file's SHA-256 as a subresource integrity string."""
-    digest = hashlib.sha256(path.read_bytes()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"

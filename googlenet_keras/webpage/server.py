@@ -12,8 +12,6 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.run_folder import RunFolder
 
 WEB_FOLDER, INDEX_FILE = "web", "index.html"
-ALL_INTERFACES = ("0.0.0.0", "")
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 HTTP_HEADERS = {
     # the first two let the page compute on several threads
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -36,9 +34,7 @@ def web_folder(run: Path) -> Path:
     )
 
 
-class PageHandler(SimpleHTTPRequestHandler):
-    """Serves the files of the folder, without directory listings."""
-
+class _PageHandler(SimpleHTTPRequestHandler):
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".wasm": "application/wasm",
         ".webmanifest": "application/manifest+json",
@@ -58,19 +54,18 @@ class PageHandler(SimpleHTTPRequestHandler):
     def list_directory(self, path: str | PathLike[str]) -> None:
         self.send_error(404)
 
-    def log_message(self, *arguments: object) -> None:
-        """Logs nothing."""
+    def log_message(self, *arguments: object) -> None: ...
 
 
 def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """Opens an HTTP server for the files in `folder`.
+    """Opens an HTTP server for the files in `folder`; port 0: any free one.
 
-    port 0: any free one. Raises UserError.
+    Folders are not listed. Raises UserError.
     """
     if not 0 <= port <= 65535:
         raise UserError(f"port must be from 0 to 65535; received {port}.")
     try:
-        handler = partial(PageHandler, directory=str(folder))
+        handler = partial(_PageHandler, directory=str(folder))
         return ThreadingHTTPServer((host, port), handler)
     except OSError as error:
         raise UserError(
@@ -81,7 +76,7 @@ def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
 
 def instructions(host: str, port: int) -> str:
     """Says where the page is and how to open it on a phone."""
-    shown = socket.gethostname() if host in ALL_INTERFACES else host
+    shown = socket.gethostname() if host in ("0.0.0.0", "") else host
     lines = [
         f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)",
         "A camera, and use without a network, need https or the machine itself:",
@@ -90,6 +85,6 @@ def instructions(host: str, port: int) -> str:
         "  any phone: put the folder on a static host with https, or run an https",
         f"  tunnel to port {port} of this machine",
     ]
-    if host not in LOOPBACK_HOSTS:
+    if host not in ("127.0.0.1", "localhost"):
         lines.insert(1, "everybody who reaches this machine can open it: photos only")
     return "\n".join(lines)

@@ -10,8 +10,7 @@ import tensorflow as tf
 from making import classifier as made_classifier
 
 from googlenet_keras.artifacts import mediapipe_metadata
-from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.artifacts.contents import Contents
+from googlenet_keras.artifacts.artifact import Artifact, Contents
 from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.data.preprocessing import Crops
 
@@ -98,7 +97,7 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
     data = (bundle / "float32.tflite").read_bytes()
     classifier = Classifier.load(bundle.parent)
     monkeypatch.setattr(mediapipe_metadata, "has_mediapipe", lambda: False)
-    card = mediapipe_metadata.model_card(classifier, "CC0-1.0")
+    card = mediapipe_metadata.ModelCard.of(classifier, "CC0-1.0")
     plain = mediapipe_metadata.add_metadata(data[:5000], card)
     path = tmp_path / "plain.tflite"
     path.write_bytes(Contents.of(classifier).add_to_tflite(plain))
@@ -113,6 +112,6 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
 def test_the_license_is_the_weights_own_unless_one_is_given():
     made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
     unknown = replace(made, provenance={})
-    assert mediapipe_metadata.model_card(made, None).license == "MIT"
-    assert mediapipe_metadata.model_card(made, "CC0-1.0").license == "CC0-1.0"
-    assert mediapipe_metadata.model_card(unknown, None).license == "not stated"
+    assert mediapipe_metadata.ModelCard.of(made, None).license == "MIT"
+    assert mediapipe_metadata.ModelCard.of(made, "CC0-1.0").license == "CC0-1.0"
+    assert mediapipe_metadata.ModelCard.of(unknown, None).license == "not stated"

@@ -6,9 +6,7 @@ from making import classifier
 
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
-from googlenet_keras.exporting.source import StaticModel
-from googlenet_keras.exporting.to_saved_model import save_static
-from googlenet_keras.exporting.to_tflite import to_int8
+from googlenet_keras.exporting.converters import StaticModel, save_static, to_int8
 from googlenet_keras.network.build import add_activation_map
 from googlenet_keras.webpage.page import max_difference_in_int8_steps
 

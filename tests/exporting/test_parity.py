@@ -1,25 +1,21 @@
 import os
 import zipfile
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 from making import classifier, write_photos
 
-from googlenet_keras.artifacts.contents import LABELS_FILE, Contents
+from googlenet_keras.artifacts.artifact import LABELS_FILE, Contents
 from googlenet_keras.artifacts.deployable import deployable_network
-from googlenet_keras.artifacts.mediapipe_metadata import add_metadata, model_card
+from googlenet_keras.artifacts.mediapipe_metadata import ModelCard, add_metadata
 from googlenet_keras.classifier import DESCRIPTION_FILE
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting import measuring, parity
+from googlenet_keras.exporting.converters import StaticModel, save_static, to_float32
 from googlenet_keras.exporting.formats import FORMATS
-from googlenet_keras.exporting.measuring import ArtifactError, measure
-from googlenet_keras.exporting.parity import Images, Reference
-from googlenet_keras.exporting.source import StaticModel
-from googlenet_keras.exporting.to_saved_model import save_static
-from googlenet_keras.exporting.to_tflite import to_float32
+from googlenet_keras.exporting.measuring import Images
 
 FLOAT32 = FORMATS["float32"]
 
@@ -31,12 +27,13 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reference(made, tmp_path_factory):
+    """Images and the network's probabilities for them."""
     counts = dict.fromkeys(made.labels, 5)
     root = tmp_path_factory.mktemp("data")
     split = open_dataset(str(write_photos(root / "d", counts))).validation
     unlabeled = Images(split, np.zeros(split.count, int), Contents.of(made))
     answers = made.probabilities(np.concatenate(list(unlabeled.batches("test"))))
-    return Reference(replace(unlabeled, labels=answers.argmax(1)), answers)
+    return replace(unlabeled, labels=answers.argmax(1)), answers
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +45,14 @@ def write_float32(network, contents, folder):
     """float32.tflite with the network of one classifier and the contents of another."""
     save_static(deployable_network(network), folder / "static")
     data = to_float32(StaticModel(folder / "static"))
-    data = add_metadata(data, model_card(contents, "CC0-1.0"))
+    data = add_metadata(data, ModelCard.of(contents, "CC0-1.0"))
     path = folder / "float32.tflite"
     path.write_bytes(Contents.of(contents).add_to_tflite(data))
     return path
 
 
 def compare(path, reference):
-    return parity.compare(path, FLOAT32, reference, path.with_suffix(".log"))
+    return parity.compare(path, FLOAT32, *reference, path.with_suffix(".log"))
 
 
 def repacked(artifact, path, name, change):
@@ -106,7 +103,7 @@ def test_swapped_labels_are_caught(artifact, reference, tmp_path):
         return b"\n".join([second, first, *rest]) + b"\n"
 
     path = repacked(artifact, tmp_path / "float32.tflite", LABELS_FILE, swap)
-    with pytest.raises(ArtifactError, match="labels are not the classifier's"):
+    with pytest.raises(UserError, match="labels are not the classifier's"):
         compare(path, reference)
 
 
@@ -117,7 +114,7 @@ def test_another_crop_is_caught(artifact, reference, tmp_path):
         DESCRIPTION_FILE,
         lambda text: text.replace(b"0.875", b"0.5"),
     )
-    with pytest.raises(ArtifactError, match="preprocessing is not the classifier's"):
+    with pytest.raises(UserError, match="preprocessing is not the classifier's"):
         compare(path, reference)
 
 
@@ -129,11 +126,11 @@ def test_shifted_pixels_are_caught(made, reference, tmp_path):
     assert row["max_difference"] > 1e-3
 
 
-def test_a_file_that_is_no_tflite_file_is_caught(tmp_path):
+def test_a_file_that_is_no_tflite_file_is_caught(reference, tmp_path):
     path = tmp_path / "int8.tflite"
     path.write_bytes(b"no model")
-    with pytest.raises(ArtifactError, match="cannot be run: it is no TFLite file"):
-        measure(path, (64, 64), [], tmp_path / "log")
+    with pytest.raises(UserError, match="cannot be run: it is no TFLite file"):
+        reference[0].measure(path, "int8", tmp_path / "log")
 
 
 @pytest.mark.parametrize(("kind", "figures", "reason"), [
@@ -157,18 +154,20 @@ def die(path, threads, size):
     os._exit(3)
 
 
-def test_a_process_that_dies_is_named(tmp_path, monkeypatch):
+def test_a_process_that_dies_is_named(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "_time", die)
-    with pytest.raises(ArtifactError, match="its process died; see log"):
-        measure(tmp_path / "x.tflite", (64, 64), [], tmp_path / "log")
+    with pytest.raises(UserError, match="its process died; see log"):
+        reference[0].measure(tmp_path / "x.tflite", "x", tmp_path / "log")
 
 
-def test_serve_bytes_must_give_its_own_labels(made, reference):
-    answers = np.eye(3, dtype="float32")
-    reference = replace(reference, probabilities=answers)
-    check = partial(parity.photo_failures, FORMATS["saved_model"])
-    right = list(made.labels)
-    assert check((answers, right), reference) == []
+def test_serve_bytes_must_give_its_own_labels(made):
+    answers, right = np.eye(3, dtype="float32"), list(made.labels)
+
+    def check(*photos):
+        saved_model = FORMATS["saved_model"]
+        return parity.photo_failures(saved_model, photos, answers, made.labels)
+
+    assert check(answers, right) == []
     swapped = [right[1], right[0], right[2]]
-    assert "labels that are not" in check((answers, swapped), reference)[0]
-    assert "differs by up to" in check((answers + 0.1, right), reference)[0]
+    assert "labels that are not" in check(answers, swapped)[0]
+    assert "differs by up to" in check(answers + 0.1, right)[0]

@@ -8,10 +8,8 @@ import export
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.exporting.converters import StaticModel, save_static, to_int8
 from googlenet_keras.exporting.inspection import inspect_tflite
-from googlenet_keras.exporting.source import StaticModel
-from googlenet_keras.exporting.to_saved_model import save_static
-from googlenet_keras.exporting.to_tflite import to_int8
 from googlenet_keras.training.quantization_aware import (
     FakeQuantize,
     add_fake_quantization,

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.exporting.config import ExportConfig
-from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.converters import Source
 from googlenet_keras.exporting.job import ExportJob
-from googlenet_keras.exporting.source import Source
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage import page
 from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
@@ -37,14 +34,9 @@ def built(bundle, run_folder, tmp_path):
     for name in ("int8.tflite", "float32.tflite"):
         shutil.copy(bundle / name, folder)
     config = ExportConfig(run_folder, formats=("web",), licence="CC0-1.0")
-    digits = open_dataset("digits")
     return ExportJob(
         config,
         RunFolder(run_folder),
-        Classifier.load(run_folder),
-        [FORMATS["int8"], FORMATS["float32"]],
-        digits,
-        np.arange(10),
         Source(run_folder / "classifier", tmp_path),
         folder,
         convert=lambda function, *arguments: function(*arguments),

@@ -4,10 +4,13 @@ from making import classifier
 
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.exporting.converters import (
+    StaticModel,
+    save_static,
+    to_float32,
+    to_int8,
+)
 from googlenet_keras.exporting.inspection import inspect_tflite, operators
-from googlenet_keras.exporting.source import StaticModel
-from googlenet_keras.exporting.to_saved_model import save_static
-from googlenet_keras.exporting.to_tflite import to_float32, to_int8
 
 NORMS = ("pool1_norm1", "conv2_norm2")
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
