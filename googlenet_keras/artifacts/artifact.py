@@ -73,10 +73,7 @@ class Artifact(Predictor):
 
 
 def open_classifier(path: Path | str) -> Classifier | Artifact:
-    """Opens a run's classifier, a saved classifier or an exported file.
-
-    Raises UserError.
-    """
+    """Opens a run's or a saved classifier, or an exported file. Raises UserError."""
     path = Path(path)
     return Artifact.load(path) if is_artifact(path) else Classifier.load(path)
 

@@ -57,9 +57,8 @@ def _fold_batch_norm(
     """Folds batch normalization and pixel_scale into the kernels of `weights`."""
     epsilon = FusedBatchNormalization().epsilon
     folded = {n: v for n, v in weights.items() if not n.split("/")[0].endswith("_bn")}
-    for layer in [
-        n.removesuffix("_bn/beta") for n in weights if n.endswith("_bn/beta")
-    ]:
+    layers = [n.removesuffix("_bn/beta") for n in weights if n.endswith("_bn/beta")]
+    for layer in layers:
         gamma, beta, mean, variance = (
             weights.get(f"{layer}_bn/{part}", 1.0)
             for part in ("gamma", "beta", "moving_mean", "moving_variance")

@@ -10,6 +10,7 @@ from googlenet_keras.run_folder import RunFolder
 RUNS_FOLDER = Path("runs")
 WEB_FORMAT = "web"  # the web page, no file: webpage makes it
 Layout = Literal["nhwc", "nchw"]
+LAYOUTS = get_args(Layout)
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,8 @@ class ExportConfig:
         for name in self.formats:
             if name not in (*FORMATS, WEB_FORMAT):
                 raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
-        if self.onnx_layout not in get_args(Layout):
-            raise unknown_choice_error(
-                "onnx_layout", self.onnx_layout, get_args(Layout)
-            )
+        if self.onnx_layout not in LAYOUTS:
+            raise unknown_choice_error("onnx_layout", self.onnx_layout, LAYOUTS)
         for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
             value = getattr(self, name)
             if value is not None and value < least:

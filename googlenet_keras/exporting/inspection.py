@@ -45,15 +45,13 @@ def operators(data: bytes) -> list[Operator]:
     return found
 
 
-def inspect_tflite(
-    data: bytes, response_norms: Sequence[str], is_integer: bool
-) -> FormatRow:
+def inspect_tflite(data: bytes, norms: Sequence[str], is_integer: bool) -> FormatRow:
     """Inspects a TFLite file: its operators, and those that delegates do not support.
 
     operators: how many of each kind. not_quantised: in an int8 file, what computes in
     float. gpu_refuses: kinds that the GPU delegate leaves to the CPU. npu_refuses: what
     an integer-only accelerator cannot compute. Raises ValueError for an operator that
-    needs Flex, and for float in an int8 file outside `response_norms`.
+    needs Flex, and for float in an int8 file outside the response norms `norms`.
     """
     steps = operators(data)
     if flex := [step.kind for step in steps if "Flex" in step.kind]:
@@ -61,9 +59,7 @@ def inspect_tflite(
     in_float = [
         s for s in steps if is_integer and s.is_float and s.kind not in CAST_OPERATORS
     ]
-    stray = {
-        s.kind for s in in_float if not any(n in s.outputs[0] for n in response_norms)
-    }
+    stray = {s.kind for s in in_float if not any(n in s.outputs[0] for n in norms)}
     if stray:
         kinds = ", ".join(sorted(stray))
         raise ValueError(f"it is not full int8: {kinds} compute in float")
