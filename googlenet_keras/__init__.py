@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from googlenet_keras.evaluation.evaluate import evaluate as evaluate
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
+    from googlenet_keras.models import build as build
     from googlenet_keras.runs import Run as Run
     from googlenet_keras.runs import train as train
     from googlenet_keras.training.options import TrainConfig as TrainConfig
@@ -32,51 +33,41 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_MODULES = {  # of the public names; each is imported when it is first used
-    "Architecture": "architecture.architecture",
-    "VARIANTS": "architecture.variants",
-    "parameters": "architecture.arithmetic",
-    "macs": "architecture.arithmetic",
-    "describe": "architecture.description",
-    "build": "models",
-    "Classifier": "classifier",
-    "Artifact": "artifacts.artifact",
-    "open_classifier": "artifacts.artifact",
-    "open_dataset": "data.sources",
-    "Preprocessing": "data.preprocessing",
-    "Prediction": "classifier",
-    "TrainConfig": "training.options",
-    "RECIPES": "training.recipes",
-    "recipe": "training.recipes",
-    "train": "runs",
-    "Run": "runs",
-    "evaluate": "evaluation.evaluate",
-    "predict": "classifier",
-    "ExportConfig": "exporting.config",
-    "export": "exports",
-    "import_weights": "weights.pretrained",
-    "UserError": "errors",
+_PUBLIC_NAMES = {  # by module; each is imported when it is first used
+    "architecture.architecture": ["Architecture"],
+    "architecture.variants": ["VARIANTS"],
+    "architecture.arithmetic": ["parameters", "macs"],
+    "architecture.description": ["describe"],
+    "models": ["build"],
+    "classifier": ["Classifier", "Prediction", "predict"],
+    "artifacts.artifact": ["Artifact", "open_classifier"],
+    "data.sources": ["open_dataset"],
+    "data.preprocessing": ["Preprocessing"],
+    "training.options": ["TrainConfig"],
+    "training.recipes": ["RECIPES", "recipe"],
+    "runs": ["train", "Run"],
+    "evaluation.evaluate": ["evaluate"],
+    "exporting.config": ["ExportConfig"],
+    "exports": ["export"],
+    "weights.pretrained": ["import_weights"],
+    "errors": ["UserError"],
 }
+_MODULES = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 __all__ = [*_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return _version()
-    if name not in _MODULES:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    try:
+        return metadata.version("googlenet_keras")
+    except metadata.PackageNotFoundError:  # in a checkout
+        text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+        (version,) = re.findall(r'^version = "(.*)"$', text, re.MULTILINE)
+        return version
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _version() -> str:
-    """The installed version, or in a checkout the one in pyproject.toml."""
-    try:
-        return metadata.version("googlenet_keras")
-    except metadata.PackageNotFoundError:
-        text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
-        (version,) = re.findall(r'^version = "(.*)"$', text, re.MULTILINE)
-        return version

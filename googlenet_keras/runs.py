@@ -6,18 +6,15 @@ from pathlib import Path
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.evaluation import plots
-from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
+from googlenet_keras.evaluation.evaluate import evaluate
 from googlenet_keras.evaluation.report import write_report
 from googlenet_keras.files import write_json
 from googlenet_keras.run_folder import Result, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
+from googlenet_keras.training.flags import read_stored_options, resume_options
 from googlenet_keras.training.job import open_training_data
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.signals import interrupt_on_signal
-from googlenet_keras.training.stored_options import (
-    read_stored_options,
-    update_stored_options,
-)
 from googlenet_keras.training.trainer import TrainedNetwork, train_network
 from googlenet_keras.training.training_state import resume_hint
 from googlenet_keras.weights.pretrained import pretrained_folder
@@ -28,8 +25,7 @@ class Run:
 
     def __init__(self, folder: RunFolder | Path | str) -> None:
         """Opens the run. Raises UserError for another folder."""
-        path = folder.path if isinstance(folder, RunFolder) else Path(folder)
-        self.folder = RunFolder.open(path)
+        self.folder = RunFolder.open(Path(str(folder)))
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -69,24 +65,21 @@ def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None
     and InterruptionError after a signal.
     """
     stopwatch = stopwatch or Stopwatch()
-    folder = RunFolder(config.run_folder) if config.run_folder else None
-    if config.resume and folder and folder.is_finished:
-        update_stored_options(
-            read_stored_options(TrainConfig, folder), config
-        )  # raises if it differs
+    folder = RunFolder(config.run_folder or "")
+    if config.resume and folder.is_finished:
+        resume_options(TrainConfig, config)  # raises if one differs
         folder.remove_checkpoints()  # the process may have been killed before that
         return Run(folder)
     trained = train_network(config, stopwatch, _find_weights)
     if trained is None:
         return None
-    folder = trained.job.folder
-    hint = f"The classifier is in {folder}."
+    run = Run(trained.job.folder)
+    hint = f"The classifier is in {run.folder}."
     if trained.job.config.checkpoint_minutes:
-        hint = resume_hint(folder)
-    with interrupt_on_signal(f"stopped in the final evaluation. {hint}"), folder.lock():
-        _finish(trained, stopwatch)
-    run = Run(folder)
-    run.classifier, run.dataset = trained.classifier, trained.job.dataset
+        hint = resume_hint(run.folder)
+    message = f"stopped in the final evaluation. {hint}"
+    with interrupt_on_signal(message), run.folder.lock():
+        _finish(run, trained, stopwatch)
     return run
 
 
@@ -94,20 +87,27 @@ def _find_weights(config: TrainConfig) -> Path:
     return pretrained_folder(config.weights, preferred_variant=config.variant)
 
 
-def _finish(trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
+def _finish(run: Run, trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
     """Evaluates the best epoch, writes plots, report and result, drops checkpoints.
 
     The figures are those of float32, which `evaluate` gives again, whatever the
     precision of training.
     """
-    folder, dataset = trained.job.folder, trained.job.dataset
-    validation = evaluate(trained.classifier, dataset, "validation")
-    test = evaluate(trained.classifier, dataset, "test") if dataset.test else None
-    _draw(trained, validation)
+    run.classifier, run.dataset = trained.classifier, trained.job.dataset
+    folder, classifier, dataset = run.folder, run.classifier, run.dataset
+    validation = evaluate(classifier, dataset, "validation")
+    test = evaluate(classifier, dataset, "test") if dataset.test else None
+    epochs = folder.read_epochs()
+    folder.plots.mkdir(exist_ok=True)
+    plots.curves(epochs).savefig(folder.plots / "curves.png", dpi=100)
+    title = f"{len(validation.labels)} validation images"
+    matrix = plots.confusion_matrix(validation.confusion(), classifier.labels, title)
+    matrix.savefig(folder.plots / "confusion_matrix.png", dpi=100)
+    plots.predictions(validation, folder.plots / "predictions.png")
     result: Result = {
         "validation": validation.figures(),
         "test": test.figures() if test else None,
-        "epochs": len(folder.read_epochs()),
+        "epochs": len(epochs),
         "best_epoch": trained.best_epoch,
         **stopwatch.spent(),
     }
@@ -116,14 +116,3 @@ def _finish(trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
     write_report(folder.report, validation, results, names, folder, own_data=True)
     write_json(folder.result, result)
     folder.remove_checkpoints()  # there is nothing left to resume
-
-
-def _draw(trained: TrainedNetwork, validation: Evaluation) -> None:
-    folder, classifier = trained.job.folder, trained.classifier
-    folder.plots.mkdir(exist_ok=True)
-    curves = plots.curves(folder.read_epochs())
-    curves.savefig(folder.plots / "curves.png", dpi=100)
-    title = f"{len(validation.labels)} validation images"
-    matrix = plots.confusion_matrix(validation.confusion(), classifier.labels, title)
-    matrix.savefig(folder.plots / "confusion_matrix.png", dpi=100)
-    plots.predictions(validation, folder.plots / "predictions.png")

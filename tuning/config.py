@@ -12,9 +12,9 @@ import tyro
 from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training import options
-from googlenet_keras.training.flags import read_recipe_flag, read_resumed_options
+from googlenet_keras.training.flags import read_defaults, resume_options
 from googlenet_keras.training.options import POSITIVE, Between, TrainConfig
-from googlenet_keras.training.stored_options import update_stored_options
+from googlenet_keras.training.recipes import recipe
 
 CHANGEABLE_OPTIONS = (  # when a search is resumed
     *("run_folder", "resume", "workers", "trials", "baselines"),
@@ -135,19 +135,21 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     With --resume they are those of the search in --run-folder. Raises UserError if one
     that is given differs from them.
     """
-    stored = read_resumed_options(SearchConfig, arguments, required=True)
     config = tyro.cli(
         SearchConfig,
         args=arguments,
-        default=stored or SearchConfig(read_recipe_flag(arguments)),
+        default=read_defaults(
+            SearchConfig,
+            arguments,
+            lambda name: SearchConfig(recipe(name)),
+            must_exist=True,
+        ),
         prog="python -m tuning.search",
         description="Searches the filter widths that suit a budget best.",
     )
     training = TrainConfig(**vars(config.training))
     config = dataclasses.replace(config, training=training)
-    if not stored:
-        return config
-    return update_stored_options(stored, config, CHANGEABLE_OPTIONS)
+    return resume_options(SearchConfig, config, CHANGEABLE_OPTIONS)
 
 
 def _parse_count(name: str, text: str) -> float | None:

@@ -2,10 +2,9 @@
 
 import logging
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,22 +40,23 @@ class StatefulCallback(keras.callbacks.Callback):
 class SaveBest(StatefulCallback):
     """Calls `save` after each epoch whose validation main top-1 is the best so far.
 
-    The later of equal epochs is the best: its learning rate was lower.
+    The later of equal epochs is the best: its learning rate was lower. save: None where
+    another worker saves.
     """
 
     STATE = ("best", "best_epoch")
 
-    def __init__(self, save: Callable[[], None]) -> None:
+    def __init__(self, save: Callable[[], None] | None) -> None:
         super().__init__()
         self._save = save
-        self.best = -1.0
-        self.best_epoch = 0
+        self.best, self.best_epoch = -1.0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         # weights that are not finite are never the best
         if math.isfinite(logs["val_loss"]) and logs["val_main_top1"] >= self.best:
             self.best, self.best_epoch = logs["val_main_top1"], epoch + 1
-            self._save()
+            if self._save:
+                self._save()
 
 
 class NonFiniteLossError(UserError):
@@ -74,9 +74,7 @@ class WatchLearning(StatefulCallback):
 
     def __init__(self, chance: float, warmup_steps: int, heads: Sequence[str]) -> None:
         super().__init__()
-        self._chance = chance
-        self._warmup_steps = warmup_steps
-        self._heads = heads
+        self._chance, self._warmup_steps, self._heads = chance, warmup_steps, heads
         self.steps = 0
         self._problem: str | None = None
 
@@ -91,29 +89,27 @@ class WatchLearning(StatefulCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         dead_loss = DEAD_LOSS_FRACTION * self._chance
-        alive = [h for h in self._heads if logs[f"{h}_cross_entropy"] < dead_loss]
-        self._problem = None if "main" in alive else self._message(epoch, logs, alive)
-        if self._problem and self.steps - self._warmup_steps >= DEAD_HEAD_STEPS:
+        losses = {head: logs[f"{head}_cross_entropy"] for head in self._heads}
+        alive = [head for head, loss in losses.items() if loss < dead_loss]
+        if "main" in alive:
+            self._problem = None
+            return
+        problem = f"the main head is dead while {' and '.join(alive)} learned"
+        self._problem = (
+            f"{problem if alive else 'no head learns'}: after epoch {epoch + 1} the "
+            "cross-entropies are "
+            f"{', '.join(f'{head} {loss:.3f}' for head, loss in losses.items())}, and "
+            f"chance is {self._chance:.3f}. Give it more --epochs, lower "
+            "--learning-rate, lengthen --warmup-epochs, use --initialization he or "
+            "--variant bn."
+        )
+        if self.steps - self._warmup_steps >= DEAD_HEAD_STEPS:
             raise UserError(self._problem)
 
     def warn(self) -> None:
         """Logs a warning if the main head had learned nothing by the last epoch."""
         if self._problem:
             log.warning(self._problem)
-
-    def _message(self, epoch: int, logs: Logs, alive: Sequence[str]) -> str:
-        losses = ", ".join(f"{h} {logs[f'{h}_cross_entropy']:.3f}" for h in self._heads)
-        problem = (
-            f"the main head is dead while {' and '.join(alive)} learned"
-            if alive
-            else "no head learns"
-        )
-        return (
-            f"{problem}: after epoch {epoch + 1} the cross-entropies are {losses}, and "
-            f"chance is {self._chance:.3f}. Give it more --epochs, lower "
-            "--learning-rate, lengthen --warmup-epochs, use --initialization he or "
-            "--variant bn."
-        )
 
 
 def chance_level(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:
@@ -134,9 +130,7 @@ class WriteMetrics(keras.callbacks.Callback):
 
     def __init__(self, path: Path, heads: Sequence[str], batch_size: int) -> None:
         super().__init__()
-        self._path = path
-        self._heads = heads
-        self._batch_size = batch_size
+        self._path, self._heads, self._batch_size = path, heads, batch_size
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._images = 0  # an epoch that is resumed has fewer
@@ -163,23 +157,14 @@ class WriteMetrics(keras.callbacks.Callback):
         append_json_line(self._path, line)
 
     def _figures(self, logs: Logs, prefix: str) -> dict[str, Any]:
-        heads = {h: _head_figures(logs, f"{prefix}{h}_") for h in self._heads}
-        return {"loss": logs[f"{prefix}loss"], **heads}
-
-
-def _head_figures(logs: Logs, prefix: str) -> dict[str, float | None]:
-    return {
-        "top1": logs[f"{prefix}top1"],
-        "top5": logs.get(f"{prefix}top5"),
-        "loss": logs[f"{prefix}cross_entropy"],
-    }
-
-
-def progress_callback(batch_size: int, epochs: int) -> keras.callbacks.Callback:
-    """Keras's progress bar on a terminal or in a notebook, else a log of epochs."""
-    if sys.stdout.isatty() or "ipykernel" in sys.modules:
-        return ProgressBar(batch_size)
-    return LogEpochs(epochs)
+        figures: dict[str, Any] = {"loss": logs[f"{prefix}loss"]}
+        for head in self._heads:
+            figures[head] = {
+                "top1": logs[f"{prefix}{head}_top1"],
+                "top5": logs.get(f"{prefix}{head}_top5"),
+                "loss": logs[f"{prefix}{head}_cross_entropy"],
+            }
+        return figures
 
 
 class LogEpochs(keras.callbacks.Callback):
@@ -219,15 +204,13 @@ class ProgressBar(keras.callbacks.ProgbarLogger):
             super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        seconds = time.perf_counter() - self._began
-        speed = (batch + 1) * self._batch_size / seconds
+        speed = (batch + 1) * self._batch_size / (time.perf_counter() - self._began)
         with suppress(BrokenPipeError):
             super().on_train_batch_end(batch, self._select(logs, speed))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         with suppress(BrokenPipeError):
-            figures = self._select(logs, logs["images_per_second"])
-            super().on_epoch_end(epoch, figures)
+            super().on_epoch_end(epoch, self._select(logs, logs["images_per_second"]))
 
     def _select(self, logs: Logs, images_per_second: float) -> Logs:
         figures = {name: logs[key] for key, name in self.FIGURES.items() if key in logs}
@@ -238,21 +221,17 @@ class WriteEvents(keras.callbacks.TensorBoard):
     """Keras's TensorBoard callback; raises DiskError if the files cannot be written."""
 
     def set_model(self, model: keras.Model) -> None:
-        with self._disk_errors():
-            super().set_model(model)
+        self._call(super().set_model, model)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        with self._disk_errors():
-            super().on_test_end(logs)
+        self._call(super().on_test_end, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        with self._disk_errors():
-            super().on_epoch_end(epoch, logs)
+        self._call(super().on_epoch_end, epoch, logs)
 
-    @contextmanager
-    def _disk_errors(self) -> Iterator[None]:
+    def _call(self, write: Callable[..., None], *arguments: Any) -> None:
         try:
-            yield
+            write(*arguments)
         except tf.errors.OpError as error:
             reason = str(error).strip().splitlines()[0]
             raise DiskError(f"{self.log_dir} cannot be written: {reason}.") from error

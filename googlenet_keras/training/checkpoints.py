@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,10 @@ from safetensors.numpy import save_file
 
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import atomic_file, disk_errors, write_bytes
-from googlenet_keras.run_folder import RunFolder
 
 CHECKPOINT_GENERATIONS = 2
 TENSORS_SUFFIX, DIGEST_SUFFIX = ".safetensors", ".sha256"
-TENSORS_FILE_PATTERN = re.compile(rf"(\d{{8}}){re.escape(TENSORS_SUFFIX)}")
+METRICS_GROUP = "metrics"  # begins the names of the metrics' variables
 PROGRESS_KEY = "progress"  # in the metadata of the tensors' file
 log = logging.getLogger(__name__)
 
@@ -30,10 +28,7 @@ Variable: TypeAlias = keras.Variable | tf.Variable
 
 @dataclass(frozen=True)
 class State:
-    """The full training state.
-
-    tensors: variables by name. progress: the rest, as plain values.
-    """
+    """The full training state: variables by name; the rest, as plain values."""
 
     tensors: Mapping[str, np.ndarray]
     progress: Mapping[str, Any]
@@ -49,13 +44,19 @@ def write_checkpoint(folder: Path, state: State) -> None:
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)
     existing = _generations(folder)
-    number = existing[-1] + 1 if existing else 0
-    tensors, digest = _files(folder, number)
-    with atomic_file(tensors) as temporary:
-        _save(state, temporary)
-    write_bytes(digest, f"{_sha256(tensors)}  {tensors.name}\n".encode())
+    number = int(existing[-1].stem) + 1 if existing else 0
+    path = folder / f"{number:08d}{TENSORS_SUFFIX}"
+    progress = {PROGRESS_KEY: json.dumps(state.progress)}
+    try:
+        with atomic_file(path) as temporary:
+            save_file(dict(state.tensors), temporary, progress)
+    except SafetensorError as error:  # how it reports a full disk
+        raise DiskError(f"{path} cannot be written: {error}.") from error
+    line = _sha256(path) + f"  {path.name}\n".encode()
+    write_bytes(path.with_suffix(DIGEST_SUFFIX), line)
     for old in existing[: 1 - CHECKPOINT_GENERATIONS]:
-        _remove(folder, old)
+        old.unlink(missing_ok=True)
+        old.with_suffix(DIGEST_SUFFIX).unlink(missing_ok=True)
 
 
 def newest_checkpoint(folder: Path, remove: bool = True) -> State | None:
@@ -64,20 +65,20 @@ def newest_checkpoint(folder: Path, remove: bool = True) -> State | None:
     A damaged or unfinished one is logged and removed; remove=False leaves it to the
     process that may be writing it.
     """
-    for number in reversed(_generations(folder)):
-        tensors, digest = _files(folder, number)
-        if _is_intact(tensors, digest):
-            return _read(tensors)
-        problem = "damaged" if digest.is_file() else "not finished"
-        log.warning("%s is %s; using the checkpoint before it", tensors, problem)
+    for path in reversed(_generations(folder)):
+        digest = path.with_suffix(DIGEST_SUFFIX)
+        is_finished = digest.is_file()  # unless the process was killed between the two
+        if is_finished and digest.read_bytes().split(b" ")[0] == _sha256(path):
+            with safe_open(path, "numpy") as file:
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+                return State(tensors, json.loads(file.metadata()[PROGRESS_KEY]))
+        problem = "damaged" if is_finished else "not finished"
+        log.warning("%s is %s; using the checkpoint before it", path, problem)
         if remove:
-            _remove(folder, number)
+            path.unlink(missing_ok=True)
+            digest.unlink(missing_ok=True)
     return None
-
-
-def has_checkpoint(folder: RunFolder) -> bool:
-    """Whether the run can be resumed from a checkpoint."""
-    return newest_checkpoint(folder.checkpoints, remove=False) is not None
 
 
 def network_variables(
@@ -88,17 +89,17 @@ def network_variables(
     Weights and random states, the optimizer's variables, the moving `averages` of the
     weights and the sums of the metrics.
     """
-    return {
-        **_name("network", network.variables),
-        **_name("optimizer", network.optimizer.variables),
-        **_name("average", averages),
-        **metric_variables(network),
+    groups = {
+        "network": network.variables,
+        "optimizer": network.optimizer.variables,
+        "average": averages,
+        METRICS_GROUP: network.metrics_variables,
     }
-
-
-def metric_variables(network: keras.Model) -> dict[str, Variable]:
-    """The sums of the metrics, by the names that `network_variables` gives them."""
-    return _name("metrics", network.metrics_variables)
+    return {
+        f"{group}/{number}/{variable.name}": variable
+        for group, variables in groups.items()
+        for number, variable in enumerate(variables)
+    }
 
 
 def assign_variables(
@@ -115,47 +116,11 @@ def assign_variables(
         variable.assign(tensors[name])
 
 
-def _name(group: str, variables: Sequence[Variable]) -> dict[str, Variable]:
-    return {f"{group}/{number}/{v.name}": v for number, v in enumerate(variables)}
+def _generations(folder: Path) -> list[Path]:
+    """The tensors' files, oldest first."""
+    return sorted(folder.glob("[0-9]" * 8 + TENSORS_SUFFIX))
 
 
-def _generations(folder: Path) -> list[int]:
-    names = (
-        TENSORS_FILE_PATTERN.fullmatch(p.name)
-        for p in folder.glob(f"*{TENSORS_SUFFIX}")
-    )
-    return sorted(int(match[1]) for match in names if match)
-
-
-def _files(folder: Path, number: int) -> tuple[Path, Path]:
-    tensors = folder / f"{number:08d}{TENSORS_SUFFIX}"
-    return tensors, tensors.with_suffix(DIGEST_SUFFIX)
-
-
-def _is_intact(tensors: Path, digest: Path) -> bool:
-    if not digest.is_file():  # the process was killed between the two
-        return False
-    return digest.read_bytes().split(b" ")[0] == _sha256(tensors).encode()
-
-
-def _save(state: State, path: Path) -> None:
-    try:
-        save_file(dict(state.tensors), path, {PROGRESS_KEY: json.dumps(state.progress)})
-    except SafetensorError as error:  # how it reports a full disk
-        raise DiskError(f"{path} cannot be written: {error}.") from error
-
-
-def _sha256(path: Path) -> str:
+def _sha256(path: Path) -> bytes:
     with disk_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read(path: Path) -> State:
-    with safe_open(path, "numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return State(tensors, json.loads(file.metadata()[PROGRESS_KEY]))
-
-
-def _remove(folder: Path, number: int) -> None:
-    for path in _files(folder, number):
-        path.unlink(missing_ok=True)
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()

@@ -1,30 +1,45 @@
-"""Command-line flags of a training run, derived from TrainConfig."""
+"""Command-line flags of a training run, and the options that a resumed run stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
 import tyro
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.options import TrainConfig, check_resume
-from googlenet_keras.training.recipes import MODERN, recipe
-from googlenet_keras.training.stored_options import (
-    Config,
-    read_stored_options,
-    update_stored_options,
+from googlenet_keras.training.options import (
+    UNSET_VALUES,
+    TrainConfig,
+    check_resume,
+    read_architecture,
 )
+from googlenet_keras.training.recipes import MODERN, recipe
+
+# the weights do not depend on them
+CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
+RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights")
+
+
+class Options(Protocol):
+    """Named options, such as a TrainConfig, that config.json stores."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self: ...
+
+
+Config = TypeVar("Config", bound=Options)
 
 
 @dataclass(frozen=True)
-class _RecipeFlag:
+class _DefaultFlags:
+    """The flags that decide what the others are if they are left out."""
+
     recipe: Annotated[str, tyro.conf.arg(help="")] = MODERN.recipe
-
-
-@dataclass(frozen=True)
-class _ResumeFlags:
     resume: bool = False
     run_folder: Path | None = None
 
@@ -36,45 +51,89 @@ def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
     Raises UserError for a value out of range, and for one that differs from that run's;
     exits with status 2 for an unknown flag.
     """
-    stored = read_resumed_options(TrainConfig, arguments)
     config = tyro.cli(
         TrainConfig,
         args=arguments,
-        default=stored or read_recipe_flag(arguments),
+        default=read_defaults(TrainConfig, arguments, recipe),
         prog="train.py",
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
-    return update_stored_options(stored, config) if stored else config
+    return resume_options(TrainConfig, config)
 
 
-def read_recipe_flag(arguments: Sequence[str] | None) -> TrainConfig:
-    """The options of the recipe that `arguments` or sys.argv name. Raises UserError."""
-    flag, _ = tyro.cli(
-        _RecipeFlag, args=arguments, return_unknown_args=True, add_help=False
-    )
-    return recipe(flag.recipe)
+def read_defaults(
+    kind: type[Config],
+    arguments: Sequence[str] | None,
+    from_recipe: Callable[[str], Config],
+    must_exist: bool = False,
+) -> Config:
+    """The options of the run that `arguments` resume, or else of their recipe.
 
-
-def read_resumed_options(
-    kind: type[Config], arguments: Sequence[str] | None, required: bool = False
-) -> Config | None:
-    """Reads the stored options of the run to resume; None without --resume.
-
-    None, too, if nothing has started there, unless it is `required`. Raises UserError
-    for --resume without a folder.
+    must_exist: whether --resume requires that something has started in --run-folder.
+    Raises UserError for --resume without a folder, and for an unknown recipe.
     """
     flags, _ = tyro.cli(
-        _ResumeFlags, args=arguments, return_unknown_args=True, add_help=False
+        _DefaultFlags, args=arguments, return_unknown_args=True, add_help=False
     )
     check_resume(flags.resume, flags.run_folder)
-    if not (flags.resume and flags.run_folder):
-        return None
-    folder = RunFolder(flags.run_folder)
-    if folder.is_started:
+    folder = RunFolder(flags.run_folder or "")
+    if flags.resume and folder.is_started:
         return read_stored_options(kind, folder)
-    if required:
+    if flags.resume and must_exist:
         raise UserError(
             f"--resume requires a folder with {folder.config.name}, and {folder} has "
             "none. Leave --resume out to start."
         )
-    return None
+    return from_recipe(flags.recipe)
+
+
+def resume_options(
+    kind: type[Config], given: Config, changeable: Collection[str] = CHANGEABLE_OPTIONS
+) -> Config:
+    """The stored options of the run that `given` resumes, with its `changeable` ones.
+
+    That is `given` itself if it does not resume, or nothing has started in its folder.
+    Raises UserError if another option that is not left open differs.
+    """
+    new = given.to_json()
+    if not (new["resume"] and RunFolder(new["run_folder"]).is_started):
+        return given
+    old = read_stored_options(kind, RunFolder(new["run_folder"])).to_json()
+    changed = [n for n in new if n not in changeable and not _same(n, old[n], new[n])]
+    if changed:
+        listed = ", ".join(
+            f"--{name.replace('_', '-')} was {old[name]!r} and is {new[name]!r}"
+            for name in changed
+        )
+        raise UserError(
+            f"--resume keeps the options that the run started with; {listed}. Leave "
+            "them out, or start another run in a new --run-folder."
+        )
+    return kind.from_json(old | {name: new[name] for name in changeable})
+
+
+def read_stored_options(kind: type[Config], folder: RunFolder) -> Config:
+    """Reads the options in config.json, even if the folder has been moved.
+
+    Raises UserError if they are not those of a `kind`.
+    """
+    options = folder.read_config()
+    if unknown := sorted(options.keys() - kind().to_json().keys() - {"widths"}):
+        raise UserError(
+            f"{folder} was written by another program or version: its config.json "
+            f"has {', '.join(unknown)}. Give a folder that this one has written."
+        )
+    if folder.architecture.is_file():
+        options["architecture"] = str(folder.architecture.resolve())
+    return kind.from_json(options | {"run_folder": str(folder)})
+
+
+def _same(name: str, old: Any, new: Any) -> bool:
+    """Whether an option is unchanged; a path may be written in another way."""
+    if new == old or new in UNSET_VALUES:
+        return True
+    if not (isinstance(new, str) and isinstance(old, str)):
+        return False
+    if name == "architecture":  # there may be a copy
+        return read_architecture(Path(new)) == read_architecture(Path(old))
+    return name in RELOCATABLE_PATH_OPTIONS and expand_user(new).resolve() == Path(old)

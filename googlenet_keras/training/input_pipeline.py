@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cache_split
@@ -21,31 +20,26 @@ def training_batches(
     shard: pipeline.Shard = pipeline.SINGLE_WORKER_SHARD,
 ) -> tf.data.Dataset:
     """Batches of all epochs from `start` (epoch, step), or a shard of each."""
-    augment = Augmentation(
-        *height_and_width(config.image_size),
-        crop_area=config.crop_area,
-        crop_aspect=config.crop_aspect,
-        mirror=config.mirror == "on",
-        color_jitter=config.color_jitter,
-        random_interpolation=config.random_interpolation,
-    )
-    regularization = Regularization(
-        rand_augment=config.rand_augment,
-        random_erasing=config.random_erasing,
-        mixup=config.mixup,
-        cutmix=config.cutmix,
-        classes=len(dataset.class_names),
-    )
+    balanced = config.class_weights == "balanced"
     return pipeline.TrainingPipeline(
-        cache_split(dataset.train, config.cache, *height_and_width(config.image_size)),
-        augment,
+        cache_split(dataset.train, config.cache, *config.input_size),
+        Augmentation(
+            *config.input_size,
+            crop_area=config.crop_area,
+            crop_aspect=config.crop_aspect,
+            mirror=config.mirror == "on",
+            color_jitter=config.color_jitter,
+            random_interpolation=config.random_interpolation,
+        ),
         heads,
         config.batch_size,
         config.seed,
-        regularization,
-        class_weights=(
-            pipeline.balanced_weights(dataset.train)
-            if config.class_weights == "balanced"
-            else None
+        Regularization(
+            rand_augment=config.rand_augment,
+            random_erasing=config.random_erasing,
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+            classes=len(dataset.class_names),
         ),
+        pipeline.balanced_weights(dataset.train) if balanced else None,
     ).batches(config.epochs, start, shard)

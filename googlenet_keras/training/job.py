@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 import keras
 
 from googlenet_keras import machine
-from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset
@@ -26,28 +25,17 @@ from googlenet_keras.files import expand_user, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import checkpoints, memory, transfer
 from googlenet_keras.training.distribution import Distribution, start_distribution
+from googlenet_keras.training.flags import resume_options
 from googlenet_keras.training.options import (
     ResolvedConfig,
     TrainConfig,
     read_architecture,
 )
 from googlenet_keras.training.precision import choose_precision, device_names, use_xla
-from googlenet_keras.training.stored_options import (
-    read_stored_options,
-    update_stored_options,
-)
 
 # they may differ among the workers of a run
 PATH_OPTIONS = ("dataset", "data_dir", "run_folder", "architecture", "weights")
 log = logging.getLogger(__name__)
-
-
-class DataIdentity(TypedDict):
-    """Identifies the training data, which must not change when a run is resumed."""
-
-    images: int
-    fingerprint: str
-    epochs: int
 
 
 @dataclass(frozen=True)
@@ -82,37 +70,30 @@ class TrainingJob:
             memory.grow_gpu_memory_on_demand()
         distribution = start_distribution(config.strategy)
         keras.utils.set_random_seed(config.seed)
-        folder = RunFolder(config.run_folder) if config.run_folder else None
-        resumed = bool(config.resume and folder and folder.is_started)
-        if folder and resumed:
-            config = update_stored_options(
-                read_stored_options(TrainConfig, folder), config
-            )
-        elif folder and distribution.is_chief:
+        config = resume_options(TrainConfig, config)
+        folder = RunFolder(config.run_folder or "")
+        resumed = config.resume and folder.is_started
+        if config.run_folder and distribution.is_chief and not resumed:
             folder.refuse_existing(config.resume)
-        dataset = open_training_data(config)
-        start = None
+        dataset, start = open_training_data(config), None
         if config.weights and not (
-            folder and resumed and checkpoints.has_checkpoint(folder)
+            resumed and checkpoints.newest_checkpoint(folder.checkpoints, remove=False)
         ):
             config, start = transfer.load_initial_classifier(config, find_weights)
-        resolved, reason = _resolve(resolve_data_options(config, dataset), dataset)
-        file = resolved.architecture
+        config = resolve_data_options(config, dataset)
+        file = config.architecture
+        network_file = read_architecture(file) if file else None
+        resolved, reason = _resolve(config, dataset)
         return cls(
             config=resolved,
             dataset=dataset,
             start=start,
             distribution=distribution,
-            folder=folder or RunFolder(resolved.run_folder or ""),
+            folder=RunFolder(resolved.run_folder or ""),
             resumed=resumed,
             precision_reason=reason,
-            network_file=read_architecture(file) if file else None,
+            network_file=network_file,
         )
-
-    @property
-    def architecture(self) -> Architecture:
-        """The network that is trained."""
-        return self.config.network
 
     @property
     def classes(self) -> int:
@@ -125,28 +106,33 @@ class TrainingJob:
         return pipeline.steps_per_epoch(self.dataset.train, self.config.batch_size)
 
     @cached_property
-    def data_identity(self) -> DataIdentity:
-        """Identifies the training images, their order and the number of epochs."""
+    def data_identity(self) -> dict[str, Any]:
+        """What must not change when a run is resumed: images, their order, epochs."""
+        split = self.dataset.train
+        digest = hashlib.sha256(f"{split.count} {self.dataset.class_names}".encode())
+        if split.listed is not None:
+            digest.update(split.listed[0].numpy().tobytes())
+        for path in split.files:
+            digest.update(os.fsencode(Path(*path.parts[-2:])) + b"\n")
         return {
-            "images": self.dataset.train.count,
-            "fingerprint": _fingerprint(self.dataset),
+            "images": split.count,
+            "fingerprint": digest.hexdigest(),
             "epochs": self.config.epochs,
         }
 
     def check_agreement(self) -> None:
         """Raises UserError unless all workers have the same job; paths may differ."""
         options = self.config.to_json().items()
-        self.distribution.check_agreement(
-            {name: value for name, value in options if name not in PATH_OPTIONS}
-            | {
-                "resumed": self.resumed,
-                "start": transfer.digest(self.start),
-                "network": self.architecture.to_json(),
-                "classes": self.dataset.class_names,
-                "training_images": self.dataset.train.count,
-                "validation_images": self.dataset.validation.count,
-            }
-        )
+        facts = {name: value for name, value in options if name not in PATH_OPTIONS}
+        facts |= {
+            "resumed": self.resumed,
+            "start": transfer.digest(self.start),
+            "network": self.config.network.to_json(),
+            "classes": self.dataset.class_names,
+            "training_images": self.dataset.train.count,
+            "validation_images": self.dataset.validation.count,
+        }
+        self.distribution.check_agreement(facts)
 
     @contextmanager
     def claim_folder(self) -> Iterator[None]:
@@ -157,22 +143,21 @@ class TrainingJob:
         if not self.distribution.is_chief:
             yield
             return
-        self._log_decisions()
-        if not self.resumed:
-            self.folder.create(self.config.resume)
-        with self.folder.lock():
-            if not self.resumed:
-                # another process may have started meanwhile
-                self.folder.refuse_existing(resume=True)
-                self._write_description()
-            log.info("run folder %s", self.folder)
-            yield
-
-    def _log_decisions(self) -> None:
-        config, distribution = self.config, self.distribution
+        config, folder, distribution = self.config, self.folder, self.distribution
         log.info("precision %s: %s", config.precision, self.precision_reason)
         if distribution.name != "none":
             log.info(distribution.describe(config.batch_size, config.learning_rate))
+        if not self.resumed:
+            folder.create(config.resume)
+        with folder.lock():
+            if self.resumed:
+                folder.remove_unfinished_files()
+            else:
+                # another process may have started meanwhile
+                folder.refuse_existing(resume=True)
+                self._write_description()
+            log.info("run folder %s", folder)
+            yield
 
     def _write_description(self) -> None:
         """Writes environment.json, a copy of the architecture, then config.json."""
@@ -182,10 +167,10 @@ class TrainingJob:
             "precision": self.config.precision,
             "precision_reason": self.precision_reason,
         }
+        options = self.config.to_json() | {"widths": self.config.network.widths()}
         write_json(self.folder.environment, environment)
-        options = self.config.to_json() | {"widths": self.architecture.widths()}
         if self.network_file:  # the user's file may change or be removed
-            copy = RunFolder(self.folder.path.resolve()).architecture
+            copy = self.folder.architecture.resolve()
             write_json(copy, self.network_file)
             options["architecture"] = str(copy)
         write_json(self.folder.config, options)
@@ -203,35 +188,29 @@ def open_training_data(config: TrainConfig) -> Dataset:
 
 def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Fills in the options that depend on the data, and makes paths absolute."""
-    folder = expand_user(config.dataset)
-    network = config.to_architecture()
+    folder, weights = expand_user(config.dataset), expand_user(config.weights)
+    is_path = config.weights and weights.exists()
     return replace(
         config,
-        **config.defaults(dataset.kind, network.batch_norm),
+        **config.defaults(dataset.kind),
         dataset=str(folder.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
-        variant=network.name,
+        variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
-        weights=_absolute(config.weights),
+        weights=str(weights.resolve()) if is_path else config.weights,
     )
-
-
-def _absolute(weights: str) -> str:
-    path = expand_user(weights)
-    return str(path.resolve()) if weights and path.exists() else weights
 
 
 def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str]:
     """Fills in the options that depend on the machine; also explains the precision."""
     policy, reason = choose_precision(config.precision)
     compiles = use_xla(config.xla) and config.strategy == "none"
-    when = time.strftime("%Y%m%d-%H%M%S")
-    default_folder = Path("runs", f"{dataset.name}-{config.variant}-{when}")
+    name = f"{dataset.name}-{config.variant}-{time.strftime('%Y%m%d-%H%M%S')}"
     resolved = config.resolve(
         dataset.kind,
         precision=policy,
         xla="on" if compiles else "off",
-        run_folder=config.run_folder or default_folder,
+        run_folder=config.run_folder or Path("runs", name),
     )
     if config.batch_size == "auto":
         classes, images = len(dataset.class_names), dataset.train.count
@@ -252,14 +231,3 @@ def _check_strategy(config: TrainConfig) -> None:
         raise UserError(f"--batch-size auto tries one device; with {flag}, a number.")
     if config.strategy == "multi-worker" and not config.run_folder:
         raise UserError(f"{flag} requires --run-folder, the same for all workers.")
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """A digest of the training split's classes, labels and file names."""
-    split = dataset.train
-    digest = hashlib.sha256(f"{split.count} {dataset.class_names}".encode())
-    if split.listed is not None:
-        digest.update(split.listed[0].numpy().tobytes())
-    for path in split.files:
-        digest.update(os.fsencode(Path(*path.parts[-2:])) + b"\n")
-    return digest.hexdigest()

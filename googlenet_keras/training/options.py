@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from googlenet_keras.architecture.architecture import Architecture
@@ -17,26 +18,15 @@ from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import read_json
-from googlenet_keras.training.defaults import (
-    LEARNING_RATE_FLAG,
-    DataKind,
-    data_default,
-    default_options,
-)
 
+DataKind = Literal["digits", "photos"]
 Switch = Literal["auto", "on", "off"]
-FreezeUntil = Literal[
-    "none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"
-]
 Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
 class Between:
-    """The rule that a number lies in [low, high], or in (low, high] with `open_low`.
-
-    open_low: in (low, high].
-    """
+    """The rule that a number lies in [low, high], or in (low, high] with `open_low`."""
 
     low: float
     high: float = math.inf
@@ -55,11 +45,41 @@ UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
 POSITIVE = Between(0, open_low=True)
 FRACTION = Between(0, 1)
 
+DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; help text
+    "image_size": (
+        (64,),
+        (224,),
+        "Pixels, one or height and width; none: those of --weights, or",
+    ),
+    "epochs": (12, 35, "Passes over the training images; none:"),
+    "weight_decay": (5e-4, 2e-3, "L2 decay of kernels, added to the gradient; none:"),
+    "crop_area": (0.7, 0.25, "Smallest area of a training crop (0..1); none:"),
+    "mirror": ("off", "on", "Mirror half of the training images; auto:"),
+    "color_jitter": (
+        0.0,
+        0.2,
+        "Change of brightness, contrast, saturation (0..1); none:",
+    ),
+    "crop_fraction": (1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"),
+}
+BATCH_NORM_LEARNING_RATE, PLAIN_LEARNING_RATE = 0.05, 0.01
+
+
+def _by_data(option: str) -> Any:
+    """The tyro flag, with a help text, of an option in DATA_DEFAULTS."""
+    *values, text = DATA_DEFAULTS[option]
+    digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
+    return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
+
+
+_LEARNING_RATE_FLAG = tyro.conf.arg(
+    help=f"Peak learning rate; none: {BATCH_NORM_LEARNING_RATE} with batch "
+    f"normalization, {PLAIN_LEARNING_RATE} without."
+)
+
 
 class AppliedRecipe(str):
     """The name of a recipe whose options were applied; a plain str is refused."""
-
-    __slots__ = ()
 
 
 _RECIPE_FLAG = PrimitiveConstructorSpec[str](
@@ -93,13 +113,15 @@ class TrainConfig:
     """File with the network in place of --variant, as tuning.search writes it."""
     weights: str = ""
     """Start from: a run, a classifier, torchvision, onnx-zoo, caffe, slim or a file."""
-    freeze_until: FreezeUntil = "none"
+    freeze_until: Literal[
+        "none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"
+    ] = "none"
     """Freeze --weights up to this module, or all of the trunk."""
     trunk_learning_rate: Annotated[float, POSITIVE] = 1.0
     """Factor on the learning rate of all but the heads, with --weights."""
     width: Annotated[float, POSITIVE] = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
-    image_size: Annotated[tuple[int, ...], data_default("image_size")] = ()
+    image_size: Annotated[tuple[int, ...], _by_data("image_size")] = ()
     run_folder: Path | None = None
     """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
@@ -107,10 +129,10 @@ class TrainConfig:
     checkpoint_minutes: Annotated[float, Between(0)] = 10.0
     """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
-    epochs: Annotated[int | None, Between(1), data_default("epochs")] = None
+    epochs: Annotated[int | None, Between(1), _by_data("epochs")] = None
     batch_size: Annotated[int | Literal["auto"], Between(1)] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
-    learning_rate: Annotated[float | None, POSITIVE, LEARNING_RATE_FLAG] = None
+    learning_rate: Annotated[float | None, POSITIVE, _LEARNING_RATE_FLAG] = None
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
     warmup_epochs: Annotated[float, Between(0)] = 2.0
@@ -119,9 +141,7 @@ class TrainConfig:
     """SGD momentum (0..1)."""
     nesterov: bool = True
     """Nesterov momentum."""
-    weight_decay: Annotated[float | None, Between(0), data_default("weight_decay")] = (
-        None
-    )
+    weight_decay: Annotated[float | None, Between(0), _by_data("weight_decay")] = None
     bias_learning_rate: Annotated[float, POSITIVE] = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Annotated[float, Between(0)] = 5.0
@@ -141,13 +161,11 @@ class TrainConfig:
     initialization: Literal["he", "caffe"] = "he"
     """Initialization: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
 
-    crop_area: Annotated[float | None, Between(0.01, 1), data_default("crop_area")] = (
-        None
-    )
+    crop_area: Annotated[float | None, Between(0.01, 1), _by_data("crop_area")] = None
     crop_aspect: Annotated[float, Between(1)] = 4 / 3
     """Largest distortion of a training crop's aspect ratio."""
-    mirror: Annotated[Switch, data_default("mirror")] = "auto"
-    color_jitter: Annotated[float | None, FRACTION, data_default("color_jitter")] = None
+    mirror: Annotated[Switch, _by_data("mirror")] = "auto"
+    color_jitter: Annotated[float | None, FRACTION, _by_data("color_jitter")] = None
     rand_augment: Annotated[float, FRACTION] = 0.0
     """Strength of RandAugment's two operations on each image (0..1); 0: off."""
     random_erasing: Annotated[float, FRACTION] = 0.0
@@ -159,7 +177,7 @@ class TrainConfig:
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
     crop_fraction: Annotated[
-        float | None, Between(0.1, 1), data_default("crop_fraction")
+        float | None, Between(0.1, 1), _by_data("crop_fraction")
     ] = None
 
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
@@ -179,7 +197,17 @@ class TrainConfig:
                 f"recipe={self.recipe!r}. Use TrainConfig.from_recipe({self.recipe!r})."
             )
         check_resume(self.resume, self.run_folder)
-        self._check_weights()
+        if self.weights and self.width != 1:
+            raise UserError(
+                "weights come with their widths; leave out --width, or --weights; "
+                f"received {self.width:g} and {self.weights}."
+            )
+        learns_alike = self.freeze_until == "none" and self.trunk_learning_rate == 1
+        if not (self.weights or learns_alike):
+            raise UserError(
+                "freeze_until and trunk_learning_rate need weights to start from; "
+                "add --weights torchvision, or a run's folder."
+            )
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
@@ -195,47 +223,29 @@ class TrainConfig:
         """The network these options ask for. Raises UserError."""
         if self.architecture:
             arch = Architecture.from_json(read_architecture(self.architecture))
-            return arch.scale_width(self.width)
-        return get_architecture(self.variant).scale_width(self.width)
-
-    def _check_weights(self) -> None:
-        if self.weights and self.width != 1:
-            raise UserError(
-                "weights come with their widths; leave out --width, or --weights; "
-                f"received {self.width:g} and {self.weights}."
-            )
-        if not self.weights and (self.freeze_until, self.trunk_learning_rate) != (
-            "none",
-            1.0,
-        ):
-            raise UserError(
-                "freeze_until and trunk_learning_rate need weights to start from; "
-                "add --weights torchvision, or a run's folder."
-            )
+        else:
+            arch = get_architecture(self.variant)
+        return arch.scale_width(self.width)
 
     def loss_weights(self) -> dict[str, float]:
         """The loss weight of each head."""
-        return {
-            "main": self.main_weight,
-            "aux1": self.aux1_weight,
-            "aux2": self.aux2_weight,
-        }
+        weights = (self.main_weight, self.aux1_weight, self.aux2_weight)
+        return dict(zip(("main", "aux1", "aux2"), weights, strict=True))
 
-    def defaults(self, kind: DataKind, batch_norm: bool) -> dict[str, Any]:
-        """Defaults of the unset options, for this kind of data and network."""
-        values = default_options(kind, batch_norm)
+    def defaults(self, kind: DataKind) -> dict[str, Any]:
+        """Defaults of the unset options, for this kind of data and the network."""
+        column = typing.get_args(DataKind).index(kind)
+        values = {name: row[column] for name, row in DATA_DEFAULTS.items()}
+        plain = not self.to_architecture().batch_norm
+        values["learning_rate"] = (
+            PLAIN_LEARNING_RATE if plain else BATCH_NORM_LEARNING_RATE
+        )
         return {k: v for k, v in values.items() if getattr(self, k) in UNSET_VALUES}
 
-    def resolve(
-        self, kind: DataKind, network: Architecture | None = None, **changes: Any
-    ) -> ResolvedConfig:
-        """Applies `changes` and the defaults that depend on data and network.
-
-        network: None for the one these options ask for.
-        """
-        network = network or self.to_architecture()
-        options = vars(self) | self.defaults(kind, network.batch_norm) | changes
-        return ResolvedConfig(**options | {"network": network})
+    def resolve(self, kind: DataKind, **changes: Any) -> ResolvedConfig:
+        """Applies `changes` and the defaults that depend on data and network."""
+        options = vars(self) | self.defaults(kind) | changes
+        return ResolvedConfig(**options | {"network": self.to_architecture()})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by option name."""
@@ -266,6 +276,11 @@ class ResolvedConfig(TrainConfig):
     color_jitter: float
     crop_fraction: float
 
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input, in pixels."""
+        return height_and_width(self.image_size)
+
     def to_architecture(self) -> Architecture:
         """The network, without reading a file again."""
         return self.network
@@ -280,8 +295,16 @@ def check_resume(resume: bool, run_folder: Path | None) -> None:
 def check_options(options: Any) -> None:
     """Raises UserError if a field of a dataclass breaks the rule in its annotation."""
     hints = typing.get_type_hints(type(options), include_extras=True)
-    for option in dataclasses.fields(options):
-        _check(option.name, getattr(options, option.name), hints[option.name])
+    for name, hint in hints.items():
+        value = getattr(options, name)
+        annotated = typing.get_origin(hint) is Annotated
+        base, *rules = typing.get_args(hint) if annotated else (hint,)
+        choices = typing.get_args(base)
+        if typing.get_origin(base) is Literal and value not in choices:
+            raise unknown_choice_error(name, str(value), choices)
+        for rule in rules if value not in (None, "auto") else ():
+            if isinstance(rule, Between) and value not in rule:
+                raise UserError(f"{name} must be {rule}; received {value}.")
 
 
 def read_architecture(path: Path) -> dict[str, Any]:
@@ -297,23 +320,13 @@ def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
     Raises UserError for a value that no option can have.
     """
     hints = typing.get_type_hints(kind)
+
+    def read(value: Any, hint: Any) -> Any:
+        if isinstance(value, str) and Path in typing.get_args(hint):
+            return Path(value)
+        return tuple(value) if isinstance(value, list) else value
+
     try:
-        return kind(**{n: _read(v, hints[n]) for n, v in data.items() if n in hints})
+        return kind(**{n: read(v, hints[n]) for n, v in data.items() if n in hints})
     except (TypeError, AttributeError) as error:
         raise UserError(f"these are not the options of a run: {error}.") from error
-
-
-def _read(value: Any, hint: Any) -> Any:
-    if isinstance(value, str) and Path in typing.get_args(hint):
-        return Path(value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _check(name: str, value: Any, hint: Any) -> None:
-    annotated = typing.get_origin(hint) is Annotated
-    base, *extras = typing.get_args(hint) if annotated else (hint,)
-    if typing.get_origin(base) is Literal and value not in typing.get_args(base):
-        raise unknown_choice_error(name, str(value), typing.get_args(base))
-    for rule in extras if value not in (None, "auto") else ():
-        if isinstance(rule, Between) and value not in rule:
-            raise UserError(f"{name} must be {rule}; received {value}.")

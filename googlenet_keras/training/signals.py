@@ -4,21 +4,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 
 from googlenet_keras.errors import InterruptionError
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_NOTICE = b"\nfinishing the step and writing a checkpoint; again: stop at once\n"
-Handler = Callable[[int, FrameType | None], None]
 
 
 class StopRequest:
-    """Records whether a signal has asked the run to stop, and which one.
-
-    signal_number: which one.
-    """
+    """Records the signal that has asked the run to stop, if any, in signal_number."""
 
     signal_number: int | None = None
 
@@ -39,19 +35,17 @@ def graceful_stop() -> Iterator[StopRequest]:
         yield stop
 
 
-@contextmanager
-def interrupt_on_signal(message: str) -> Iterator[None]:
+def interrupt_on_signal(message: str) -> AbstractContextManager[None]:
     """Raises InterruptionError within the block at SIGTERM or SIGINT."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise InterruptionError(message, number)
 
-    with _signal_handler(interrupt):
-        yield
+    return _signal_handler(interrupt)
 
 
 @contextmanager
-def _signal_handler(handler: Handler) -> Iterator[None]:
+def _signal_handler(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set signal handlers
         return

@@ -1,15 +1,11 @@
 """Trains the network of a job, and leaves its best epoch in the run folder."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-import tensorflow as tf
-
 from googlenet_keras import machine
-from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -23,7 +19,7 @@ from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
-from googlenet_keras.training.training_state import Segment, TrainingState, resume_hint
+from googlenet_keras.training.training_state import TrainingState, resume_hint
 
 log = logging.getLogger(__name__)
 
@@ -78,19 +74,39 @@ class Trainer:
         self, job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
     ) -> None:
         self.job, self._stop = job, stop
-        self.classifier = _new_classifier(job)
-        self._watch = _watch_learning(job, self.classifier.heads)
-        self._best = callbacks.SaveBest(self._save)
-        parts: dict[str, callbacks.StatefulCallback] = {"learning": self._watch}
-        if job.config.average_epochs:
-            horizon = job.config.average_epochs * job.steps_per_epoch
-            parts["average"] = AverageWeights(horizon)
-        parts["best"] = self._best
+        self.classifier = classifier = _new_classifier(job)
+        config, folder, is_chief = job.config, job.folder, job.distribution.is_chief
+        self._watch = _watch_learning(job, classifier.heads)
+        save = partial(classifier.save, folder.classifier)
+        self._best = callbacks.SaveBest(save if is_chief else None)
+        learning: dict[str, callbacks.StatefulCallback] = {"learning": self._watch}
+        if config.average_epochs:
+            horizon = config.average_epochs * job.steps_per_epoch
+            learning["average"] = AverageWeights(horizon)
+        parts = {**learning, "best": self._best}
         self.state = TrainingState(job, parts, stop, stopwatch)
-        self.callbacks = [*parts.values(), self.state]
-        if job.distribution.is_chief:
-            self._add_reports()
-        self._validation = job.distribution.distribute(self._validation_batches)
+        self.callbacks = [*learning.values(), self._best, self.state]
+        on_terminal = sys.stdout.isatty() or "ipykernel" in sys.modules
+        self._has_bar = is_chief and on_terminal
+        if is_chief:
+            metrics = callbacks.WriteMetrics(
+                folder.metrics, classifier.heads, config.batch_size
+            )
+            events = callbacks.WriteEvents(folder.tensorboard, write_graph=False)
+            progress = (
+                callbacks.ProgressBar(config.batch_size)
+                if on_terminal
+                else callbacks.LogEpochs(config.epochs)
+            )
+            self.callbacks[-2:] = [metrics, self._best, events, progress, self.state]
+        self._validation = job.distribution.distribute(
+            lambda shard: pipeline.evaluation_batches(
+                job.dataset.validation,
+                classifier.preprocessing,
+                heads=classifier.heads,
+                shard=shard,
+            )
+        )
 
     def fit(self) -> int:
         """Trains to the end; returns the best epoch, counted from 1.
@@ -98,75 +114,12 @@ class Trainer:
         Raises UserError if the network does not learn, InterruptionError after a
         signal.
         """
-        if self.job.resumed:
-            self._resume()
-        with self._explain_errors():
-            while not self._fit_until_rollback():
-                self._check_progress()
-        if self._stop.signal_number:
-            raise InterruptionError(self.state.stop_message(), self._stop.signal_number)
-        self._watch.warn()
-        return self._best.best_epoch
-
-    def _resume(self) -> None:
-        """Restores the newest checkpoint, if there is one."""
-        is_chief, state = self.job.distribution.is_chief, self.state
-        if is_chief:
-            self.job.folder.remove_unfinished_files()
-        found = state.read()
-        self._check_progress()
-        if found and is_chief:
-            log.info(
-                f"resuming after {state.epoch} epochs and {state.step} of "
-                f"{self.job.steps_per_epoch} steps"
-            )
-
-    def _check_progress(self) -> None:
-        """Raises UserError unless all workers have done the same steps."""
-        self.job.distribution.check_agreement(
-            {"epochs done": self.state.epoch, "steps done": self.state.step}
-        )
-
-    def _fit_until_rollback(self) -> bool:
-        """Trains until the end (True) or until a rollback (False)."""
+        job, state = self.job, self.state
+        if job.resumed:
+            state.resume()
         try:
-            for segment in self.state.segments():
-                self._fit_segment(segment)
-        except callbacks.NonFiniteLossError as error:
-            files = pipeline.batch_files(
-                self.job.dataset.train,
-                batch_size=self.job.config.batch_size,
-                seed=self.job.config.seed,
-                epoch=self.state.epoch,
-                step=self.state.step,
-            )
-            self.state.roll_back(error, files)
-            return False
-        return True
-
-    def _fit_segment(self, segment: Segment) -> None:
-        job, heads = self.job, self.classifier.heads
-        make = partial(training_batches, job.config, job.dataset, heads, segment.start)
-        self.classifier.network.fit(
-            job.distribution.distribute(make),
-            validation_data=self._validation,
-            validation_steps=job.distribution.shard.evaluation_steps(
-                job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
-            ),
-            initial_epoch=segment.start[0],
-            epochs=segment.epochs,
-            steps_per_epoch=segment.steps,
-            shuffle=False,  # the batches are shuffled already; True would only warn
-            verbose=1 if self._has_bar else 0,
-            callbacks=self.callbacks,
-        )
-
-    @contextmanager
-    def _explain_errors(self) -> Iterator[None]:
-        """Adds the remedy to errors about a full disk or full memory."""
-        job = self.job
-        try:
-            yield
+            while state.epoch < job.config.epochs:
+                self._fit_segment()
         except DiskError as error:
             if not job.config.checkpoint_minutes:
                 raise
@@ -178,34 +131,32 @@ class Trainer:
             raise memory.batch_too_large_error(
                 self.classifier.network, job.config, job.classes
             ) from error
+        if self._stop.signal_number:
+            raise InterruptionError(state.stop_message(), self._stop.signal_number)
+        self._watch.warn()
+        return self._best.best_epoch
 
-    def _add_reports(self) -> None:
-        """Adds the callbacks that write metrics; WriteMetrics runs before SaveBest."""
-        config, folder = self.job.config, self.job.folder
-        metrics = callbacks.WriteMetrics(
-            folder.metrics, self.classifier.heads, config.batch_size
-        )
-        self.callbacks[-2:-2] = [metrics]
-        self.callbacks[-1:-1] = [
-            callbacks.WriteEvents(folder.tensorboard, write_graph=False),
-            callbacks.progress_callback(config.batch_size, config.epochs),
-        ]
-
-    @property
-    def _has_bar(self) -> bool:
-        return any(isinstance(c, callbacks.ProgressBar) for c in self.callbacks)
-
-    def _save(self) -> None:
-        if self.job.distribution.is_chief:
-            self.classifier.save(self.job.folder.classifier)
-
-    def _validation_batches(self, shard: pipeline.Shard) -> tf.data.Dataset:
-        return pipeline.evaluation_batches(
-            self.job.dataset.validation,
-            self.classifier.preprocessing,
-            heads=self.classifier.heads,
-            shard=shard,
-        )
+    def _fit_segment(self) -> None:
+        """Trains the rest of a begun epoch, or all epochs; rolls back a bad step."""
+        job, heads = self.job, self.classifier.heads
+        epoch, step = self.state.epoch, self.state.step
+        make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
+        try:
+            self.classifier.network.fit(
+                job.distribution.distribute(make),
+                validation_data=self._validation,
+                validation_steps=job.distribution.shard.evaluation_steps(
+                    job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
+                ),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if step else job.config.epochs,
+                steps_per_epoch=job.steps_per_epoch - step,
+                shuffle=False,  # the batches are shuffled already; True would only warn
+                verbose=int(self._has_bar),
+                callbacks=self.callbacks,
+            )
+        except callbacks.NonFiniteLossError as error:
+            self.state.roll_back(error)
 
 
 def _new_classifier(job: TrainingJob) -> Classifier:
@@ -226,9 +177,8 @@ def _new_classifier(job: TrainingJob) -> Classifier:
         "started_from": config.weights,
         "commit": machine.commit(),
     }
-    size = height_and_width(config.image_size)
-    preprocessing = Preprocessing(*size, config.crop_fraction)
-    return Classifier(network, job.architecture, preprocessing, labels, provenance)
+    preprocessing = Preprocessing(*config.input_size, config.crop_fraction)
+    return Classifier(network, config.network, preprocessing, labels, provenance)
 
 
 def _watch_learning(

@@ -1,7 +1,7 @@
 """Transfer learning: copies pretrained weights and freezes layers."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,23 +34,20 @@ def load_initial_classifier(
     folder = find_weights(config) if find_weights else expand_user(config.weights)
     file = description_file(folder)
     start = Classifier.load(file.parent)
-    _refuse_other_variant(config, start.architecture.name)
+    variant = start.architecture.name
+    allowed = (variant, BATCH_NORM.name)  # nobody may have asked for the default
+    if not config.architecture and config.variant not in allowed:
+        raise UserError(
+            f"weights come with their network; {config.weights} has {variant!r}, and "
+            f"--variant {config.variant} was given. Give --variant {variant}, or other "
+            "weights."
+        )
     size = (start.preprocessing.height, start.preprocessing.width)
     return replace(
         config,
         architecture=config.architecture or file,
         image_size=config.image_size or size,
     ), start
-
-
-def _refuse_other_variant(config: TrainConfig, variant: str) -> None:
-    default = config.variant == BATCH_NORM.name  # nobody may have asked for it
-    if not (default or config.architecture or config.variant == variant):
-        raise UserError(
-            f"weights come with their network; {config.weights} has {variant!r}, and "
-            f"--variant {config.variant} was given. Give --variant {variant}, or other "
-            "weights."
-        )
 
 
 def is_trunk(layer: str) -> bool:
@@ -103,19 +100,15 @@ def freeze(network: keras.Model, arch: Architecture, until: str) -> None:
     until: "none", "all" or a module's short name, such as 4e. Frozen batch
     normalization uses its moving statistics in training, too.
     """
-    rows = tuple(f"{name}_" for name in _rows_until(arch, until))
-    for layer in network.layers:
-        if f"{layer.name}_".startswith(rows):
-            layer.trainable = False
-
-
-def _rows_until(arch: Architecture, until: str) -> Iterator[str]:
     if until == "none":
         return
-    for row in arch.rows:
-        yield row.name
-        if row.name == f"inception_{until}":
-            return
+    rows = [row.name for row in arch.rows]
+    if until != "all":
+        rows = rows[: rows.index(f"inception_{until}") + 1]
+    prefixes = tuple(f"{name}_" for name in rows)
+    for layer in network.layers:
+        if f"{layer.name}_".startswith(prefixes):
+            layer.trainable = False
 
 
 def _head_matches(
