@@ -1,4 +1,4 @@
-"""The command line: the commands, of which the longer ones are in commands/."""
+"""The command line: its short commands, and the entry point of all commands."""
 
 import os
 import sys
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _name_benchmark_first(arguments: Sequence[str]) -> Sequence[str]:
-    """Moves the name of a benchmark before its flags, which tyro needs it to know."""
+    """Moves a benchmark's name ahead of its flags, because tyro must see it first."""
     if "benchmark" not in arguments[:1]:
         return arguments
     for i, (before, word) in enumerate(pairwise(arguments), start=1):

@@ -121,7 +121,7 @@ def _load(
 
 
 def _copy_weights(network: keras.Model, start: Classifier) -> None:
-    """Copies all but the classification layers if the numbers of classes differ."""
+    """Copies the weights of `start`, without its classifiers if class counts differ."""
     classes = network.output["main"].shape[-1]
     same = classes == len(start.labels)
     copy_weights(network, start, start.labels if same else [""] * classes)

@@ -75,7 +75,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The folder of a run that has started. Raises UserError for another folder."""
+        """The folder of a run that has started. Raises UserError if it is not one."""
         folder = cls(path)
         if not folder.is_started:
             problem = "has none" if path.is_dir() else "is not a folder"

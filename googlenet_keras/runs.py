@@ -24,7 +24,7 @@ class Run:
     """A finished run; its parts are read from the folder on first use."""
 
     def __init__(self, folder: RunFolder | Path | str) -> None:
-        """Opens the run. Raises UserError for another folder."""
+        """Opens the run. Raises UserError if `folder` is not a run folder."""
         self.folder = RunFolder.open(Path(str(folder)))
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class Run:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set that it was trained on."""
+        """The data set that the run was trained on."""
         return open_training_data(self.config)
 
     @cached_property

@@ -96,7 +96,7 @@ def _choose_best(
 
 
 def _draw_pareto(job: SearchJob, trials: TrialLog) -> None:
-    """Draws validation top-1 against each cost, paler for fewer epochs; dots limits."""
+    """Draws validation top-1 against each cost, with the limits as dotted lines."""
     ranked, limits = trials.ranked(), job.budget.limits
     longest = max(row["epochs"] for row in ranked)
     series: list[tuple[list[Any], str, dict[str, Any]]] = []

@@ -92,7 +92,7 @@ class TrialLog:
         return [row for row in self.rows if row["status"] == status]
 
     def ranked(self) -> list[TrialRow]:
-        """The completed trials by main top-1, the best and cheapest first."""
+        """The completed trials by main top-1, best first, and then by cost."""
         rows = self.with_status("completed")
         return sorted(rows, key=lambda row: (-row["top1"]["main"], row["macs"]))
 

@@ -102,7 +102,7 @@ def _chief_errors(seconds: int) -> Iterator[None]:
 
 @contextmanager
 def local_workers(job: SearchJob) -> Iterator[None]:
-    """Makes this process, within the block, the chief of --workers on this machine.
+    """Makes this process the chief of --workers on this machine, within the block.
 
     A worker that dies is started again and gets its trial again. The workers end with
     this process. Raises UserError if one keeps dying. Does nothing for no workers.

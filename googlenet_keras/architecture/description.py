@@ -1,4 +1,4 @@
-"""Table 1 of a variant with its costs, and the costs that the paper's design saves."""
+"""A variant's Table 1 with its costs, and the costs that the paper's design saves."""
 
 from typing import TypedDict
 

@@ -41,7 +41,7 @@ class Conv(_NamedRow):
 
     @property
     def window(self) -> int:
-        """Side of the kernel, as of a pool's window."""
+        """The side of the square kernel, named as a pool's window is."""
         return self.kernel
 
 

@@ -52,7 +52,7 @@ class BenchmarkReport(TypedDict):
 
 
 class MatmulReport(TypedDict):
-    """The report of the peak matmul rate by precision, which Keras's policy names."""
+    """The report of the peak matmul rate for each Keras precision policy."""
 
     what: Literal["roof"]
     gigaflops_per_cpu_second: dict[str, float]

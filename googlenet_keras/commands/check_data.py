@@ -55,7 +55,7 @@ class CheckData:
 def _moves(
     root: Path, names: Iterable[str], quarantine: Path | None
 ) -> dict[Path, Path]:
-    """The target of each broken file; raises UserError if there is one already."""
+    """The new path of each broken file. Raises UserError if one of them is taken."""
     if not quarantine:
         return {}
     if quarantine.resolve().is_relative_to(root):

@@ -75,7 +75,7 @@ def _digest(files: tuple[Path, ...], side: int) -> str:
 
 
 def _write_copies(split: Split, side: int, folder: Path) -> None:
-    """Writes each image, upright, its shorter side at most `side`, as its index."""
+    """Writes an upright, reduced copy of each image to a file named by its index."""
 
     def write(index: tf.Tensor, _: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
         image = decode(split.load(reference), at_least=MIN_REMAINING_SHRINK * side)

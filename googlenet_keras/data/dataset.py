@@ -84,7 +84,7 @@ class Dataset:
     kind: Literal["digits", "photos"] = "photos"
 
     def split(self, name: str) -> Split:
-        """The split "train", "validation" or "test". Raises UserError without one."""
+        """The split "train", "validation" or "test". Raises UserError if missing."""
         known = [x for x in ("train", "validation", "test") if getattr(self, x)]
         if name not in known:
             raise unknown_choice_error(f"a split of {self.name}", name, known)

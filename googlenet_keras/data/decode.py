@@ -1,4 +1,4 @@
-"""Decodes image files to upright RGB pixels, only as many as are needed."""
+"""Decodes image files to upright RGB, with no more pixels than are needed."""
 
 from functools import partial
 

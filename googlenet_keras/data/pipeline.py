@@ -129,7 +129,7 @@ class TrainingPipeline:
         return tf.data.Dataset.zip(epochs, examples.shard(shard.workers, shard.worker))
 
     def _image(self, regularize: Callable, epoch: tf.Tensor, example: tuple) -> tuple:
-        """(image, label, random key) of (epoch, (index, label, reference))."""
+        """Maps (epoch, (index, label, reference)) to (image, label, random key)."""
         index, label, reference = example
         key = tf.stack([(self.seed << 32) + epoch, index])
         image = self.split.load(reference)

@@ -1,4 +1,4 @@
-"""The geometry of evaluation: the center crop, the other crops of a test, resizes."""
+"""The geometry of evaluation: the center crop, multi-crop tests and resizing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -138,7 +138,7 @@ class Crops:
 
     @property
     def _scales(self) -> Sequence[float]:
-        """Shorter sides of the resized photos, in input sides."""
+        """Shorter side of each resized photo, as a multiple of the input's side."""
         if self.kind == "144":
             return PAPER_SCALES
         return [1 / self.preprocessing.crop_fraction]

@@ -1,4 +1,4 @@
-"""RandAugment, random erasing, MixUp and CutMix, by Keras's own layers.
+"""RandAugment, random erasing, MixUp and CutMix, with Keras's own layers.
 
 Every random choice is a function of its seed.
 """

@@ -32,7 +32,7 @@ MAX_LISTED_CLASSES = 5  # in an error message
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of each head on all images of a split, in reading order.
+    """The scores of each head on all images of a split, in the order they are read.
 
     members: the evaluated network, or an ensemble.
     """
@@ -46,7 +46,7 @@ class Evaluation:
 
     @property
     def classifier(self) -> Classifier | None:
-        """The only member if it is a Classifier, else None."""
+        """The evaluated Classifier; None for an ensemble or an exported file."""
         (first, *others) = self.members
         return first if isinstance(first, Classifier) and not others else None
 

@@ -28,7 +28,7 @@ Interval = tuple[float, float]
 
 
 class ClassFigures(TypedDict):
-    """Metrics of one class; predicted: how many images were predicted to be of it."""
+    """Metrics of one class; `predicted` counts the images predicted as that class."""
 
     images: int
     predicted: int

@@ -73,7 +73,7 @@ def write_report(
 
 
 def _classes(evaluation: Evaluation, own_data: bool) -> dict[str, Any]:
-    """Rows of the classes by F1, worst first; if there are many, only both ends."""
+    """Table rows of classes by F1, worst first; of many, only worst and best."""
     by_class, dataset = evaluation.by_class(), evaluation.dataset
     counts = dataset.train.class_counts if own_data else None
     trained = dict(zip(dataset.class_names, counts or (), strict=False))
@@ -113,7 +113,7 @@ def _photos(evaluation: Evaluation, sampled: Sequence[str]) -> dict[str, Any]:
 def _gallery(
     evaluation: Evaluation, images: Mapping[int, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Each image with its file or number, its label, its prediction and their map.
+    """Each image with its file or number, label, prediction and activation map.
 
     The map is None unless one Classifier predicted from these very images.
     """

@@ -70,12 +70,12 @@ class ExportJob:
 
     @cached_property
     def class_numbers(self) -> np.ndarray:
-        """The classifier's class number for each of the data set's."""
+        """The classifier's class number for each class of the data set."""
         return class_numbers(self.classifier.labels, self.dataset.class_names)
 
     @cached_property
     def images(self) -> Images:
-        """The images that files are checked on: the validation split."""
+        """The images on which exported files are checked: the validation split."""
         contents, split = Contents.of(self.classifier), self.dataset.validation
         labels = [int(label) for _, label, _ in split.in_order()]
         return Images(split, self.class_numbers[labels], contents)

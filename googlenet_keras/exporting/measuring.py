@@ -58,7 +58,7 @@ class Images:
     contents: Contents  # that each file must carry
 
     def batches(self, description: str) -> Iterator[np.ndarray]:
-        """Preprocessed images in reading order; a terminal shows a progress bar."""
+        """Preprocessed images in reading order, with a progress bar on a terminal."""
         from googlenet_keras.data import pipeline
 
         examples = pipeline.evaluation_batches(

@@ -6,11 +6,9 @@ import numpy as np
 
 from googlenet_keras.artifacts.artifact import Contents
 from googlenet_keras.errors import UserError
-from googlenet_keras.exporting.formats import Format
+from googlenet_keras.exporting.formats import ALLOWED_LOST_IMAGES, Format
 from googlenet_keras.exporting.measuring import Answers, Images
 from googlenet_keras.exporting.report import FormatRow
-
-ALLOWED_LOST_IMAGES = 3  # that top-1 may always lose
 
 
 def compare(

@@ -23,7 +23,7 @@ PIXEL_STDDEV = 60.0  # typical standard deviation of photographs' pixels in 0..2
 
 @dataclass(frozen=True)
 class Initialization:
-    """Distribution of initial weights, with variance `scale` / fan-in, and of biases.
+    """Distributions of the initial weights (variance `scale` / fan-in) and biases.
 
     balanced: the first layer allows for the spread of pixels, and the classifiers start
     near 0, so that every activation has about unit variance and no class is preferred.
@@ -169,7 +169,7 @@ class _Builder:
     def _pad(
         self, x: KerasTensor, row: table1.Conv | table1.MaxPool
     ) -> tuple[KerasTensor, str]:
-        """`x` with zeros around, unless the row's layer adds them; its `padding`."""
+        """Pads `x` if the layer cannot; also returns the layer's `padding`."""
         padding, same = (
             [arithmetic.padding(row, side, rule) for side in x.shape[1:3]]
             for rule in (self.arch.padding, "same")

@@ -1,4 +1,4 @@
-"""Layers that Keras lacks or has slower: normalizations, joint convolutions."""
+"""Layers that Keras lacks or runs slower: normalizations, joint convolutions."""
 
 from collections.abc import Sequence
 from functools import partial

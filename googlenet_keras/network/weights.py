@@ -12,7 +12,7 @@ MAX_LISTED_NAMES = 3  # of each kind of mismatch
 
 
 def weight_name(variable: keras.Variable) -> str:
-    """Layer and variable, "inception_3a_1x1/kernel", also in a JointConvolutions."""
+    """The layer's and the variable's name, such as "inception_3a_1x1/kernel"."""
     return "/".join(variable.path.split("/")[-2:])
 
 

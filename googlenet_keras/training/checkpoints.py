@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,7 +19,6 @@ from googlenet_keras.files import atomic_file, disk_errors, write_bytes
 
 CHECKPOINT_GENERATIONS = 2
 TENSORS_SUFFIX, DIGEST_SUFFIX = ".safetensors", ".sha256"
-METRICS_GROUP = "metrics"  # begins the names of the metrics' variables
 PROGRESS_KEY = "progress"  # in the metadata of the tensors' file
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ Variable: TypeAlias = keras.Variable | tf.Variable
 
 @dataclass(frozen=True)
 class State:
-    """The full training state: variables by name; the rest, as plain values."""
+    """The full training state: variables by name, and the rest as plain values."""
 
     tensors: Mapping[str, np.ndarray]
     progress: Mapping[str, Any]
@@ -79,27 +78,6 @@ def newest_checkpoint(folder: Path, remove: bool = True) -> State | None:
             path.unlink(missing_ok=True)
             digest.unlink(missing_ok=True)
     return None
-
-
-def network_variables(
-    network: keras.Model, averages: Sequence[tf.Variable]
-) -> dict[str, Variable]:
-    """All variables that training changes, each by a unique name.
-
-    Weights and random states, the optimizer's variables, the moving `averages` of the
-    weights and the sums of the metrics.
-    """
-    groups = {
-        "network": network.variables,
-        "optimizer": network.optimizer.variables,
-        "average": averages,
-        METRICS_GROUP: network.metrics_variables,
-    }
-    return {
-        f"{group}/{number}/{variable.name}": variable
-        for group, variables in groups.items()
-        for number, variable in enumerate(variables)
-    }
 
 
 def assign_variables(

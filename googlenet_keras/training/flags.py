@@ -37,7 +37,7 @@ Config = TypeVar("Config", bound=Options)
 
 @dataclass(frozen=True)
 class _DefaultFlags:
-    """The flags that decide what the others are if they are left out."""
+    """The flags that decide the defaults of all other flags."""
 
     recipe: Annotated[str, tyro.conf.arg(help="")] = MODERN.recipe
     resume: bool = False
@@ -90,7 +90,7 @@ def read_defaults(
 def resume_options(
     kind: type[Config], given: Config, changeable: Collection[str] = CHANGEABLE_OPTIONS
 ) -> Config:
-    """The stored options of the run that `given` resumes, with its `changeable` ones.
+    """The stored options of the run to resume; `changeable` ones are those of `given`.
 
     That is `given` itself if it does not resume, or nothing has started in its folder.
     Raises UserError if another option that is not left open differs.

@@ -89,7 +89,7 @@ def _probe_in_child(config: ResolvedConfig, classes: int, most: int) -> int:
 
 
 def _largest_fitting(fits: Callable[[int], bool], most: int) -> int:
-    """The largest multiple of 8 up to `most` that fits; the largest is tried first."""
+    """The largest multiple of 8 up to `most` that fits; tries the upper end first."""
     sizes = range(BATCH_MULTIPLE, most + 1, BATCH_MULTIPLE)
     if sizes and fits(sizes[-1]):
         return sizes[-1]

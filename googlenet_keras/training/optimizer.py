@@ -124,7 +124,7 @@ class MomentumSGD(keras.optimizers.SGD):
 
 
 def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
-    """Makes the optimizer of `config`; steps: of an epoch."""
+    """Makes the optimizer of `config`; `steps` is the number of steps per epoch."""
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
     peak = config.learning_rate

@@ -79,7 +79,7 @@ _LEARNING_RATE_FLAG = tyro.conf.arg(
 
 
 class AppliedRecipe(str):
-    """The name of a recipe whose options were applied; a plain str is refused."""
+    """A recipe's name, marked to show that the recipe's options have been applied."""
 
 
 _RECIPE_FLAG = PrimitiveConstructorSpec[str](

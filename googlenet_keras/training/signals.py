@@ -1,4 +1,4 @@
-"""Handles SIGTERM and SIGINT: one stops after the step, a second stops at once."""
+"""Handles SIGTERM and SIGINT: the first stops after the step, the second at once."""
 
 import os
 import signal

@@ -27,6 +27,7 @@ from googlenet_keras.training.signals import StopRequest
 
 STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop
 MAX_ROLLBACKS = 3  # before a loss that is not finite ends a run
+METRICS_GROUP = "metrics"  # begins the names of the metrics' variables in a checkpoint
 ROLLBACK_RATE_FACTOR = 0.5  # on the learning rate, at each rollback
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ class TrainingState(keras.callbacks.Callback):
             metrics = {
                 name: variable
                 for name, variable in self._variables().items()
-                if name.startswith(checkpoints.METRICS_GROUP)
+                if name.startswith(METRICS_GROUP)
             }
             checkpoints.assign_variables(metrics, self._pending_metrics.tensors)
         self._pending_metrics = None
@@ -204,7 +205,7 @@ class TrainingState(keras.callbacks.Callback):
         )
 
     def _return_to(self, state: State | None) -> None:
-        """Has the next fit restore `state`, if any. Raises UserError unless all do."""
+        """Lets the next fit restore `state`. Raises UserError if workers differ."""
         if state:
             self.epoch, self.step = state.progress["epoch"], state.progress["step"]
             self._pending = state
@@ -226,9 +227,19 @@ class TrainingState(keras.callbacks.Callback):
             raise InterruptionError(self.stop_message(), stop_signal)
 
     def _variables(self) -> dict[str, Variable]:
+        """All variables that training changes, each by a unique name."""
         average = self._parts.get("average")
-        averages = average.variables if isinstance(average, AverageWeights) else ()
-        return checkpoints.network_variables(self.model, averages)
+        groups = {
+            "network": self.model.variables,  # weights and random states
+            "optimizer": self.model.optimizer.variables,
+            "average": average.variables if isinstance(average, AverageWeights) else (),
+            METRICS_GROUP: self.model.metrics_variables,
+        }
+        return {
+            f"{group}/{number}/{variable.name}": variable
+            for group, variables in groups.items()
+            for number, variable in enumerate(variables)
+        }
 
 
 def resume_hint(folder: RunFolder) -> str:

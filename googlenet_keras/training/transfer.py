@@ -26,7 +26,7 @@ WeightsFinder = Callable[[TrainConfig], Path]
 def load_initial_classifier(
     config: TrainConfig, find_weights: WeightsFinder | None = None
 ) -> tuple[TrainConfig, Classifier]:
-    """Loads the Classifier of --weights; also returns the options with its network.
+    """Loads the Classifier of --weights; also returns `config` with its architecture.
 
     The image size is the Classifier's unless one is given. find_weights: None if
     config.weights is a folder. Raises UserError.
@@ -51,7 +51,7 @@ def load_initial_classifier(
 
 
 def is_trunk(layer: str) -> bool:
-    """Whether the layer belongs to no head, the main one included."""
+    """Whether the layer is in the trunk: in no head, not even the main one."""
     return layer.split("_")[0] not in HEAD_NAMES
 
 

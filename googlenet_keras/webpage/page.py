@@ -52,7 +52,7 @@ def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
 
 
 def _add_activation_maps(job: ExportJob) -> None:
-    """Converts the page's files anew with the output activation_map.
+    """Converts the page's files again, with activation_map as an extra output.
 
     Raises ValueError if their probabilities are not those of the checked files.
     """
@@ -111,7 +111,7 @@ def _complete(page: Path, job: ExportJob) -> FormatRow:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    """A .tflite file's name, bytes and quantization of its tensors."""
+    """The name and size of a .tflite file, and the quantization of its tensors."""
     tensors = LiteRT(path, threads=1).quantization().items()
     steps = {n: {"scale": float(s), "zero": int(zero)} for n, (s, zero) in tensors}
     return {"file": path.name, "bytes": path.stat().st_size, **steps}
@@ -128,7 +128,7 @@ def _is_own(name: str) -> bool:
 
 
 def _first_bytes(page: Path) -> int:
-    """Bytes of a first visit: the page, int8 and the largest build of the runtime."""
+    """Bytes of a first visit: the page, the int8 file and the largest runtime build."""
     own = sum(
         path.stat().st_size for name, path in _files(page).items() if _is_own(name)
     )

@@ -1,8 +1,8 @@
-"""The published GoogLeNet weights: what they claim, and their verified download."""
+"""The published GoogLeNet weights: claimed accuracy and verified download."""
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -13,8 +13,9 @@ from googlenet_keras.architecture.variants import BATCH_NORM, PAPER, SLIM, TORCH
 from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import atomic_file, cache_folder
+from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
+from googlenet_keras.weights.weight_file import MAX_FILE_BYTES, Sources, WeightFile
 
-MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
 DOWNLOAD_BLOCK_BYTES = 2**18  # between two steps of the progress bar
 DOWNLOAD_TIMEOUT_SECONDS = 30  # without a byte
 
@@ -23,12 +24,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """One file of weights trained on ImageNet's 1,000 classes.
+    """One file of weights trained on ImageNet's 1,000 classes, and how it is read.
 
     sha256: of the file, or its first digits if no more are published. variants: the
     networks that it can become, by name; its own is the first. top1 and top5 are as
     claimed, fractions of 1, for the central 224 pixels of 256. has_trained_heads:
-    whether the published auxiliary heads, if any, were trained.
+    whether the published auxiliary heads, if any, were trained. read: reads a file of
+    this kind. weight_sources: maps its tensors to the weights of (architecture, heads).
     """
 
     name: str
@@ -41,6 +43,8 @@ class PublishedWeights:
     top5: float
     claimed_by: str
     suffixes: tuple[str, ...]
+    read: Callable[[Path], WeightFile]
+    weight_sources: Callable[[Architecture, tuple[str, ...]], Sources]
     has_trained_heads: bool = True
 
     def architecture(self, variant: str | None = None) -> Architecture:
@@ -108,7 +112,7 @@ def _receive(weights: PublishedWeights, file_name: str) -> Iterator[bytes]:
 
 
 def _as_bn(arch: Architecture) -> Architecture:
-    """The bn variant with the same outputs: 3x3 kernels zero-padded to 5x5, gamma 1."""
+    """The bn variant equivalent to `arch`: 3x3 kernels zero-padded to 5x5, gamma 1."""
     differences = tuple(
         d for d in arch.differences if "3x3 kernels" not in d and "no gamma" not in d
     )
@@ -128,6 +132,8 @@ TORCHVISION_WEIGHTS = PublishedWeights(
     top5=0.89530,
     claimed_by="torchvision 0.29.1, GoogLeNet_Weights.IMAGENET1K_V1",
     suffixes=(".pth", ".pt", ".safetensors"),
+    read=from_torchvision.read,
+    weight_sources=from_torchvision.weight_sources,
     has_trained_heads=False,  # torchvision warns of it; the weights are TF-Slim's
 )
 
@@ -142,6 +148,8 @@ ONNX_ZOO_WEIGHTS = PublishedWeights(
     top5=0.8834,
     claimed_by="onnx/models, inception_and_googlenet/googlenet/README.md",
     suffixes=(".onnx",),
+    read=from_onnx.read,
+    weight_sources=from_caffe.weight_sources,  # its names are Caffe's
 )
 
 CAFFE_WEIGHTS = PublishedWeights(
@@ -155,6 +163,8 @@ CAFFE_WEIGHTS = PublishedWeights(
     top5=0.889,
     claimed_by="BVLC/caffe, models/bvlc_googlenet/readme.md",
     suffixes=(".caffemodel",),
+    read=from_caffe.read,
+    weight_sources=from_caffe.weight_sources,
 )
 
 SLIM_WEIGHTS = PublishedWeights(
@@ -168,6 +178,8 @@ SLIM_WEIGHTS = PublishedWeights(
     top5=0.896,
     claimed_by="tensorflow/models, research/slim/README.md",
     suffixes=(".tar.gz", ".ckpt", ".index"),
+    read=from_slim.read,
+    weight_sources=from_slim.weight_sources,
 )
 
 PUBLISHED_WEIGHTS = {

@@ -48,7 +48,7 @@ KERNEL_SUFFIX, BIAS_SUFFIX = "_w_0", "_b_0"  # the ONNX zoo's names of a layer's
 
 
 def read(path: Path) -> WeightFile:
-    """Reads a .caffemodel by the ONNX zoo's names. Raises UserError."""
+    """Reads a .caffemodel; weights get the ONNX zoo's names. Raises UserError."""
     return parse_in_child(parse_caffemodel, path, ".caffemodel")
 
 

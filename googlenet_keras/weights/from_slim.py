@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.catalog import MAX_FILE_BYTES
 from googlenet_keras.weights.weight_file import (
+    MAX_FILE_BYTES,
     Sources,
     Transform,
     WeightFile,
@@ -46,7 +46,7 @@ SLOT_NAMES = ("RMSProp", "RMSProp_1", "Momentum", "Adam", "ExponentialMovingAver
 
 
 def read(path: Path) -> WeightFile:
-    """Reads a checkpoint, named by its prefix or a file of it, or a .tar.gz of one.
+    """Reads a checkpoint, given its prefix, one of its files or a .tar.gz of it.
 
     Raises UserError for anything else.
     """

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -18,20 +18,13 @@ from googlenet_keras.files import atomic_folder, cache_folder, expand_user
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
 from googlenet_keras.weights.catalog import (
-    MAX_FILE_BYTES,
     PUBLISHED_WEIGHTS,
     PublishedWeights,
     file_sha256,
     get_published,
 )
-from googlenet_keras.weights.weight_file import (
-    Sources,
-    Tensors,
-    WeightFile,
-    map_weights,
-)
+from googlenet_keras.weights.weight_file import MAX_FILE_BYTES, Tensors, map_weights
 
 IMPORT_VERSION = 2  # raised with every correction of a map: the cache is then stale
 # 224 of 256 pixels, as every source's claims
@@ -42,14 +35,6 @@ FLOOR_PADDING_DIFFERENCE = (
 )
 Labels = str | Path | Sequence[str]
 """ImageNet's as "names" or "wordnet", a file with one on each line, or the labels."""
-
-# how a source's files are read, and how their tensors map to our weights
-_FORMATS: dict[str, tuple[Callable[[Path], WeightFile], Callable[..., Sources]]] = {
-    "torchvision": (from_torchvision.read, from_torchvision.weight_sources),
-    "caffe": (from_caffe.read, from_caffe.weight_sources),
-    "slim": (from_slim.read, from_slim.weight_sources),
-    "onnx-zoo": (from_onnx.read, from_caffe.weight_sources),
-}
 
 log = logging.getLogger(__name__)
 _import_lock = threading.Lock()
@@ -149,13 +134,12 @@ def import_weights(
     names = read_labels(labels)
     arch = published.architecture(variant)
     path = _check_file(Path(file), published) if file else published.download()
-    read, weight_sources = _FORMATS[source]
-    content = read(path)
+    content = published.read(path)
     if content.padding == "floor":
         differences = (*arch.differences, FLOOR_PADDING_DIFFERENCE)
         arch = replace(arch, padding="floor", differences=differences)
     tensors, heads = _select_heads(published, path, arch, content.tensors)
-    weights = map_weights(tensors, weight_sources(arch, heads))
+    weights = map_weights(tensors, published.weight_sources(arch, heads))
     check_label_count(names, classes=len(weights["main/bias"]))
     network = build_network(
         arch,
@@ -230,7 +214,7 @@ def _select_heads(
     format are not.
     """
     names = tuple(head.name for head in arch.heads)
-    sources = _FORMATS[published.name][1](arch, names)
+    sources = published.weight_sources(arch, names)
     by_head = {
         head: {sources[ours].name for ours in sources if ours.startswith(head)}
         for head in names

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights.catalog import MAX_FILE_BYTES
+from googlenet_keras.weights.weight_file import MAX_FILE_BYTES
 
 PYTORCH_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
 STATE_DICT_KEYS = ("model", "state_dict")  # where training scripts put it

@@ -11,6 +11,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, child_process
 
+MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
 # 28 MB of weights take less than 250 MB and 0.5 s; MAX_FILE_BYTES is 134 MB.
 PARSER_LIMITS = {"memory_bytes": 2**30, "cpu_seconds": 20}
 
