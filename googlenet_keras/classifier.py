@@ -47,23 +47,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image's likeliest labels with their probabilities, likeliest first.
+    """An image's likeliest labels with their probabilities, likeliest first."""
 
-    path: the image's file, None for pixels. top is empty for a file in a folder that is
-    not an image.
-    """
-
-    path: Path | None
-    top: tuple[tuple[str, float], ...]
+    path: Path | None  # the image's file; None for pixels
+    top: tuple[tuple[str, float], ...]  # empty for a folder's file that is no image
 
 
 class Predictor(ABC):
-    """A trained network with its labels and preprocessing, in any runtime.
+    """A trained network with its labels and preprocessing, in any runtime."""
 
-    labels: class names in the order of the outputs.
-    """
-
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # class names in the order of the outputs
     preprocessing: Preprocessing
 
     @property
@@ -148,10 +141,8 @@ class Classifier(Predictor):
         return softmax(self.logits(images)["main"], axis=1)
 
     def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            head: log_softmax(logits.astype(np.float64), axis=1)
-            for head, logits in self.logits(images).items()
-        }
+        logits = self.logits(images).items()
+        return {head: log_softmax(x.astype(np.float64), axis=1) for head, x in logits}
 
     def save(self, folder: Path | str) -> None:
         """Writes classifier.json and weights.safetensors, each atomically."""
@@ -183,7 +174,7 @@ class Classifier(Predictor):
             network = build_network(
                 architecture,
                 classes=len(labels),
-                image_size=(preprocessing.height, preprocessing.width),
+                image_size=preprocessing.size,
                 auxiliary=len(description["heads"]) > 1,
             )
             provenance = description["provenance"]
@@ -228,10 +219,7 @@ class Classifier(Predictor):
 
 
 def description_file(folder: Path) -> Path:
-    """The classifier.json of a saved Classifier or of a run.
-
-    Raises UserError for another folder.
-    """
+    """The classifier.json of a saved Classifier or of a run. Raises UserError."""
     if (folder / DESCRIPTION_FILE).is_file():
         return folder / DESCRIPTION_FILE
     file = RunFolder.open(folder).classifier / DESCRIPTION_FILE
@@ -246,12 +234,11 @@ def description_file(folder: Path) -> Path:
 def load_image(preprocessing: Preprocessing, path: Path) -> np.ndarray:
     """Reads and preprocesses an image file. Raises UserError if it is not an image."""
     try:
-        image: tf.Tensor = preprocessing.read(tf.io.read_file(str(path)))
+        return preprocessing.read(tf.io.read_file(str(path))).numpy()
     except (tf.errors.OpError, UnicodeError) as error:
         raise UserError(
             f"an image must be a whole JPEG, PNG, GIF, BMP or WebP file; {path} is not."
         ) from error
-    return image.numpy()
 
 
 def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:

@@ -93,9 +93,7 @@ class ImportWeights:
             )
         *files, folder = paths
         if os.path.lexists(folder):
-            raise UserError(
-                f"nothing is overwritten, and {folder} exists; name a new folder."
-            )
+            raise UserError(f"nothing is overwritten; {folder} exists. Name another.")
         if not folder.parent.is_dir():
             raise UserError(f"no such folder: {folder.parent}.")
         classifier = import_weights(

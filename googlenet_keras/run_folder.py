@@ -19,17 +19,14 @@ log = logging.getLogger(__name__)
 
 
 class HeadFigures(TypedDict, total=False):
-    """Metrics of one head: fractions of 1, except the loss (cross-entropy, nats).
-
-    top5 is None for 5 classes or fewer. intervals: the 95 % interval of each figure.
-    """
+    """Metrics of one head: fractions of 1, except the loss (cross-entropy, nats)."""
 
     top1: float
-    top5: float | None
+    top5: float | None  # None for 5 classes or fewer
     macro_f1: float
     loss: float
     calibration_error: float
-    intervals: Mapping[str, tuple[float, float] | None]
+    intervals: Mapping[str, tuple[float, float] | None]  # 95 %, of each figure
 
 
 Figures = Mapping[str, Any]
@@ -166,8 +163,7 @@ class RunFolder:
 
     def read_epochs(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, one per epoch, without events."""
-        lines = files.read_json_lines(self.metrics)
-        return [line for line in lines if EVENT_KEY not in line]
+        return [x for x in files.read_json_lines(self.metrics) if EVENT_KEY not in x]
 
     def truncate_epochs(self, epochs: int) -> None:
         """Drops the lines of epochs after `epochs`, and all from a damaged line on."""

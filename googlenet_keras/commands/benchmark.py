@@ -34,11 +34,7 @@ Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
 class BenchmarkReport(TypedDict):
-    """The report of a benchmark that processes images.
-
-    share_of_roof: the rate of operations as a fraction of the peak matmul rate; None
-    where it is unknown.
-    """
+    """The report of a benchmark that processes images."""
 
     what: Measured
     options: dict[str, Any]
@@ -46,7 +42,7 @@ class BenchmarkReport(TypedDict):
     images_per_second: float
     seconds_per_image: Spread
     cpu_seconds_per_image: Spread
-    share_of_roof: float | None
+    share_of_roof: float | None  # of the peak matmul rate; None where it is unknown
     peak_megabytes: float | None
     environment: machine.Environment
 
@@ -184,7 +180,7 @@ class Inference(Measurement):
                 runtimes.limit_tensorflow_threads(self.threads)
             model = Classifier.load(self.model)
             forward, what = _main_head(model), {"variant": model.architecture.name}
-        size = (model.preprocessing.height, model.preprocessing.width)
+        size = model.preprocessing.size
         batch = (self.batch_size, *size, 3)
         images = np.random.default_rng(0).integers(0, 256, batch, np.uint8)
         timings = time_calls(
@@ -249,10 +245,7 @@ def _report(
     macs: int = 0,
     precision: str = "float32",
 ) -> BenchmarkReport:
-    """Makes a report.
-
-    images: how many a repeat processed. macs: multiply-adds for one, 0 if unknown.
-    """
+    """images: of one repeat. macs: multiply-adds for one image, 0 if unknown."""
     import tensorflow as tf
 
     seconds, cpu_seconds = (spread(x / images) for x in (timings.wall, timings.cpu))

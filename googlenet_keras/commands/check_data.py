@@ -38,9 +38,7 @@ class CheckData:
         check_output_files(path)
         report = check_report(root, files_by_label(root))
         if not report["files"]:
-            raise UserError(
-                f"a data set needs class folders with images; {root} has none."
-            )
+            raise UserError(f"data needs class folders with images; {root} has none.")
         moves = _moves(root, report["problems"], self.quarantine)
         _print(report)
         write_json(path, report)
@@ -59,9 +57,7 @@ def _moves(
     if not quarantine:
         return {}
     if quarantine.resolve().is_relative_to(root):
-        raise UserError(
-            f"the quarantine must be outside the data; {quarantine} is in {root}."
-        )
+        raise UserError(f"quarantine must be outside the data; {quarantine} is in it.")
     moves = {root / name: quarantine / name for name in names}
     if existing := [target for target in moves.values() if os.path.lexists(target)]:
         raise UserError(f"nothing is overwritten, and {existing[0]} exists.")
@@ -77,10 +73,8 @@ def _print(report: "CheckReport") -> None:
         print(f"shorter side in pixels: {values}")
     lists = {
         "not whole images": [f"{path}: {x}" for path, x in report["problems"].items()],
-        "the same file twice": [" = ".join(x) for x in report["duplicates"]],
-        "the same file under two labels": [
-            " = ".join(x) for x in report["contradictions"]
-        ],
+        "the same file twice": [*map(" = ".join, report["duplicates"])],
+        "the same file under two labels": [*map(" = ".join, report["contradictions"])],
     }
     for title, lines in lists.items():
         print(f"{title}: {len(lines) or 'none'}")

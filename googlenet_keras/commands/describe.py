@@ -24,10 +24,9 @@ class Describe:
     json: bool = False  # Print JSON instead of tables.
 
     def run(self) -> None:
-        config = TrainConfig(
+        arch = TrainConfig(
             variant=self.variant, architecture=self.architecture, width=self.width
-        )
-        arch = config.to_architecture()
+        ).to_architecture()
         description = describe(arch, classes=self.classes, image_size=self.image_size)
         if self.json:
             print(json.dumps(description, indent=2))

@@ -16,14 +16,10 @@ WIDTHS_OPTION = "widths"  # of every layer, which tell what --architecture does
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs side by side, by their folders' names, or paths if not unique.
+    """Finished runs side by side, by their folders' names, or paths if not unique."""
 
-    results: ("test" or else "validation", the final figures on that split). options:
-    the values, one per run, of the options that differ. epochs: lines of metrics.jsonl.
-    """
-
-    results: dict[str, tuple[str, Figures]]
-    options: dict[str, list[str]]
+    results: dict[str, tuple[str, Figures]]  # on the split "test" or else "validation"
+    options: dict[str, list[str]]  # that differ: the value of each run
     epochs: dict[str, plots.Epochs]
 
     def write(self, path: Path) -> None:
@@ -39,11 +35,7 @@ class Comparison:
 
 
 def compare(folders: Sequence[RunFolder]) -> Comparison:
-    """Compares finished runs.
-
-    Raises UserError for fewer than two runs, a run that is named twice, and one that is
-    not finished.
-    """
+    """Compares two or more different, finished runs. Raises UserError for others."""
     if len(folders) < 2:
         raise UserError(f"compare needs at least two runs; received {len(folders)}.")
     if len({folder.path.resolve() for folder in folders}) < len(folders):

@@ -15,12 +15,7 @@ from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset, Split
-from googlenet_keras.data.preprocessing import (
-    CENTER_CROP,
-    CROP_COUNTS,
-    Crops,
-    check_crops,
-)
+from googlenet_keras.data.preprocessing import CENTER_CROP, Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
@@ -32,14 +27,11 @@ MAX_LISTED_CLASSES = 5  # in an error message
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of each head on all images of a split, in the order they are read.
-
-    members: the evaluated network, or an ensemble.
-    """
+    """The scores of each head on all images of a split, in the order they are read."""
 
     heads: dict[str, ImageScores]
     class_names: tuple[str, ...]
-    members: Sequence[Predictor]
+    members: Sequence[Predictor]  # the evaluated network, or an ensemble
     dataset: Dataset
     split: str
     crops: str
@@ -89,8 +81,9 @@ def evaluate(
     name. Raises UserError for an unknown split or kind of crops, a class of the data
     that the network does not know, and an ensemble that does not agree on the classes.
     """
-    check_crops(crops)
     ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
+    crop_count = Crops(ensemble[0].preprocessing, crops).count
+    batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // crop_count)
     names = ensemble[0].labels
     for member in ensemble[1:]:
         if difference := set(names).symmetric_difference(member.labels):
@@ -100,7 +93,6 @@ def evaluate(
             )
     numbers = class_numbers(names, dataset.class_names)
     images = dataset.split(split)
-    batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // CROP_COUNTS[crops])
     streams = [
         _log_probabilities(x, names, images, crops, batch_size) for x in ensemble
     ]

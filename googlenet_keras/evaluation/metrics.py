@@ -38,18 +38,13 @@ class ClassFigures(TypedDict):
 
 
 class ImageScores(NamedTuple):
-    """How one head classified each image; every array is [images].
+    """How one head classified each image; every array is [images]."""
 
-    label, predicted: class numbers. confidence: probability of the predicted class.
-    rank: how many classes are likelier than the label. loss: -log of the label's
-    probability.
-    """
-
-    label: np.ndarray
+    label: np.ndarray  # class number, as the next
     predicted: np.ndarray
-    confidence: np.ndarray
-    rank: np.ndarray
-    loss: np.ndarray
+    confidence: np.ndarray  # probability of the predicted class
+    rank: np.ndarray  # how many classes are likelier than the label
+    loss: np.ndarray  # -log of the label's probability
 
     @property
     def correct(self) -> np.ndarray:
@@ -155,10 +150,8 @@ def _bootstrap(
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
-    """The mean F1 of the classes that occur, as scikit-learn's f1_score(macro).
-
-    It is a hundred times faster, which the bootstrap needs.
-    """
+    """The mean F1 of the classes that occur, as scikit-learn's f1_score(macro)."""
+    # a hundred times faster than scikit-learn's, which the bootstrap needs
     hits, labeled, found = _class_counts(labels, predicted, classes)
     occurred = labeled + found
     present = occurred > 0

@@ -11,15 +11,9 @@ import numpy as np
 
 from googlenet_keras.architecture.description import describe
 from googlenet_keras.data.preprocessing import CENTER_CROP
-from googlenet_keras.evaluation import plots
+from googlenet_keras.evaluation import html, plots
 from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation
-from googlenet_keras.evaluation.html import (
-    inline_filters,
-    inline_photo,
-    inline_svg,
-    write_page,
-)
 from googlenet_keras.files import read_json
 from googlenet_keras.run_folder import Figures, RunFolder
 
@@ -48,12 +42,11 @@ def write_report(
     sections: dict[str, Any] = {"filters": None, "table": None}  # None: left out
     if classifier:
         network = f"GoogLeNet ({classifier.architecture.name})"
-        size = classifier.preprocessing
-        sections["filters"] = inline_filters(classifier.network)
+        sections["filters"] = html.inline_filters(classifier.network)
         sections["table"] = describe(
             classifier.architecture,
             classes=len(classifier.labels),
-            image_size=(size.height, size.width),
+            image_size=classifier.preprocessing.size,
         )
     counts = evaluation.confusion()
     confusion = plots.confusion_matrix(counts, evaluation.class_names, shown)
@@ -64,12 +57,12 @@ def write_report(
         "shown": shown,
         "results": {name: f for name, f in results.items() if f},
         "classes": classes,
-        "confusion": inline_svg(confusion, f"Confusion matrix of {shown}"),
+        "confusion": html.inline_svg(confusion, f"Confusion matrix of {shown}"),
         **sections,
         **_photos(evaluation, [row["name"] for row in classes["rows"]]),
         **_run_content(run if count == 1 else None),
     }
-    write_page("report.html.j2", content, path)
+    html.write_page("report.html.j2", content, path)
 
 
 def _classes(evaluation: Evaluation, own_data: bool) -> dict[str, Any]:
@@ -81,10 +74,9 @@ def _classes(evaluation: Evaluation, own_data: bool) -> dict[str, Any]:
         {"name": name, "trained": trained.get(name), **figures}
         for name, figures in sorted(by_class.items(), key=lambda item: item[1]["f1"])
     ]
-    shown = rows
-    if len(rows) > 2 * CLASSES_AT_EACH_END:
-        shown = rows[:CLASSES_AT_EACH_END] + rows[-CLASSES_AT_EACH_END:]
-    return {"rows": shown, "left_out": len(rows) - len(shown)}
+    left_out = max(0, len(rows) - 2 * CLASSES_AT_EACH_END)
+    del rows[CLASSES_AT_EACH_END : CLASSES_AT_EACH_END + left_out]
+    return {"rows": rows, "left_out": left_out}
 
 
 def _photos(evaluation: Evaluation, sampled: Sequence[str]) -> dict[str, Any]:
@@ -102,7 +94,7 @@ def _photos(evaluation: Evaluation, sampled: Sequence[str]) -> dict[str, Any]:
     images = plots.images_at(evaluation, sorted(wanted))
     return {
         "samples": {
-            name: [inline_photo(images[i]) for i in indices]
+            name: [html.inline_photo(images[i]) for i in indices]
             for name, indices in samples.items()
         },
         "mistakes": _gallery(evaluation, {i: images[i] for i in mistakes}),
@@ -122,7 +114,7 @@ def _gallery(
     items = [
         {
             "file": "/".join(files[i].parts[-2:]) if files else f"image {i}",
-            "photo": inline_photo(image),
+            "photo": html.inline_photo(image),
             "map": None,
             "truth": names[scores.label[i]],
             "said": names[scores.predicted[i]],
@@ -135,7 +127,8 @@ def _gallery(
         maps = explain(np.stack(list(images.values())))
         for item, (i, image), map_ in zip(items, images.items(), maps, strict=True):
             seen = map_[..., scores.predicted[i]]
-            item["map"] = inline_photo(plots.overlay(image, seen, float(seen.max())))
+            explained = plots.overlay(image, seen, float(seen.max()))
+            item["map"] = html.inline_photo(explained)
     return items
 
 
@@ -151,7 +144,7 @@ def _run_content(run: RunFolder | None) -> dict[str, Any]:
         for name in ("seconds", "images_per_second")
     }
     return {
-        "curves": inline_svg(plots.curves(epochs), title),
+        "curves": html.inline_svg(plots.curves(epochs), title),
         "epochs": {"count": len(epochs), **medians},
         "options": options_as_text(run.read_config()),
         "environment": read_json(run.environment),

@@ -12,8 +12,7 @@ from googlenet_keras.errors import UserError
 WEB_SOURCE_FOLDER = Path(__file__).parents[2] / "web"
 NPM_LOCK_FILE = "package-lock.json"
 INSTALLED_LOCK_FILE = "node_modules/.package-lock.json"
-# what the builder, Vite, needs
-NODE_REQUIREMENT = "Node.js 20.19 or later of 20, or from 22.12"
+NODE_REQUIREMENT = "Node.js 20.19 or later of 20, or from 22.12"  # Vite's
 NPM_INSTALL_ARGUMENTS = ("ci", "--omit=dev", "--ignore-scripts", "--prefer-offline")
 
 log = logging.getLogger(__name__)

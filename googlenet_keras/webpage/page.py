@@ -27,8 +27,7 @@ MANIFEST_FILE = "manifest.webmanifest"
 RUNTIME_FOLDER, RUNTIME_VERSION_FILE = "litert", "litert/version.json"
 MAX_FIRST_LOAD_BYTES = 20e6  # bytes, beyond which float32 waits until it is asked for
 COMPARED_IMAGES = 32
-# of 1 / 256, that an activation map may move probabilities
-MAX_DIFFERENCE_IN_INT8_STEPS = 2.0
+MAX_DIFFERENCE_IN_INT8_STEPS = 2.0  # of 1 / 256, that an activation map may make
 
 
 def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
@@ -129,9 +128,7 @@ def _is_own(name: str) -> bool:
 
 def _first_bytes(page: Path) -> int:
     """Bytes of a first visit: the page, the int8 file and the largest runtime build."""
-    own = sum(
-        path.stat().st_size for name, path in _files(page).items() if _is_own(name)
-    )
+    own = sum(x.stat().st_size for name, x in _files(page).items() if _is_own(name))
     builds = [
         path.stat().st_size + path.with_suffix(".js").stat().st_size
         for path in (page / RUNTIME_FOLDER).glob("*.wasm")
