@@ -5,16 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from googlenet_keras.architecture.table1 import (
     AUXILIARY_HEADS,
     TABLE_1,
     AuxiliaryHead,
-    Conv,
     Inception,
-    MaxPool,
-    ResponseNorm,
     Row,
 )
 from googlenet_keras.errors import UserError, unknown_choice_error
@@ -22,7 +19,7 @@ from googlenet_keras.errors import UserError, unknown_choice_error
 WIDTH_STEP = 8  # every width of Table 1 is a multiple of 8; tensor cores want it too
 NAME_PATTERN = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # of files and layers
 HEAD_NAMES = tuple(head.name for head in AUXILIARY_HEADS)
-ROW_KINDS = {kind.__name__: kind for kind in (Conv, MaxPool, ResponseNorm, Inception)}
+ROW_KINDS = {kind.__name__: kind for kind in get_args(Row)}
 ALLOWED_FIELD_VALUES: dict[str, tuple[object, ...]] = {
     "padding": ("symmetric", "same", "floor"),
     "auxiliary_pool": ("5x5/3", "adaptive 4x4"),
@@ -59,35 +56,21 @@ class Architecture:
     differences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_values()
-        self._check_names()
-
-    def _check_values(self) -> None:
         for field, known in ALLOWED_FIELD_VALUES.items():
             value = getattr(self, field)
             if value not in known or type(value) is not type(known[0]):
                 raise unknown_choice_error(field, str(value), map(str, known))
         rate, scale, mean = "at least 0 and below 1", self.pixel_scale, self.pixel_mean
-        is_mean = (
-            _is_tuple_of(Real, mean) and len(mean) == 3 and all(map(_is_finite, mean))
-        )
+        is_rgb = _is_tuple(mean, Real) and len(mean) == 3 and all(map(_is_finite, mean))
+        some_rows = "a tuple of one row or more, as in table1.py"
         rules = {
             "dropout": (_is_rate(self.dropout), rate),
             "auxiliary_dropout": (_is_rate(self.auxiliary_dropout), rate),
             "pixel_scale": (_is_finite(scale) and scale > 0, "a finite number above 0"),
-            "pixel_mean": (is_mean, "a tuple of three numbers"),
-            "rows": (
-                _is_tuple_of(Row, self.rows) and self.rows,
-                "a tuple of one row or more, as in table1.py",
-            ),
-            "heads": (
-                _is_tuple_of(AuxiliaryHead, self.heads),
-                "a tuple of AuxiliaryHead",
-            ),
-            "differences": (
-                _is_tuple_of(str, self.differences),
-                "a tuple of sentences",
-            ),
+            "pixel_mean": (is_rgb, "a tuple of three numbers"),
+            "rows": (_is_tuple(self.rows, Row) and self.rows, some_rows),
+            "heads": (_is_tuple(self.heads, AuxiliaryHead), "a tuple of AuxiliaryHead"),
+            "differences": (_is_tuple(self.differences, str), "a tuple of sentences"),
         }
         for field, (holds, rule) in rules.items():
             if not holds:
@@ -95,6 +78,7 @@ class Architecture:
                     f"{field} of an architecture must be {rule}; "
                     f"received {getattr(self, field)!r:.200}."
                 )
+        self._check_names()
 
     def _check_names(self) -> None:
         names = [part.name for part in (*self.rows, *self.heads)]
@@ -152,12 +136,11 @@ class Architecture:
             raise UserError(f"width must be above 0; received {multiplier}.")
         if multiplier == 1:
             return self
-        return self.with_widths(
-            {
-                name: WIDTH_STEP * max(round(width * multiplier / WIDTH_STEP), 1)
-                for name, width in self.widths().items()
-            }
-        )
+        widths = {
+            name: WIDTH_STEP * max(round(width * multiplier / WIDTH_STEP), 1)
+            for name, width in self.widths().items()
+        }
+        return self.with_widths(widths)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, strings and numbers, which `from_json` reads."""
@@ -188,5 +171,5 @@ def _is_rate(value: Any) -> bool:
     return _is_finite(value) and 0 <= value < 1
 
 
-def _is_tuple_of(kind: Any, values: object) -> bool:
+def _is_tuple(values: object, kind: Any) -> bool:
     return isinstance(values, tuple) and all(isinstance(v, kind) for v in values)

@@ -4,15 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from googlenet_keras.architecture import table1
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.table1 import (
-    AuxiliaryHead,
-    Conv,
-    Inception,
-    MaxPool,
-    ResponseNorm,
-    Row,
-)
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 
@@ -85,11 +78,9 @@ def parameters(
 
     auxiliary: with both heads. statistics: with moving means and variances.
     """
-    return sum(
-        layer.parameters
-        + (2 * layer.outputs if statistics and layer.norm_vectors else 0)
-        for layer in layers(variant, classes, image_size, auxiliary)
-    )
+    counted = layers(variant, classes, image_size, auxiliary)
+    normalized = [x.outputs for x in counted if statistics and x.norm_vectors]
+    return sum(x.parameters for x in counted) + 2 * sum(normalized)
 
 
 def macs(
@@ -147,10 +138,7 @@ def height_and_width(image_size: ImageSize) -> tuple[int, int]:
 def check_classes(classes: int) -> None:
     """Raises UserError for fewer than 2 classes."""
     if classes < MIN_CLASSES:
-        raise UserError(
-            f"classes must be at least {MIN_CLASSES}, or there is nothing to tell "
-            f"apart; received {classes}."
-        )
+        raise UserError(f"classes must be at least {MIN_CLASSES}; received {classes}.")
 
 
 def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
@@ -165,7 +153,7 @@ def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
     return window, stride, (size - window) // stride + 1
 
 
-def padding(row: Conv | MaxPool, size: int, rule: str) -> tuple[int, int]:
+def padding(row: table1.Conv | table1.MaxPool, size: int, rule: str) -> tuple[int, int]:
     """Zeros that a row adds before and after an axis of `size` values.
 
     rule: "symmetric" is Caffe's: convolutions add (kernel - 1) / 2 on both sides, as
@@ -174,7 +162,7 @@ def padding(row: Conv | MaxPool, size: int, rule: str) -> tuple[int, int]:
     7x7/2 on 224.
     """
     window, stride = row.window, row.stride
-    is_pool = isinstance(row, MaxPool)
+    is_pool = isinstance(row, table1.MaxPool)
     if rule == "same" or (is_pool and stride == 1):
         total = max((-(-size // stride) - 1) * stride + window - size, 0)
         return total // 2, total - total // 2
@@ -186,16 +174,16 @@ def padding(row: Conv | MaxPool, size: int, rule: str) -> tuple[int, int]:
     return 0, max(steps * stride + window - size, 0)
 
 
-def output_size(row: Conv | MaxPool, size: int, rule: str) -> int:
+def output_size(row: table1.Conv | table1.MaxPool, size: int, rule: str) -> int:
     """The number of windows of a row on an axis of `size` values."""
     return (size + sum(padding(row, size, rule)) - row.window) // row.stride + 1
 
 
-def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
+def _stage(arch: Architecture, row: table1.Row, inputs: FeatureMap) -> Stage:
     height, width, channels = inputs
-    if isinstance(row, ResponseNorm):
+    if isinstance(row, table1.ResponseNorm):
         return Stage(row.name, inputs)
-    if isinstance(row, Inception):
+    if isinstance(row, table1.Inception):
         layers: list[Layer] = []
         for branch in row.branches(arch.wide_kernel):
             current = inputs
@@ -205,7 +193,7 @@ def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
                 current = stage.output
         return Stage(row.name, (height, width, row.filters), tuple(layers))
     height, width = (output_size(row, side, arch.padding) for side in inputs[:2])
-    if isinstance(row, MaxPool):
+    if isinstance(row, table1.MaxPool):
         return Stage(row.name, (height, width, channels))
     layer = Layer(
         *(row.name, channels, row.filters, row.kernel, height, width),
@@ -216,10 +204,10 @@ def _stage(arch: Architecture, row: Row, inputs: FeatureMap) -> Stage:
 
 
 def _head(
-    arch: Architecture, head: AuxiliaryHead, inputs: FeatureMap, classes: int
+    arch: Architecture, head: table1.AuxiliaryHead, inputs: FeatureMap, classes: int
 ) -> Stage:
     height, width = (auxiliary_window(arch, side)[2] for side in inputs[:2])
-    conv = Conv(f"{head.name}_conv", head.filters, 1)
+    conv = table1.Conv(f"{head.name}_conv", head.filters, 1)
     layers = (
         *_stage(arch, conv, (height, width, inputs[2])).layers,
         Layer(f"{head.name}_fc", height * width * head.filters, head.units),

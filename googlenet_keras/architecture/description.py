@@ -4,7 +4,6 @@ from typing import TypedDict
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import (
-    FeatureMap,
     ImageSize,
     Stage,
     height_and_width,
@@ -98,7 +97,7 @@ def describe(
         "macs": macs,
         "macs_with_auxiliary": sum(stage.macs for stage in stages),
         "reductions": [
-            _reduction(row, stage, before.output, arch.wide_kernel)
+            _reduction(row, before, stage, arch.wide_kernel)
             for row, before, stage in zip(
                 arch.rows, [Stage("image", (*size, 3)), *trunk], trunk, strict=False
             )
@@ -128,13 +127,11 @@ def _row(stage: Stage, parameters: int, macs: int) -> RowDescription:
     }  # fmt: skip
 
 
-def _reduction(
-    row: Inception, stage: Stage, inputs: FeatureMap, wide_kernel: int
-) -> Reduction:
-    height, width, channels = inputs
+def _reduction(row: Inception, before: Stage, stage: Stage, kernel: int) -> Reduction:
+    height, width, channels = before.output
     *_, reduce_5x5, conv_5x5, _ = stage.layers
     map_size = height * width * channels
-    direct_5x5 = map_size * wide_kernel**2 * row.conv5x5
+    direct_5x5 = map_size * kernel**2 * row.conv5x5
     return {
         "module": row.name,
         "macs": stage.macs,

@@ -24,10 +24,8 @@ class _NamedRow:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int and (type(value) is not int or value < 1):
-                raise UserError(
-                    f"{field.name} of {self.name} must be a whole number from 1; "
-                    f"received {value!r}."
-                )
+                rule = f"{field.name} of {self.name} must be a whole number from 1"
+                raise UserError(f"{rule}; received {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,6 @@ class ResponseNorm(_NamedRow):
     """Local response normalization across channels."""
 
 
-Branch = tuple[Conv | MaxPool, ...]
-
-
 @dataclass(frozen=True)
 class Inception(_NamedRow):
     """One Inception module; the fields are Table 1's columns of filters."""
@@ -85,7 +80,7 @@ class Inception(_NamedRow):
         """Channels of the concatenated branches."""
         return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
 
-    def branches(self, wide_kernel: int) -> tuple[Branch, ...]:
+    def branches(self, wide_kernel: int) -> tuple[tuple[Conv | MaxPool, ...], ...]:
         """The four branches in the order of their concatenation.
 
         wide_kernel: side of the third branch's kernel, 5 in the paper.

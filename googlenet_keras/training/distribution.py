@@ -283,7 +283,6 @@ def _from_slurm(variables: Mapping[str, str]) -> Cluster:
         return addresses, int(variables["SLURM_PROCID"])
     except (ValueError, KeyError) as error:
         raise UserError(
-            "--strategy multi-worker reads SLURM_PROCID, SLURM_STEP_NODELIST and "
-            f"SLURM_STEP_TASKS_PER_NODE; they cannot be read: {error}. Start it with "
-            "srun."
+            "--strategy multi-worker cannot read SLURM_PROCID, SLURM_STEP_NODELIST and "
+            f"SLURM_STEP_TASKS_PER_NODE: {error}. Start it with srun."
         ) from error

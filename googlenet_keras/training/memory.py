@@ -41,10 +41,7 @@ def largest_batch(config: ResolvedConfig, classes: int, images: int) -> int:
 
 
 def grow_gpu_memory_on_demand() -> None:
-    """Makes TensorFlow allocate GPU memory on demand, so that child processes get some.
-
-    Without it TensorFlow reserves all of it for this process when it starts.
-    """
+    """Leaves GPU memory to child processes; TensorFlow reserves all of it otherwise."""
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
@@ -78,7 +75,7 @@ def _probe_in_child(config: ResolvedConfig, classes: int, most: int) -> int:
 
         def fits(batch: int) -> bool:
             try:
-                call(_run_step_or_exit, config, classes, batch, free)
+                call(_probe, config, classes, batch, free)
             except processes.ProcessError as error:
                 if isinstance(error.__cause__, BrokenProcessPool):
                     return False
@@ -110,23 +107,18 @@ def _free_bytes() -> int | None:
     return int(int(free.split()[0]) * 1024 * (1 - RESERVED_MEMORY_FRACTION))
 
 
-def _run_step_or_exit(
-    config: ResolvedConfig, classes: int, batch: int, free: int | None
-) -> None:
+def _probe(config: ResolvedConfig, classes: int, batch: int, free: int | None) -> None:
     """Runs a training step of `batch` images, or exits this process if it fails.
 
     A failed step leaves the memory fragmented, so the next trial needs a new process.
     """
     with precision_policy(config.precision):
-        network = _build_with_memory_limit(config, classes, free)
-        if not _step_fits(network, config, batch):
+        if not _step_fits(_build_once(config, classes, free), config, batch):
             os._exit(1)
 
 
 @cache
-def _build_with_memory_limit(
-    config: ResolvedConfig, classes: int, free: int | None
-) -> keras.Model:
+def _build_once(config: ResolvedConfig, classes: int, free: int | None) -> keras.Model:
     """Limits this process to `free` more bytes, then builds the compiled network.
 
     With the limit an allocation fails, where without it the system kills a process.

@@ -1,6 +1,6 @@
 """Builds and compiles the network of a run: losses, metrics and replicas."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -101,16 +101,15 @@ def _class_numbers(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
 
 def head_metrics(
-    heads: Iterable[str], classes: int
+    heads: Collection[str], classes: int
 ) -> dict[str, list[keras.metrics.Metric]]:
     """The metrics of each head: top1, cross_entropy, and top5 for over 5 classes.
 
     cross_entropy is the mean over images without smoothing; Keras's own loss of each
     output is a mean of batch means. A mixed image counts for its largest class.
     """
-    heads = list(heads)
     # Keras prefixes a metric with its output's name only if there are several outputs
-    prefix = f"{heads[0]}_" if len(heads) == 1 else ""
+    prefix = f"{next(iter(heads))}_" if len(heads) == 1 else ""
     per_image = {"top1": _top1, "cross_entropy": SmoothedCrossEntropy(0.0).call}
     if classes > TOP_K:
         per_image["top5"] = _top5

@@ -78,9 +78,8 @@ class MomentumSGD(keras.optimizers.SGD):
     def _all_reduce_sum_gradients(
         self, grads_and_vars: Sequence[tuple[tf.Tensor, keras.Variable]]
     ) -> list[tuple[tf.Tensor, keras.Variable]]:
-        summed, variables = zip(
-            *super()._all_reduce_sum_gradients(grads_and_vars), strict=True
-        )
+        pairs = super()._all_reduce_sum_gradients(grads_and_vars)
+        summed, variables = zip(*pairs, strict=True)
         return list(zip(super()._clip_gradients(summed), variables, strict=True))
 
     def update_step(
@@ -91,11 +90,9 @@ class MomentumSGD(keras.optimizers.SGD):
     ) -> None:
         # tf.distribute passes TensorFlow's own variable, whose name is mangled
         index = self._get_variable_index(variable)
-        path = weight_name(self._trainable_variables[index])
-        layer, _, name = path.rpartition("/")
+        layer, _, name = weight_name(self._trainable_variables[index]).rpartition("/")
         if name == "kernel" and self.kernel_decay:
-            value = keras.ops.cast(variable, gradient.dtype)
-            gradient = gradient + self.kernel_decay * value
+            gradient += self.kernel_decay * keras.ops.cast(variable, gradient.dtype)
         if name == "bias" and self.bias_multiplier != 1.0:
             learning_rate = learning_rate * self.bias_multiplier
         if self.trunk_multiplier != 1.0 and is_trunk(layer):
@@ -116,11 +113,8 @@ class MomentumSGD(keras.optimizers.SGD):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "kernel_decay": self.kernel_decay,
-            "bias_multiplier": self.bias_multiplier,
-            "trunk_multiplier": self.trunk_multiplier,
-        }
+        own = ("kernel_decay", "bias_multiplier", "trunk_multiplier")
+        return super().get_config() | {name: getattr(self, name) for name in own}
 
 
 def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:

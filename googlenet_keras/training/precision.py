@@ -51,6 +51,5 @@ def precision_policy(name: str) -> Iterator[None]:
 
 
 def _gpus() -> list[dict[str, Any]]:
-    """TensorFlow's details of each GPU."""
     gpus = tf.config.list_physical_devices("GPU")
     return [tf.config.experimental.get_device_details(gpu) for gpu in gpus]

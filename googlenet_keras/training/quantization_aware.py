@@ -43,10 +43,8 @@ class FakeQuantize(keras.layers.Layer):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.low, self.high = (
-            self.add_weight(name=name, shape=(), initializer="zeros", trainable=False)
-            for name in ("low", "high")
-        )
+        self.low = self.add_weight(initializer="zeros", trainable=False, name="low")
+        self.high = self.add_weight(initializer="zeros", trainable=False, name="high")
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         low, high = self.low, self.high
@@ -152,12 +150,10 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
         if layer.name == "pixels":
             inputs = (integer_pixels(inputs[0]),)
         result = layer(*inputs, **options)
-        if branch := BRANCH_OUTPUT.fullmatch(layer.name):
-            name = f"{branch[1]}_range"
-        elif isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main":
-            name = f"{layer.name}_range"
-        else:
+        branch = BRANCH_OUTPUT.fullmatch(layer.name)
+        if not (branch or isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main"):
             return result
+        name = f"{branch[1] if branch else layer.name}_range"
         return ranges.setdefault(name, FakeQuantize(name=name))(result)
 
     copy = keras.models.clone_model(

@@ -102,12 +102,12 @@ def freeze(network: keras.Model, arch: Architecture, until: str) -> None:
     """
     if until == "none":
         return
-    rows = [row.name for row in arch.rows]
-    if until != "all":
-        rows = rows[: rows.index(f"inception_{until}") + 1]
-    prefixes = tuple(f"{name}_" for name in rows)
+    rows = [f"{row.name}_" for row in arch.rows]
+    last = f"inception_{until}_"
+    if last in rows:
+        del rows[rows.index(last) + 1 :]
     for layer in network.layers:
-        if f"{layer.name}_".startswith(prefixes):
+        if f"{layer.name}_".startswith(tuple(rows)):
             layer.trainable = False
 
 

@@ -39,7 +39,7 @@ def test_a_chief_comes_before_the_workers():
     (tf_config({"worker": [TWO[0]] * 2}), "two workers have the same address"),
     ({}, "neither TF_CONFIG nor SLURM_PROCID is set"),
     ({"SLURM_PROCID": "0"}, "'SLURM_STEP_NODELIST'. Start it with srun"),
-    (slurm("n[1-2]", "1", 0), "they cannot be read: zip"),
+    (slurm("n[1-2]", "1", 0), "SLURM_STEP_TASKS_PER_NODE: zip"),
     (slurm("n[1-", "1", 0), "Invalid hostlist format"),
 ])  # fmt: skip
 def test_invalid_clusters_are_refused(variables, why):
