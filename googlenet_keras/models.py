@@ -76,9 +76,10 @@ def build(
     if weights is not None and (width != 1 or widths):
         raise UserError("weights come with their network; leave out width and widths.")
     start, arch, known, size = _load(weights, variant)
+    classes = known if classes is None else classes
     network = build_network(
         arch,
-        classes=known if classes is None else classes,
+        classes=classes,
         image_size=size if image_size is None else image_size,
         auxiliary=auxiliary and include_top,
         width=width,
@@ -87,16 +88,15 @@ def build(
         joint=joint,
         portable=portable,
     )
-    if start:
-        _copy_weights(network, start)
+    if start:  # copied without its classifiers if class counts differ
+        labels = start.labels if classes == known else [""] * classes
+        copy_weights(network, start, labels)
     return network if include_top else _trunk(network, pooling)
 
 
 def _check_top(include_top: bool, classes: int | None, pooling: str | None) -> None:
     if not include_top and classes is not None:
-        raise UserError(
-            f"include_top=False and classes={classes} exclude each other; drop one."
-        )
+        raise UserError(f"include_top=False excludes classes={classes}; drop one.")
     if include_top and pooling is not None:
         raise UserError(
             f"pooling={pooling!r} needs include_top=False; give it, or drop pooling."
@@ -118,13 +118,6 @@ def _load(
         start = Classifier.from_pretrained(weights, variant=variant)
         variant = start.architecture
     return start, variant, len(start.labels), start.preprocessing.size
-
-
-def _copy_weights(network: keras.Model, start: Classifier) -> None:
-    """Copies the weights of `start`, without its classifiers if class counts differ."""
-    classes = network.output["main"].shape[-1]
-    same = classes == len(start.labels)
-    copy_weights(network, start, start.labels if same else [""] * classes)
 
 
 def _trunk(network: keras.Model, pooling: str | None) -> keras.Model:

@@ -118,7 +118,7 @@ def test_an_architecture_may_change_what_has_no_weights(paper):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"include_top": False, "classes": 10}, "classes=10 exclude each other; drop"),
+        ({"include_top": False, "classes": 10}, "top=False excludes classes=10; drop"),
         ({"pooling": "avg"}, "'avg' needs include_top=False; give it"),
         ({"include_top": False, "pooling": "mean"}, "one of avg, max; received 'mean'"),
         ({"weights": "torchvision", "width": 0.5}, "leave out width and widths"),

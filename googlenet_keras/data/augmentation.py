@@ -67,10 +67,9 @@ class Augmentation:
         if self.color_jitter:
             crop = jitter_colors(crop, seed, self.color_jitter)
         crop = to_uint8(crop)
-        if self.mirror:
-            mirrored = draws[-2] < 0.5
-            crop = tf.cond(mirrored, lambda: tf.reverse(crop, [1]), lambda: crop)
-        return tf.ensure_shape(crop, [*self.size, 3])
+        if not self.mirror:
+            return crop
+        return tf.cond(draws[-2] < 0.5, lambda: tf.reverse(crop, [1]), lambda: crop)
 
     def _crop(self, image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         begin, window = random_window(
@@ -113,16 +112,12 @@ class Augmentation:
 
 
 def random_window(
-    shape: tf.Tensor,
-    target: tf.Tensor,
-    draws: tf.Tensor,
-    area: float,
-    distortion: float,
+    shape: tf.Tensor, target: tf.Tensor, draws: tf.Tensor, area: float, stretch: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """(begin [row, column], size [height, width]) of a random crop in an image.
 
     The area is uniform in `area`..1 of that of an image of `shape`, the aspect ratio is
-    `target`'s times a factor uniform in 1 / `distortion`..`distortion`. The crop is the
+    `target`'s times a factor uniform in 1 / `stretch`..`stretch`. The crop is the
     first of ten tries that fits; if none does, the first, shrunk until it fits. draws:
     22 numbers uniform in 0..1. TensorFlow's own stateless_sample_distorted_bounding_box
     draws the height, so that small areas are far too frequent.
@@ -131,13 +126,12 @@ def random_window(
     area_draws, ratio_draws, place = tf.split(draws, [CROP_WINDOW_TRIES] * 2 + [2])
     areas = tf.reduce_prod(image) * (area + (1.0 - area) * area_draws)
     aspect = tf.cast(target[1] / target[0], tf.float32)
-    ratios = aspect * (1 / distortion + (distortion - 1 / distortion) * ratio_draws)
+    ratios = aspect * (1 / stretch + (stretch - 1 / stretch) * ratio_draws)
     sizes = tf.sqrt(tf.stack([areas / ratios, areas * ratios], axis=1))
     fits = tf.reduce_all(sizes <= image, axis=1)
     size = tf.gather(sizes, tf.argmax(tf.cast(fits, tf.int32)))
     size *= tf.minimum(tf.reduce_min(image / size), 1.0)
-    window = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
-    window = tf.minimum(window, shape[:2])
+    window = tf.clip_by_value(tf.cast(tf.round(size), tf.int32), 1, shape[:2])
     room = tf.cast(shape[:2] - window + 1, tf.float32)
     return tf.cast(place * room, tf.int32), window
 

@@ -65,7 +65,6 @@ def _on_disk(split: Split, input_side: int) -> Split:
 
 
 def _digest(files: tuple[Path, ...], side: int) -> str:
-    """A digest of the files' names, sizes and times."""
     digest = hashlib.sha256(str(side).encode())
     for path in files:
         status = path.stat()

@@ -117,14 +117,10 @@ def _check_file(path: Path) -> FileCheck:
         problem = "no image" if data else "empty"
         if data.startswith(IMAGE_SIGNATURES):
             problem = "broken or truncated"
+    digest = hashlib.sha256(data).hexdigest()
+    upright = not problem and decode.is_upright_jpeg(data)
     return FileCheck(
-        problem,
-        height,
-        width,
-        hashlib.sha256(data).hexdigest(),
-        status.st_size,
-        status.st_mtime_ns,
-        upright_jpeg=not problem and decode.is_upright_jpeg(data),
+        problem, height, width, digest, status.st_size, status.st_mtime_ns, upright
     )
 
 

@@ -48,9 +48,8 @@ class Split:
             shuffled = tf.raw_ops.ShuffleDataset(
                 input_dataset=tf.data.experimental.to_variant(dataset),
                 buffer_size=min(self.count, SHUFFLE_BUFFER),
-                seed=tf.constant(
-                    seed + 1, tf.int64
-                ),  # two zeros would mean "at random"
+                # two zeros would mean "at random"
+                seed=tf.constant(seed + 1, tf.int64),
                 seed2=tf.cast(epoch, tf.int64),
                 output_types=[x.dtype for x in spec],
                 output_shapes=[x.shape for x in spec],
@@ -59,9 +58,8 @@ class Split:
             return tf.data.experimental.from_variant(shuffled, spec)
         labels, references = self.listed
         key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(self.count, dtype=tf.int64), seed=key
-        )
+        indices = tf.range(self.count, dtype=tf.int64)
+        order = tf.random.experimental.stateless_shuffle(indices, seed=key)
         # looked up in blocks: a function call for each image costs more
         blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKUP_BLOCK_SIZE)
         return blocks.map(
@@ -103,9 +101,7 @@ def listed_split(
     """
     label = tf.constant(np.asarray(labels, np.int64))
     reference = tf.constant(list(references), tf.string)
-
-    def in_order() -> tf.data.Dataset:
-        indices = tf.data.Dataset.range(len(labels))
-        return indices.map(lambda i: (i, label[i], reference[i]))
-
-    return Split(len(labels), in_order, load, listed=(label, reference), **details)
+    indices = tf.data.Dataset.range(len(labels))
+    dataset = indices.map(lambda i: (i, label[i], reference[i]))
+    listed = (label, reference)
+    return Split(len(labels), lambda: dataset, load, listed=listed, **details)

@@ -83,15 +83,14 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
     letters = tf.reduce_max(tf.where(marks == EXIF_LETTERS, EXIF_OFFSETS, -1))
     return tf.cond(
         letters >= 0,
-        lambda: _orientation_entry(
-            tf.strings.substr(encoded, letters + len(EXIF_LETTERS), EXIF_BYTES)
-        ),
+        lambda: _orientation_entry(encoded, letters + len(EXIF_LETTERS)),
         lambda: tf.constant(1),
     )
 
 
-def _orientation_entry(tiff: tf.Tensor) -> tf.Tensor:
-    """The value of the orientation entry in the first directory of a TIFF header."""
+def _orientation_entry(encoded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """The orientation in the first directory of the TIFF header that begins there."""
+    tiff = tf.strings.substr(encoded, start, EXIF_BYTES)
     data = tf.cast(tf.io.decode_raw(tiff, tf.uint8), tf.int32)
     data = tf.pad(data, [[0, EXIF_BYTES - tf.size(data)]])
     little = data[0] == ord("I")

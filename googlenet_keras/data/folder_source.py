@@ -9,21 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.checks import check_files, log_problems
-from googlenet_keras.data.dataset import (
-    ENCODED,
-    UPRIGHT_JPEG,
-    Dataset,
-    Split,
-    listed_split,
-)
+from googlenet_keras.data.dataset import UPRIGHT_JPEG, Dataset, Split, listed_split
 from googlenet_keras.errors import UserError
 
 VALIDATION_FOLDERS = ("validation", "val", "valid")
 SPLIT_FOLDERS = ("train", *VALIDATION_FOLDERS, "test")
 MISLEADING_NAMES = (*SPLIT_FOLDERS[1:], "training", "testing")
 
-Files: TypeAlias = dict[str, list[Path]]
-"""The files of each class."""
+Files: TypeAlias = dict[str, list[Path]]  # the files of each class
 
 
 def open_folder(root: Path, validation_fraction: float) -> Dataset:
@@ -40,7 +33,7 @@ def open_folder(root: Path, validation_fraction: float) -> Dataset:
     if "validation" not in splits:
         splits |= _divide(splits["train"], validation_fraction, folders["train"])
     upright = all(x.upright_jpeg for x in checks.values() if not x.problem)
-    content, labels = UPRIGHT_JPEG if upright else ENCODED, tuple(splits["train"])
+    content, labels = UPRIGHT_JPEG if upright else Split.content, tuple(splits["train"])
     opened = {n: _file_split(files, labels, content) for n, files in splits.items()}
     name, test = root.resolve().name, opened.get("test")
     return Dataset(name, labels, opened["train"], opened["validation"], test)
@@ -94,10 +87,9 @@ def files_below(folder: Path) -> list[Path]:
 def _check_splits(folders: dict[str, Path], splits: dict[str, Files]) -> None:
     root, train = folders["train"], splits["train"]
     if len(train) < 2:
-        names = f" ({', '.join(train)})" if train else ""
         raise UserError(
-            f"a data set needs at least two class folders with images; {root} has "
-            f"{len(train)}{names}."
+            "a data set needs at least two class folders with images; "
+            f"{root} has {', '.join(train) or 'none'}."
         )
     if empty := [name for name, paths in train.items() if not paths]:
         raise UserError(
@@ -119,8 +111,7 @@ def _divide(files: Files, fraction: float, root: Path) -> dict[str, Files]:
     """Splits each class by a hash of the file names, the same on every machine."""
 
     def digest(path: Path) -> bytes:
-        name = path.relative_to(root).as_posix()
-        return hashlib.sha256(os.fsencode(name)).digest()
+        return hashlib.sha256(os.fsencode(path.relative_to(root).as_posix())).digest()
 
     splits: dict[str, Files] = {"train": {}, "validation": {}}
     for name, paths in files.items():

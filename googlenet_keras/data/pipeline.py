@@ -121,8 +121,7 @@ class TrainingPipeline:
     ) -> tf.data.Dataset:
         """Returns a dataset of (epoch, (index, label, reference)) of one epoch."""
         used = steps_per_epoch(self.split, self.batch_size) * self.batch_size
-        skipped = tf.constant(start[1] * self.batch_size, tf.int64)
-        skipped = tf.where(epoch == start[0], skipped, 0)
+        skipped = tf.cast(epoch == start[0], tf.int64) * start[1] * self.batch_size
         examples = self.split.shuffled(self.seed, epoch).take(used).skip(skipped)
         # a map that only adds the epoch costs more than to join two data sets
         epochs = tf.data.Dataset.from_tensors(epoch).repeat()
@@ -163,8 +162,7 @@ def batch_files(
     epoch, step: from 0.
     """
     order = split.shuffled(seed, tf.constant(epoch, tf.int64))
-    batch = order.skip(step * batch_size).take(batch_size)
-    indices = [int(index) for index, *_ in batch]
+    indices = [int(i) for i, *_ in order.skip(step * batch_size).take(batch_size)]
     return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
 
 
@@ -198,6 +196,5 @@ def evaluation_batches(
     images = len(range(shard.worker, split.count, shard.workers))
     size, larger = divmod(images, steps * shard.replicas // shard.workers)
     first = larger * (size + 1)
-    return batches(examples.take(first), size + 1).concatenate(
-        batches(examples.skip(first), size)
-    )
+    larger_batches = batches(examples.take(first), size + 1)
+    return larger_batches.concatenate(batches(examples.skip(first), size))

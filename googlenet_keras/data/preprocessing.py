@@ -124,8 +124,12 @@ class Crops:
             image = tf.cast(image, tf.float32)[None]
             return tf.raw_ops.ResizeBilinear(images=image, size=self.size)
         crops = []
+        shape = tf.cast(tf.shape(image)[:2], tf.float32)
         for scale in self._scales:
-            whole = self._resize(image, scale)
+            # resized to the smallest size that covers `scale` times the input
+            target = tf.round(tf.constant(self.size, tf.float32) * scale)
+            covering = tf.round(shape / tf.reduce_min(shape / target))
+            whole = resize(image, tf.cast(tf.maximum(covering, target), tf.int32))
             if self.kind == "10":
                 crops += crop_windows(whole, self.size, CORNERS_AND_CENTER)
                 continue
@@ -139,16 +143,8 @@ class Crops:
     @property
     def _scales(self) -> Sequence[float]:
         """Shorter side of each resized photo, as a multiple of the input's side."""
-        if self.kind == "144":
-            return PAPER_SCALES
-        return [1 / self.preprocessing.crop_fraction]
-
-    def _resize(self, image: tf.Tensor, scale: float) -> tf.Tensor:
-        """Resizes `image` to the smallest size that covers `scale` times the input."""
-        target = tf.round(tf.constant(self.size, tf.float32) * scale)
-        before = tf.cast(tf.shape(image)[:2], tf.float32)
-        after = tf.round(before / tf.reduce_min(before / target))
-        return resize(image, tf.cast(tf.maximum(after, target), tf.int32))
+        usual = [1 / self.preprocessing.crop_fraction]
+        return PAPER_SCALES if self.kind == "144" else usual
 
 
 def check_crops(kind: str) -> None:

@@ -33,7 +33,6 @@ class Regularization:
 
     @property
     def mixes(self) -> bool:
-        """Whether images of several classes are mixed."""
         return bool(self.mixup or self.cutmix)
 
     def image_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -86,9 +85,7 @@ class _SeedSeries(keras.random.SeedGenerator):
         return tf.random.experimental.stateless_fold_in(self.key, self.drawn)
 
 
-def _deterministic(
-    kind: type[keras.layers.Layer], **options: Any
-) -> Callable[[Any, tf.Tensor], Any]:
+def _deterministic(kind: type[keras.layers.Layer], **options: Any) -> Callable:
     """Makes a layer and returns it as a function of (input, seed).
 
     A Keras layer draws from a generator of its own, whose order under a parallel map is

@@ -1,6 +1,7 @@
 """Opens data sets: scikit-learn's digits, folders of images, TFDS."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,28 +55,19 @@ def _open_digits() -> Dataset:
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     names = tuple(str(i) for i in range(10))
-
-    def divide(indices: np.ndarray) -> list[np.ndarray]:
-        return train_test_split(
-            indices,
-            test_size=DIGITS_SPLIT_IMAGES,
-            random_state=0,
-            stratify=digits.target[indices],
-        )
+    divide = partial(train_test_split, test_size=DIGITS_SPLIT_IMAGES, random_state=0)
 
     def split(indices: np.ndarray) -> Split:
         images, labels = [encoded[i] for i in indices], digits.target[indices]
         counts = tuple(np.bincount(labels, minlength=len(names)).tolist())
         return listed_split(images, labels, tf.identity, class_counts=counts)
 
-    rest, test = divide(np.arange(len(encoded)))
-    train, validation = map(split, divide(rest))
+    rest, test = divide(np.arange(len(encoded)), stratify=digits.target)
+    train, validation = map(split, divide(rest, stratify=digits.target[rest]))
     return Dataset("digits", names, train, validation, split(test), kind="digits")
 
 
-def _open_tfds(
-    name: str, validation_fraction: float, builder: "DatasetBuilder"
-) -> Dataset:
+def _open_tfds(name: str, fraction: float, builder: "DatasetBuilder") -> Dataset:
     import tensorflow_datasets as tfds
 
     features, splits = builder.info.features or {}, builder.info.splits
@@ -90,7 +82,7 @@ def _open_tfds(
     train, validation = "train", "validation"
     if validation not in splits:
         images = splits["train"].num_examples
-        count = images - max(round(images * validation_fraction), 1)
+        count = images - max(round(images * fraction), 1)
         train, validation = f"train[:{count}]", f"train[{count}:]"
 
     def split(name: str) -> Split:
@@ -107,8 +99,9 @@ def _open_tfds(
     if test and all(int(x) < 0 for _, x, _ in test.in_order().take(1)):
         test = None  # TFDS writes labels that are withheld as -1
     short_name = name.partition(":")[0].replace("/", "-")
-    names = tuple(label.names)
-    return Dataset(short_name, names, split(train), split(validation), test)
+    return Dataset(
+        short_name, tuple(label.names), split(train), split(validation), test
+    )
 
 
 def _tfds_builder(name: str, data_dir: Path | None, download: bool) -> "DatasetBuilder":

@@ -81,7 +81,7 @@ def build_network(
     arithmetic.check_classes(classes)
     builder = _Builder(arch, classes, INITIALIZATIONS[initialization], joint, portable)
     image = keras.Input((*arithmetic.height_and_width(image_size), 3), name="image")
-    outputs = builder.outputs(image, arch.heads if auxiliary else ())
+    outputs = builder.outputs(image, auxiliary)
     return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
 
 
@@ -95,23 +95,21 @@ class _Builder:
     joint: bool
     portable: bool
 
-    def outputs(
-        self, image: KerasTensor, heads: tuple[table1.AuxiliaryHead, ...]
-    ) -> dict[str, KerasTensor]:
+    def outputs(self, image: KerasTensor, auxiliary: bool) -> dict[str, KerasTensor]:
         scale = 1.0 / self.arch.pixel_scale
         offsets = [-mean * scale for mean in self.arch.pixel_mean]
         # one number is added several times faster than three
         offset = offsets[0] if len(set(offsets)) == 1 else offsets
         x = layers.Rescaling(scale, offset, name="pixels", dtype="float32")(image)
-        auxiliary = {}
+        heads = {}
         for row in self.arch.rows:
             x = self._row(row, x)
-            for head in heads:
+            for head in self.arch.heads if auxiliary else ():
                 if head.after == row.name:
-                    auxiliary[head.name] = self._auxiliary_head(head, x)
+                    heads[head.name] = self._head(head, x)
         x = layers.GlobalAveragePooling2D(name="average_pool")(x)  # [batch, 1024]
         x = layers.Dropout(self.arch.dropout, name="dropout")(x)
-        return {"main": self._logits("main", x), **auxiliary}
+        return {"main": self._logits("main", x), **heads}
 
     def _row(self, row: table1.Row, x: KerasTensor) -> KerasTensor:
         if isinstance(row, table1.Conv):
@@ -180,9 +178,7 @@ class _Builder:
             x = layers.ZeroPadding2D(padding, name=f"{row.name}_padding")(x)
         return x, "valid"
 
-    def _auxiliary_head(
-        self, head: table1.AuxiliaryHead, x: KerasTensor
-    ) -> KerasTensor:
+    def _head(self, head: table1.AuxiliaryHead, x: KerasTensor) -> KerasTensor:
         name = head.name
         if self.arch.auxiliary_pool == "adaptive 4x4":
             pool = layers.AdaptiveAveragePooling2D((4, 4), name=f"{name}_pool")

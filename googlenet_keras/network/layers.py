@@ -37,9 +37,8 @@ class FusedBatchNormalization(keras.layers.Layer):
         self.momentum, self.epsilon, self.scale = momentum, epsilon, scale
 
     def build(self, input_shape: Shape) -> None:
-        vector = partial(
-            self.add_weight, shape=input_shape[-1:], dtype="float32", autocast=False
-        )
+        channels = input_shape[-1:]
+        vector = partial(self.add_weight, channels, dtype="float32", autocast=False)
         statistic = partial(vector, trainable=False)
         if self.scale:
             self.gamma = vector(name="gamma", initializer="ones")
@@ -74,9 +73,10 @@ def _normalize_jointly(
     beta = concatenate("beta")
     gamma = concatenate("gamma") if norms[0].scale else tf.ones_like(beta)
     tensors = [inputs, gamma, beta, *map(concatenate, () if by_batch else names)]
-    channels, missing = inputs.shape[-1], 0
-    if inputs.dtype == tf.bfloat16:
-        missing = -channels % BFLOAT16_CHANNEL_MULTIPLE
+    channels = inputs.shape[-1]
+    missing = (
+        -channels % BFLOAT16_CHANNEL_MULTIPLE if inputs.dtype == tf.bfloat16 else 0
+    )
     if missing:
         tensors = [_pad_channels(tensor, missing) for tensor in tensors]
     x, scale, offset, *moving = tensors
@@ -128,9 +128,7 @@ class JointConvolutions(keras.layers.Layer):
         kinds = {(c.kernel_size, c.strides, c.use_bias) for c in convolutions}
         alike = len({(n.scale, n.epsilon) for n in norms}) <= 1
         if kinds != {((1, 1), (1, 1), not norms)} or not alike:
-            raise ValueError(
-                "all must be 1x1, of stride 1, with a bias or equal norms."
-            )
+            raise ValueError("all must be 1x1, stride 1, with a bias or equal norms.")
 
     def build(self, input_shape: Shape) -> None:
         outputs = self.compute_output_shape(input_shape)
@@ -187,14 +185,11 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        normalized = tf.nn.local_response_normalization(
-            tf.cast(inputs, "float32"),
-            depth_radius=self.size // 2,
-            bias=self.k,
-            alpha=self.alpha / self.size,
-            beta=self.beta,
+        x = tf.cast(inputs, "float32")
+        x = tf.nn.local_response_normalization(
+            x, self.size // 2, self.k, self.alpha / self.size, self.beta
         )
-        return tf.cast(normalized, self.compute_dtype)
+        return tf.cast(x, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -225,11 +220,10 @@ class PortableResponseNormalization(LocalResponseNormalization):
         channels, reach, sums = np.arange(x.shape[-1]), self.size // 2, []
         for part in np.array_split(channels, max(len(channels) // BAND_CHANNELS, 1)):
             seen = channels[max(part[0] - reach, 0) : part[-1] + reach + 1]
-            band = np.abs(seen[:, None] - part) <= reach
-            band = tf.constant(band[None, None].astype(np.float32))
+            band = (np.abs(seen[:, None] - part) <= reach).astype(np.float32)
             whole = len(seen) == len(channels)
             near = squares if whole else squares[..., seen[0] : seen[-1] + 1]
-            near = tf.nn.conv2d(near, band, 1, "VALID")
+            near = tf.nn.conv2d(near, band[None, None], 1, "VALID")
             sums.append(tf.nn.bias_add(near, tf.fill([len(part)], self.k)))
         s = sums[0] if len(sums) == 1 else tf.concat(sums, axis=3)
         return tf.cast(x * tf.math.rsqrt(s * tf.sqrt(s)), self.compute_dtype)

@@ -39,16 +39,14 @@ def check_shapes(weights: Mapping[str, Any], variables: Mapping[str, Any]) -> No
         {name: tuple(value.shape) for name, value in values.items()}
         for values in (weights, variables)
     )
+    misshapen = {
+        f"{name} is {found[name]}, not {wanted[name]}"
+        for name in found.keys() & wanted.keys()
+        if found[name] != wanted[name]
+    }
+    missing, left_over = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     refuse_mismatch(
-        {
-            "missing": wanted.keys() - found.keys(),
-            "left over": found.keys() - wanted.keys(),
-            "misshapen": {
-                f"{name} is {found[name]}, not {wanted[name]}"
-                for name in found.keys() & wanted.keys()
-                if found[name] != wanted[name]
-            },
-        }
+        {"missing": missing, "left over": left_over, "misshapen": misshapen}
     )
 
 

@@ -84,13 +84,13 @@ def test_images_in_deeper_folders_count_and_hidden_files_do_not(photos):
 def test_bad_folders(photos, tmp_path):
     cases = {
         "no such folder: ./nowhere": "./nowhere",
-        r"at least two class folders.*has 0\.": str(tmp_path),
+        r"at least two class folders.*has none\.": str(tmp_path),
     }
     for message, name in cases.items():
         with pytest.raises(UserError, match=message):
             open_dataset(name)
     root = photos(cat=3)
-    with pytest.raises(UserError, match=r"has 1 \(cat\)\."):
+    with pytest.raises(UserError, match=r"has cat\."):
         open_dataset(str(root))
     (root / "dog").mkdir()
     with pytest.raises(UserError, match=r"none in dog\. Add images or remove"):
