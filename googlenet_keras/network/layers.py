@@ -73,10 +73,9 @@ def _normalize_jointly(
     beta = concatenate("beta")
     gamma = concatenate("gamma") if norms[0].scale else tf.ones_like(beta)
     tensors = [inputs, gamma, beta, *map(concatenate, () if by_batch else names)]
-    channels = inputs.shape[-1]
-    missing = (
-        -channels % BFLOAT16_CHANNEL_MULTIPLE if inputs.dtype == tf.bfloat16 else 0
-    )
+    channels, missing = inputs.shape[-1], 0
+    if inputs.dtype == tf.bfloat16:
+        missing = -channels % BFLOAT16_CHANNEL_MULTIPLE
     if missing:
         tensors = [_pad_channels(tensor, missing) for tensor in tensors]
     x, scale, offset, *moving = tensors
