@@ -68,7 +68,7 @@ def progress_bar() -> Progress:
 def track(
     items: Iterable[Item], description: str, total: int | None = None
 ) -> Iterable[Item]:
-    """Iterates over `items` with a progress bar; `total` is needed without a len."""
+    """Iterates over `items` with a progress bar; `total` is their number."""
     with progress_bar() as bar:
         yield from bar.track(items, total=total, description=description)
 

@@ -83,7 +83,7 @@ def _is_alive(process: int) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """Waits until the disk holds `path`, a file or a folder's list of names."""
+    """Waits until `path`, a file or a folder's list of entries, is on the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folder
     file = os.open(path, os.O_RDONLY)

@@ -12,7 +12,7 @@ from googlenet_keras.errors import UserError
 
 @dataclass(frozen=True)
 class _NamedRow:
-    """A row whose numbers must be positive integers; others raise UserError.
+    """A named row or head; raises UserError unless its numbers are positive integers.
 
     WIDTHS: the field of each layer's width, by what the layer's name has after its own.
     """
@@ -39,7 +39,7 @@ class Conv(_NamedRow):
 
     @property
     def window(self) -> int:
-        """The side of the square kernel, named as a pool's window is."""
+        """The kernel's side, under the name that pooling rows use."""
         return self.kernel
 
 
@@ -99,7 +99,7 @@ class Inception(_NamedRow):
 
 @dataclass(frozen=True)
 class AuxiliaryHead(_NamedRow):
-    """A classifier on the output of module `after`, used in training only.
+    """A classifier on the output of the module named `after`, used in training only.
 
     Average pooling, a 1x1 convolution of `filters`, a dense layer of `units`, dropout
     and the logits (section 5 of the paper).

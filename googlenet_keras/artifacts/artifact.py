@@ -73,7 +73,7 @@ class Artifact(Predictor):
 
 
 def open_classifier(path: Path | str) -> Classifier | Artifact:
-    """Opens a run's or a saved classifier, or an exported file. Raises UserError."""
+    """Opens a run's classifier, a saved one or an exported file. Raises UserError."""
     path = Path(path)
     return Artifact.load(path) if is_artifact(path) else Classifier.load(path)
 
@@ -107,7 +107,7 @@ class Contents:
 
     @classmethod
     def of(cls, classifier: Classifier) -> Self:
-        """The contents of every file that `classifier` is exported to."""
+        """The contents that go into every exported file of `classifier`."""
         return cls(classifier.labels, classifier.preprocessing, classifier.architecture)
 
     @classmethod

@@ -26,7 +26,7 @@ class ModelCard:
 
     @classmethod
     def of(cls, classifier: Classifier, license: str | None) -> Self:
-        """The card of a Classifier. license: what the user says it is."""
+        """The card of a Classifier; `license` replaces the one in its provenance."""
         origin = classifier.provenance
         data = origin.get("trained_on", "data that it does not name")
         return cls(

@@ -245,7 +245,10 @@ def _report(
     macs: int = 0,
     precision: str = "float32",
 ) -> BenchmarkReport:
-    """images: of one repeat. macs: multiply-adds for one image, 0 if unknown."""
+    """Builds the report of repeats that each process `images` images.
+
+    macs: multiply-adds for one image, 0 if unknown.
+    """
     import tensorflow as tf
 
     seconds, cpu_seconds = (spread(x / images) for x in (timings.wall, timings.cpu))

@@ -110,7 +110,7 @@ class Evaluate:
 
 
 def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
-    """Compares top-1 of the phone and the center crop; prints a significant gap."""
+    """Compares the top-1 of phone and center crops; prints a significant gap."""
     from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROP
     from googlenet_keras.evaluation.metrics import top1_difference
 

@@ -45,7 +45,7 @@ class Preprocessing:
 
     @property
     def least_side(self) -> float:
-        """Smallest shorter side, in pixels, to which a JPEG may be decoded."""
+        """Lower limit, in pixels, on the shorter side of a decoded JPEG."""
         return MIN_REMAINING_SHRINK * max(self.size) / self.crop_fraction
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:

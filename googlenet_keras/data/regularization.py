@@ -36,7 +36,7 @@ class Regularization:
         return bool(self.mixup or self.cutmix)
 
     def image_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Returns the function (image [height, width, 3] in 0..255, seed) to image."""
+        """Returns the function that augments an image: ([h, w, 3] in 0..255, seed)."""
         functions = []
         if strength := self.rand_augment:
             functions.append(_deterministic(keras.layers.RandAugment, factor=strength))

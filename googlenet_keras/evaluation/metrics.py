@@ -161,7 +161,7 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
 def _class_counts(
     labels: np.ndarray, predicted: np.ndarray, classes: int
 ) -> list[np.ndarray]:
-    """Correct predictions, labels and predictions of each class, each [classes]."""
+    """Counts of correct predictions, labels and all predictions, each [classes]."""
     images = labels[labels == predicted], labels, predicted
     return [np.bincount(numbers, minlength=classes) for numbers in images]
 

@@ -117,7 +117,7 @@ def predictions(evaluation: Evaluation, path: Path) -> None:
 
 
 def images_at(evaluation: Evaluation, indices: Sequence[int]) -> dict[int, np.ndarray]:
-    """The images at `indices`, by index, preprocessed as the first member requires."""
+    """The images at `indices`, by index, preprocessed as the first network requires."""
     split = evaluation.dataset.split(evaluation.split)
     preprocessing = evaluation.members[0].preprocessing
     wanted = tf.constant(indices, tf.int64)

@@ -66,7 +66,7 @@ def write_report(
 
 
 def _classes(evaluation: Evaluation, own_data: bool) -> dict[str, Any]:
-    """Table rows of classes by F1, worst first; of many, only worst and best."""
+    """Table rows of classes by F1, worst first; if many, only the worst and best."""
     by_class, dataset = evaluation.by_class(), evaluation.dataset
     counts = dataset.train.class_counts if own_data else None
     trained = dict(zip(dataset.class_names, counts or (), strict=False))
@@ -80,7 +80,7 @@ def _classes(evaluation: Evaluation, own_data: bool) -> dict[str, Any]:
 
 
 def _photos(evaluation: Evaluation, sampled: Sequence[str]) -> dict[str, Any]:
-    """Photos of the classes `sampled`, of confident mistakes and of unsure hits."""
+    """Photos of the classes in `sampled`, confident mistakes and uncertain hits."""
     scores, names = evaluation.main, evaluation.class_names
     unsurest = np.argsort(scores.confidence, kind="stable")
     correct = scores.correct[unsurest]

@@ -61,7 +61,7 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Prints the options that differ between runs, and the runs' main heads."""
+    """Prints the options that differ between runs, and each main head's metrics."""
     table = new_table("option", *(escape(name) for name in comparison.results))
     for name, values in comparison.options.items():
         table.add_row(name, *(escape(value) for value in values))

@@ -42,7 +42,7 @@ Answers = tuple[np.ndarray, list[str]]
 
 @dataclass(frozen=True)
 class Measurement:
-    """A network's answers and figures."""
+    """The probabilities that a network gives, with its costs and accuracy."""
 
     probabilities: np.ndarray  # [images, classes]
     row: FormatRow  # its cost, peak_megabytes on all cores, and its accuracy
@@ -117,7 +117,7 @@ class Images:
 def _time(
     path: Path, threads: int, size: tuple[int, int]
 ) -> tuple[dict[str, float], FormatRow]:
-    """Milliseconds of one image, and the memory that the process has needed by then."""
+    """Milliseconds per image, and the process's peak memory after the timing."""
     runtime = _open(path, threads)
     # bytes as a camera gives them
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)

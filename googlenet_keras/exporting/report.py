@@ -53,7 +53,7 @@ class ExportReport(TypedDict):
 
 @contextmanager
 def outcome(name: str, row: FormatRow) -> Iterator[None]:
-    """Logs whether the format `name`, whose row the block fills, has passed.
+    """Logs at the end of the block whether the format `name` has passed.
 
     An error within the block becomes the reason why it has not.
     """

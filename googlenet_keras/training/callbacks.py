@@ -38,7 +38,7 @@ class StatefulCallback(keras.callbacks.Callback):
 
 
 class SaveBest(StatefulCallback):
-    """Calls `save` after each epoch whose validation main top-1 is the best so far.
+    """Calls `save` after each epoch with the best main validation top-1 so far.
 
     The later of equal epochs is the best: its learning rate was lower. save: None where
     another worker saves.

@@ -95,7 +95,7 @@ def assign_variables(
 
 
 def _generations(folder: Path) -> list[Path]:
-    """The tensors' files, oldest first."""
+    """The checkpoints' .safetensors files, oldest first."""
     return sorted(folder.glob("[0-9]" * 8 + TENSORS_SUFFIX))
 
 

@@ -67,7 +67,7 @@ def read_defaults(
     from_recipe: Callable[[str], Config],
     must_exist: bool = False,
 ) -> Config:
-    """The options of the run that `arguments` resume, or else of their recipe.
+    """The options of the run to resume, or else of the recipe, as `arguments` say.
 
     must_exist: whether --resume requires that something has started in --run-folder.
     Raises UserError for --resume without a folder, and for an unknown recipe.
@@ -90,7 +90,7 @@ def read_defaults(
 def resume_options(
     kind: type[Config], given: Config, changeable: Collection[str] = CHANGEABLE_OPTIONS
 ) -> Config:
-    """The stored options of the run to resume; `changeable` ones are those of `given`.
+    """The stored options of the run to resume, with the `changeable` ones from `given`.
 
     That is `given` itself if it does not resume, or nothing has started in its folder.
     Raises UserError if another option that is not left open differs.

@@ -19,7 +19,7 @@ def training_batches(
     start: tuple[int, int] = (0, 0),
     shard: pipeline.Shard = pipeline.SINGLE_WORKER_SHARD,
 ) -> tf.data.Dataset:
-    """Batches of all epochs from `start` (epoch, step), or a shard of each."""
+    """Batches of all epochs from `start` (epoch, step), or one worker's part."""
     balanced = config.class_weights == "balanced"
     return pipeline.TrainingPipeline(
         cache_split(dataset.train, config.cache, *config.input_size),

@@ -1,4 +1,4 @@
-"""A training job: the options, data, start and devices of one run, resolved once."""
+"""A training job: a run's options, data, initial weights and devices, resolved once."""
 
 import hashlib
 import logging
@@ -202,7 +202,7 @@ def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
 
 
 def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str]:
-    """Fills in the options that depend on the machine; also explains the precision."""
+    """Fills in machine-dependent options; also returns the reason for the precision."""
     policy, reason = choose_precision(config.precision)
     compiles = use_xla(config.xla) and config.strategy == "none"
     name = f"{dataset.name}-{config.variant}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -135,7 +135,7 @@ def train_quantization_aware(
 
 
 def add_fake_quantization(network: keras.Model) -> keras.Model:
-    """Copies a deployable network and adds the rounding of its int8 file.
+    """Copies a deployable network and adds the rounding that its int8 file will do.
 
     The branches of a module share one range, since concatenation does not requantize.
     """

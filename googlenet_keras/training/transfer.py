@@ -26,7 +26,7 @@ WeightsFinder = Callable[[TrainConfig], Path]
 def load_initial_classifier(
     config: TrainConfig, find_weights: WeightsFinder | None = None
 ) -> tuple[TrainConfig, Classifier]:
-    """Loads the Classifier of --weights; also returns `config` with its architecture.
+    """Returns `config` with the architecture of --weights, and their Classifier.
 
     The image size is the Classifier's unless one is given. find_weights: None if
     config.weights is a folder. Raises UserError.

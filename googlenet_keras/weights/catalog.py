@@ -48,7 +48,7 @@ class PublishedWeights:
     has_trained_heads: bool = True
 
     def architecture(self, variant: str | None = None) -> Architecture:
-        """The network of that name, or the file's own. Raises UserError."""
+        """The network of `variant`, by default the file's own. Raises UserError."""
         variant = variant or next(iter(self.variants))
         if variant not in self.variants:
             raise unknown_choice_error(
