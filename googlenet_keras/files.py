@@ -66,7 +66,7 @@ def _temporary(path: Path, role: str = "") -> Path:
 
 
 def _restore_or_remove(folder: Path, path: Path) -> None:
-    """Removes a temporary folder, or moves what was at `path` back if it is missing."""
+    """Moves an .old `folder` back to `path` if that is missing, or else removes it."""
     if folder.suffixes[-2] == ".old" and folder.exists() and not path.exists():
         folder.rename(path)
     else:

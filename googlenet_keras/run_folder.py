@@ -166,7 +166,7 @@ class RunFolder:
         return [x for x in files.read_json_lines(self.metrics) if EVENT_KEY not in x]
 
     def truncate_epochs(self, epochs: int) -> None:
-        """Drops the lines of epochs after `epochs`, and all from a damaged line on."""
+        """Drops all epochs but the first `epochs`, and all from a damaged line on."""
         existing = self.metrics.read_bytes() if self.metrics.exists() else b""
         lines = []
         for line in existing.split(b"\n"):

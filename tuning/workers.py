@@ -45,7 +45,7 @@ def role() -> Literal["alone", "chief", "worker"]:
 
 
 def check_chief(local_workers: int) -> None:
-    """Raises UserError if this chief cannot listen, or is asked to start workers."""
+    """Raises UserError if a hand-started chief cannot listen or has --workers set."""
     if local_workers:
         raise UserError(
             "--workers starts a chief and its workers on this machine; with "
@@ -102,7 +102,7 @@ def _chief_errors(seconds: int) -> Iterator[None]:
 
 @contextmanager
 def local_workers(job: SearchJob) -> Iterator[None]:
-    """Makes this process the chief of --workers on this machine, within the block.
+    """Runs --workers workers within the block, with this process as their chief.
 
     A worker that dies is started again and gets its trial again. The workers end with
     this process. Raises UserError if one keeps dying. Does nothing for no workers.

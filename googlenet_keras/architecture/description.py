@@ -45,7 +45,7 @@ class Reduction(TypedDict):
 
 
 class AveragePooling(TypedDict):
-    """Size of the dense layer that global average pooling replaces."""
+    """The map that global average pooling reads, and the dense weights it saves."""
 
     map_height: int
     map_width: int

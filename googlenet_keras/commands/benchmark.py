@@ -245,7 +245,7 @@ def _report(
     macs: int = 0,
     precision: str = "float32",
 ) -> BenchmarkReport:
-    """Builds the report of repeats that each process `images` images.
+    """Builds the report of a benchmark; each repeat processes `images` images.
 
     macs: multiply-adds for one image, 0 if unknown.
     """

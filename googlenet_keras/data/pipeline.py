@@ -29,7 +29,7 @@ class Shard:
     replicas: int = 1
 
     def evaluation_steps(self, images: int, batch_size: int) -> int | None:
-        """Steps that the replicas need for `images` images; None for one replica.
+        """Evaluation steps for `images` images; None, no limit, for a single replica.
 
         Raises UserError for less than one image for each replica.
         """

@@ -187,7 +187,7 @@ def resize(
 
 
 def _resize_rows(rows: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
-    """Resizes `before` rows of n values, float32, to [1, after, 1, n]."""
+    """Resizes from `before` to `after` rows of n values; returns [1, after, 1, n]."""
     scale = tf.cast(after, tf.float32) / tf.cast(before, tf.float32)
     return tf.raw_ops.ScaleAndTranslate(
         images=tf.reshape(rows, tf.stack([1, before, 1, -1])),

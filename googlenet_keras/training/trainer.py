@@ -137,7 +137,7 @@ class Trainer:
         return self._best.best_epoch
 
     def _fit_segment(self) -> None:
-        """Trains the rest of a begun epoch, or all epochs; rolls back a bad step."""
+        """Finishes a begun epoch, or else trains to the end; rolls back a bad step."""
         job, heads = self.job, self.classifier.heads
         epoch, step = self.state.epoch, self.state.step
         make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
