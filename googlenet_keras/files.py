@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from googlenet_keras.errors import DiskError, UserError
 
 TEMPORARY_SUFFIX = ".tmp"  # of a file or folder that is being written
 HOST = socket.gethostname().replace(".", "-")
+TEMPORARY_FOLDER = re.compile(r"(.+)\.([^.]+)-(\d+)\.(?:new|old)\.tmp", re.DOTALL)
+ABANDONED_SECONDS = 3600  # after the last change by another machine or container
+_filling: set[Path] = set()  # temporary folders of this process
 
 
 @contextmanager
@@ -39,16 +44,15 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Yields a new folder to fill; renames it to `path` at the end of the block.
 
     If the block fails, `path` stays as it was. replace: a folder at `path` is replaced;
-    otherwise the one of a process that finished earlier stays. What killed processes of
-    this machine left beside `path` is removed. Raises DiskError.
+    otherwise the one of a process that finished earlier stays. What killed processes
+    left in its parent folder is removed. Raises DiskError.
     """
     new, old = _temporary(path, ".new"), _temporary(path, ".old")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for folder in path.parent.glob(f"{path.name}.{HOST}-*.*{TEMPORARY_SUFFIX}"):
-            if not _is_alive(int(folder.name.split(".")[-3].rpartition("-")[2])):
-                _restore_or_remove(folder, path)
+        _remove_abandoned_folders(path.parent)
         new.mkdir()
+    _filling.update((new, old))
     try:
         yield new
         with disk_errors(path):
@@ -59,10 +63,27 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     finally:
         _restore_or_remove(old, path)
         _restore_or_remove(new, path)
+        _filling.difference_update((new, old))
 
 
 def _temporary(path: Path, role: str = "") -> Path:
     return path.with_name(f"{path.name}.{HOST}-{os.getpid()}{role}{TEMPORARY_SUFFIX}")
+
+
+def _remove_abandoned_folders(parent: Path) -> None:
+    """Restores or removes the temporary folders of processes that were killed."""
+    for folder in parent.glob(f"*{TEMPORARY_SUFFIX}"):
+        parts = TEMPORARY_FOLDER.fullmatch(folder.name)
+        if not parts or folder in _filling:
+            continue
+        name, host, process = parts[1], parts[2], int(parts[3])
+        with suppress(FileNotFoundError):  # another process removes it too
+            if host != HOST:
+                gone = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
+            else:  # a container's next process has the same number
+                gone = process == os.getpid() or not _is_alive(process)
+            if gone:
+                _restore_or_remove(folder, parent / name)
 
 
 def _restore_or_remove(folder: Path, path: Path) -> None:

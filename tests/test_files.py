@@ -2,10 +2,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from googlenet_keras import files
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import (
     append_json_line,
@@ -99,6 +101,25 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
         pass
     assert os.listdir(tmp_path) == ["made"]
     assert os.listdir(tmp_path / "made") == []
+
+
+@pytest.mark.parametrize(
+    ("host", "process", "hours", "is_removed"),
+    [
+        (files.HOST, os.getpid(), 0, True),  # a container's process before this one
+        (files.HOST, os.getppid(), 9, False),
+        ("another-host", os.getpid(), 0, False),
+        ("another-host", os.getpid(), 2, True),
+    ],
+)
+def test_whose_temporary_folder_is_removed(tmp_path, host, process, hours, is_removed):
+    left = tmp_path / f"other.{host}-{process}.new.tmp"
+    left.mkdir()
+    then = time.time() - 3600 * hours
+    os.utime(left, (then, then))
+    with atomic_folder(tmp_path / "made"), atomic_folder(tmp_path / "second"):
+        assert left.exists() is not is_removed
+    assert (tmp_path / "made").exists()
 
 
 def test_a_user_that_is_none_stays_as_it_is_written():

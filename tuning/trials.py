@@ -81,10 +81,11 @@ class TrialLog:
     def check_any_completed(self) -> None:
         """Raises UserError if no trial was completed."""
         if not self.ranked():
+            reasons = [row["reason"] for row in self.with_status("failed")]
+            last = reasons[-1] if reasons else "none was started."
             raise UserError(
                 "a search needs one trial that completes, and all failed, the last "
-                f"since {self.rows[-1]['reason']} The logs are in trials/ of the run "
-                "folder."
+                f"since {last} The logs are in trials/ of the run folder."
             )
 
     def with_status(self, status: Status) -> list[TrialRow]:

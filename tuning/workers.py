@@ -148,6 +148,8 @@ def _supervise(job: SearchJob, name: str, stopped: Event, failures: list[str]) -
             with child_process(log_file) as call:
                 call(_work_locally, job, name)
             return
+        except KeyboardInterrupt:  # of the child; Ctrl+C reaches all processes
+            return
         except ProcessError as error:
             if stopped.is_set():
                 return

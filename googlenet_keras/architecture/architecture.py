@@ -117,6 +117,12 @@ class Architecture:
         known = self.widths()
         for name in sorted(widths.keys() - known.keys()):
             raise unknown_choice_error("a width's layer", name, known)
+        for name, width in widths.items():
+            if type(width) is not int or width < 1:
+                raise UserError(
+                    f"the width of {name} must be a whole number from 1; "
+                    f"received {width!r}."
+                )
         merged = known | dict(widths)
 
         def widen(part: Any) -> Any:
@@ -164,7 +170,10 @@ class Architecture:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _is_rate(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """Sizes, padding, parameters and multiply-adds of an Architecture, from its rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TypeAlias
 
 from googlenet_keras.architecture import table1
@@ -126,13 +127,14 @@ def iterate_stages(
 
 def height_and_width(image_size: ImageSize) -> tuple[int, int]:
     """Height and width in pixels; one number stands for both. Raises UserError."""
-    pair = image_size if isinstance(image_size, tuple | list) else (int(image_size),)
-    if len(pair) not in (1, 2) or min(pair) < MIN_IMAGE_SIDE:
+    pair = tuple(image_size) if isinstance(image_size, Iterable) else (image_size,)
+    whole = all(isinstance(side, Integral) for side in pair)
+    if not whole or len(pair) not in (1, 2) or min(pair) < MIN_IMAGE_SIDE:
         raise UserError(
             "image_size must be one number or height and width, each at least "
             f"{MIN_IMAGE_SIDE} pixels; received {'x'.join(map(str, pair))}."
         )
-    return pair[0], pair[-1]
+    return int(pair[0]), int(pair[-1])
 
 
 def check_classes(classes: int) -> None:

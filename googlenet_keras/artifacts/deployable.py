@@ -22,8 +22,7 @@ def deployable_network(classifier: Classifier, portable: bool = True) -> keras.M
     local response normalization from operations that phones' accelerators have.
     Keras's dtype policy must be float32, as it is outside training.
     """
-    arch, geometry = classifier.architecture, classifier.preprocessing
-    size = (geometry.height, geometry.width)
+    arch, size = classifier.architecture, classifier.preprocessing.size
     network = untrained_network(arch, len(classifier.labels), size, portable)
     heads = tuple(head.name for head in arch.heads)
     weights = named_weights(classifier.network).items()

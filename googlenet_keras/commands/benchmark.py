@@ -150,6 +150,7 @@ class InputPipeline(Measurement):
 
         timings = time_calls(epoch, calls=self.repeats, warmup=1)
         options = {"dataset": dataset.name} | _options(resolved, "recipe", *names)
+        options["image_size"] = list(resolved.image_size)
         return _report("input-pipeline", options, timings, steps * resolved.batch_size)
 
 

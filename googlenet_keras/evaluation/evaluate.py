@@ -1,7 +1,5 @@
 """Evaluates one network or an ensemble on a split, every image counted once."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -82,12 +82,18 @@ def inline_filters(network: keras.Model) -> str:
     low = kernels.min(axis=(1, 2, 3), keepdims=True)
     high = kernels.max(axis=(1, 2, 3), keepdims=True)
     shades = np.rint(255 * (kernels - low) / np.maximum(high - low, 1e-12))
-    side = int(np.ceil(len(shades) ** 0.5))
-    padding = ((0, side**2 - len(shades)), (0, FILTER_GAP), (0, FILTER_GAP), (0, 0))
+    columns = int(np.ceil(len(shades) ** 0.5))
+    rows = -(-len(shades) // columns)
+    padding = (
+        (0, rows * columns - len(shades)),
+        (0, FILTER_GAP),
+        (0, FILTER_GAP),
+        (0, 0),
+    )
     tiles = np.pad(shades.astype(np.uint8), padding, constant_values=128)  # mid gray
     height, width = tiles.shape[1:3]
-    rows = tiles.reshape(side, side, height, width, 3).swapaxes(1, 2)
-    grid = rows.reshape(side * height, side * width, 3)
+    grid = tiles.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    grid = grid.reshape(rows * height, columns * width, 3)
     return _data_url("png", tf.io.encode_png(grid))
 
 

@@ -1,7 +1,5 @@
 """Classification metrics with 95 % intervals, every image counted once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
 

@@ -1,7 +1,5 @@
 """Writes report.html: a self-contained page about an evaluation and its run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path

@@ -73,7 +73,7 @@ def write_saved_model(source: Source, path: Path) -> None:
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.control_dependencies([_check_signatures(image_bytes)]):
             image_bytes = tf.identity(image_bytes)
-        spec = tf.TensorSpec((geometry.height, geometry.width, 3), tf.float32)
+        spec = tf.TensorSpec((*geometry.size, 3), tf.float32)
         images = tf.map_fn(geometry.read, image_bytes, fn_output_signature=spec)
         probabilities = network(images)[PROBABILITIES_OUTPUT]
         scores, places = tf.math.top_k(probabilities, min(TOP_K, len(labels)))

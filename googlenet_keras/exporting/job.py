@@ -135,8 +135,8 @@ def calibration_images(
     references = (balanced + others)[:count]
     if len(references) < MIN_RECOMMENDED_CALIBRATION_IMAGES:
         log.warning(
-            "%d calibration images leave ranges to chance; %d or more are better",
-            *(len(references), MIN_RECOMMENDED_CALIBRATION_IMAGES),
+            f"{len(references)} calibration images leave ranges to chance; "
+            f"{MIN_RECOMMENDED_CALIBRATION_IMAGES} or more are better"
         )
     images = (preprocessing.read(split.load(reference)) for reference in references)
     return np.stack([to_uint8(image).numpy() for image in images])

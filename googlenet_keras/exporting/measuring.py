@@ -81,7 +81,7 @@ class Images:
         """
         from googlenet_keras.evaluation.metrics import macro_f1
 
-        size = (self.contents.preprocessing.height, self.contents.preprocessing.width)
+        size = self.contents.preprocessing.size
         latency: dict[str, dict[str, float]] = {}
         photos: Answers | None = None
         try:

@@ -42,12 +42,9 @@ def load_initial_classifier(
             f"--variant {config.variant} was given. Give --variant {variant}, or other "
             "weights."
         )
-    size = (start.preprocessing.height, start.preprocessing.width)
-    return replace(
-        config,
-        architecture=config.architecture or file,
-        image_size=config.image_size or size,
-    ), start
+    architecture = config.architecture or file
+    image_size = config.image_size or start.preprocessing.size
+    return replace(config, architecture=architecture, image_size=image_size), start
 
 
 def is_trunk(layer: str) -> bool:

@@ -55,8 +55,12 @@ def _add_activation_maps(job: ExportJob) -> None:
 
     Raises ValueError if their probabilities are not those of the checked files.
     """
-    batches = job.images.batches(f"{WEB_FORMAT}: comparing")
-    images = list(islice(chain.from_iterable(batches), COMPARED_IMAGES))
+    images = list(  # keeps no iterator, whose progress bar would stay open
+        islice(
+            chain.from_iterable(job.images.batches(f"{WEB_FORMAT}: comparing")),
+            COMPARED_IMAGES,
+        )
+    )
     source = replace(job.source, activation_map=True)
     for format in (FORMATS[name] for name in PAGE_FORMATS):
         path, checked = job.folder / WEB_FORMAT / format.file, job.folder / format.file

@@ -115,7 +115,8 @@ def _extract(path: Path, folder: Path) -> Path:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise ValueError(f"it has more than {MAX_FILE_BYTES} bytes")
-        with tarfile.open(fileobj=BytesIO(data)) as archive:
+        # only gzip's limit above counts: a tar file that is packed again is refused
+        with tarfile.open(fileobj=BytesIO(data), mode="r:") as archive:
             for member in archive:
                 name = Path(member.name).name
                 usable = member.isfile() and not member.issparse() and ".ckpt" in name

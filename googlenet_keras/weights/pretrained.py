@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.artifacts.runtimes import ONNX_SUFFIX, is_artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -76,8 +77,8 @@ def pretrained_folder(
     if published is None:
         what = "weights that are neither a folder nor a file of them"
         raise unknown_choice_error(what, name, PUBLISHED_WEIGHTS)
-    if not variant and preferred_variant in published.variants:
-        variant = preferred_variant
+    if preferred_variant in published.variants or preferred_variant != BATCH_NORM.name:
+        variant = variant or preferred_variant  # others than the default were asked for
     variant = published.architecture(variant).name
     file = published.download() if published.name == name else path
     folder = cache_folder() / "classifiers" / _cache_key(file, variant, labels)
@@ -157,7 +158,7 @@ def import_weights(
         "claimed_top5": published.top5,
         "claimed_by": published.claimed_by,
     }
-    if labels in (None, "names", "wordnet"):
+    if labels is None or (isinstance(labels, str) and labels in ("names", "wordnet")):
         provenance["trained_on"] = "ImageNet"
     return Classifier(network, arch, IMAGENET_PREPROCESSING, names, provenance)
 

@@ -29,22 +29,38 @@ STORAGE_DTYPES: dict[str, np.dtype] = {
 }
 
 
+class _Storage(NamedTuple):
+    """The key of numbers in the file; no pickle can make one, or choose its dtype."""
+
+    dtype: np.dtype
+    key: str
+
+
 class _StoredTensor(NamedTuple):
-    """A tensor as a view of a storage; offset and strides count elements.
+    """A tensor as a view of a storage; offset and strides count elements."""
 
-    storage: the type of its numbers and its key in the file.
-    """
-
-    storage: tuple[np.dtype, str]
+    storage: _Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
 
+def _rebuild_tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
+) -> _StoredTensor:
+    pairs = isinstance(shape, tuple) and isinstance(strides, tuple)
+    if not (
+        isinstance(storage, _Storage)
+        and pairs
+        and all(type(number) is int for number in (offset, *shape, *strides))
+    ):
+        raise UserError("it has a tensor that PyTorch would not write.")
+    return _StoredTensor(storage, offset, shape, strides)
+
+
 _ALLOWED_CALLABLES: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": OrderedDict,
-    # without what follows: requires_grad and hooks
-    "torch._utils._rebuild_tensor_v2": lambda *parts: _StoredTensor(*parts[:4]),
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
 }
 
@@ -60,11 +76,11 @@ class _Unpickler(pickle.Unpickler):
             return _ALLOWED_CALLABLES[full]
         raise UserError(f"it asks for {full!r:.80}, which no weights need.")
 
-    def persistent_load(self, pid: Any) -> tuple[np.dtype, str]:
+    def persistent_load(self, pid: Any) -> _Storage:
         tag, kind, key, *_ = pid  # device, count, in the older layout a view
-        if tag != "storage" or kind not in STORAGE_DTYPES:
+        if tag != "storage" or kind not in STORAGE_DTYPES or not isinstance(key, str):
             raise UserError("it has numbers of an unknown kind.")
-        return STORAGE_DTYPES[kind], key
+        return _Storage(STORAGE_DTYPES[kind], key)
 
 
 def _unpickle(file: BytesIO) -> Any:
@@ -123,8 +139,13 @@ def _arrays(
 ) -> dict[str, np.ndarray]:
     views = {}
     for name, ((dtype, key), offset, shape, strides) in tensors.items():
+        reach = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+        last, count = offset + reach, len(data[key]) // dtype.itemsize
+        if min(offset, *strides, *(n - 1 for n in shape), 0) < 0 or last >= count:
+            raise UserError(
+                "a tensor's shape and strides are not those of its numbers."
+            )
         steps = [stride * dtype.itemsize for stride in strides]
-        # raises ValueError if the tensor exceeds its storage
         views[name] = np.ndarray(
             shape, dtype, data[key], offset * dtype.itemsize, steps
         )

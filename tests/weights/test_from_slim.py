@@ -1,3 +1,4 @@
+import gzip
 import tarfile
 
 import keras
@@ -221,6 +222,16 @@ def test_an_archive_that_unpacks_without_end(tmp_path, monkeypatch):
         archive.add(tmp_path / "a.ckpt", "a.ckpt")
     assert path.stat().st_size < 1000
     with pytest.raises(UserError, match="more than 10000 bytes"):
+        read(path)
+
+
+def test_an_archive_that_is_packed_twice_is_refused(tmp_path):
+    (tmp_path / "a.ckpt").write_bytes(bytes(20_000))
+    inner, path = tmp_path / "inner.tar.xz", tmp_path / "a.tar.gz"
+    with tarfile.open(inner, "w:xz") as archive:
+        archive.add(tmp_path / "a.ckpt", "a.ckpt")
+    path.write_bytes(gzip.compress(inner.read_bytes()))
+    with pytest.raises(UserError, match=r"no valid \.tar\.gz"):
         read(path)
 
 

@@ -1,6 +1,7 @@
 import os
 import pickle
 import struct
+import sys
 import zipfile
 from collections import OrderedDict
 
@@ -124,6 +125,38 @@ def test_a_tensor_that_reaches_beyond_its_numbers(
         archive.writestr("net/data.pkl", pickled(made))
         archive.writestr("net/data/0", bytes(16))
     with pytest.raises((ValueError, OverflowError)):
+        parse_pytorch(path)
+
+
+class Forged:
+    """A tensor whose storage is no reference to one, with a dtype of its own."""
+
+    def __init__(self, storage):
+        self.storage = storage
+
+    def __reduce__(self):
+        rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
+        return rebuild, (self.storage, 0, (1,), (1,), False, OrderedDict())
+
+
+@pytest.mark.parametrize(
+    "storage", [("O", "0"), (OrderedDict(names=["a"], formats=["O"]), "0"), "0", None]
+)
+def test_a_pickle_makes_no_storage_of_its_own(torch_names, tmp_path, storage):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/data.pkl", pickled({"a": Forged(storage)}))
+        archive.writestr("net/data/0", bytes(16))
+    with pytest.raises(UserError, match="a tensor that PyTorch would not write"):
+        parse_pytorch(path)
+
+
+def test_an_empty_storage_has_no_numbers(torch_names, tmp_path):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/data.pkl", pickled({"a": Reaching(0, (1000,), (1,))}))
+        archive.writestr("net/data/0", b"")
+    with pytest.raises(UserError, match="not those of its numbers"):
         parse_pytorch(path)
 
 
