@@ -1,12 +1,14 @@
 """Images and runs that the tests share; everything is made here, nothing is fetched."""
 
+import fcntl
 import os
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="googlenet_keras_tests_")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,29 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the test processes of a session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def one_process(lock: Path) -> Iterator[None]:
+    """Lets one process at a time run the block."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_folder(shared_folder: Path) -> Path:
     """A finished run of `train.py --recipe smoke` on the digits."""
     import train
 
-    folder = tmp_path_factory.mktemp("runs") / "smoke"
-    call_main(train.main, "--recipe", "smoke", "--run-folder", str(folder))
+    folder = shared_folder / "smoke"
+    with one_process(shared_folder / "smoke.lock"):
+        if not folder.exists():
+            call_main(train.main, "--recipe", "smoke", "--run-folder", str(folder))
     return folder
 
 
@@ -38,12 +57,7 @@ def bundle(run_folder: Path) -> Path:
     """What export.py makes of `run_folder`: every format."""
     import export
 
-    call_main(export.main, "--run-folder", str(run_folder))
+    with one_process(run_folder.with_name("smoke.lock")):
+        if not (run_folder / "export").exists():
+            call_main(export.main, "--run-folder", str(run_folder))
     return run_folder / "export"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps a file's tests in one process, and all that need the costly bundle."""
-    for item in items:
-        group = "bundle" if "bundle" in item.fixturenames else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))

@@ -1,17 +1,24 @@
 """What several tests make: photographs on disk, calls with a command line."""
 
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
+from googlenet_keras.files import write_json
 from googlenet_keras.network.build import build_network
+from googlenet_keras.training.options import TrainConfig
+
+ARCHITECTURES = Path(tempfile.mkdtemp(prefix="googlenet_keras_tests_"))
 
 
 def write_photos(root: Path, counts: dict[str, int], size=(40, 56)) -> Path:
@@ -26,6 +33,31 @@ def write_photos(root: Path, counts: dict[str, int], size=(40, 56)) -> Path:
             data = tf.io.encode_jpeg(image.astype(np.uint8)).numpy()
             (folder / f"{i}.jpg").write_bytes(data)
     return root
+
+
+def two_modules(variant: str = "bn") -> Architecture:
+    """The variant, narrow, with two of its nine modules, which is traced in a third."""
+    kept = ("conv1_7x7_s2", "pool1_3x3_s2", "inception_4a", "inception_4d")
+    whole = VARIANTS[variant].scale_width(0.125)
+    return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
+
+
+def small_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
+    """Options of a run of one epoch with two modules of a variant, batches of 4."""
+    variant = options.pop("variant", "bn")
+    file = ARCHITECTURES / f"{variant}.json"
+    write_json(file, two_modules(variant).to_json())
+    config = TrainConfig.from_recipe(
+        "smoke",
+        dataset=str(data),
+        run_folder=folder,
+        architecture=file,
+        width=1.0,
+        epochs=1,
+        batch_size=4,
+        precision="float32",
+    )
+    return replace(config, **options)
 
 
 def call_main(main: Callable[[], None], *arguments: str) -> None:

@@ -2,11 +2,11 @@
 
 import json
 
-from making import call_main, write_photos
+from making import call_main, two_modules, write_photos
 from matplotlib.image import imread
 
 import train
-from googlenet_keras.files import read_json, read_json_lines
+from googlenet_keras.files import read_json, read_json_lines, write_json
 
 
 def test_a_run_leaves_everything_behind(run_folder):
@@ -61,11 +61,14 @@ def test_tensorboard_reads_the_curves(run_folder):
 
 def test_it_learns_colours_of_a_folder_with_two_classes(tmp_path, capsys):
     root = write_photos(tmp_path / "data", {"red": 40, "[green]": 40})
-    folder = tmp_path / "run"
+    folder, file = tmp_path / "run", tmp_path / "architecture.json"
+    write_json(file, two_modules().to_json())
     call_main(
-        train.main, "--recipe", "smoke", "--dataset", str(root), "--run-folder",
-        str(folder), "--epochs", "8", "--batch-size", "4", "--precision", "float32",
-    )  # fmt: skip
+        train.main,
+        *("--recipe", "smoke", "--dataset", str(root), "--run-folder", str(folder)),
+        *("--architecture", str(file), "--width", "1", "--precision", "float32"),
+        *("--epochs", "8", "--batch-size", "4"),
+    )
     result = read_json(folder / "result.json")
     assert result["validation"]["main"]["top1"] >= 0.9
     assert result["validation"]["main"]["top5"] is None

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import write_photos
+from making import small_run, write_photos
 
 import googlenet_keras as gk
 from googlenet_keras.errors import UserError
@@ -11,14 +11,8 @@ from googlenet_keras.network.weights import named_weights
 
 
 def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
-    config = gk.TrainConfig.from_recipe(
-        "smoke",
-        dataset=str(write_photos(tmp_path / "photos", {"a": 5, "b": 5})),
-        run_folder=tmp_path / "run",
-        width=0.125,
-        batch_size=4,
-        precision="float32",
-    )
+    photos = write_photos(tmp_path / "photos", {"a": 5, "b": 5})
+    config = small_run(tmp_path / "run", photos, epochs=2)
     run = gk.train(config)
     for path in (run.folder.result, run.folder.report, run.folder.plots):
         assert path.exists()

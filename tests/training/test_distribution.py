@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from making import write_photos
+from making import small_run, two_modules, write_photos
 
-from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json_lines, write_json
@@ -21,7 +20,6 @@ from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import distribution
 from googlenet_keras.training.distribution import Distribution
-from googlenet_keras.training.recipes import recipe
 from googlenet_keras.training.trainer import train_network
 
 ROOT = Path(__file__).parents[2]
@@ -115,19 +113,19 @@ def options(tmp_path_factory):
     Of 129 validation images the workers see 65 and 64 in two batches each.
     """
     folder = tmp_path_factory.mktemp("common")
-    arch = replace(PAPER.scale_width(0.125), dropout=0.0, auxiliary_dropout=0.0)
-    write_json(folder / "architecture.json", arch.to_json())
-    return replace(
-        recipe("smoke"),
-        dataset=str(write_photos(folder / "photos", {"a": 100, "b": 61}, (32, 32))),
+    for name, variant in (("architecture", "paper"), ("batch_norm", "bn")):
+        arch = replace(two_modules(variant), dropout=0.0, auxiliary_dropout=0.0)
+        write_json(folder / f"{name}.json", arch.to_json())
+    return small_run(
+        None,
+        write_photos(folder / "photos", {"a": 100, "b": 61}, (32, 32)),
         validation_fraction=0.8,
         architecture=folder / "architecture.json",
-        width=1.0,
+        epochs=2,
         batch_size=8,
         warmup_epochs=0.0,
         clip_norm=0.05,
         class_weights="balanced",
-        precision="float32",
     )
 
 
@@ -174,8 +172,7 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
 def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path):
     config = replace(
         options,
-        architecture=None,
-        width=0.125,
+        architecture=options.architecture.with_name("batch_norm.json"),
         average_epochs=0.0,
         strategy="multi-worker",
         run_folder=tmp_path / "run",

@@ -4,7 +4,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from making import write_photos
+from making import small_run, two_modules, write_photos
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, read_json_lines, write_json
@@ -12,22 +12,7 @@ from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import model
 from googlenet_keras.training.callbacks import chance_level
-from googlenet_keras.training.recipes import recipe
 from googlenet_keras.training.trainer import train_network
-
-
-def tiny(folder, data, **options):
-    """A run of one epoch of two steps on two classes of photographs."""
-    config = replace(
-        recipe("smoke"),
-        dataset=str(data),
-        run_folder=folder,
-        width=0.125,
-        epochs=1,
-        batch_size=4,
-        precision="float32",
-    )
-    return replace(config, **options)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +21,7 @@ def data(tmp_path_factory):
 
 
 def test_the_same_seed_gives_the_same_weights(data, tmp_path):
-    runs = [train_network(tiny(tmp_path / str(i), data, seed=seed))
+    runs = [train_network(small_run(tmp_path / str(i), data, seed=seed))
             for i, seed in enumerate((1, 1, 2))]  # fmt: skip
     first, same, other = (named_weights(run.classifier.network) for run in runs)
     assert all(np.array_equal(first[name], same[name]) for name in first)
@@ -46,7 +31,7 @@ def test_the_same_seed_gives_the_same_weights(data, tmp_path):
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
-    config = tiny(tmp_path / "run", data, precision=policy, variant=variant)
+    config = small_run(tmp_path / "run", data, precision=policy, variant=variant)
     run = train_network(config)
     assert run.best_epoch == 1
     assert keras.config.dtype_policy().name == "float32"
@@ -56,12 +41,10 @@ def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
 
 
 def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path):
-    from googlenet_keras.architecture.variants import BATCH_NORM
-
-    arch = replace(BATCH_NORM.scale_width(0.125), heads=(), dropout=0.1)
+    arch = replace(two_modules(), heads=(), dropout=0.1)
     file = tmp_path / "architecture.json"
     write_json(file, arch.to_json())
-    config = tiny(tmp_path / "run", data, architecture=file, width=1.0)
+    config = small_run(tmp_path / "run", data, architecture=file)
     run = train_network(config)
     assert run.classifier.architecture == arch
     assert run.classifier.heads == ("main",)
@@ -79,7 +62,7 @@ def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path)
 
 def test_the_options_and_the_environment_are_written_down(data, tmp_path):
 
-    run = train_network(tiny(tmp_path / "run", data, image_size=(32, 48)))
+    run = train_network(small_run(tmp_path / "run", data, image_size=(32, 48)))
     config = read_json(run.job.folder.config)
     assert config["image_size"] == [32, 48]
     assert config["learning_rate"] == 0.05
@@ -93,7 +76,7 @@ def test_the_options_and_the_environment_are_written_down(data, tmp_path):
 
 
 def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
-    config = tiny(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
+    config = small_run(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
                   weight_decay=0.0)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
     start = named_weights(model.build_and_compile(config.resolve("photos"), 2, 2))
@@ -104,7 +87,7 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
 
 def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
     run = train_network(
-        tiny(
+        small_run(
             tmp_path / "run",
             data,
             rand_augment=0.2,
@@ -120,8 +103,8 @@ def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
 
 def test_balanced_classes_train(tmp_path):
     data = write_photos(tmp_path / "data", {"a": 9, "b": 3})
-    plain = train_network(tiny(tmp_path / "plain", data))
-    balanced = train_network(tiny(tmp_path / "b", data, class_weights="balanced"))
+    plain = train_network(small_run(tmp_path / "plain", data))
+    balanced = train_network(small_run(tmp_path / "b", data, class_weights="balanced"))
     kernels = [named_weights(run.classifier.network)["main/kernel"]
                for run in (plain, balanced)]  # fmt: skip
     assert not np.array_equal(*kernels)
@@ -129,18 +112,18 @@ def test_balanced_classes_train(tmp_path):
 
 def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):
     with pytest.raises(UserError, match=r"batch_size must be at most .* 8; received 9"):
-        train_network(tiny(tmp_path / "run", data, batch_size=9))
+        train_network(small_run(tmp_path / "run", data, batch_size=9))
     with pytest.raises(UserError, match="no such folder"):
-        train_network(tiny(tmp_path / "run", "./nowhere"))
+        train_network(small_run(tmp_path / "run", "./nowhere"))
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="never overwritten"):
-        train_network(tiny(tmp_path / "run", data))
+        train_network(small_run(tmp_path / "run", data))
     assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_rate_that_explodes_is_named(data, tmp_path):
-    config = tiny(tmp_path / "run", data, variant="paper", learning_rate=1e30,
+    config = small_run(tmp_path / "run", data, variant="paper", learning_rate=1e30,
                   clip_norm=0.0, warmup_epochs=0.0, epochs=3)  # fmt: skip
     with pytest.raises(UserError, match="the loss must stay finite"):
         train_network(config)
@@ -162,11 +145,11 @@ def test_a_folder_that_another_process_trains_in_is_left_alone(data, tmp_path):
         RunFolder(run).lock(),
         pytest.raises(UserError, match="one process at a time may train in"),
     ):
-        train_network(tiny(run, data, resume=True))
+        train_network(small_run(run, data, resume=True))
     assert not RunFolder(run).config.exists()
-    assert train_network(tiny(run, data, resume=True)).best_epoch == 1
+    assert train_network(small_run(run, data, resume=True)).best_epoch == 1
 
 
 def test_resuming_needs_a_folder(data):
     with pytest.raises(UserError, match=r"--resume requires --run-folder\."):
-        train_network(tiny(None, data, resume=True))
+        train_network(small_run(None, data, resume=True))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import write_photos
+from making import small_run, write_photos
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.errors import InterruptionError, UserError
@@ -17,7 +17,6 @@ from googlenet_keras.files import TEMPORARY_SUFFIX, append_json_line, read_json_
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
 from googlenet_keras.training import checkpoints, trainer
-from googlenet_keras.training.recipes import recipe
 from googlenet_keras.training.trainer import train_network
 
 EPOCHS, STEPS = 6, 4
@@ -25,17 +24,8 @@ EPOCHS, STEPS = 6, 4
 
 def tiny(folder, data, **options):
     """Six epochs of four steps, with everything random that there is."""
-    config = replace(
-        recipe("smoke"),
-        dataset=str(data),
-        run_folder=folder,
-        resume=True,
-        checkpoint_minutes=1e-6,
-        width=0.125,
-        epochs=EPOCHS,
-        batch_size=4,
-        cutmix=1.0,
-        precision="float32",
+    config = small_run(
+        folder, data, resume=True, checkpoint_minutes=1e-6, epochs=EPOCHS, cutmix=1.0
     )
     return replace(config, **options)
 
@@ -196,10 +186,10 @@ def test_after_three_rollbacks_the_files_are_named(data, whole, tmp_path, monkey
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 3 MB of its own, and a way to make room on it."""
+    """A file system of 1 MB of its own, and a way to make room on it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=3m", "none", str(folder)]
+    options = ["-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
     made = subprocess.run(["mount", *options], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("mounting a file system is for root alone")
