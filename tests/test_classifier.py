@@ -23,6 +23,7 @@ def classifier(request):
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3)).astype("float32")
 
 
+@pytest.mark.slow
 def test_it_comes_back_as_it_was_saved(classifier, tmp_path):
     classifier.save(tmp_path / "c")
     loaded = Classifier.load(tmp_path / "c")
@@ -117,6 +118,7 @@ def test_a_changed_architecture_is_refused(saved, field, value):
         Classifier.load(saved)
 
 
+@pytest.mark.slow
 def test_cut_or_missing_weights_are_refused(saved):
     path = saved / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
@@ -127,6 +129,7 @@ def test_cut_or_missing_weights_are_refused(saved):
         Classifier.load(saved)
 
 
+@pytest.mark.slow
 def test_a_run_that_has_no_classifier_yet(run_folder, tmp_path):
     copy = shutil.copytree(run_folder, tmp_path / "run")
     shutil.rmtree(copy / "classifier")

@@ -1,3 +1,5 @@
+import pytest
+
 """`python train.py` as a user calls it, and what it leaves behind."""
 
 import json
@@ -59,6 +61,7 @@ def test_tensorboard_reads_the_curves(run_folder):
     assert "epoch_main_top1" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow
 def test_it_learns_colours_of_a_folder_with_two_classes(tmp_path, capsys):
     root = write_photos(tmp_path / "data", {"red": 40, "[green]": 40})
     folder, file = tmp_path / "run", tmp_path / "architecture.json"

@@ -45,6 +45,7 @@ def test_a_wrong_value_is_refused_before_any_work(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_every_format_is_made_and_passes(bundle):
     report = json.loads((bundle / "report.json").read_text())
     assert set(report["formats"]) == set(FORMATS)
@@ -77,6 +78,7 @@ def test_the_report_has_the_figures_of_each_format(bundle):
     assert report["environment"]["packages"]["ai-edge-litert"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["float32.tflite", "int8.tflite", "model.onnx",
                                   "saved_model"])  # fmt: skip
 def test_an_exported_file_predicts_like_the_run(bundle, tmp_path, name):
@@ -102,6 +104,7 @@ def test_an_exported_file_is_evaluated_on_the_runs_data(bundle, tmp_path):
     assert figures["main"]["loss"] == pytest.approx(result["main"]["loss"], abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_saved_model_answers_photographs_of_any_kind(bundle, tmp_path):
     model = tf.saved_model.load(str(bundle / "saved_model"))
     serve = model.signatures["serve_bytes"]
@@ -123,6 +126,7 @@ def test_the_saved_model_answers_photographs_of_any_kind(bundle, tmp_path):
 HALF_A_JPEG = tf.io.encode_jpeg(np.zeros((64, 64, 3), np.uint8)).numpy()[:-90]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("broken", "message"), [
     (b"text", r"JPEG, PNG, GIF, BMP or WebP files; not so number.*1"),
     (b"", r"not so number.*1"),
@@ -162,6 +166,7 @@ def partly_failed(run_folder, tmp_path_factory):
     return folder / "export"
 
 
+@pytest.mark.slow
 def test_channels_first(partly_failed, run_folder):
     found = open_classifier(partly_failed / "model.onnx")
     (image,) = found.runtime._session.get_inputs()
@@ -186,6 +191,7 @@ def test_the_classifiers_folder_gets_the_bundle_alone(partly_failed):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_or_is_killed_keeps_the_old_bundle(run_folder, tmp_path):
     Classifier.load(run_folder).save(tmp_path)
     names = ["classifier.json", "export", "weights.safetensors"]

@@ -31,6 +31,7 @@ def test_the_public_name():
     assert googlenet_keras.build is build
 
 
+@pytest.mark.slow
 def test_the_examples_run():
     names = {"np": np, "keras": keras, "build": build}
     for found in doctest.DocTestFinder().find(models, extraglobs=names):
@@ -43,6 +44,7 @@ def loss():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+@pytest.mark.slow
 def test_keras_fits_one_output_on_plain_labels():
     keras.utils.set_random_seed(0)
     network = build("paper", auxiliary=False, **SMALL)
@@ -52,6 +54,7 @@ def test_keras_fits_one_output_on_plain_labels():
     assert network.predict(IMAGES, verbose=0)["main"].shape == (8, 3)
 
 
+@pytest.mark.slow
 def test_keras_fits_all_heads():
     keras.utils.set_random_seed(0)
     network = build("bn", **SMALL)
@@ -69,6 +72,7 @@ def test_defaults_are_the_bn_network_for_imagenet():
     assert sum(int(np.prod(v.shape)) for v in network.trainable_weights) == parameters()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pooling", "shape"), [(None, (8, 2, 2, 128)), ("avg", (8, 128)), ("max", (8, 128))]
 )
@@ -85,6 +89,7 @@ def test_features_of_the_pretrained_trunk(paper, pooling, shape):
     assert not [v.path for v in network.weights if "aux" in v.path or "main" in v.path]
 
 
+@pytest.mark.slow
 def test_weights_bring_their_network_classes_and_image_size(paper):
     made, folder = paper
     network = build(weights=str(folder))
@@ -94,6 +99,7 @@ def test_weights_bring_their_network_classes_and_image_size(paper):
         np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", [False, True])
 def test_with_another_number_of_classes_the_last_layers_start_anew(paper, joint):
     made, folder = paper
@@ -107,6 +113,7 @@ def test_with_another_number_of_classes_the_last_layers_start_anew(paper, joint)
     assert np.abs(after["main/kernel"]).max() < 0.06  # of its initialization
 
 
+@pytest.mark.slow
 def test_an_architecture_may_change_what_has_no_weights(paper):
     made, folder = paper
     network = build(replace(made.architecture, dropout=0.6), weights=folder)

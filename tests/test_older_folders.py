@@ -43,6 +43,7 @@ def call(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_finished_run_evaluates_to_its_own_figures(older):
     figures = older / "figures.json"
     call("-m", "googlenet_keras", "evaluate", older / "finished", "--split", "test",
@@ -85,6 +86,7 @@ def test_a_killed_run_resumes_to_the_weights_of_one_left_alone(older):
     assert not (run / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_searchs_architecture_is_built_and_described(older):
     file = older / "search" / "best_architecture.json"
     described = json.loads(
@@ -97,6 +99,7 @@ def test_a_searchs_architecture_is_built_and_described(older):
     assert gk.build(arch, classes=10, image_size=32).output["main"].shape == (None, 10)
 
 
+@pytest.mark.slow
 def test_a_finished_search_ends_as_it_did(older):
     search = older / "search"
     before = read_json_lines(search / "trials.jsonl")

@@ -22,6 +22,7 @@ def images(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_files_and_folders_give_labels_likeliest_first(classifier, images):
     first, second, again = predict(classifier, [images, images / "a.png"])
     assert (first.path.name, second.path.name) == ("a.png", "b.jpg")

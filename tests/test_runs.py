@@ -10,6 +10,7 @@ from googlenet_keras.files import read_json
 from googlenet_keras.network.weights import named_weights
 
 
+@pytest.mark.slow
 def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     photos = write_photos(tmp_path / "photos", {"a": 5, "b": 5})
     config = small_run(tmp_path / "run", photos, epochs=2)
@@ -31,6 +32,7 @@ def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     assert second.endswith(" images/s")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_opened(run_folder):
     before = (run_folder / "result.json").stat().st_mtime_ns
     run = gk.train(replace(gk.Run(run_folder).config, resume=True))

@@ -45,6 +45,7 @@ def test_help_and_describe_do_without_tensorflow(command):
     assert not imported & {"tensorflow", "keras", "numpy", "sklearn", "matplotlib"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -67,6 +68,7 @@ def test_a_users_mistake_is_one_message_and_status_2(arguments, message):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_disk_that_cannot_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -75,6 +77,7 @@ def test_a_disk_that_cannot_be_written(tmp_path):
     assert "cannot be made" in done.stderr
 
 
+@pytest.mark.slow
 def test_kills_change_nothing(run_folder, tmp_path, capsys):
     from benchmarks.kills import Options, compare
 
@@ -83,6 +86,7 @@ def test_kills_change_nothing(run_folder, tmp_path, capsys):
     assert equal, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "train.py", "--recipe", "smoke", "--run-folder", folder]

@@ -6,6 +6,7 @@ from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.artifacts.deployable import deployable_network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
     made = classifier(variant)
@@ -22,6 +23,7 @@ def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
     assert not [n for n in names if n.endswith("_bn") or n.startswith("aux")]
 
 
+@pytest.mark.slow
 def test_response_norm_is_rewritten_unless_asked_for():
     made = classifier("paper")
     kinds = [

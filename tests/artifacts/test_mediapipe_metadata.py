@@ -47,6 +47,7 @@ def by_mediapipe(model, photo):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("float32", 1e-4), ("float16", 0.005), ("int8", 0.02),
 ])  # fmt: skip
@@ -59,6 +60,7 @@ def test_mediapipe_gives_the_labels_by_name(bundle, digit, name, tolerance):
         assert found[label] == pytest.approx(probability, abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(90, 61), (200, 300), (20, 100)])
 def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, shape):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
@@ -109,6 +111,7 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
     assert path.read_bytes()[:5000] == data[:5000]
 
 
+@pytest.mark.slow
 def test_the_license_is_the_weights_own_unless_one_is_given():
     made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
     unknown = replace(made, provenance={})

@@ -24,6 +24,7 @@ def files(tmp_path_factory):
     return folder / "plain.tflite", folder / "maps.tflite", images.astype("float32")
 
 
+@pytest.mark.slow
 def test_a_file_with_maps_gives_the_same_probabilities(files):
     plain, maps, images = files
     assert max_difference_in_int8_steps(maps, plain, images) <= 1

@@ -24,6 +24,7 @@ def check_shape(found, what):
     assert found["environment"]["packages"]["tensorflow"]
 
 
+@pytest.mark.slow
 def test_a_training_step(tmp_path, capsys):
     found = measured(
         tmp_path, "training-step", "--width", "0.125", "--image-size", "32",
@@ -35,6 +36,7 @@ def test_a_training_step(tmp_path, capsys):
     assert "images per CPU second" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["none", "disk"])
 def test_an_input_pipeline(tmp_path, cache):
     root = write_photos(tmp_path / "data", {"a": 40, "b": 40})
@@ -48,6 +50,7 @@ def test_an_input_pipeline(tmp_path, cache):
     assert found["share_of_roof"] is None
 
 
+@pytest.mark.slow
 def test_inference(tmp_path, run_folder):
     found = measured(tmp_path, "inference", "--model", str(run_folder))
     check_shape(found, "inference")

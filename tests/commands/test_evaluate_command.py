@@ -10,6 +10,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_on_its_own_data(run_folder, tmp_path, capsys):
     main(["evaluate", str(run_folder), "--json", str(tmp_path / "f.json")])
     report = read_json(tmp_path / "f.json")
@@ -27,6 +28,7 @@ def test_a_run_is_evaluated_on_its_own_data(run_folder, tmp_path, capsys):
     assert f"{figures['main']['top1']:.4f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_data_and_split(run_folder, tmp_path, capsys):
     write_photos(tmp_path / "train", {"1": 2, "7": 2})
     write_photos(tmp_path / "test", {"1": 1, "7": 2})
@@ -46,6 +48,7 @@ def test_what_is_no_run(tmp_path):
         main(["evaluate", str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_crops_and_an_ensemble(run_folder, tmp_path, capsys):
     write_photos(tmp_path / "train", {"1": 2, "7": 2})
     write_photos(tmp_path / "test", {"1": 3, "7": 4})
@@ -86,6 +89,7 @@ def test_no_model():
         main(["evaluate"])
 
 
+@pytest.mark.slow
 def test_no_name_is_cut_off_a_terminal(run_folder, tmp_path, capsys):
     names = {"a" * 120: 2, "b" * 120: 2}
     write_photos(tmp_path / "train", names)

@@ -2,11 +2,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from making import write_photos
 
 from googlenet_keras.cli import main
 
 
+@pytest.mark.slow
 def test_a_table_of_labels(run_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = write_photos(Path("[red]"), {"a": 1})
@@ -16,6 +18,7 @@ def test_a_table_of_labels(run_folder, tmp_path, capsys, monkeypatch):
     assert "[red]/a/0.jpg" in out
 
 
+@pytest.mark.slow
 def test_pictures_of_where_the_network_looks(run_folder, tmp_path, capsys):
     root = write_photos(tmp_path / "photos", {"a": 2})
     made = tmp_path / "made"
@@ -24,6 +27,7 @@ def test_pictures_of_where_the_network_looks(run_folder, tmp_path, capsys):
     assert "2 activation maps are in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_whole_names(run_folder, tmp_path):
     root = write_photos(tmp_path / ("long name " * 20), {"a": 1})
     photo = str(root / "a" / "0.jpg")

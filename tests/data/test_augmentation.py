@@ -207,6 +207,7 @@ def test_a_zone_plate_has_no_rings_where_it_is_too_fine(encode):
     assert np.std(small[beyond]) < (6 if encode is jpeg else 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encode", [png, jpeg])
 @pytest.mark.parametrize("size", [32, 60, 100])
 def test_cheap_crops_are_those_of_the_plain_way(encode, size):

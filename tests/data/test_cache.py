@@ -37,6 +37,7 @@ def test_the_memory_cache_gives_the_same_batches(photos):
         np.testing.assert_array_equal(labels, same_labels)
 
 
+@pytest.mark.slow
 def test_disk_keeps_small_upright_copies_in_the_same_order(photos):
     root = photos(a=5, b=5)
     exif = Image.Exif()

@@ -37,6 +37,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_pixels_that_pillow_gives(name):
     image, kind, options = FORMATS[name]
@@ -92,6 +93,7 @@ def test_orientation_with_and_without_a_jfif_block_before_it():
     assert int(decode.exif_orientation(bare)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tiff", [b"", b"II*\0", b"II*\0\xff\xff\xff\x7f", b"MM\0*\0\0\0\x08\xff\xff" * 9]
 )

@@ -31,6 +31,7 @@ def batches(split, seed=0, epochs=1, batch_size=100, start=(0, 0)):
     return [(images.numpy(), labels["main"].numpy()) for images, labels in made]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_batches(digits):
     first, again, other = (batches(digits.validation, seed) for seed in (1, 1, 2))
     for (images, labels), (same, same_labels) in zip(first, again, strict=True):
@@ -54,6 +55,7 @@ def test_an_epoch_leaves_out_less_than_a_batch(digits):
     assert [len(x) for x, _ in batches(digits.validation, batch_size=80)] == [80] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_resumed_epoch_gives_the_batches_that_were_left(digits, listed):
     split = digits.validation if listed else replace(digits.validation, listed=None)
@@ -153,6 +155,7 @@ def test_a_mixed_image_weighs_as_its_parts(digits):
 SHARDS = [pipeline.Shard(worker, 2, 4) for worker in range(2)]  # two devices each
 
 
+@pytest.mark.slow
 def test_shards_make_up_each_batch_of_one_alone(digits):
     def images(**options):
         made = pipeline.TrainingPipeline(
@@ -169,6 +172,7 @@ def test_shards_make_up_each_batch_of_one_alone(digits):
         np.testing.assert_array_equal(second, batch[1::2])
 
 
+@pytest.mark.slow
 def test_a_file_is_read_by_one_worker(digits):
     read = {0: [], 1: []}
 
@@ -190,6 +194,7 @@ def test_a_file_is_read_by_one_worker(digits):
     assert not set(read[0]) & set(read[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "batch", "sizes"), [
     (300, 64, ([38, 38, 37, 37], [38, 38, 37, 37])),
     (9, 64, ([3, 2], [2, 2])),

@@ -176,6 +176,7 @@ def test_a_phone_stretches_the_whole_photo():
     np.testing.assert_allclose(crop[0, 0, :, 1], 3 * np.arange(224), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["1", "10", "144", "phone"])
 def test_crops_of_a_file_are_those_of_its_pixels(kind):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)

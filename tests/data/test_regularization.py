@@ -30,6 +30,7 @@ def changed(images):
     return [not np.array_equal(a, b) for a, b in zip(images, IMAGES, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"rand_augment": 0.5}, {"random_erasing": 0.5}])
 def test_the_same_seed_gives_the_same_image_in_any_thread(options):
     first, again = (each(Regularization(**options)) for _ in range(2))

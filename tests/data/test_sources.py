@@ -32,6 +32,7 @@ def test_a_digit_keeps_its_pixels():
         assert known[decoded.tobytes()] == label
 
 
+@pytest.mark.slow
 def test_orders_are_complete_and_decided_by_seed_and_epoch():
     split = open_dataset("digits").validation
 
@@ -128,6 +129,7 @@ def test_tfds_orders_are_complete_and_decided_by_seed_and_epoch(data_dir):
     assert order(0, 0) != order(0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("global_seed", [0, 1])
 def test_training_batches_do_not_depend_on_the_global_seed(data_dir, global_seed):
     tf.keras.utils.set_random_seed(global_seed)

@@ -41,6 +41,7 @@ def classifier():
     return Classifier(network, arch, Preprocessing(SIDE, SIDE, 1.0), ("blue", "$red$"))
 
 
+@pytest.mark.slow
 def test_a_maps_mean_is_the_logit(classifier):
     images = np.stack([with_object(0, 0, 0), with_object(1, 60, 80)])
     maps = activation_maps(classifier)(images)
@@ -49,6 +50,7 @@ def test_a_maps_mean_is_the_logit(classifier):
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), logits, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [0, 1])
 @pytest.mark.parametrize("row", [0, 44, 88])
 @pytest.mark.parametrize("column", [0, 44, 88])
@@ -60,6 +62,7 @@ def test_the_map_moves_with_the_object(classifier, kind, row, column):
     assert np.abs(place - middle).max() < 1
 
 
+@pytest.mark.slow
 def test_pictures_of_photos(classifier, tmp_path):
     for name in ("x", "y"):
         (tmp_path / name).mkdir()
@@ -76,6 +79,7 @@ def test_pictures_of_photos(classifier, tmp_path):
     assert len(np.unique(picture[..., 0])) > 50
 
 
+@pytest.mark.slow
 def test_an_exported_file_has_no_maps(bundle, tmp_path):
     with pytest.raises(UserError, match="name the run that it was exported from"):
         activation_maps(Artifact.load(bundle / "float32.tflite"))

@@ -25,6 +25,7 @@ def digits():
     return open_dataset("digits")
 
 
+@pytest.mark.slow
 def test_every_image_counts_once_for_every_head(classifier, digits):
     found = evaluate(classifier, digits, "test")
     figures = found.figures()
@@ -54,6 +55,7 @@ def test_members_that_know_other_classes(classifier, digits):
         evaluate([classifier, other], digits)
 
 
+@pytest.mark.slow
 def test_members_name_their_classes_in_any_order(classifier, digits):
     """A member whose outputs are turned, with its labels, is the same network."""
     weights = classifier.network.get_layer("main")
@@ -71,6 +73,7 @@ def test_members_name_their_classes_in_any_order(classifier, digits):
     np.testing.assert_allclose(both.loss, alone.loss, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["10", "144", "phone"])
 def test_an_images_crops_count_as_one(classifier, tmp_path, kind):
     """The mean of its crops' probabilities, computed here one image at a time."""

@@ -22,6 +22,7 @@ def test_many_classes_are_drawn_without_names(tmp_path):
     assert imread(tmp_path / "c.png").shape[0] < 3000
 
 
+@pytest.mark.slow
 def test_predictions_show_mistakes_first(run_folder, tmp_path, monkeypatch):
     found = evaluate(Classifier.load(run_folder), open_dataset("digits"))
     shown = []

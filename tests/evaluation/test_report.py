@@ -76,6 +76,7 @@ def test_every_run_has_a_report(run_folder):
     assert len(text) < 3e6
 
 
+@pytest.mark.slow
 def test_labels_and_file_names_stay_text(run_folder, tmp_path):
     folder = write_photos(tmp_path / "photos", {"1": 4, "7": 4})
     (folder / "1" / "0.jpg").rename(folder / "1" / FILE)
@@ -94,6 +95,7 @@ def test_labels_and_file_names_stay_text(run_folder, tmp_path):
     assert any(FILE in image["alt"] for image in page.named("img"))
 
 
+@pytest.mark.slow
 def test_an_exported_file_is_reported_without_what_it_hides(bundle, tmp_path, capsys):
     path = tmp_path / "report.html"
     command = ["evaluate", str(bundle / "int8.tflite"), "--report", str(path)]
@@ -106,6 +108,7 @@ def test_an_exported_file_is_reported_without_what_it_hides(bundle, tmp_path, ca
     assert "Exported files" in page.text  # the run's own table
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_called_one_and_shows_no_maps(run_folder, tmp_path):
     path, twice = tmp_path / "r.html", [str(run_folder), str(run_folder / "classifier")]
     main(["evaluate", *twice, "--crops", "10", "phone", "--report", str(path)])
@@ -118,6 +121,7 @@ def test_an_ensemble_is_called_one_and_shows_no_maps(run_folder, tmp_path):
     assert "Table 1" not in "".join(page.text)
 
 
+@pytest.mark.slow
 def test_other_data_has_no_training_counts_and_a_format_may_have_failed(
     run_folder, tmp_path
 ):

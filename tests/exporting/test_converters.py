@@ -38,6 +38,7 @@ def converted(tmp_path_factory):
     return convert
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "name", "tolerance"), [
     ("bn", "float32", 1e-5),
     ("paper", "float32", 1e-5),
@@ -51,6 +52,7 @@ def test_the_file_answers_as_the_network(converted, variant, name, tolerance):
     assert np.ptp(expected) > 4 * tolerance
 
 
+@pytest.mark.slow
 def test_every_file_is_one_partition_and_needs_nothing_special(converted):
     for variant in ("bn", "paper"):
         path, _ = converted(variant, "float32")
@@ -61,6 +63,7 @@ def test_every_file_is_one_partition_and_needs_nothing_special(converted):
         assert found["operators"]["CONV_2D"] == 57 + 2 * (variant == "paper")
 
 
+@pytest.mark.slow
 def test_int8_is_int8_but_for_the_response_norms(converted):
     path, _ = converted("bn", "int8")
     found = inspect_tflite(path.read_bytes(), (), is_integer=True)
@@ -74,6 +77,7 @@ def test_int8_is_int8_but_for_the_response_norms(converted):
     assert {"SQRT", "RSQRT"} <= set(found["npu_refuses"])
 
 
+@pytest.mark.slow
 def test_int8_takes_and_gives_bytes(converted):
     runtime = LiteRT(converted("paper", "int8")[0], threads=1)
     assert runtime._input["dtype"] is np.uint8
@@ -82,12 +86,14 @@ def test_int8_takes_and_gives_bytes(converted):
     assert runtime.step == 1 / 256
 
 
+@pytest.mark.slow
 def test_a_full_int8_that_is_none_is_refused(converted):
     data = converted("paper", "int8")[0].read_bytes()
     with pytest.raises(ValueError, match=r"not full int8: .*SQRT"):
         inspect_tflite(data, (), is_integer=True)
 
 
+@pytest.mark.slow
 def test_operators_come_in_order(converted):
     kinds = [o.kind for o in operators(converted("bn", "float32")[0].read_bytes())]
     assert kinds[:4] == ["ADD", "PAD", "CONV_2D", "MAX_POOL_2D"]

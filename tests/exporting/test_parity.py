@@ -67,6 +67,7 @@ def repacked(artifact, path, name, change):
     return path
 
 
+@pytest.mark.slow
 def test_a_good_file_passes(artifact, reference):
     row = compare(artifact, reference)
     assert row["passed"], row["reason"]
@@ -118,6 +119,7 @@ def test_another_crop_is_caught(artifact, reference, tmp_path):
         compare(path, reference)
 
 
+@pytest.mark.slow
 def test_shifted_pixels_are_caught(made, reference, tmp_path):
     arch = replace(made.architecture, pixel_mean=(120.0, 127.5, 127.5))
     shifted = replace(made, architecture=arch)
@@ -154,6 +156,7 @@ def die(path, threads, size):
     os._exit(3)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_named(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "_time", die)
     with pytest.raises(UserError, match="its process died; see log"):

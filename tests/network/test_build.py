@@ -49,6 +49,7 @@ MULTIPLY_ADDS = {
 }
 
 
+@pytest.mark.slow
 def test_the_built_network_counts_as_the_table_does(full):
     variant, model = full
     assert trainable(model) == arithmetic.parameters(variant, auxiliary=True)
@@ -60,6 +61,7 @@ def test_the_built_network_counts_as_the_table_does(full):
         assert np.prod(layer.kernel.shape) == by_name[layer.name].weights
 
 
+@pytest.mark.slow
 def test_the_deployable_network_counts_as_published(full):
     variant, _ = full
     model = build_network(variant, auxiliary=False)
@@ -76,6 +78,7 @@ def test_slims_trunk_has_5_607_184_values():
     assert counted == 5_607_184
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", list(VARIANTS))
 @pytest.mark.parametrize("size", [32, 47, (64, 97), 130])
 def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
@@ -92,6 +95,7 @@ def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
     assert shapes == dict.fromkeys(("main", "aux1", "aux2"), (2, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_logits_are_float32_and_close_under_any_precision(variant, policy):
@@ -127,6 +131,7 @@ def test_pixels_enter_as_each_variant_wants_them():
     np.testing.assert_allclose(entered["paper"], [132, -117, 23.5], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "first"), [("torchvision", 3), ("paper", 3), ("slim", 2)]
 )
@@ -207,6 +212,7 @@ def test_bad_arguments():
         build_network(classes=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper", "slim"])
 def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
     keras.utils.set_random_seed(1)
@@ -252,6 +258,7 @@ def test_joint_batch_norm_moves_the_statistics_of_each_layer():
             assert not np.array_equal(found[path], np.round(found[path]))
 
 
+@pytest.mark.slow
 def test_a_joint_network_is_saved_in_a_keras_file(tmp_path):
     network = build_network("bn", image_size=32, joint=True, **TINY)
     network.save(tmp_path / "m.keras")
@@ -260,6 +267,7 @@ def test_a_joint_network_is_saved_in_a_keras_file(tmp_path):
     np.testing.assert_array_equal(loaded(image)["aux1"], network(image)["aux1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_a_maps_mean_is_the_logit_of_its_class(variant):
     made = classifier(variant)
@@ -275,6 +283,7 @@ def test_a_maps_mean_is_the_logit_of_its_class(variant):
         np.testing.assert_allclose(logits, before[head], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_a_deployable_network_has_the_same_maps(variant):
     made = classifier(variant)

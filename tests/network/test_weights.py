@@ -12,6 +12,7 @@ def tiny(seed):
     return build_network(image_size=32, classes=2, width=0.125)
 
 
+@pytest.mark.slow
 def test_weights_are_assigned_by_name():
     one, other = tiny(1), tiny(2)
     assign_weights(other, dict(reversed(named_weights(one).items())))

@@ -157,6 +157,7 @@ def assert_equal_runs(folder, other):
             assert line[kind]["loss"] == pytest.approx(same[kind]["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
     config = replace(options, strategy="multi-worker", run_folder=tmp_path / "run")
     (status, output, errors), (other, silence, others_errors) = pair(config, tmp_path)
@@ -169,6 +170,7 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
     assert_equal_runs(config.run_folder, alone.job.folder.path)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path):
     config = replace(
         options,
@@ -192,6 +194,7 @@ def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path)
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_workers_with_different_options_are_refused(options, tmp_path):
     config = replace(options, strategy="multi-worker", run_folder=tmp_path / "run")
     arguments = [(json.dumps(c.to_json()), tmp_path, -1)
@@ -212,6 +215,7 @@ run_script(lambda: distribution.start_distribution("multi-worker"))
 """
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_wait_for_ever_for_the_others(tmp_path):
     (address,) = free_ports(1)
     cluster = {"worker": [f"127.0.0.1:{address}", "127.0.0.1:1"]}
@@ -285,6 +289,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_two_devices_are_one_with_the_same_batch(options, alone, tmp_path):
     config = replace(options, strategy="mirrored", run_folder=tmp_path / "run")
     arguments = (json.dumps(config.to_json()),)

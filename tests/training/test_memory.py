@@ -34,6 +34,7 @@ def test_where_nothing_fits_that_is_said():
         memory.largest_batch(recipe("smoke"), classes=2, images=7)
 
 
+@pytest.mark.slow
 def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
     """A step of 448 pixels takes some 150 MB an image; more than there is kills."""
     config = replace(

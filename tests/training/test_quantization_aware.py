@@ -31,6 +31,7 @@ def test_rounding_follows_the_range_in_training_alone():
     assert float(layer.high) == pytest.approx(0.99 * 3 + 0.01 * 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_the_file_rounds_as_the_network_did(variant, tmp_path):
     network = add_fake_quantization(deployable_network(classifier(variant)))
@@ -47,6 +48,7 @@ def test_the_file_rounds_as_the_network_did(variant, tmp_path):
     assert len(contents["not_quantised"]) == (14 if variant == "paper" else 0)
 
 
+@pytest.mark.slow
 def test_export_trains_for_int8(run_folder, tmp_path):
     copy = tmp_path / "classifier"
     Classifier.load(run_folder).save(copy)

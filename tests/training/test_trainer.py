@@ -20,6 +20,7 @@ def data(tmp_path_factory):
     return write_photos(tmp_path_factory.mktemp("data") / "d", {"a": 5, "b": 5})
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(data, tmp_path):
     runs = [train_network(small_run(tmp_path / str(i), data, seed=seed))
             for i, seed in enumerate((1, 1, 2))]  # fmt: skip
@@ -28,6 +29,7 @@ def test_the_same_seed_gives_the_same_weights(data, tmp_path):
     assert not np.array_equal(first["main/kernel"], other["main/kernel"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
@@ -40,6 +42,7 @@ def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
     )
 
 
+@pytest.mark.slow
 def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path):
     arch = replace(two_modules(), heads=(), dropout=0.1)
     file = tmp_path / "architecture.json"
@@ -60,6 +63,7 @@ def test_it_trains_a_network_from_a_file_without_auxiliary_heads(data, tmp_path)
     assert again.classifier.architecture == arch
 
 
+@pytest.mark.slow
 def test_the_options_and_the_environment_are_written_down(data, tmp_path):
 
     run = train_network(small_run(tmp_path / "run", data, image_size=(32, 48)))
@@ -75,6 +79,7 @@ def test_the_options_and_the_environment_are_written_down(data, tmp_path):
     assert run.classifier.preprocessing.width == 48
 
 
+@pytest.mark.slow
 def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     config = small_run(tmp_path / "run", data, aux1_weight=0.0, average_epochs=0.0,
                   weight_decay=0.0)  # fmt: skip
@@ -85,6 +90,7 @@ def test_a_step_lowers_what_the_loss_weights_say(data, tmp_path):
     assert not np.array_equal(trained["aux2/kernel"], start["aux2/kernel"])
 
 
+@pytest.mark.slow
 def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
     run = train_network(
         small_run(
@@ -101,6 +107,7 @@ def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
     assert 0 <= json.loads(line)["train"]["main"]["top1"] <= 1
 
 
+@pytest.mark.slow
 def test_balanced_classes_train(tmp_path):
     data = write_photos(tmp_path / "data", {"a": 9, "b": 3})
     plain = train_network(small_run(tmp_path / "plain", data))
@@ -122,6 +129,7 @@ def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_rate_that_explodes_is_named(data, tmp_path):
     config = small_run(tmp_path / "run", data, variant="paper", learning_rate=1e30,
                   clip_norm=0.0, warmup_epochs=0.0, epochs=3)  # fmt: skip
@@ -138,6 +146,7 @@ def test_chance_is_the_cross_entropy_of_the_frequencies():
     assert chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_process_trains_in_is_left_alone(data, tmp_path):
     run = tmp_path / "run"
     run.mkdir()

@@ -64,6 +64,7 @@ def signal_after(folder, count, number):
     threading.Thread(target=send, daemon=True).start()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_twice_ends_as_one_that_is_not(data, whole, tmp_path):
     config = tiny(tmp_path / "run", data)
     for count, number in ((1, signal.SIGTERM), (10, signal.SIGINT)):
@@ -80,6 +81,7 @@ def test_a_run_that_is_stopped_twice_ends_as_one_that_is_not(data, whole, tmp_pa
     assert resumed.best_epoch == whole.best_epoch
 
 
+@pytest.mark.slow
 def test_what_was_written_after_the_checkpoint_is_done_again(data, whole, tmp_path):
     """As if the process had been killed in a write, one epoch after a checkpoint."""
     config = tiny(tmp_path / "run", data)
@@ -98,6 +100,7 @@ def test_what_was_written_after_the_checkpoint_is_done_again(data, whole, tmp_pa
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(data, whole, capsys):
     before = whole.job.folder.metrics.read_bytes()
     again = train_network(whole.job.config)
@@ -107,6 +110,7 @@ def test_a_finished_run_is_not_trained_again(data, whole, capsys):
     assert f"resuming after {EPOCHS} epochs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_data_are_refused(data, whole):
     first = data / "a" / "0.jpg"
     moved = first.rename(data / "a" / "00.jpg")
@@ -119,6 +123,7 @@ def test_other_data_are_refused(data, whole):
         moved.rename(first)
 
 
+@pytest.mark.slow
 def test_epochs_without_a_checkpoint_are_refused(data, tmp_path):
     config = tiny(tmp_path / "run", data, epochs=1, checkpoint_minutes=0.0)
     train_network(config)
@@ -127,6 +132,7 @@ def test_epochs_without_a_checkpoint_are_refused(data, tmp_path):
         train_network(config)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_step_starts(data, tmp_path):
     config = tiny(tmp_path / "run", data, epochs=1)
     config.run_folder.mkdir()
@@ -157,6 +163,7 @@ def poisoned(times, epoch, step):
     return batches
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_not_finite_is_named_and_rolled_back(
     data, tmp_path, monkeypatch, capsys
 ):
@@ -174,6 +181,7 @@ def test_a_batch_that_is_not_finite_is_named_and_rolled_back(
     assert "step 2 of epoch 3 is not finite; back to step 2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_after_three_rollbacks_the_files_are_named(data, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "training_batches", poisoned(99, epoch=1, step=2))
     config = tiny(tmp_path / "run", data)
@@ -198,6 +206,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_folder_that_goes_away_ends_a_run(data, whole, tmp_path):
     """The event files' writer would make it anew and go on without the rest."""
     folder, away = tmp_path / "run", tmp_path / "away"
@@ -215,6 +224,7 @@ def test_a_folder_that_goes_away_ends_a_run(data, whole, tmp_path):
     assert same(train_network(tiny(folder, data)), whole)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_a_run_that_can_be_resumed(data, whole, small_disk):
     folder, make_room = small_disk
     config = tiny(folder / "run", data)

@@ -35,6 +35,7 @@ def fresh(labels, size=64):
     return build_network(ARCH, classes=len(labels), image_size=size, joint=True)
 
 
+@pytest.mark.slow
 def test_the_trunk_is_copied_and_so_are_classes_of_the_same_name(old):
     labels = ("other", "class 5", "another", "class 2")
     network = fresh(labels)
@@ -54,6 +55,7 @@ def test_the_trunk_is_copied_and_so_are_classes_of_the_same_name(old):
             np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_answers_stay_where_the_classes_do(old):
     network = fresh(old.labels)
     copy_weights(network, old, old.labels)
@@ -81,6 +83,7 @@ def test_another_trunk_is_refused(old):
         copy_weights(network, old, ("a", "b"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("until", "frozen", "free"),
     [
@@ -130,6 +133,7 @@ def moved(config):
     return {n: after[n] - before[n] for n in before if n.endswith("/kernel")}
 
 
+@pytest.mark.slow
 def test_the_trunk_learns_at_its_own_rate(tmp_path):
     whole = moved(options(tmp_path))
     tenth = moved(options(tmp_path, trunk_learning_rate=0.1))
@@ -154,6 +158,7 @@ def few(folder, old, classes, **changes):
     )
 
 
+@pytest.mark.slow
 def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
     config = few(tmp_path, old, ("class 1", "new"), epochs=2, freeze_until="all")
     run = train_network(config)
@@ -170,6 +175,7 @@ def test_a_frozen_trunk_keeps_everything_its_statistics_too(old, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_started_from_weights_resumes_without_them(old, tmp_path, capsys):
     config = few(tmp_path, old, ("a", "b"), resume=True)
     train_network(config)
@@ -183,6 +189,7 @@ class KilledError(Exception):
     """What ends a run before its first checkpoint."""
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_from_them_again(
     old, tmp_path, monkeypatch
 ):
@@ -222,6 +229,7 @@ def test_a_search_has_widths_of_its_own():
         SearchConfig(TrainConfig(weights="torchvision"), max_macs="1M")
 
 
+@pytest.mark.slow
 def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):
     old.save(tmp_path / "old")
     config = TrainConfig(weights=str(tmp_path / "old"), variant="paper")

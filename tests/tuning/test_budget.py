@@ -14,6 +14,7 @@ def values(searched, seed):
     return {hp.name: hp.random_sample(99 * seed + n) for n, hp in enumerate(hps)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["coarse", "fine"])
 @pytest.mark.parametrize(
     "limits",
@@ -65,6 +66,7 @@ def test_an_impossible_budget_says_what_the_smallest_network_needs():
     budget(macs=macs).largest_uniform(BATCH_NORM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arch", [BATCH_NORM.scale_width(0.5), PAPER.scale_width(0.25)], ids=["bn", "paper"]
 )

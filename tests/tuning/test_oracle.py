@@ -37,6 +37,7 @@ class Search:
         return FIGURES | {"top1": dict.fromkeys(heads, outcome)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
 def test_every_trial_is_within_the_budget_and_written_down(tuner, tmp_path):
     search = Search(tmp_path, lambda n, _: n / 100, tuner, trials=7)
@@ -55,6 +56,7 @@ def test_every_trial_is_within_the_budget_and_written_down(tuner, tmp_path):
     assert search.log.ranked()[0]["trial"] == written[-1]["trial"]
 
 
+@pytest.mark.slow
 def test_hyperband_promotes_the_better_half_to_all_epochs(tmp_path):
     search = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=12)
     search.run()
@@ -64,6 +66,7 @@ def test_hyperband_promotes_the_better_half_to_all_epochs(tmp_path):
     assert promoted["stem"] == search.ran[3][1]["stem"]  # the best of the first four
 
 
+@pytest.mark.slow
 def test_a_hyperband_begun_small_goes_on_with_more_trials(tmp_path):
     Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=1).run()
     more = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=12)
@@ -77,6 +80,7 @@ def test_with_few_trials_hyperband_halves_less_and_still_ends_a_training(tmp_pat
     assert 4 in [values["tuner/epochs"] for _, values in search.ran]
 
 
+@pytest.mark.slow
 def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
     def outcomes(number, _):
         if number == 1:
@@ -93,6 +97,7 @@ def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
     assert [row["trial"] for row in search.log.ranked()] == ["0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
 def test_a_search_that_is_killed_goes_on_and_repeats_nothing(tuner, tmp_path):
     first = Search(tmp_path, lambda n, _: Killed() if n == 4 else 0.1, tuner, trials=8)

@@ -43,6 +43,7 @@ def test_the_best_is_written_drawn_and_counted(trials, tmp_path, capsys):
     assert "--resume --retrain --run-folder" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_limit_on_milliseconds_is_measured_once(
     trials, tmp_path, capsys, monkeypatch
 ):

@@ -59,6 +59,7 @@ def test_values_and_file_stand_for_the_same_network(found):
     assert searched.to_architecture(to_values(searched, read)) == arch
 
 
+@pytest.mark.slow
 def test_the_trained_network_is_the_one_that_was_found(found, exported):
     arch, _ = found
     trained = Classifier.load(exported)

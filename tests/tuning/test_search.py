@@ -82,6 +82,7 @@ def known_machine():
     write_json(path, asdict(model()))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known_machine")
 def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"
@@ -124,6 +125,7 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     assert config["widths"] == Architecture.from_json(found).widths()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known_machine")
 def test_a_finished_search_is_not_repeated(tmp_path, capsys):
     folder = tmp_path / "found"

@@ -33,6 +33,7 @@ def file(request, weights, tmp_path_factory):
     return caffemodel(path, weights, old=request.param)
 
 
+@pytest.mark.slow
 def test_the_trunk_is_the_onnx_route_s(file, weights, tmp_path):
     trunk = {n: value for n, value in weights.items() if not n.startswith(tuple(HEADS))}
     zoo = import_weights("onnx-zoo", onnx_zoo(tmp_path / "a.onnx", trunk, ceil=True))
@@ -70,10 +71,12 @@ def heads_apart(classifier, weights):
     return found
 
 
+@pytest.mark.slow
 def test_the_heads_by_hand(file, weights):
     assert max(heads_apart(import_weights("caffe", file), weights)) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_map_flattened_in_keras_order(file, weights, monkeypatch):
     monkeypatch.setattr(
         from_caffe,

@@ -53,6 +53,7 @@ def apart(classifier, images, wanted):
     return np.abs(found - wanted).max() / wanted.max()
 
 
+@pytest.mark.slow
 def test_the_same_probabilities(file, images, wanted, rule):
     assert 0.003 < wanted.max() < 0.9  # of 1,000 classes: neither dumb nor certain
     classifier = import_weights("onnx-zoo", file)
@@ -63,6 +64,7 @@ def test_the_same_probabilities(file, images, wanted, rule):
     assert classifier.labels[-1] == "toilet tissue"
 
 
+@pytest.mark.slow
 def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
     monkeypatch.setattr(
         pretrained,
@@ -74,17 +76,20 @@ def test_another_padding_is_another_network(file, images, wanted, monkeypatch):
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
 
+@pytest.mark.slow
 def test_alpha_that_is_not_divided_by_the_window(file, images, wanted, monkeypatch):
     norm = layers.LocalResponseNormalization
     monkeypatch.setattr(build, "LocalResponseNormalization", partial(norm, alpha=5e-4))
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
 
+@pytest.mark.slow
 def test_blue_and_red_exchanged(file, images, wanted, monkeypatch):
     monkeypatch.setattr(from_caffe, "reverse_input_channels", lambda value: value)
     assert apart(import_weights("onnx-zoo", file), images, wanted) > 10 * CLOSE
 
 
+@pytest.mark.slow
 def test_a_kernel_with_its_sides_exchanged(file, images, wanted, monkeypatch):
     monkeypatch.setattr(
         from_caffe,

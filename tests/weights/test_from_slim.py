@@ -125,6 +125,7 @@ def first_module(tensors, image):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["slim", "bn"])
 def test_the_first_module_by_hand(checkpoint, tensors, variant):
     made = import_weights("slim", checkpoint, variant=variant)
@@ -137,6 +138,7 @@ def test_the_first_module_by_hand(checkpoint, tensors, variant):
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
+@pytest.mark.slow
 def test_the_background_is_left_out(checkpoint, tensors, monkeypatch):
     made = import_weights("slim", checkpoint)
     logits = "InceptionV1/Logits/Conv2d_0c_1x1/"
@@ -149,6 +151,7 @@ def test_the_background_is_left_out(checkpoint, tensors, monkeypatch):
         import_weights("slim", checkpoint)
 
 
+@pytest.mark.slow
 def test_equal_to_the_torchvision_route(checkpoint, tensors, tmp_path):
     """The same weights by torchvision's names: as torchvision itself had them."""
     state = {}
@@ -194,6 +197,7 @@ def test_equal_to_the_torchvision_route(checkpoint, tensors, tmp_path):
         np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_archive_it_comes_in(checkpoint, tensors, tmp_path):
     path = tmp_path / "inception_v1_2016_08_28.tar.gz"
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:

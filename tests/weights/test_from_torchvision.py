@@ -55,6 +55,7 @@ def weight(classifier, name):
     return np.asarray(getattr(classifier.network.get_layer(layer), name))
 
 
+@pytest.mark.slow
 def test_each_kind_of_layer_turned_as_it_needs(made, state):
     for ours, theirs in (
         ("conv1_7x7_s2", "conv1"),
@@ -84,6 +85,7 @@ def test_a_3x3_kernel_in_the_middle_of_a_5x5_one():
     assert kernel.sum() == 36
 
 
+@pytest.mark.slow
 def test_true_5x5_branches_answer_as_the_3x3_ones(file, images):
     narrow = import_weights("torchvision", file)
     wide = import_weights("torchvision", file, variant="bn")

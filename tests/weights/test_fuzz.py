@@ -69,6 +69,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_damaged_files_do_no_harm(kind, tmp_path, torch_names):
     source, write = FILES[kind]

@@ -25,6 +25,7 @@ def file(tmp_path_factory):
     return caffemodel(path, weights)
 
 
+@pytest.mark.slow
 def test_the_command(file, tmp_path, capsys):
     folder = tmp_path / "imported"
     main(["import-weights", "caffe", str(file), str(folder)])
@@ -54,6 +55,7 @@ def test_a_folder_that_was_forgotten(file):
     assert file.is_file()
 
 
+@pytest.mark.slow
 def test_labels_as_imagenets_folders_have_them(file, tmp_path):
     folder = tmp_path / "imported"
     main(["import-weights", "caffe", str(file), str(folder), "--labels", "wordnet"])
@@ -63,6 +65,7 @@ def test_labels_as_imagenets_folders_have_them(file, tmp_path):
     assert len(set(labels)) == 1000
 
 
+@pytest.mark.slow
 def test_other_classes_need_their_labels(tmp_path):
     weights = random_like(caffe_shapes())
     for ending in ("_w_0", "_b_0"):

@@ -28,6 +28,7 @@ def test_a_folder_is_itself(tmp_path):
     assert pretrained_folder(str(tmp_path)) == tmp_path
 
 
+@pytest.mark.slow
 def test_a_file_is_imported_once(file, capsys):
     folder = pretrained_folder(file, preferred_variant="bn")
     assert Classifier.load(folder).architecture.name == "paper"  # all that it can be
@@ -37,6 +38,7 @@ def test_a_file_is_imported_once(file, capsys):
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+@pytest.mark.slow
 def test_two_at_the_same_time(file):
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(pretrained_folder, [file] * 2))
@@ -50,6 +52,7 @@ def test_a_checkpoint_is_slims(name):
         pretrained_folder(name, variant="paper")
 
 
+@pytest.mark.slow
 def test_a_name_is_downloaded(file, monkeypatch):
     monkeypatch.setattr(PublishedWeights, "download", lambda published: file)
     monkeypatch.setattr(PublishedWeights, "matches", lambda published, path: True)
@@ -72,6 +75,7 @@ def test_a_preferred_variant_is_what_the_source_can_be(file, monkeypatch):
     assert asked == ["bn", "torchvision", "torchvision", "bn"]
 
 
+@pytest.mark.slow
 def test_labels(file, tmp_path):
     names = tuple(f"class {i}" for i in range(1000))
     (tmp_path / "labels.txt").write_text("\n".join(names))
@@ -100,6 +104,7 @@ def test_what_cannot_be_loaded(file, source, options, text):
         Classifier.from_pretrained(source.replace("FILE", str(file)), **options)
 
 
+@pytest.mark.slow
 def test_a_run_and_what_was_exported_from_it(run_folder, tmp_path):
     run = SimpleNamespace(folder=run_folder)  # what train() returns has it
     labels = Classifier.load(run_folder).labels
@@ -118,6 +123,7 @@ def test_a_run_and_what_was_exported_from_it(run_folder, tmp_path):
         Classifier.from_pretrained("int8.tflite")
 
 
+@pytest.mark.slow
 def test_train_from_a_file(file, tmp_path, capsys):
     import train
 

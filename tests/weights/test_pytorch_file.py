@@ -170,6 +170,7 @@ LONG = b"\x8b" + struct.pack("<i", 40_000) + b"\x01" * 40_000  # a number of 40 
 STATE = HEAD + b"".join(pickle.dumps(x, 2) for x in (1001, {}, {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "text"),
     [
