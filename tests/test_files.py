@@ -111,6 +111,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
         ("another-host", os.getpid(), 0, False),
         ("another-host", os.getpid(), 2, True),
     ],
+    ids=["own number", "alive", "new elsewhere", "old elsewhere"],  # equal in processes
 )
 def test_whose_temporary_folder_is_removed(tmp_path, host, process, hours, is_removed):
     left = tmp_path / f"other.{host}-{process}.new.tmp"
