@@ -45,7 +45,7 @@ class Bundle(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether every format and, if it was asked for, the page have passed."""
+        """Whether every format, and the page if there is one, has passed."""
         rows = [*self.report["formats"].values(), self.report.get("web")]
         return all(row["passed"] for row in rows if row)
 

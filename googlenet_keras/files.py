@@ -51,8 +51,8 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned_folders(path.parent)
+        _filling.update((new, old))
         new.mkdir()
-    _filling.update((new, old))
     try:
         yield new
         with disk_errors(path):

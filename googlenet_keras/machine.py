@@ -16,7 +16,7 @@ REPORTED_PACKAGES = (
 
 
 class Environment(TypedDict):
-    """What a result depends on; packages: versions by name, None if not installed."""
+    """The machine and package versions of a result; None for one not installed."""
 
     python: str
     packages: dict[str, str | None]

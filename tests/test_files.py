@@ -103,6 +103,16 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert os.listdir(tmp_path / "made") == []
 
 
+def test_a_leftover_of_the_same_name_does_not_block(tmp_path):
+    """A container that is started again has the host and the number of before."""
+    left = tmp_path / f"made.{files.HOST}-{os.getpid()}.new.tmp"
+    left.mkdir()
+    (left / "half").touch()
+    with atomic_folder(tmp_path / "made") as folder:
+        assert os.listdir(folder) == []
+    assert os.listdir(tmp_path) == ["made"]
+
+
 @pytest.mark.parametrize(
     ("host", "process", "hours", "is_removed"),
     [

@@ -47,7 +47,7 @@ WORK_KINDS = (  # keys of latency.json
 
 @dataclass(frozen=True)
 class Task:
-    """What the networks of a search have in common."""
+    """The classes and the image size, which all networks of a search share."""
 
     classes: int
     image_size: tuple[int, ...]

@@ -38,7 +38,7 @@ class SearchResult(TypedDict):
 
 def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
     """Writes best_architecture.json, pareto.png and result.json, and prints a table."""
-    ranked, baselines, folder = trials.ranked(), trials.baselines(), job.folder
+    ranked, baselines, folder = trials.ranking(), trials.baselines(), job.folder
     best, milliseconds = _choose_best(job, ranked)
     write_json(folder.best_architecture, best["architecture"])
     _draw_pareto(job, trials)
@@ -97,7 +97,7 @@ def _choose_best(
 
 def _draw_pareto(job: SearchJob, trials: TrialLog) -> None:
     """Draws validation top-1 against each cost, with the limits as dotted lines."""
-    ranked, limits = trials.ranked(), job.budget.limits
+    ranked, limits = trials.ranking(), job.budget.limits
     longest = max(row["epochs"] for row in ranked)
     series: list[tuple[list[Any], str, dict[str, Any]]] = []
     for epochs in sorted({row["epochs"] for row in ranked}):

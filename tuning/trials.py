@@ -80,7 +80,7 @@ class TrialLog:
 
     def check_any_completed(self) -> None:
         """Raises UserError if no trial was completed."""
-        if not self.ranked():
+        if not self.ranking():
             reasons = [row["reason"] for row in self.with_status("failed")]
             last = reasons[-1] if reasons else "none was started."
             raise UserError(
@@ -92,7 +92,7 @@ class TrialLog:
         """The rows with this status, the latest last."""
         return [row for row in self.rows if row["status"] == status]
 
-    def ranked(self) -> list[TrialRow]:
+    def ranking(self) -> list[TrialRow]:
         """The completed trials by main top-1, best first, and then by cost."""
         rows = self.with_status("completed")
         return sorted(rows, key=lambda row: (-row["top1"]["main"], row["macs"]))
@@ -115,7 +115,7 @@ class TrialLog:
         trials = self._job.config.trials
         done = len(self.rows) - len(self.with_status("baseline"))
         line = f"trial {row['trial']}, {done} of {trials}: {outcome}"
-        if ranked := self.ranked():
+        if ranked := self.ranking():
             line += f"; best {ranked[0]['top1']['main']:.4f}"
         left = max(trials - done, 0)  # a resumed search may have fewer
         seconds_each = (time.monotonic() - self._start) / (done - self._trials_before)

@@ -125,11 +125,11 @@ class Architecture:
                 )
         merged = known | dict(widths)
 
-        def widen(part: Any) -> Any:
+        def resize(part: Any) -> Any:
             fields = part.WIDTHS.items()
             return replace(part, **{f: merged[part.name + end] for end, f in fields})
 
-        rows, heads = map(widen, self.rows), map(widen, self.heads)
+        rows, heads = map(resize, self.rows), map(resize, self.heads)
         return replace(self, rows=tuple(rows), heads=tuple(heads))
 
     def scale_width(self, multiplier: float) -> Self:

@@ -107,7 +107,7 @@ class TrainingJob:
 
     @cached_property
     def data_identity(self) -> dict[str, Any]:
-        """What must not change when a run is resumed: images, their order, epochs."""
+        """The images, their order and the epochs, which a resumed run must share."""
         split = self.dataset.train
         digest = hashlib.sha256(f"{split.count} {self.dataset.class_names}".encode())
         if split.listed is not None:

@@ -62,9 +62,9 @@ def pretrained_folder(
 ) -> Path:
     """The folder of the Classifier that `source` stands for.
 
-    variant, labels: as for Classifier.from_pretrained. preferred_variant: what
-    published weights become if they can. What is downloaded and imported is cached.
-    Raises UserError.
+    variant, labels: as for Classifier.from_pretrained. preferred_variant: in place of a
+    `variant`; bn gives way to the weights' own network. What is downloaded and imported
+    is cached. Raises UserError.
     """
     name = str(source if isinstance(source, str | Path) else source.folder)
     path = expand_user(name)

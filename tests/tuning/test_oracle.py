@@ -53,7 +53,7 @@ def test_every_trial_is_within_the_budget_and_written_down(tuner, tmp_path):
         )
         assert row["macs"] == kept["macs"]
     assert written[0]["top1"] == {"main": 0.01, "aux1": 0.01, "aux2": 0.01}
-    assert search.log.ranked()[0]["trial"] == written[-1]["trial"]
+    assert search.log.ranking()[0]["trial"] == written[-1]["trial"]
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_failures_are_rows_with_reasons_and_never_the_best(tmp_path):
     assert [row["status"] for row in search.log.rows] == ["completed"] + 7 * ["failed"]
     assert search.log.rows[2]["reason"] == "the loss must stay finite"
     assert search.log.rows[1]["reason"] == "its figures are not finite"
-    assert [row["trial"] for row in search.log.ranked()] == ["0"]
+    assert [row["trial"] for row in search.log.ranking()] == ["0"]
 
 
 @pytest.mark.slow

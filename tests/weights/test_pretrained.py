@@ -68,11 +68,17 @@ def test_a_preferred_variant_is_what_the_source_can_be(file, monkeypatch):
 
     monkeypatch.setattr(PublishedWeights, "download", lambda published: file)
     monkeypatch.setattr(pretrained, "import_weights", refuse)
-    for options in ({"preferred_variant": "bn"}, {"preferred_variant": "paper"}, {},
-                    {"variant": "bn"}):  # fmt: skip
+    for options in ({"preferred_variant": "bn"}, {}, {"variant": "bn"}):
         with pytest.raises(UserError, match="that is enough"):
             pretrained_folder("torchvision", **options)
-    assert asked == ["bn", "torchvision", "torchvision", "bn"]
+    assert asked == ["bn", "torchvision", "bn"]
+
+
+def test_a_variant_that_the_source_cannot_be_is_refused_before_a_download(monkeypatch):
+    monkeypatch.setattr(PublishedWeights, "download", lambda published: 1 / 0)
+    for options in ({"preferred_variant": "paper"}, {"variant": "paper"}):
+        with pytest.raises(UserError, match="one of torchvision, bn; received 'paper'"):
+            pretrained_folder("torchvision", **options)
 
 
 @pytest.mark.slow
