@@ -19,6 +19,13 @@ from googlenet_keras.console import show_log
 show_log()  # as the scripts do, so that capsys has it
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as slow what waits for the shared run or its exported files."""
+    for item in items:
+        if {"run_folder", "bundle"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Callable[..., Path]:
     """Makes tmp_path/photos with as many images in each class folder as asked for."""

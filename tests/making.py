@@ -42,16 +42,21 @@ def two_modules(variant: str = "bn") -> Architecture:
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
 
 
+def two_modules_file(variant: str = "bn") -> Path:
+    """A file for --architecture with `two_modules` of the variant."""
+    file = ARCHITECTURES / f"{variant}.json"
+    write_json(file, two_modules(variant).to_json())
+    return file
+
+
 def small_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
     """Options of a run of one epoch with two modules of a variant, batches of 4."""
     variant = options.pop("variant", "bn")
-    file = ARCHITECTURES / f"{variant}.json"
-    write_json(file, two_modules(variant).to_json())
     config = TrainConfig.from_recipe(
         "smoke",
         dataset=str(data),
         run_folder=folder,
-        architecture=file,
+        architecture=two_modules_file(variant),
         width=1.0,
         epochs=1,
         batch_size=4,
@@ -86,9 +91,12 @@ def both_ways(function, image):
     return eager
 
 
-def classifier(variant, classes=7, size=64, seed=0):
-    """A narrow network that looks trained: no weight is as it was initialised."""
-    arch = VARIANTS[variant].scale_width(0.125)
+def classifier(variant, classes=7, size=64, seed=0, whole=False):
+    """A narrow network that looks trained: no weight is as it was initialised.
+
+    It has two of the nine modules, unless `whole`.
+    """
+    arch = VARIANTS[variant].scale_width(0.125) if whole else two_modules(variant)
     keras.utils.set_random_seed(seed)
     network = build_network(arch, classes=classes, image_size=size)
     random = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from making import classifier
+from making import classifier, two_modules
 
 import googlenet_keras
 from googlenet_keras import models
@@ -22,7 +22,7 @@ SMALL = {"classes": 3, "image_size": 64, "width": 0.125}
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory):
     """A saved paper classifier of 7 classes with both heads, for 64 pixels."""
-    made = classifier("paper")
+    made = classifier("paper", whole=True)
     made.save(folder := tmp_path_factory.mktemp("paper"))
     return made, folder
 
@@ -47,7 +47,7 @@ def loss():
 @pytest.mark.slow
 def test_keras_fits_one_output_on_plain_labels():
     keras.utils.set_random_seed(0)
-    network = build("paper", auxiliary=False, **SMALL)
+    network = build(two_modules("paper"), auxiliary=False, classes=3, image_size=64)
     network.compile(keras.optimizers.Adam(1e-3), loss(), metrics=["accuracy"])
     history = network.fit(IMAGES, LABELS, epochs=20, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0]
@@ -57,7 +57,7 @@ def test_keras_fits_one_output_on_plain_labels():
 @pytest.mark.slow
 def test_keras_fits_all_heads():
     keras.utils.set_random_seed(0)
-    network = build("bn", **SMALL)
+    network = build(two_modules(), classes=3, image_size=64)
     heads = {"main": 1.0, "aux1": 0.3, "aux2": 0.3}
     network.compile("adam", {h: loss() for h in heads}, loss_weights=heads)
     history = network.fit(IMAGES, dict.fromkeys(heads, LABELS), verbose=0).history

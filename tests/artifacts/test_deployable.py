@@ -9,7 +9,7 @@ from googlenet_keras.artifacts.deployable import deployable_network
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
-    made = classifier(variant)
+    made = classifier(variant, whole=True)
     network = deployable_network(made)
     images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype("float32")
     found = network.predict_on_batch(images)
@@ -25,7 +25,7 @@ def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
 
 @pytest.mark.slow
 def test_response_norm_is_rewritten_unless_asked_for():
-    made = classifier("paper")
+    made = classifier("paper", whole=True)
     kinds = [
         {type(layer).__name__ for layer in deployable_network(made, portable).layers}
         for portable in (True, False)

@@ -24,7 +24,7 @@ def converted(tmp_path_factory):
 
     def convert(variant, name):
         if variant not in networks:
-            networks[variant] = deployable_network(classifier(variant))
+            networks[variant] = deployable_network(classifier(variant, whole=True))
             save_static(networks[variant], folder / variant)
         norms = NORMS if variant == "paper" else ()
         to_format = {"float32": to_float32, "int8": to_int8}[name]

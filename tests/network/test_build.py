@@ -270,7 +270,7 @@ def test_a_joint_network_is_saved_in_a_keras_file(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_a_maps_mean_is_the_logit_of_its_class(variant):
-    made = classifier(variant)
+    made = classifier(variant, whole=True)
     images = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype("float32")
     before = made.logits(images)
     found = add_activation_map(made.network).predict_on_batch(images)
@@ -286,7 +286,7 @@ def test_a_maps_mean_is_the_logit_of_its_class(variant):
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_a_deployable_network_has_the_same_maps(variant):
-    made = classifier(variant)
+    made = classifier(variant, whole=True)
     images = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype("float32")
     found = add_activation_map(deployable_network(made)).predict_on_batch(images)
     assert set(found) == {"probabilities", "activation_map"}

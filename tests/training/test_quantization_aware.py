@@ -34,7 +34,7 @@ def test_rounding_follows_the_range_in_training_alone():
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["bn", "paper"])
 def test_the_file_rounds_as_the_network_did(variant, tmp_path):
-    network = add_fake_quantization(deployable_network(classifier(variant)))
+    network = add_fake_quantization(deployable_network(classifier(variant, whole=True)))
     network(IMAGES, training=True)  # the ranges
     expected = np.asarray(network(IMAGES)["probabilities"])
     save_static(network, tmp_path / "rounded")

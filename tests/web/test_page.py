@@ -13,11 +13,14 @@ from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.webpage.builder import NODE_REQUIREMENT, can_build, node_version
 
 CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and shutil.which("npm") and can_build(node_version())),
-    reason=f"the page needs npm, {NODE_REQUIREMENT} and Chromium to be tried: "
-    "apt-get install chromium nodejs npm",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and shutil.which("npm") and can_build(node_version())),
+        reason=f"the page needs npm, {NODE_REQUIREMENT} and Chromium to be tried: "
+        "apt-get install chromium nodejs npm",
+    ),
+]
 
 
 def test_the_sources_have_the_types_they_say(tools):
