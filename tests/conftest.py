@@ -20,9 +20,11 @@ show_log()  # as the scripts do, so that capsys has it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what waits for the shared run or its exported files."""
+    """Marks as slow what waits for a whole run or its exported files."""
     for item in items:
-        if {"run_folder", "bundle"} & set(getattr(item, "fixturenames", ())):
+        if {"run_folder", "bundle", "exported"} & set(
+            getattr(item, "fixturenames", ())
+        ):
             item.add_marker(pytest.mark.slow)
 
 
