@@ -81,7 +81,7 @@ def test_a_disk_that_cannot_be_written(tmp_path):
 def test_kills_change_nothing(run_folder, tmp_path, capsys):
     from benchmarks.kills import Options, compare
 
-    options = Options(kills=2, epochs=2, early=0.0)
+    options = Options(kills=1, epochs=2, early=0.0)
     equal = compare(options, tmp_path / "killed", run_folder)
     assert equal, capsys.readouterr().out
 
