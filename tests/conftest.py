@@ -7,6 +7,7 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="googlenet_keras_tests_")
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,13 @@ show_log()  # as the scripts do, so that capsys has it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what waits for a whole run or its exported files."""
+    """Marks as slow what waits for a whole run or its exported files.
+
+    Files of few tests come first: they are the long ones, and no process shall be left
+    alone with one of them at the end.
+    """
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: tests[item.path])
     for item in items:
         if {"run_folder", "bundle", "exported"} & set(
             getattr(item, "fixturenames", ())
