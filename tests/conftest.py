@@ -21,10 +21,10 @@ show_log()  # as the scripts do, so that capsys has it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what waits for a whole run or its exported files.
+    """Puts the long files first and marks the tests of a whole run as slow.
 
-    Files of few tests come first: they are the long ones, and no process shall be left
-    alone with one of them at the end.
+    The files with the fewest tests are the long ones; last, they would keep one process
+    busy while the others have nothing left to do.
     """
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: tests[item.path])

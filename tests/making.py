@@ -42,21 +42,16 @@ def two_modules(variant: str = "bn") -> Architecture:
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
 
 
-def two_modules_file(variant: str = "bn") -> Path:
-    """A file for --architecture with `two_modules` of the variant."""
-    file = ARCHITECTURES / f"{variant}.json"
-    write_json(file, two_modules(variant).to_json())
-    return file
-
-
 def small_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
     """Options of a run of one epoch with two modules of a variant, batches of 4."""
     variant = options.pop("variant", "bn")
+    file = ARCHITECTURES / f"{variant}.json"
+    write_json(file, two_modules(variant).to_json())
     config = TrainConfig.from_recipe(
         "smoke",
         dataset=str(data),
         run_folder=folder,
-        architecture=two_modules_file(variant),
+        architecture=file,
         width=1.0,
         epochs=1,
         batch_size=4,
@@ -92,7 +87,7 @@ def both_ways(function, image):
 
 
 def classifier(variant, classes=7, size=64, seed=0, whole=False):
-    """A narrow network that looks trained: no weight is as it was initialised.
+    """A narrow network that looks trained: no weight is as it was initialized.
 
     It has two of the nine modules, unless `whole`.
     """
