@@ -2,15 +2,14 @@
 
 import sys
 
-import tyro
-
-from googlenet_keras.console import run_script
+from googlenet_keras.console import print_text, run_script
 from googlenet_keras.exporting.config import ExportConfig
+from googlenet_keras.training.flags import parse_flags
 
 
 def main() -> None:
     """Exports, prints the report, and exits with 1 if a format fails."""
-    config = tyro.cli(
+    config = parse_flags(
         ExportConfig,
         prog="export.py",
         description="Turns a run into files for phones and servers, checked against "
@@ -21,9 +20,9 @@ def main() -> None:
 
     bundle = export(config)
     print_report(bundle.report)
-    print(f"everything is in {bundle.folder}")
+    print_text(f"everything is in {bundle.folder}")
     if bundle.report.get("web", {}).get("passed"):
-        print(f"to try it: python -m googlenet_keras serve {bundle.folder.parent}")
+        print_text(f"to try it: python -m googlenet_keras serve {bundle.folder.parent}")
     if not bundle.passed:
         sys.exit(1)
 

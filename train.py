@@ -1,6 +1,6 @@
 """Trains GoogLeNet. `python train.py --help` lists the options."""
 
-from googlenet_keras.console import run_script
+from googlenet_keras.console import print_text, run_script
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.flags import read_flags
 
@@ -19,7 +19,7 @@ def main() -> None:
     print_figures({"validation": result["validation"], "test": result["test"]})
     megabytes = result["peak_megabytes"]  # None on Windows
     memory = f", at most {megabytes:.0f} MB of memory" if megabytes else ""
-    print(
+    print_text(
         f"best epoch {result['best_epoch']} of {result['epochs']}, "
         f"{result['seconds']:.0f} s{memory}\n"
         f"everything is in {run.folder}; try\n"

@@ -6,10 +6,22 @@ Needs ai-edge-litert, numpy and pillow; neither TensorFlow nor this project.
 import json
 import sys
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.Image import Transpose
+
+TURNS = {  # by EXIF's orientation
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 model, photo = sys.argv[1:]
 with zipfile.ZipFile(model) as packed:
@@ -17,7 +29,18 @@ with zipfile.ZipFile(model) as packed:
     geometry = json.loads(packed.read("classifier.json"))["preprocessing"]
 height, width = geometry["height"], geometry["width"]
 
-image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+image = Image.open(photo)
+image.load()  # also what a PNG has at its end
+exif = Image.Exif()
+with suppress(Exception):  # Pillow raises anything for a damaged block
+    exif.load(image.info.get("exif", b""))
+if exif.get(0x0112) in TURNS:
+    image = image.transpose(TURNS[exif[0x0112]])
+if image.mode == "I;16":
+    image = image.point(lambda value: value / 256).convert("L")
+colors = image.convert("RGBA")
+image = Image.new("RGB", colors.size)  # what is transparent is black
+image.paste(colors, mask=colors)
 scale = geometry["crop_fraction"] * min(image.height / height, image.width / width)
 crop = (round(width * scale), round(height * scale))
 left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
@@ -31,5 +54,5 @@ interpreter.set_tensor(wants["index"], pixels[None].astype(wants["dtype"]))  # 0
 interpreter.invoke()
 scores = interpreter.get_tensor(gives["index"])[0]
 scores = scores / (256 if scores.dtype == np.uint8 else 1)
-for number in np.argsort(-scores)[:5]:
+for number in np.argsort(-scores, kind="stable")[:5]:
     print(f"{scores[number]:6.1%}  {labels[number]}")

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypedDict, Union
 
 import numpy as np
 import safetensors.numpy
 import tensorflow as tf
-from safetensors import SafetensorError
+from msgspec import Meta
 from scipy.special import log_softmax, softmax
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.console import track
+from googlenet_keras.data.decode import on_black
 from googlenet_keras.data.folder_source import files_below
+from googlenet_keras.data.image_files import (
+    BROKEN,
+    UNREADABLE,
+    ImageFileError,
+    read_image_file,
+)
 from googlenet_keras.data.pipeline import EVALUATION_BATCH_SIZE
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import read_json, write_bytes, write_json
+from googlenet_keras.files import convert, read_json, write_bytes, write_json
 from googlenet_keras.network.build import build_network
-from googlenet_keras.network.weights import assign_weights, named_weights
+from googlenet_keras.network.weights import (
+    assign_weights,
+    named_weights,
+    read_safetensors,
+)
 from googlenet_keras.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -34,6 +47,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
+MAX_HEADER_BYTES = 2**22  # of that file, which has a hundred bytes for each tensor
 
 Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
 """A file, a folder of files, or RGB pixels: [height, width, 3], or several of them as
@@ -42,7 +56,18 @@ Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
 _Source: TypeAlias = tuple[Path | np.ndarray, bool]
 """A file or pixels, and whether it was found in a folder and may be no image."""
 
+Label: TypeAlias = Annotated[str, Meta(min_length=1)]
 log = logging.getLogger(__name__)
+
+
+class Description(TypedDict):
+    """The content of classifier.json."""
+
+    architecture: dict[str, Any]
+    preprocessing: dict[str, Any]
+    labels: tuple[Label, ...]
+    heads: tuple[str, ...]
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,6 +76,7 @@ class Prediction:
 
     path: Path | None  # the image's file; None for pixels
     top: tuple[tuple[str, float], ...]  # empty for a folder's file that is no image
+    problem: str | None = None  # what such a file is
 
 
 class Predictor(ABC):
@@ -90,24 +116,29 @@ class Predictor(ABC):
         for start in track(range(0, len(sources), EVALUATION_BATCH_SIZE), "predicting"):
             batch = sources[start : start + EVALUATION_BATCH_SIZE]
             loaded = [self._load(*source) for source in batch]
-            pixels = [image for image in loaded if image is not None]
+            pixels = [image for image in loaded if isinstance(image, np.ndarray)]
             rows = iter(self.probabilities(np.stack(pixels)) if pixels else ())
             for (source, _), image in zip(batch, loaded, strict=True):
-                row = np.array([]) if image is None else next(rows)
+                path = source if isinstance(source, Path) else None
+                if isinstance(image, ImageFileError):
+                    predictions.append(Prediction(path, (), image.problem))
+                    continue
+                row = next(rows)
                 order = np.argsort(-row, kind="stable")[:top]
                 labels = tuple((self.labels[i], float(row[i])) for i in order)
-                path = source if isinstance(source, Path) else None
                 predictions.append(Prediction(path, labels))
         return predictions
 
-    def _load(self, source: Path | np.ndarray, in_folder: bool) -> np.ndarray | None:
+    def _load(
+        self, source: Path | np.ndarray, in_folder: bool
+    ) -> np.ndarray | ImageFileError:
         if not isinstance(source, Path):
             return self.preprocessing(source).numpy()
         try:
             return load_image(self.preprocessing, source)
-        except UserError:
+        except ImageFileError as error:
             if in_folder:
-                return None
+                return error
             raise
 
 
@@ -119,8 +150,9 @@ class Classifier(Predictor):
     """A trained network with its labels, preprocessing and provenance.
 
     network: images [batch, height, width, 3] in 0..255 to logits by head. architecture:
-    what it was built from. labels: class names in the order of the logits. provenance:
-    how it was made, as plain values.
+    what it was built from. labels: class names in the order of the logits, no two
+    alike. provenance: how it was made, as plain values. Raises UserError for other
+    labels.
     """
 
     network: keras.Model
@@ -128,6 +160,9 @@ class Classifier(Predictor):
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_labels(self.labels)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -148,11 +183,11 @@ class Classifier(Predictor):
         """Writes classifier.json and weights.safetensors, each atomically."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        description = {
+        description: Description = {
             "architecture": self.architecture.to_json(),
             "preprocessing": self.preprocessing.to_json(),
-            "labels": list(self.labels),
-            "heads": list(self.heads),
+            "labels": self.labels,
+            "heads": self.heads,
             "provenance": dict(self.provenance),
         }
         write_json(folder / DESCRIPTION_FILE, description)
@@ -166,25 +201,26 @@ class Classifier(Predictor):
         Raises UserError for another folder and for damaged files.
         """
         file = description_file(Path(folder))
-        description, path = read_json(file), file.with_name(WEIGHTS_FILE)
+        path = file.with_name(WEIGHTS_FILE)
+        description: Description = read_json(file, Description)
+        labels, provenance = description["labels"], description["provenance"]
         try:
+            _check_labels(labels)
             architecture = Architecture.from_json(description["architecture"])
             preprocessing = Preprocessing.from_json(description["preprocessing"])
-            labels = tuple(description["labels"])
             network = build_network(
                 architecture,
                 classes=len(labels),
                 image_size=preprocessing.size,
                 auxiliary=len(description["heads"]) > 1,
             )
-            provenance = description["provenance"]
-        except (KeyError, TypeError, ValueError) as error:
+        except UserError as error:
             raise UserError(f"{file} is damaged: {error}") from error
+        most = 8 * network.count_params() + MAX_HEADER_BYTES  # in float64
         try:
-            weights = safetensors.numpy.load_file(path)
-        except (OSError, SafetensorError, ValueError) as error:
-            raise UserError(f"{path} holds no weights: {error}.") from error
-        assign_weights(network, weights)
+            assign_weights(network, read_safetensors(path, most))
+        except UserError as error:
+            raise UserError(f"{path} cannot be loaded: {error}") from error
         return cls(network, architecture, preprocessing, labels, provenance)
 
     @classmethod
@@ -218,6 +254,14 @@ class Classifier(Predictor):
         return replace(classifier, labels=names)
 
 
+def _check_labels(labels: Sequence[str]) -> None:
+    """Raises UserError unless the labels are different texts with characters."""
+    convert(labels, tuple[Label, ...], "labels")
+    if len(set(labels)) < len(labels):
+        ((label, count),) = Counter(labels).most_common(1)
+        raise UserError(f"labels must differ; {label!r:.200} is there {count} times.")
+
+
 def description_file(folder: Path) -> Path:
     """The classifier.json of a saved Classifier or of a run. Raises UserError."""
     if (folder / DESCRIPTION_FILE).is_file():
@@ -232,19 +276,19 @@ def description_file(folder: Path) -> Path:
 
 
 def load_image(preprocessing: Preprocessing, path: Path) -> np.ndarray:
-    """Reads and preprocesses an image file. Raises UserError if it is not an image."""
+    """Reads and preprocesses an image file. Raises ImageFileError for others."""
     try:
-        return preprocessing.read(tf.io.read_file(str(path))).numpy()
-    except (tf.errors.OpError, UnicodeError) as error:
-        raise UserError(
-            f"an image must be a whole JPEG, PNG, GIF, BMP or WebP file; {path} is not."
-        ) from error
+        return preprocessing.read(read_image_file(path)).numpy()
+    except tf.errors.OpError as error:
+        raise ImageFileError(path, BROKEN) from error
+    except OSError as error:
+        raise ImageFileError(path, error.strerror or UNREADABLE) from error
 
 
 def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:
     if isinstance(images, str | Path):
         path = Path(images)
-        if not path.exists():
+        if not path.exists() or images == "":  # which Path takes for the current folder
             raise UserError(f"no such image or folder: {path}.")
         files = files_below(path) if path.is_dir() else [path]
         if not files:
@@ -259,10 +303,10 @@ def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:
 
 def _pixels(images: Any) -> list[np.ndarray]:
     """The images, each [height, width, 3], in an array or a PIL image."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if isinstance(images, Image.Image):
-        images = ImageOps.exif_transpose(images).convert("RGB")
+        images = _rgb(images)
     array = np.asarray(images)
     if array.ndim not in (3, 4) or array.shape[-1] != 3 or 0 in array.shape[-3:]:
         raise UserError(
@@ -276,3 +320,17 @@ def _pixels(images: Any) -> list[np.ndarray]:
     if array.dtype.kind == "f" and array.size and array.max() <= 1:
         log.warning("all pixels are in 0..1, which is black; they must be in 0..255.")
     return list(array) if array.ndim == 4 else [array]
+
+
+def _rgb(image: PIL.Image.Image) -> np.ndarray:
+    """The pixels of a PIL image, decoded as those of its file are."""
+    from PIL import ImageOps
+
+    with suppress(Exception):  # Pillow raises anything for a damaged EXIF block
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = image.point(lambda value: value / 256).convert("L")
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB"))
+    pixels = np.asarray(image.convert("RGBA"))
+    return on_black(pixels[..., :3], pixels[..., 3:]).numpy()

@@ -1,6 +1,7 @@
 """The command line: its short commands, and the entry point of all commands."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,10 +17,11 @@ from googlenet_keras.commands.benchmark import BENCHMARKS, Benchmark
 from googlenet_keras.commands.check_data import CheckData
 from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
-from googlenet_keras.console import run_script, track
+from googlenet_keras.console import print_text, run_script, track
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_folder, check_output_files
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.flags import PLAIN_NUMBERS
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Predict:
         print_predictions(predictions)
         if explainer:
             pictures = [explainer(x) for x in track(predictions, "drawing") if x.top]
-            print(f"{len(pictures)} activation maps are in {self.explain}")
+            print_text(f"{len(pictures)} activation maps are in {self.explain}")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Compare:
         comparison = compare([RunFolder.open(path) for path in self.runs])
         print_comparison(comparison)
         comparison.write(self.report)
-        print(f"the comparison is {self.report}")
+        print_text(f"the comparison is {self.report}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class ImportWeights:
     labels: str = "names"
     """ImageNet's classes by names (tench) or wordnet (n01440764, as its folders and
     TFDS call them); for other classes a text file with a label on each line."""
+    transform_input: bool = True
+    """torchvision: how the network was made. Its published weights have
+    transform_input, and so have those fine-tuned from them; what was trained from
+    scratch has ImageNet's mean and standard deviation: --no-transform-input."""
 
     def run(self) -> None:
         from googlenet_keras.weights.catalog import get_published
@@ -97,11 +103,15 @@ class ImportWeights:
         if not folder.parent.is_dir():
             raise UserError(f"no such folder: {folder.parent}.")
         classifier = import_weights(
-            self.source, *files, variant=self.variant, labels=self.labels
+            self.source,
+            *files,
+            variant=self.variant,
+            labels=self.labels,
+            transform_input=self.transform_input,
         )
         with atomic_folder(folder) as temporary:
             classifier.save(temporary)
-        print(
+        print_text(
             f"{classifier.architecture.name}, {len(classifier.labels)} classes, is in "
             f"{folder}; try\n  python -m googlenet_keras predict {folder} IMAGE...\n"
             f"  python train.py --recipe finetune --weights {folder} --dataset FOLDER"
@@ -121,10 +131,13 @@ class Serve:
 
         server = open_server(web_folder(self.run_folder), self.host, self.port)
         with suppress(KeyboardInterrupt), server:
-            print(instructions(self.host, server.server_port), flush=True)
+            host, port = server.server_address[:2]  # 0 stands for 0.0.0.0
+            print_text(instructions(str(host), port))
             server.serve_forever()
 
 
+# such as "$UNSET", which pathlib would take for the current folder
+EMPTY_ARGUMENT = re.compile(r"(--[\w-]+=)?")
 COMMANDS: dict[str, Callable[..., Any]] = {
     "describe": Describe,
     "evaluate": Evaluate,
@@ -139,11 +152,18 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command in `arguments`, by default in sys.argv."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(EMPTY_ARGUMENT.fullmatch(argument) for argument in arguments):
+        raise UserError(
+            "no file or folder has an empty name, as one of the arguments is; the "
+            "current folder is a dot (.)."
+        )
     tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
-        args=_name_benchmark_first(sys.argv[1:] if arguments is None else arguments),
+        args=_name_benchmark_first(arguments),
         prog="googlenet_keras",
         description="GoogLeNet in Keras 3, from training to the phone.",
+        registry=PLAIN_NUMBERS,
     ).run()
 
 

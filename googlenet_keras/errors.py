@@ -30,8 +30,8 @@ class InterruptionError(BaseException):
 def unknown_choice_error(what: str, received: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in `known`; it suggests the closest name."""
     known = list(known)
-    near = difflib.get_close_matches(received, known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(received[:100], known, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(
-        f"{what} must be one of {', '.join(known)}; received {received!r}.{hint}"
+        f"{what} must be one of {', '.join(known)}; received {received!r:.200}.{hint}"
     )

@@ -1,6 +1,7 @@
 """Exports a run: checked files for phones and servers, and a web page."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -16,7 +17,8 @@ from googlenet_keras.artifacts.mediapipe_metadata import (
 )
 from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
 from googlenet_keras.classifier import WEIGHTS_FILE
-from googlenet_keras.exporting import converters, parity, report
+from googlenet_keras.data.pipeline import explain_unreadable
+from googlenet_keras.exporting import converters, measuring, parity, report
 from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
 from googlenet_keras.exporting.formats import Format
 from googlenet_keras.exporting.inspection import inspect_tflite
@@ -89,9 +91,10 @@ def _train_for_int8(job: ExportJob) -> None:
 
     epochs = job.config.qat_epochs
     log.info("training for int8, %d epochs", epochs)
-    network = train_quantization_aware(
-        job.classifier, job.dataset, job.class_numbers, epochs
-    )
+    with explain_unreadable(job.dataset.train):
+        network = train_quantization_aware(
+            job.classifier, job.dataset, job.class_numbers, epochs
+        )
     converters.save_static(network, job.source.work / converters.QAT_MODEL_FOLDER)
 
 
@@ -103,7 +106,7 @@ def _make_formats(job: ExportJob) -> ExportReport:
     keras: FormatRow = {"megabytes": report.megabytes(saved / WEIGHTS_FILE)}
     keras.update(network.row)
     rows = {f.name: _make(f, job, network.probabilities) for f in job.formats}
-    report.add_ratios(rows)
+    report.add_ratios(rows, _time_ratios(rows, job))
     options = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(job.config).items()
@@ -116,6 +119,16 @@ def _make_formats(job: ExportJob) -> ExportReport:
         "provenance": dict(job.classifier.provenance),
         "environment": machine.environment(),
     }
+
+
+def _time_ratios(rows: Mapping[str, FormatRow], job: ExportJob) -> dict[str, float]:
+    """Each passed format's time as a multiple of float32's, if that has passed."""
+    paths = {n: job.folder / row["file"] for n, row in rows.items() if row["passed"]}
+    if "float32" not in paths:
+        return {}
+    with Console().status("timing in turns with float32"):
+        size = job.classifier.preprocessing.size
+        return measuring.time_ratios(paths["float32"], paths, size, job.log)
 
 
 def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:

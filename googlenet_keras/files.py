@@ -1,16 +1,18 @@
 """Atomic writes of files and folders, JSON, and the user's cache folder."""
 
 import json
+import logging
 import os
 import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import platformdirs
 
 from googlenet_keras.errors import DiskError, UserError
@@ -19,7 +21,11 @@ TEMPORARY_SUFFIX = ".tmp"  # of a file or folder that is being written
 HOST = socket.gethostname().replace(".", "-")
 TEMPORARY_FOLDER = re.compile(r"(.+)\.([^.]+)-(\d+)\.(?:new|old)\.tmp", re.DOTALL)
 ABANDONED_SECONDS = 3600  # after the last change by another machine or container
+MAX_JSON_BYTES = 16 * 10**6  # a million labels, the most that a file here holds
+MAX_JSON_LINES_BYTES = 256 * 10**6  # a line has MAX_JSON_BYTES at most
+MAX_JSON_DEPTH = 32  # lists and objects within each other
 _filling: set[Path] = set()  # temporary folders of this process
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -126,6 +132,10 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes `data` atomically. Raises DiskError if the disk refuses."""
+    if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
+        with disk_errors(path):
+            path.write_bytes(data)
+        return
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
@@ -135,15 +145,68 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_bytes(path, (json.dumps(data, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object. Raises UserError if the file holds none."""
+def check_regular_file(path: Path) -> None:
+    """Raises UserError for a device, a pipe or a folder, which could block for ever."""
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"only regular files are opened; {path} is a folder, a device or a pipe."
+        )
+
+
+def check_readable(path: Path, most: int) -> None:
+    """Raises UserError unless `path` is a regular file of up to `most` bytes."""
+    if not path.exists():
+        raise UserError(f"no such file: {path}.")
+    check_regular_file(path)
+    if (size := path.stat().st_size) > most:
+        raise UserError(f"{path} may have {most:,} bytes at most; it has {size:,}.")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Reads a regular file. Raises UserError for another and for over `most` bytes."""
+    check_readable(path, most)
     try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path} must hold a JSON object; it holds another value.")
-    return data
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def read_json(
+    path: Path, kind: Any = dict[str, Any], most: int = MAX_JSON_BYTES
+) -> Any:
+    """Reads a JSON file of at most `most` bytes as a `kind`, by default an object.
+
+    Raises UserError for anything else, with the key that is wrong.
+    """
+    return convert(_parse_json(read_bytes(path, most), str(path)), kind, str(path))
+
+
+def _parse_json(data: bytes, what: str) -> Any:
+    try:
+        value = json.loads(data)
+        if _is_deeper([value], MAX_JSON_DEPTH + 1):
+            raise RecursionError(f"nested in over {MAX_JSON_DEPTH} levels")
+        return value
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{what} is not valid JSON: {error}.") from error
+
+
+def _is_deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value
+    nested = (part for part in parts if isinstance(part, dict | list))
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in nested)
+
+
+def convert(data: Any, kind: Any, what: str) -> Any:
+    """Converts plain values to a `kind`; drops the keys that it does not have.
+
+    kind: a type such as list[str] or a TypedDict; ranges are msgspec.Meta annotations.
+    Raises UserError, which calls the data `what`, with the key that is wrong.
+    """
+    try:
+        return msgspec.convert(data, kind, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise UserError(f"{what}: {error}.") from error
 
 
 def append_json_line(path: Path, data: Mapping[str, Any]) -> None:
@@ -155,17 +218,31 @@ def append_json_line(path: Path, data: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads a JSON lines file. Raises UserError for a damaged line."""
+def read_json_lines(
+    path: Path,
+    check: Callable[[dict[str, Any]], Any] = lambda row: row,
+    *,
+    skip_damaged: bool = False,
+) -> list[Any]:
+    """Reads the objects of a JSON lines file; `check` converts or refuses each.
+
+    skip_damaged: logs damaged lines and leaves them out. Raises UserError.
+    """
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    lines = read_bytes(path, MAX_JSON_LINES_BYTES).split(b"\n")
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise UserError(
-                f"each line of {path} must be JSON; line {number} is damaged: {error}. "
-                "A killed process may have left it; --resume repairs it."
-            ) from error
+            if line or number < len(lines):
+                data = _parse_json(line[:MAX_JSON_BYTES], "it")  # longer ones are none
+                rows.append(check(convert(data, dict[str, Any], "it")))
+        except UserError as error:
+            damage = f"line {number} is damaged: {error}"
+            if not skip_damaged:
+                raise UserError(
+                    f"each line of {path} must be an object of JSON; {damage} "
+                    "A killed process may have left it; --resume repairs it."
+                ) from error
+            log.warning("%s: %s The line is left out", path, damage)
     return rows
 
 

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypedDict
 
+from googlenet_keras.errors import UserError
+
 REPORTED_PACKAGES = (
     *("tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn"),
     *("ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "mediapipe", "keras-tuner"),
@@ -47,6 +49,19 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def check_memory(needed: int, what: str, remedy: str) -> None:
+    """Raises UserError if `what` needs more bytes than this machine has memory.
+
+    Nothing is refused where the size of the memory is unknown.
+    """
+    kilobytes = (proc_field("meminfo", "MemTotal") or "").split()
+    if kilobytes and needed > (memory := int(kilobytes[0]) * 1024):
+        raise UserError(
+            f"{what} needs at least {needed / 1e9:,.1f} GB of memory; this machine has "
+            f"{memory / 1e9:,.1f} GB. {remedy}"
+        )
 
 
 def cpu_flags() -> frozenset[str]:

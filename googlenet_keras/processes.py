@@ -2,21 +2,26 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker, util
 from multiprocessing.connection import wait
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
-from googlenet_keras.console import show_log
+from googlenet_keras.console import open_output, show_log
 from googlenet_keras.errors import InterruptionError
+from googlenet_keras.files import check_regular_file
 from googlenet_keras.machine import proc_field
 
+GRACE_SECONDS = 10  # between asking a child to end and killing it
+PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 Call = Callable[..., Any]
 _script_lock = threading.Lock()
 
@@ -25,37 +30,110 @@ class ProcessError(Exception):
     """A call in a child process failed; the text is one line that says why."""
 
 
-@contextmanager
-def child_process(log: Path | None, **limits: int) -> Iterator[Call]:
-    """Yields `call(function, *arguments)`, which runs the function in a child process.
+class ChildProcess:
+    """Calls functions in a child process, which starts with the first call.
 
     An exception or the child's death becomes a ProcessError here; the next call starts
-    a new child. The child ends with the block or with this process, however that ends.
-    It does not run this process's script: the function must lie in a module. log: a
-    file for its output; None: this process's. limits: those of `limit_this_process`.
+    a new child. The child ends with `close` or with this process, however that ends. It
+    does not run this process's script: the functions must lie in modules.
     """
-    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    start = (context, _initialize_child, (log, limits))
-    pool = ProcessPoolExecutor(1, *start)
 
-    def call(function: Call, *arguments: Any) -> Any:
-        nonlocal pool
+    def __init__(self, log: Path | None, **limits: int) -> None:
+        """log: a file for the child's output; None: this process's.
+
+        limits: those of `limit_this_process`.
+        """
+        if log and log != Path(os.devnull):
+            check_regular_file(log)
+        self._log, self._limits = log, limits
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # TensorFlow survives no fork
+        return ProcessPoolExecutor(
+            1, context, _initialize_child, (self._log, self._limits)
+        )
+
+    def __call__(self, function: Call, *arguments: Any) -> Any:
+        """What `function` gives for the arguments. Raises ProcessError."""
+        error: BaseException | None
         try:
             with _hidden_script():  # submit starts the child
-                future = pool.submit(function, *arguments)
+                future = self._pool.submit(function, *arguments)
+            error = future.exception()  # what it raises is of this process
+        except BrokenProcessPool as broken:
+            error = broken
+        if error is None:
             return future.result()
-        except BrokenProcessPool as error:
-            pool = ProcessPoolExecutor(1, *start)
-            hint = f"; see {log.name}" if log else ""
+        if isinstance(error, BrokenProcessPool):
+            self._pool = self._new_pool()
+            hint = f"; see {self._log.name}" if self._log else ""
             raise ProcessError(f"its process died{hint}") from error
-        except (Exception, InterruptionError) as error:  # whatever the function raises
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ProcessError(lines[0]) from error
+        if not isinstance(error, Exception | InterruptionError):
+            raise error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ProcessError(lines[0]) from error
 
+    def close(self) -> None:
+        """Waits for the child's end."""
+        self._pool.shutdown()
+
+    def kill(self) -> None:
+        """Ends the child at its work, after some time to end its own children."""
+        children = list(self._pool._processes.values())
+        for child in children:
+            child.terminate()
+        self._pool.shutdown(wait=False)  # ends one that handles the signal, too
+        for child in children:
+            child.join(GRACE_SECONDS)
+            child.kill()
+            child.join()
+
+
+@contextmanager
+def child_process(log: Path | None, **limits: int) -> Iterator[ChildProcess]:
+    """A ChildProcess for a block, in which SIGTERM raises InterruptionError."""
+    with interruption_by_sigterm():
+        child = ChildProcess(log, **limits)
+        try:
+            yield child
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            child.close()
+
+
+@contextmanager
+def interruption_by_sigterm() -> Iterator[None]:
+    """Raises InterruptionError within the block at SIGTERM, which would leave children.
+
+    A second one ends this process at once. A handler that is set already stays.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # only the main thread may set signal handlers
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield call
+        yield
     finally:
-        pool.shutdown()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise InterruptionError("ended by SIGTERM", number)
+
+
+def _end_resource_tracker() -> None:
+    if not multiprocessing.parent_process():  # its children use the same one
+        tracker: Any = resource_tracker._resource_tracker
+        tracker._stop()
+
+
+# multiprocessing starts that process, and in Python 3.11 does not wait for its end
+util.Finalize(None, _end_resource_tracker, exitpriority=-1)  # after all others
 
 
 @contextmanager
@@ -80,7 +158,12 @@ def _initialize_child(log: Path | None, limits: dict[str, int]) -> None:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(file, 1)
         os.dup2(file, 2)
+    open_output()
     show_log()
+    if sys.platform == "linux":  # at once, whatever the child is doing
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_this_process(**limits)
 

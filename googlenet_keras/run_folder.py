@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypedDict, cast
+from typing import Annotated, Any, NotRequired, Self, TypedDict
+
+from msgspec import Meta
 
 from googlenet_keras import files
 from googlenet_keras.errors import UserError
@@ -29,8 +31,13 @@ class HeadFigures(TypedDict, total=False):
     intervals: Mapping[str, tuple[float, float] | None]  # 95 %, of each figure
 
 
-Figures = Mapping[str, Any]
-"""{"images": int, HEAD: HeadFigures for main and the auxiliary heads there are}."""
+class Figures(TypedDict):
+    """The metrics of each head on a split."""
+
+    images: int
+    main: HeadFigures
+    aux1: NotRequired[HeadFigures]
+    aux2: NotRequired[HeadFigures]
 
 
 class Result(TypedDict):
@@ -43,6 +50,43 @@ class Result(TypedDict):
     seconds: float
     cpu_seconds: float
     peak_megabytes: float | None
+
+
+class EpochHeadFigures(TypedDict):
+    """Metrics of one head after an epoch, as in HeadFigures."""
+
+    top1: float
+    top5: float | None
+    loss: float
+
+
+class EpochFigures(TypedDict):
+    """The total loss and the metrics of each head after an epoch."""
+
+    loss: float
+    main: EpochHeadFigures
+    aux1: NotRequired[EpochHeadFigures]
+    aux2: NotRequired[EpochHeadFigures]
+
+
+class Epoch(TypedDict):
+    """A line of metrics.jsonl; an event's line has other keys and EVENT_KEY."""
+
+    epoch: Annotated[int, Meta(ge=1)]
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    train: EpochFigures
+    validation: EpochFigures
+
+
+class StoredOptions(TypedDict, total=False):
+    """Some entries of config.json; the others are a TrainConfig's options."""
+
+    dataset: str
+    data_dir: str | None
+    validation_fraction: Annotated[float, Meta(ge=0.01, le=0.9)]
+    widths: Mapping[str, int]
 
 
 class RunFolder:
@@ -88,6 +132,13 @@ class RunFolder:
         resume: a folder of a run that was killed before it wrote config.json may exist.
         """
         self.refuse_existing(resume)
+        if str(self).encode(errors="ignore").decode() != str(self):
+            # TensorFlow would fail later
+            raise UserError(
+                "the path of a run folder must be text in this locale's encoding; "
+                f"received {self.path}. Choose another --run-folder, "
+                "or set LC_ALL=C.UTF-8."
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -126,6 +177,7 @@ class RunFolder:
         Raises UserError if another process holds the lock; the operating system
         releases that of a dead process.
         """
+        files.check_regular_file(self._lock)
         try:
             import fcntl
         except ImportError:  # Windows
@@ -147,36 +199,48 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """Reads config.json: every option as resolved. Raises UserError."""
-        return files.read_json(self.config)
+        options = files.read_json(self.config)
+        files.convert(options, StoredOptions, str(self.config))
+        for name, value in options.items():
+            if "\0" in str(value):
+                raise UserError(f"{self.config}: {name} has a null character.")
+        return options
 
     def read_result(self) -> Result:
         """Reads result.json. Raises UserError if the run is not finished."""
         if not self.is_finished:
             raise UserError(f"{self} has no {self.result.name}: it is not finished.")
         result = files.read_json(self.result)
-        if "validation" not in result:
+        if "best" in result and "validation" not in result:
             raise UserError(
                 f"{self.result} is a search's, not a run's; the search's best network "
                 "is trained by python -m tuning.search --resume --retrain."
             )
-        return cast(Result, result)
+        return files.convert(result, Result, str(self.result))
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, one per epoch, without events."""
-        return [x for x in files.read_json_lines(self.metrics) if EVENT_KEY not in x]
+        """The lines of metrics.jsonl, one per epoch, without events.
+
+        Raises UserError for a damaged line.
+        """
+        lines = files.read_json_lines(self.metrics, _check_line)
+        epochs = [line for line in lines if EVENT_KEY not in line]
+        heads = {frozenset(x[part]) for x in epochs for part in ("train", "validation")}
+        if len(heads) > 1:
+            raise UserError(f"all lines of {self.metrics} must have the same heads.")
+        return epochs
 
     def truncate_epochs(self, epochs: int) -> None:
-        """Drops all epochs but the first `epochs`, and all from a damaged line on."""
-        existing = self.metrics.read_bytes() if self.metrics.exists() else b""
-        lines = []
-        for line in existing.split(b"\n"):
-            try:
-                data = json.loads(line)
-            except ValueError:  # what a process that died was writing
-                break
-            if EVENT_KEY in data or data["epoch"] <= epochs:
-                lines.append(json.dumps(data) + "\n")
-        files.write_bytes(self.metrics, "".join(lines).encode())
+        """Drops all epochs but the first `epochs`, and damaged lines."""
+        lines: list[dict[str, Any]] = []
+        if self.metrics.exists():
+            lines = files.read_json_lines(self.metrics, _check_line, skip_damaged=True)
+        text = "".join(
+            json.dumps(line) + "\n"
+            for line in lines
+            if EVENT_KEY in line or line["epoch"] <= epochs
+        )
+        files.write_bytes(self.metrics, text.encode())
 
     def remove_unfinished_files(self) -> None:
         """Removes the temporary files of a process that was killed."""
@@ -187,3 +251,7 @@ class RunFolder:
     def remove_checkpoints(self) -> None:
         """Removes the checkpoints of a finished run."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+def _check_line(line: dict[str, Any]) -> dict[str, Any]:
+    return line if EVENT_KEY in line else files.convert(line, Epoch, "an epoch")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Dataset
-from googlenet_keras.evaluation import plots
+from googlenet_keras.data.pipeline import UnreadableImageError
+from googlenet_keras.errors import DiskError
+from googlenet_keras.evaluation import fonts, plots
 from googlenet_keras.evaluation.evaluate import evaluate
 from googlenet_keras.evaluation.report import write_report
 from googlenet_keras.files import write_json
@@ -68,6 +70,7 @@ def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None
     folder = RunFolder(config.run_folder or "")
     if config.resume and folder.is_finished:
         resume_options(TrainConfig, config)  # raises if one differs
+        folder.read_result()  # raises if it is damaged
         folder.remove_checkpoints()  # the process may have been killed before that
         return Run(folder)
     trained = train_network(config, stopwatch, _find_weights)
@@ -78,8 +81,11 @@ def train(config: TrainConfig, stopwatch: Stopwatch | None = None) -> Run | None
     if trained.job.config.checkpoint_minutes:
         hint = resume_hint(run.folder)
     message = f"stopped in the final evaluation. {hint}"
-    with interrupt_on_signal(message), run.folder.lock():
-        _finish(run, trained, stopwatch)
+    try:
+        with interrupt_on_signal(message), run.folder.lock():
+            _finish(run, trained, stopwatch)
+    except (DiskError, UnreadableImageError) as error:
+        raise type(error)(f"{error} {hint}") from error
     return run
 
 
@@ -97,6 +103,9 @@ def _finish(run: Run, trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
     folder, classifier, dataset = run.folder, run.classifier, run.dataset
     validation = evaluate(classifier, dataset, "validation")
     test = evaluate(classifier, dataset, "test") if dataset.test else None
+    for evaluation in filter(None, (validation, test)):
+        evaluation.warn_of_missing_classes()
+    fonts.warn_of_numbers(classifier.labels)
     epochs = folder.read_epochs()
     folder.plots.mkdir(exist_ok=True)
     plots.curves(epochs).savefig(folder.plots / "curves.png", dpi=100)

@@ -1,13 +1,21 @@
 """What several tests make: photographs on disk, calls with a command line."""
 
+import os
+import pty
+import stat
 import sys
 import tempfile
-from collections.abc import Callable
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from googlenet_keras.architecture.architecture import Architecture
@@ -18,6 +26,7 @@ from googlenet_keras.files import write_json
 from googlenet_keras.network.build import build_network
 from googlenet_keras.training.options import TrainConfig
 
+ROOT = Path(__file__).parents[1]
 ARCHITECTURES = Path(tempfile.mkdtemp(prefix="googlenet_keras_tests_"))
 
 
@@ -35,11 +44,31 @@ def write_photos(root: Path, counts: dict[str, int], size=(40, 56)) -> Path:
     return root
 
 
+def full_device(path: Path) -> Path:
+    """A device that is always full at `path`: a test could replace that of the system.
+
+    Skips the test where devices cannot be made.
+    """
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.stat("/dev/full").st_rdev)
+        path.open("w").close()
+    except OSError:
+        pytest.skip("making a device is for root alone")
+    return path
+
+
 def two_modules(variant: str = "bn") -> Architecture:
     """The variant, narrow, with two of its nine modules, which is traced in a third."""
     kept = ("conv1_7x7_s2", "pool1_3x3_s2", "inception_4a", "inception_4d")
     whole = VARIANTS[variant].scale_width(0.125)
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
+
+
+def epoch_line(epoch: int) -> dict[str, Any]:
+    """A line of metrics.jsonl."""
+    figures = {"loss": 2.5, "main": {"top1": 0.5, "top5": None, "loss": 1.0}}
+    times = {"learning_rate": 0.01, "seconds": 1.0, "images_per_second": 9.0}
+    return {"epoch": epoch, **times, "train": figures, "validation": figures}
 
 
 def small_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
@@ -68,6 +97,37 @@ def call_main(main: Callable[[], None], *arguments: str) -> None:
         main()
     finally:
         sys.argv = before
+
+
+def on_terminal(columns: int, *command: str) -> tuple[int, str]:
+    """The exit status and the output of a command on a terminal of so many columns."""
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, columns))
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    with Popen(
+        command, cwd=ROOT, stdin=end, stdout=end, stderr=end, env=environment
+    ) as process:
+        os.close(end)
+        with os.fdopen(terminal, "rb") as file:
+            output = b""
+            with suppress(OSError):  # the command has ended
+                while block := file.read1():
+                    output += block
+    return process.returncode, output.decode()
+
+
+def processes() -> Iterator[tuple[int, int, int]]:
+    """The number of each process, of its parent and of its session."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = path.read_text().rpartition(") ")[2].split()
+            yield int(path.parent.name), int(fields[1]), int(fields[3])
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    path = Path(f"/proc/{process}/stat")
+    return path.exists() and ") Z" not in path.read_text()
 
 
 def ramp(height, width):

@@ -17,7 +17,13 @@ TENSORS = {
     "a.count": np.array([7], np.int64),
     "b": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # other strides
 }
-KINDS = {"float32": "FloatStorage", "int64": "LongStorage"}
+KINDS = {
+    "float32": "FloatStorage",
+    "int64": "LongStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
+    "uint16": "BFloat16Storage",  # its bits
+}
 
 
 def add_torch_names(monkeypatch):
@@ -53,13 +59,16 @@ class Tensor:
         return rebuild, (*arguments, False, OrderedDict())
 
 
-def pickled(value, extra=()):
+def pickled(value, extra=(), stored=None):
+    """stored: takes each array that is met, by its key."""
     file = io.BytesIO()
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, found):
             if not isinstance(found, Stored):
                 return None
+            if stored is not None:
+                stored[found.key] = found.array
             kind = getattr(sys.modules["torch"], KINDS[found.array.dtype.name])
             return ("storage", kind, found.key, "cpu", found.array.size, *extra)
 
@@ -80,21 +89,24 @@ def numbers(array):
 
 
 def zipped(path, tensors=TENSORS, compression=zipfile.ZIP_STORED, wrap=lambda x: x):
+    stored = {}
     with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("net/data.pkl", pickled(wrap(state_dict(tensors))))
-        for i, array in enumerate(tensors.values()):
-            archive.writestr(f"net/data/{i}", numbers(array))
+        data = pickled(wrap(state_dict(tensors)), (), stored)
+        archive.writestr("net/data.pkl", data)
+        for key, array in stored.items():
+            archive.writestr(f"net/data/{key}", numbers(array))
     return path
 
 
-def legacy(path, tensors=TENSORS):
+def legacy(path, tensors=TENSORS, wrap=lambda x: x):
     parts = [
         pickle.dumps(x, 2)
         for x in (PYTORCH_MAGIC_NUMBER, 1001, {"little_endian": True})
     ]
-    parts += [pickled(state_dict(tensors), (None,))]
-    parts += [pickle.dumps([str(i) for i in range(len(tensors))], 2)]
-    for array in tensors.values():
+    value, stored = wrap(state_dict(tensors)), {}
+    parts += [pickled(value, (None,), stored)]
+    parts += [pickle.dumps(list(stored), 2)]
+    for array in stored.values():
         parts += [struct.pack("<q", array.size), numbers(array)]
     path.write_bytes(b"".join(parts))
     return path

@@ -1,9 +1,12 @@
 import json
+import os
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.classifier import Classifier
@@ -92,6 +95,21 @@ def saved(classifier, tmp_path):
     [
         {"labels": ["a", "b"]},
         {"labels": None},
+        {"labels": [1, 2, 3]},
+        {"labels": [["a"], ["b"], ["c"]]},
+        {"labels": [None, None, None]},
+        {"labels": {"a": 1, "b": 2, "c": 3}},
+        {"labels": "abc"},
+        {"labels": ["a", "a", "b"]},
+        {"labels": ["a", "b", ""]},
+        {"heads": 3},
+        {"heads": None},
+        {"provenance": 5},
+        {"architecture": 5},
+        {"preprocessing": []},
+        {"preprocessing": {"height": 10**9, "width": 32, "crop_fraction": 1}},
+        {"preprocessing": {"height": 32.5, "width": 32, "crop_fraction": 1}},
+        {"preprocessing": {"height": 32, "width": 32, "crop_fraction": None}},
         {"architecture": {"rows": []}},
         {"preprocessing": {"height": 32}},
         {"preprocessing": {"height": "x", "width": 32, "crop_fraction": 1}},
@@ -101,8 +119,14 @@ def saved(classifier, tmp_path):
 def test_a_changed_description_is_refused(saved, change):
     path = saved / "classifier.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"classifier\.json|weights are another"):
         Classifier.load(saved)
+
+
+def test_labels_are_different_texts_in_python_too(classifier):
+    for labels in (("a", "b", "a"), ("a", "b", ""), (1, 2, 3)):
+        with pytest.raises(UserError, match="labels"):
+            replace(classifier, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -122,10 +146,10 @@ def test_a_changed_architecture_is_refused(saved, field, value):
 def test_cut_or_missing_weights_are_refused(saved):
     path = saved / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match="holds no weights"):
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be loaded"):
         Classifier.load(saved)
     path.unlink()
-    with pytest.raises(UserError, match="holds no weights"):
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be loaded"):
         Classifier.load(saved)
 
 
@@ -141,3 +165,27 @@ def test_a_run_without_a_classifier_says_so(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"has no classifier\.json; train again"):
         Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda x: x * np.nan, lambda x: x > 0])
+def test_weights_that_are_no_finite_numbers_are_refused(saved, change):
+    path = saved / "weights.safetensors"
+    weights = safetensors.numpy.load_file(path)
+    safetensors.numpy.save_file(
+        weights | {"main/bias": change(weights["main/bias"])}, path
+    )
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot .*main/bias"):
+        Classifier.load(saved)
+
+
+def test_weights_of_another_networks_size_are_not_read(saved):
+    os.truncate(saved / "weights.safetensors", 2**40)
+    with pytest.raises(UserError, match="1099511627776 bytes; at most"):
+        Classifier.load(saved)
+
+
+def test_a_pipe_in_place_of_weights_is_refused(saved):
+    (saved / "weights.safetensors").unlink()
+    os.mkfifo(saved / "weights.safetensors")
+    with pytest.raises(UserError, match="only regular files are opened"):
+        Classifier.load(saved)

@@ -10,6 +10,7 @@ from making import call_main, write_photos
 
 import export as script
 from googlenet_keras.artifacts.artifact import open_classifier
+from googlenet_keras.artifacts.runtimes import open_runtime
 from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
@@ -73,9 +74,25 @@ def test_the_report_has_the_figures_of_each_format(bundle):
     assert rows["int8"]["not_quantised"] == []
     assert rows["int8"]["operators"]["CONV_2D"] == 57
     assert rows["float32"]["ratio_to_float32"] == {"megabytes": 1, "milliseconds": 1}
+    assert all(row["ratio_to_float32"]["milliseconds"] > 0 for row in rows.values())
+    assert {n: row.get("min_tflite_version") for n, row in rows.items()} == {
+        "saved_model": None, "float32": "1.6.0", "float16": "1.15.0",
+        "dynamic": "2.17.0", "int8": "1.14.0", "int16x8": "2.4.0", "onnx": None,
+    }  # fmt: skip
     assert rows["int16x8"]["gpu_refuses"]
     assert report["options"]["dataset"] == "digits"
     assert report["environment"]["packages"]["ai-edge-litert"]
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in FORMATS if n not in ("saved_model", "onnx")]
+)
+def test_a_tflite_files_tensors_are_named(bundle, name):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(bundle / FORMATS[name].file))
+    assert [x["name"] for x in interpreter.get_input_details()] == ["image"]
+    assert [x["name"] for x in interpreter.get_output_details()] == ["probabilities"]
 
 
 @pytest.mark.slow
@@ -169,7 +186,7 @@ def partly_failed(run_folder, tmp_path_factory):
 @pytest.mark.slow
 def test_channels_first(partly_failed, run_folder):
     found = open_classifier(partly_failed / "model.onnx")
-    (image,) = found.runtime._session.get_inputs()
+    (image,) = open_runtime(partly_failed / "model.onnx")._session.get_inputs()
     assert (image.name, image.shape) == ("image", ["batch", 3, 32, 32])
     assert found.labels == Classifier.load(run_folder).labels
 

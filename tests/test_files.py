@@ -2,16 +2,21 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Annotated, NotRequired, TypedDict
 
 import pytest
+from making import full_device
+from msgspec import Meta
 
 from googlenet_keras import files
-from googlenet_keras.errors import UserError
+from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import (
     append_json_line,
     atomic_folder,
+    convert,
     expand_user,
     read_json,
     read_json_lines,
@@ -50,12 +55,93 @@ def test_lines_add_up(tmp_path):
     assert read_json_lines(tmp_path / "m.jsonl") == [{"epoch": i} for i in range(3)]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[1]",
+        "null",
+        '"a"',
+        "5",
+        "\xff",
+        "[" * 10**5,
+        '{"a":' * 40 + "1" + "}" * 40,
+    ],
+    ids=range(9),
+)
 def test_what_is_no_object(tmp_path, content):
     path = tmp_path / "a.json"
-    path.write_text(content)
+    path.write_text(content, "latin-1")
     with pytest.raises(UserError, match=re.escape(str(path))):
         read_json(path)
+
+
+def test_a_number_of_too_many_digits_is_no_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": ' + 5000 * "1" + "}")
+    with pytest.raises(UserError, match="is not valid JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_only_regular_files_are_read_and_not_more_of_them_than_allowed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        for read in (read_json, read_json_lines):
+            with pytest.raises(UserError, match="only regular files are opened"):
+                read(path)
+    with pytest.raises(UserError, match=r"none\.json cannot be read: No such file"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "large").write_bytes(16_000_001 * b" ")
+    with pytest.raises(UserError, match="16,000,000 bytes at most; it has 16,000,001"):
+        read_json(tmp_path / "large")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10**10)
+    with pytest.raises(UserError, match="256,000,000 bytes at most"):
+        read_json_lines(tmp_path / "sparse")
+
+
+class Shape(TypedDict):
+    count: Annotated[int, Meta(ge=0)]
+    parts: NotRequired[dict[str, list[float | None]]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "a: Object missing required field `count`"),
+        ({"count": "3"}, "a: Expected `int`, got `str` - at `$.count`"),
+        ({"count": 1.5}, "a: Expected `int`, got `float` - at `$.count`"),
+        ({"count": True}, "a: Expected `int`, got `bool` - at `$.count`"),
+        ({"count": -1}, "a: Expected `int` >= 0 - at `$.count`"),
+        ({"count": 1, "parts": {"a": [1, "x"]}}, "at `$.parts[...][1]`"),
+    ],
+)
+def test_values_of_another_type_are_refused_by_their_key(data, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        convert(data, Shape, "a")
+
+
+def test_values_of_the_right_type_are_converted_and_unknown_keys_dropped():
+    data = {"count": 2, "parts": {"a": [1, None]}, "new": 5}
+    assert convert(data, Shape, "a") == {"count": 2, "parts": {"a": [1.0, None]}}
+    assert convert("a/b", Path, "a") == Path("a/b")
+
+
+@pytest.mark.parametrize("line", ["", "5", "null", '"a"', "[]", '{"a"', "[" * 10**5])
+def test_a_damaged_line_is_named_or_left_out_with_a_warning(tmp_path, capsys, line):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"a": 1}\n' + line + '\n{"a": 2}\n{"a": 3}')
+    with pytest.raises(UserError, match=r"m\.jsonl must .* line 2 is damaged"):
+        read_json_lines(path)
+    assert read_json_lines(path, skip_damaged=True) == [{"a": 1}, {"a": 2}, {"a": 3}]
+    assert "m.jsonl: line 2 is damaged" in capsys.readouterr().err
+
+
+def test_lines_are_checked_one_by_one(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"count": 1}\n{"count": 1.5}\n')
+    with pytest.raises(UserError, match=r"line 2 is damaged: a row: .*`\$\.count`"):
+        read_json_lines(path, lambda row: convert(row, Shape, "a row"))
 
 
 def test_an_atomic_folder_appears_whole(tmp_path):
@@ -136,3 +222,21 @@ def test_whose_temporary_folder_is_removed(tmp_path, host, process, hours, is_re
 def test_a_user_that_is_none_stays_as_it_is_written():
     assert expand_user("~nobody-of-that-name/run") == Path("~nobody-of-that-name/run")
     assert expand_user("~/run") == Path.home() / "run"
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    full = full_device(tmp_path / "full")
+    with pytest.raises(DiskError, match="full cannot be written: No space left"):
+        write_json(full, {})
+    assert full.is_char_device()
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_json(pipe, {})
+    reader.join(60)
+    assert read == ["{}\n"]
+    assert pipe.is_fifo()

@@ -1,6 +1,9 @@
 import re
 
+import pytest
+
 from googlenet_keras import machine
+from googlenet_keras.errors import UserError
 from googlenet_keras.stopwatch import Stopwatch
 
 
@@ -35,3 +38,13 @@ def test_what_an_earlier_process_spent_is_counted():
 def test_a_line_that_the_system_does_not_have():
     assert machine.proc_field("self/status", "NoSuchThing") is None
     assert machine.proc_field("no/such/file", "Name") is None
+
+
+def test_more_memory_than_the_machine_has_is_refused_with_both_figures():
+    machine.check_memory(1000, "a step", "Make it smaller.")
+    with pytest.raises(
+        UserError,
+        match=r"a step needs at least 1,000,000\.0 GB of memory; this machine has "
+        r"[\d,.]+ GB\. Make it smaller\.",
+    ):
+        machine.check_memory(10**15, "a step", "Make it smaller.")

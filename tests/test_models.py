@@ -130,7 +130,7 @@ def test_an_architecture_may_change_what_has_no_weights(paper):
         ({"include_top": False, "pooling": "mean"}, "one of avg, max; received 'mean'"),
         ({"weights": "torchvision", "width": 0.5}, "leave out width and widths"),
         ({"variant": "papr"}, "Did you mean 'paper'"),
-        ({"classes": 0}, r"at least 2; received 0\."),
+        ({"classes": 0}, r"at least 2 and at most 1000000; received 0\."),
         ({"image_size": 16}, "at least 32 pixels"),
     ],
 )

@@ -1,11 +1,24 @@
+import io
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from making_pictures import (
+    encoded,
+    png16,
+    scene,
+    transparent_files,
+    turned_files,
+    upright,
+)
 from PIL import Image
 
 from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.classifier import Classifier, predict
+from googlenet_keras.data.decode import decode_unoriented
 from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation.tables import print_predictions
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +139,79 @@ def test_an_exported_file_predicts_what_its_run_does(classifier, bundle, images)
     )
     assert found.path == expected.path
     assert dict(found.top) == pytest.approx(dict(expected.top), abs=1e-4)
+
+
+def close(found, expected):
+    assert dict(found.top) == pytest.approx(dict(expected.top), abs=1e-5), found.path
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_turned_files_are_predicted_as_their_upright_pixels(classifier, tmp_path, turn):
+    for name, data in turned_files(turn).items():
+        (tmp_path / name).write_bytes(data)
+    for found in classifier.predict(tmp_path, top=10):
+        stored = decode_unoriented(found.path.read_bytes()).numpy()
+        (expected,) = classifier.predict(upright(stored, turn), top=10)
+        close(found, expected)
+        if found.path.suffix != ".jpg":  # Pillow's own decoder differs by a little
+            with Image.open(found.path) as picture:
+                close(classifier.predict(picture, top=10)[0], expected)
+
+
+def test_transparent_files_are_predicted_on_black(classifier, tmp_path):
+    for name, (data, colors) in transparent_files().items():
+        (tmp_path / name).write_bytes(data)
+        pixels = np.tile(np.repeat(np.uint8(colors), 3, axis=0), (6, 1, 1))
+        (expected,) = classifier.predict(pixels, top=10)
+        with Image.open(tmp_path / name) as picture:
+            for image in (tmp_path / name, picture):
+                close(classifier.predict(image, top=10)[0], expected)
+
+
+def test_a_pil_image_of_16_bits_is_predicted_as_its_file(classifier, tmp_path):
+    (tmp_path / "a.png").write_bytes(png16(scene()[..., :1] * np.uint16(257)))
+    (expected,) = classifier.predict(tmp_path / "a.png", top=10)
+    with Image.open(tmp_path / "a.png") as picture:
+        close(classifier.predict(picture, top=10)[0], expected)
+
+
+def test_a_pil_image_with_a_damaged_exif_block_is_upright(classifier):
+    picture = Image.open(io.BytesIO(encoded(scene(), "PNG", exif=b"II*\0 damaged")))
+    (expected,) = classifier.predict(scene())
+    close(classifier.predict(picture)[0], expected)
+
+
+def test_what_a_file_in_a_folder_is_that_is_no_image_is_said(classifier, images):
+    (images / "c.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (images / "d.jpg").write_bytes((images / "b.jpg").read_bytes()[:-100])
+    (images / "e.jpg").symlink_to("/proc/self/mem")  # which no one reads
+    (images / "f.jpg").write_text("x")
+    problems = {p.path.name: p.problem for p in classifier.predict(images)}
+    assert problems == {
+        "a.png": None,
+        "b.jpg": None,
+        "c.heic": "HEIC (convert it to JPEG or PNG)",
+        "d.jpg": "broken or truncated",
+        "e.jpg": "Input/output error",
+        "f.jpg": "no image",
+    }
+
+
+def test_pipes_devices_and_sparse_files_are_refused_unread(classifier, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(1 << 32)
+    for path, problem in {
+        tmp_path / "pipe": "no regular file",
+        tmp_path / "sparse.jpg": r"too many bytes \(4,294,967,296,",
+        "/dev/zero": "no regular file",
+    }.items():
+        with pytest.raises(UserError, match=f"is not: {problem}"):
+            classifier.predict(path)
+
+
+def test_a_table_says_what_is_no_image(classifier, images, capsys):
+    (images / "c.tif").write_bytes(encoded(scene(), "TIFF"))
+    print_predictions(classifier.predict(images))
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if "c.tif" in x]
+    assert line.rstrip().endswith("TIFF (convert it to JPEG or PNG)")

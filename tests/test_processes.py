@@ -1,14 +1,19 @@
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from making import is_running, processes
 
+from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, child_process
 
 ROOT = Path(__file__).parents[1]
+PR_SET_CHILD_SUBREAPER = 36  # of Linux's prctl(2)
 
 
 def refuse(reason):
@@ -29,16 +34,6 @@ def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
         with pytest.raises(ProcessError, match=r"its process died; see log.txt"):
             call(os._exit, 3)
         assert call(len, "next") == 4
-
-
-SUICIDE = """
-import os, sys
-from pathlib import Path
-from googlenet_keras.processes import child_process
-with child_process(None) as call:
-    print(call(os.getpid), flush=True)
-    os.kill(os.getpid(), 9)
-"""
 
 
 UNGUARDED = """
@@ -63,13 +58,107 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path):
     assert done.stdout.splitlines() == ["the script runs", "and ends"]
 
 
-def test_it_ends_with_its_parent():
-    done = subprocess.run(
-        [sys.executable, "-c", SUICIDE], stdout=subprocess.PIPE, check=False, cwd=ROOT
+@pytest.fixture
+def orphans():
+    """Lists the processes that lost their parent during a test, ended ones too."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # they become ours
+    before = set(children())
+    yield lambda: [pid for pid in children() if pid not in before]
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0)
+    for pid in set(children()) - before:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def children():
+    return [pid for pid, parent, _ in processes() if parent == os.getpid()]
+
+
+WAITING = """
+import os, time
+from pathlib import Path
+from googlenet_keras.console import run_script
+from googlenet_keras.processes import child_process
+def compute(_):
+    sum(range(10**12))  # never lets another thread of Python run
+def write_pids(folder):
+    (folder / f"{os.getpid()}.pid").touch()
+def in_child(folder, work, argument):
+    with child_process(None) as call:
+        call(write_pids, folder)
+        call(work, argument)
+def nested(folder):
+    in_child(folder, compute, None)
+"""
+WORKS = {
+    "sleeping": "in_child(folder, time.sleep, 600)",
+    "computing": "in_child(folder, compute, None)",
+    "with a child": "in_child(folder, nested, folder)",
+}
+
+
+@pytest.fixture(params=WORKS)
+def parent(request, tmp_path, orphans):
+    """A script whose child, or child's child, is at work; kept apart by its folder."""
+    count = 2 if request.param == "with a child" else 1
+    (tmp_path / "waiting.py").write_text(WAITING)
+    code = (
+        "import sys, time; from pathlib import Path; from waiting import *; "
+        f"folder = Path(sys.argv[1]); run_script(lambda: {WORKS[request.param]})"
     )
-    child = Path("/proc", done.stdout.decode().strip())
-    end = time.monotonic() + 20
-    while child.exists() and time.monotonic() < end:
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path],
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        end = time.monotonic() + 60
+        while len(list(tmp_path.glob("*.pid"))) < count and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(0.5)  # the work begins
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "shown"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM, "ended by SIGTERM\n"),
+        (signal.SIGINT, 128 + signal.SIGINT, "interrupted\n"),
+    ],
+)
+def test_a_script_that_is_stopped_ends_its_children_itself(
+    parent, orphans, number, status, shown
+):
+    parent.send_signal(number)
+    _, error = parent.communicate(timeout=30)
+    assert (parent.returncode, error) == (status, shown)
+    assert orphans() == []
+
+
+def test_children_end_with_a_parent_that_is_killed(parent, orphans):
+    parent.kill()
+    parent.communicate(timeout=30)
+    end = time.monotonic() + 10
+    while any(map(is_running, orphans())) and time.monotonic() < end:
         time.sleep(0.1)
-    assert done.returncode == -9
-    assert not child.exists()
+    assert not any(map(is_running, orphans()))
+
+
+def test_nothing_is_left_of_a_script_that_ends(orphans):
+    code = (
+        "import os; from googlenet_keras.processes import child_process\n"
+        "with child_process(None) as call: call(os.getpid)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert orphans() == []
+
+
+def test_a_log_that_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "log.txt")
+    with (
+        pytest.raises(UserError, match=r"only regular files .*log.txt is a folder"),
+        child_process(tmp_path / "log.txt"),
+    ):
+        pass

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from making import small_run, write_photos
 
 import googlenet_keras as gk
+from googlenet_keras import runs
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
 from googlenet_keras.network.weights import named_weights
@@ -17,7 +19,7 @@ def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     run = gk.train(config)
     for path in (run.folder.result, run.folder.report, run.folder.plots):
         assert path.exists()
-    assert run.result == read_json(run.folder.result)
+    assert json.loads(json.dumps(run.result)) == read_json(run.folder.result)
     assert run.best_epoch == run.result["best_epoch"]
     assert run.config.recipe == "smoke"
     assert run.config.learning_rate == 0.05
@@ -60,3 +62,48 @@ def test_published_weights_are_found_by_name(tmp_path):
 def test_a_run_is_a_folder_that_has_started(tmp_path):
     with pytest.raises(UserError, match=r"a run folder has a config\.json"):
         gk.Run(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error:Glyph")
+def test_a_run_ends_and_exports_whatever_its_classes_are_called(tmp_path, capsys):
+    names = {
+        "\u732b": 5,
+        "\u0e41\u0e21\u0e27": 5,
+        "\U0001f408\u200d\u2b1b": 5,
+        "caf\xe9": 5,
+    }
+    photos = write_photos(tmp_path / "photos", names)
+    file = photos / "caf\xe9" / "0.jpg"
+    file.rename(file.with_name("caf\udce9.jpg"))
+    run = gk.train(small_run(tmp_path / "run", photos))
+    shown = capsys.readouterr().err
+    assert "no installed font has every character of 3 class names" in shown
+    report = run.folder.report.read_text()
+    assert "class 3 is \u732b" in report
+    assert "class 4 is \U0001f408" in report
+    bundle = gk.export(run, formats=("float32",))
+    assert (bundle.folder / "labels.txt").read_text("utf-8").splitlines() == [
+        *sorted(names)
+    ]
+
+
+@pytest.mark.slow
+def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
+    tmp_path, monkeypatch
+):
+    root = tmp_path / "photos"
+    for split in ("train", "val", "test"):
+        write_photos(root / split, {"a": 4, "b": 4})
+    config = small_run(tmp_path / "run", root, resume=True)
+    path = root / "test" / "b" / "1.jpg"
+    content = path.read_bytes()
+    trained = runs.train_network(config, None, None)  # all but the final evaluation
+    assert trained.best_epoch == 1
+    monkeypatch.setattr(runs, "train_network", lambda *_: path.unlink() or trained)
+    with pytest.raises(UserError, match=f"{path} is gone.* put it back") as error:
+        gk.train(config)
+    assert f"train.py --resume --run-folder {config.run_folder}" in str(error.value)
+    monkeypatch.undo()
+    path.write_bytes(content)
+    assert gk.train(config).result["test"]["images"] == 8

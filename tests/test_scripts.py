@@ -1,6 +1,8 @@
 """The scripts as processes: what they print, how they end, what they do not import."""
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from making import is_running, on_terminal, processes, write_photos
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ["-m", "googlenet_keras"]
 
 
 def call(*arguments, **options):
@@ -105,18 +109,128 @@ def test_a_run_that_is_asked_to_stop_says_how_to_go_on(tmp_path):
     assert "--seed was 0 and is 3" in done.stderr
 
 
-@pytest.mark.parametrize(("reader", "read"), [("head -1", "{\n"), ("true", "")])
-def test_a_reader_that_stops_early_is_no_error(reader, read):
-    command = f"{sys.executable} -m googlenet_keras describe --json | {reader}"
+def in_shell(ending, arguments):
+    """The status of Python with `arguments` and a line's end; its output and errors."""
+    shell = ["bash", "-o", "pipefail", "-c", f'"$@" {ending}', "-"]
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
+        [*shell, sys.executable, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, read, "")
+    error = re.sub(
+        "(?m)^([IWE]0000|WARNING: All log).*\n", "", done.stderr
+    )  # TensorFlow's
+    return done.returncode, done.stdout, error
+
+
+FULL = "error: standard output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train.py", "--help"],
+        ["export.py", "--help"],
+        ["-m", "tuning.search", "--help"],
+        [*PACKAGE, "--help"],
+        [*PACKAGE, "predict", "--help"],
+        [*PACKAGE, "describe"],
+        [*PACKAGE, "describe", "--json"],
+    ],
+)
+def test_a_reader_that_leaves_is_no_error_and_a_full_disk_is_one(arguments):
+    status, first, error = in_shell("| head -1", arguments)
+    assert (status, first.count("\n"), error) == (0, 1, "")
+    assert in_shell("| true", arguments) == (0, "", "")
+    assert in_shell(">&-", arguments) == (0, "", "")
+    assert in_shell("> /dev/full", arguments) == (2, "", FULL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "ending", "status", "error"),
+    [
+        ("predict", "| head -1", 0, ""),
+        ("evaluate", "> /dev/full", 2, FULL),
+        ("compare", ">&-", 0, ""),
+        ("check-data", "| true", 0, ""),
+    ],
+    ids=["predict", "evaluate", "compare", "check-data"],
+)
+def test_a_command_on_a_run_does_its_work_though_nobody_reads_its_output(
+    run_folder, tmp_path, command, ending, status, error
+):
+    photos = write_photos(tmp_path / "photos", {"1": 2, "7": 2})
+    other, file = shutil.copytree(run_folder, tmp_path / "run"), tmp_path / "file"
+    arguments = {
+        "predict": [run_folder, photos, "--explain", file],
+        "evaluate": [run_folder, "--dataset", photos],
+        "compare": [run_folder, other, "--report", file],
+        "check-data": [photos, "--json", file],
+    }
+    done = in_shell(ending, [*PACKAGE, command, *arguments[command]])
+    assert (done[0], done[2]) == (status, error)
+    assert file.exists() is (status == 0)
+
+
+@pytest.mark.parametrize("columns", ["1", "0", "-5", "abc", "²", "100000", "9" * 30])
+@pytest.mark.parametrize("script", [["train.py"], ["-m", "tuning.search"]])
+def test_help_ends_whatever_the_width_is(columns, script):
+    done = call(*script, "--help", env=os.environ | {"COLUMNS": columns})
+    assert done.returncode == 0
+    assert "--image-size" in done.stdout
+    widest = max(map(len, done.stdout.splitlines()))
+    assert 38 <= widest <= 130
+
+
+@pytest.mark.parametrize("columns", [0, 1, 20])
+@pytest.mark.parametrize(
+    "arguments", [["train.py", "--help"], [*PACKAGE, "describe", "--variant", "slim"]]
+)
+def test_a_narrow_terminal_is_no_error(columns, arguments):
+    status, shown = on_terminal(columns, sys.executable, *arguments)
+    assert status == 0
+    assert "…" not in shown
+    assert len(shown) < 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_export_that_is_stopped_leaves_nothing_behind(run_folder, tmp_path, number):
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    shutil.rmtree(run / "export", ignore_errors=True)
+    process = subprocess.Popen(
+        [sys.executable, "export.py", "--run-folder", run],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(session_members(process.pid)) < 3 and process.poll() is None:
+        time.sleep(0.05)  # until it has a child beside multiprocessing's own
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number
+        assert said.endswith("ended by SIGTERM\n")
+        assert "Traceback" not in said
+        assert not list(run.glob("export*"))
+    end = time.monotonic() + 10
+    while session_members(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert session_members(process.pid) == []
+
+
+def session_members(session):
+    """The processes of a session that have not ended."""
+    return [pid for pid, _, x in processes() if x == session and is_running(pid)]
 
 
 def test_imports_go_down_only():

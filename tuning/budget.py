@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.architecture import MIN_WIDTH_MULTIPLIER, Architecture
 from googlenet_keras.architecture.table1 import ResponseNorm
 from googlenet_keras.errors import UserError
 from tuning.latency import LatencyModel, Task
@@ -15,7 +15,6 @@ from tuning.space import Space, Values
 INT8_FILE_OVERHEAD_BYTES = 52_000
 INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = 26, 6_000
 COST_NAMES = ("macs", "parameters", "megabytes", "milliseconds")
-MIN_WIDTH_MULTIPLIER = 1e-9  # rounds every width to 8
 MAX_WIDTH_MULTIPLIER = 8.0  # of a proposal's widths
 BISECTION_STEPS = 16  # of the range of multipliers
 

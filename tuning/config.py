@@ -2,18 +2,20 @@
 
 import dataclasses
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tyro
+from msgspec import Meta
 
 from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training import options
-from googlenet_keras.training.flags import read_defaults, resume_options
-from googlenet_keras.training.options import POSITIVE, Between, TrainConfig
+from googlenet_keras.training.flags import parse_flags, read_defaults, resume_options
+from googlenet_keras.training.options import Count, Factor, TrainConfig, Width
 from googlenet_keras.training.recipes import recipe
 
 CHANGEABLE_OPTIONS = (  # when a search is resumed
@@ -21,7 +23,8 @@ CHANGEABLE_OPTIONS = (  # when a search is resumed
     *("retrain", "retrain_epochs", "checkpoint_minutes"),
 )
 COUNT_SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-COUNT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+COUNT_PATTERN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG]?)")
+MAX_COUNT = 1e15  # of multiply-adds or parameters
 
 
 @dataclass(frozen=True)
@@ -54,29 +57,29 @@ class SearchConfig:
     """Largest number of multiply-adds of an image, such as 300M or 1.5G."""
     max_parameters: str = ""
     """Largest number of parameters without auxiliary heads, such as 2M."""
-    max_megabytes: Annotated[float | None, POSITIVE] = None
+    max_megabytes: Factor | None = None
     """Largest int8.tflite (10**6 bytes)."""
-    max_milliseconds: Annotated[float | None, POSITIVE] = None
+    max_milliseconds: Factor | None = None
     """Longest time of int8.tflite for an image, on one thread of this machine."""
 
     tuner: Literal["hyperband", "bayesian", "random"] = "hyperband"
     """The method of keras-tuner that proposes widths."""
-    trials: Annotated[int, Between(1)] = 12
+    trials: Count = 12
     """Number of trainings, baselines not counted."""
-    epochs: Annotated[int | None, Between(1)] = None
+    epochs: Count | None = None
     """Epochs of the longest trial; none: half of a full training's."""
     level: Literal["coarse", "fine"] = "coarse"
     """Search a width factor for each stage, or a width for each convolution."""
     tune: tuple[Literal["dropout", "learning_rate", "variant", "heads"], ...] = ()
     """Hyperparameters to search besides the widths."""
-    baselines: tuple[float, ...] = (0.25, 1.0)
+    baselines: tuple[Width, ...] = (0.25, 1.0)
     """--width multiples trained for comparison, beside the one of the budget's size."""
 
-    workers: Annotated[int, Between(0)] = 0
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     """Processes on this machine that train trials at the same time; 0: this one."""
     retrain: bool = False
     """After the search, train the best network in full and export it."""
-    retrain_epochs: Annotated[int | None, Between(1)] = None
+    retrain_epochs: Count | None = None
     """Epochs of that training; none: the recipe's, or those of the longest trial."""
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class SearchConfig:
         arch = self.training.to_architecture()
         for width in self.baselines:
             arch.scale_width(width)
+        if len(set(self.tune)) < len(self.tune):
+            raise UserError(f"tune must not repeat a name; received {self.tune}.")
         file = self.training.architecture
         if "variant" in self.tune and (file or not arch.batch_norm):
             raise UserError(
@@ -135,9 +140,10 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     With --resume they are those of the search in --run-folder. Raises UserError if one
     that is given differs from them.
     """
-    config = tyro.cli(
+    _check_tune_flag(sys.argv[1:] if arguments is None else arguments)
+    config = parse_flags(
         SearchConfig,
-        args=arguments,
+        arguments,
         default=read_defaults(
             SearchConfig,
             arguments,
@@ -152,14 +158,26 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
     return resume_options(SearchConfig, config, CHANGEABLE_OPTIONS)
 
 
+def _check_tune_flag(arguments: Sequence[str]) -> None:
+    """Raises UserError for --tune without names and for a second one."""
+    flags = [text.partition("=")[0] for text in arguments]
+    pairs = zip(arguments, [*arguments[1:], "--"], strict=True)
+    is_empty = any(x == "--tune" and after.startswith("--") for x, after in pairs)
+    if is_empty or flags.count("--tune") > 1:
+        raise UserError(
+            "--tune is given once and has every name: --tune dropout heads; received "
+            f"{' '.join(arguments)}."
+        )
+
+
 def _parse_count(name: str, text: str) -> float | None:
     if not text:
         return None
     match = COUNT_PATTERN.fullmatch(text)
     value = float(match[1]) * COUNT_SUFFIXES[match[2]] if match else 0
-    if value <= 0:
+    if not 0 < value <= MAX_COUNT:
         raise UserError(
-            f"{name} is a number above 0, such as 2000, 200k, 300M or 1.5G; "
-            f"received {text!r}."
+            f"{name} is a number above 0 and at most {MAX_COUNT:g}, such as 2000, "
+            f"200k, 300M or 1.5G; received {text!r:.200}."
         )
     return value

@@ -7,14 +7,15 @@ from typing import Any
 
 from googlenet_keras import machine
 from googlenet_keras.artifacts.runtimes import hide_gpus
-from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.dataset import Dataset, check_labels
+from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.job import open_training_data, resolve_data_options
 from googlenet_keras.training.options import TrainConfig
 from tuning.budget import Budget, Costs
 from tuning.config import SearchConfig
-from tuning.latency import LatencyModel, load_latency_model
+from tuning.latency import LatencyModel, Task, load_latency_model
 from tuning.space import Space
 
 TRIAL_EPOCHS_FRACTION = 0.5  # of a full training's, for the longest trial
@@ -70,6 +71,7 @@ def prepare_search(config: SearchConfig) -> SearchJob:
         SearchFolder(config.run_folder).refuse_existing()
     hide_gpus()  # the trials, which are other processes, need a GPU's memory
     dataset = open_training_data(config.training)
+    check_labels(dataset.class_names)
     when = time.strftime("%Y%m%d-%H%M%S")
     path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
     config, folder = replace(config, run_folder=path), SearchFolder(path)
@@ -100,6 +102,12 @@ def _budget(config: SearchConfig, folder: SearchFolder, dataset: Dataset) -> Bud
     Budget(countable, costs).largest_uniform(arch)
     if config.resume:  # workers on other machines would measure other times
         model = LatencyModel.from_json(read_json(folder.latency))
+        if Task(model.classes, model.image_size) != Task(classes, size):
+            raise UserError(
+                f"{folder.latency} must be of {classes} classes and images of {size} "
+                f"pixels, as the search; it is of {model.classes} and "
+                f"{model.image_size}."
+            )
     else:
         model = load_latency_model(arch, costs)
     margin = min(MEDIAN_ERROR_MARGIN * model.median_error, MAX_LATENCY_MARGIN)

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from msgspec import Meta
 from scipy.optimize import nnls
 
 from googlenet_keras import machine
@@ -27,7 +28,7 @@ from googlenet_keras.architecture.table1 import Inception, MaxPool, ResponseNorm
 from googlenet_keras.artifacts.runtimes import LiteRT, hide_gpus
 from googlenet_keras.console import track
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import cache_folder, read_json, write_json
+from googlenet_keras.files import cache_folder, convert, read_json, write_json
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.stopwatch import time_calls
 from tuning.space import round_width
@@ -66,8 +67,8 @@ class LatencyModel(Task):
     {"predicted", "measured"} of each of these.
     """
 
-    milliseconds_per: dict[str, float]
-    median_error: float
+    milliseconds_per: dict[str, Annotated[float, Meta(ge=0, le=1e9)]]
+    median_error: Annotated[float, Meta(ge=0, le=1e9)]
     checked_milliseconds: Sequence[Mapping[str, float]] = ()
 
     def milliseconds(self, arch: Architecture) -> float:
@@ -78,12 +79,12 @@ class LatencyModel(Task):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Builds the model from a dictionary of its fields. Raises UserError."""
-        try:
-            per = {kind: float(data["milliseconds_per"][kind]) for kind in WORK_KINDS}
-            size = tuple(data["image_size"])
-            return cls(**{**data, "milliseconds_per": per, "image_size": size})
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"this is no model of latency: {error}.") from error
+        model: Self = convert(data, cls, "this is no model of latency")
+        if missing := set(WORK_KINDS) - model.milliseconds_per.keys():
+            raise UserError(f"a model of latency needs {', '.join(sorted(missing))}.")
+        arithmetic.check_classes(model.classes)
+        arithmetic.height_and_width(model.image_size)
+        return model
 
 
 def load_latency_model(base: Architecture, task: Task) -> LatencyModel:

@@ -4,6 +4,8 @@ keras-tuner has no public way to do some of this; docs/private-apis.md lists its
 members that are used here.
 """
 
+import copy
+import logging
 import math
 import os
 import sys
@@ -13,19 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
-from googlenet_keras.errors import UserError
-from googlenet_keras.files import write_bytes, write_json
+from googlenet_keras.console import print_text
+from googlenet_keras.errors import DiskError, UserError
+from googlenet_keras.files import read_json, write_bytes, write_json
 from googlenet_keras.processes import ProcessError
 from tuning.job import SearchJob
 from tuning.space import Values
-from tuning.trials import TrialLog, train_trial
+from tuning.trials import TrialLog, TrialRow, train_trial
 
 SEARCH_OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
 TUNER_FOLDER, TUNER_STATE_FILE = "tuner", "tuner.json"  # keras-tuner's own
@@ -33,6 +36,45 @@ FAILURE_REASON_FILE = "reason.txt"  # in a trial's folder there
 HYPERBAND_FACTOR = 2  # half of the trials are promoted, to twice the epochs
 ENDED_STATUSES = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 POLL_SECONDS = 0.2  # between two requests for work; keras-tuner itself would not wait
+log = logging.getLogger(__name__)
+
+
+class _PromotedTrial(TypedDict):
+    """A trial of a Hyperband round, and the trial whose widths it has again."""
+
+    past_id: str | None
+    id: str
+
+
+class _Bracket(TypedDict):
+    """A bracket of Hyperband."""
+
+    bracket_num: int
+    rounds: list[list[_PromotedTrial]]
+
+
+class _OracleState(TypedDict):
+    """The content of keras-tuner's oracle.json; the last three are Hyperband's."""
+
+    ongoing_trials: dict[str, str]
+    start_order: list[str]
+    end_order: list[str]
+    run_times: dict[str, int]
+    retry_queue: list[str]
+    seed_state: int
+    tried_so_far: list[str]
+    id_to_hash: dict[str, str | None]
+    brackets: NotRequired[list[_Bracket]]
+    current_bracket: NotRequired[int]
+    current_iteration: NotRequired[int]
+
+
+class _TrialState(TypedDict):
+    """The content of keras-tuner's trial.json."""
+
+    trial_id: str
+    status: str
+    score: float | None
 
 
 @contextmanager
@@ -47,7 +89,7 @@ def _chief_exits_on_error() -> Iterator[None]:
     except Exception as error:
         if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", ""):
             raise
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print_text(f"error: {error}", sys.stderr)
         os._exit(2)
 
 
@@ -83,9 +125,10 @@ class _BudgetOracle(keras_tuner.Oracle):
                 "cpu_seconds": figures["cpu_seconds"],
                 "peak_megabytes": figures.get("peak_megabytes"),
             }
-        elif reason.exists():
-            outcome = {"reason": reason.read_text()}
+        elif reason.is_file():
+            outcome = {"reason": reason.read_text() or "it gives no reason"}
         outcome["learning_rate_factor"] = values.get("learning_rate", 1.0)
+        outcome["hyperparameters"] = values  # so that the log can rebuild the trials
         self.log.add(name, trial.status.lower(), arch, **outcome)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -110,15 +153,91 @@ class _BudgetOracle(keras_tuner.Oracle):
     def reload(self) -> None:
         """Resumes after the last trial that ended; a running one starts again.
 
+        If keras-tuner's files are damaged or missing, the log rebuilds what ended.
+        """
+        fresh = copy.deepcopy(self.get_state())
+        try:
+            self._load()
+        except DiskError:
+            raise
+        except Exception as error:  # a damaged file raises anything
+            self.trials = {}
+            self.set_state(fresh)
+            self._rebuild(error)
+
+    def _load(self) -> None:
+        """Reads keras-tuner's files. Raises any error if one is damaged.
+
         keras-tuner writes a trial before the list of trials, and its end before it is
         off the list of running trials; a search may be killed between.
         """
+        read_json(Path(self._get_oracle_fname()), _OracleState)
+        for path in Path(self._project_dir).glob("trial_*/trial.json"):
+            read_json(path, _TrialState)
         super().reload()
-        self.trials = {n: t for n, t in self.trials.items() if n in self.start_order}
+        self.trials = {name: self.trials[name] for name in self.start_order}
+        for trial in self.trials.values():
+            self.job.space.to_architecture(trial.hyperparameters.values)
+            if trial.status == TrialStatus.COMPLETED and trial.score is None:
+                raise UserError(f"trial {trial.trial_id} has no score")
+        if lost := self._logged().keys() - self.trials.keys():
+            raise UserError(f"trial {min(lost)} is missing")
         ended = [n for n, t in self.trials.items() if t.status in ENDED_STATUSES]
         self._retry_queue = [n for n in self._retry_queue if n not in ended]
         for name in ended:
             self._log_trial(name)
+
+    def _logged(self) -> dict[str, TrialRow]:
+        """The trials in the log, by name, without baselines."""
+        rows = self.log.rows if self.log else []
+        return {row["trial"]: row for row in rows if row["status"] != "baseline"}
+
+    def _rebuild(self, reason: Exception) -> None:
+        """Restores the trials in the log; proposes new ones for numbers in between.
+
+        Raises UserError if the log cannot, since an older version has written it.
+        """
+        rows = {int(name): row for name, row in self._logged().items()}
+        digits = len(str(self.max_trials))  # of keras-tuner's numbers
+        numbers = range(max(rows, default=-1) + 1)
+        try:
+            for number in sorted(numbers, key=lambda number: number not in rows):
+                self._restore(f"{number:0{digits}d}", rows.get(number))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the state of a search must be whole; {self._project_dir} is damaged "
+                f"({reason}), and {self.job.folder.trial_log} cannot rebuild it "
+                f"({error}). Start another search in a new --run-folder."
+            ) from error
+        log.warning(
+            "%s is damaged (%s); %d trials were restored from %s",
+            *(self._project_dir, reason, len(rows), self.job.folder.trial_log),
+        )
+
+    def _restore(self, name: str, row: TrialRow | None) -> None:
+        """Adds a trial that has ended as `row` says, or one that is to start."""
+        values = row["hyperparameters"] if row else self.populate_space(name)["values"]
+        self.job.space.to_architecture(values)
+        status = row["status"].upper() if row else TrialStatus.RUNNING
+        name = row["trial"] if row else name
+        trial = Trial(self.hyperparameters.copy(), name, status)
+        trial.hyperparameters.values = dict(values)
+        self.trials[name] = trial
+        self.start_order.append(name)
+        (self.end_order if row else self._retry_queue).append(name)
+        if row:
+            self._run_times[name] = 1
+            self._replay(name, values)
+        if row and row["top1"]:
+            trial.metrics.register(SEARCH_OBJECTIVE.name, SEARCH_OBJECTIVE.direction)
+            trial.metrics.update(SEARCH_OBJECTIVE.name, row["top1"]["main"])
+            self.score_trial(trial)
+        self._seed_state += len(self.hyperparameters.space)  # as if it was proposed
+        self._record_values(trial)
+        self._save_trial(trial)
+
+    def _replay(self, name: str, values: Values) -> None:
+        """Puts a restored trial where the search method had it."""
 
 
 class _RandomOracle(_BudgetOracle, keras_tuner.oracles.RandomSearchOracle):
@@ -161,6 +280,20 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
         super().set_state(state)
         self.hyperband_iterations = self.max_trials  # may be more than at the start
 
+    def _replay(self, name: str, values: Values) -> None:
+        bracket, number = values["tuner/bracket"], values["tuner/round"]
+        if not 0 <= number <= bracket < self._get_num_brackets():
+            raise UserError(f"there is no round {number} of bracket {bracket}")
+        size = self._get_size(bracket, number)
+        while (
+            self._current_bracket != bracket
+            or len(self._brackets[-1]["rounds"][number]) >= size
+        ):
+            self._increment_bracket_num()
+            self._start_new_bracket()
+        past = values["tuner/trial_id"] if number else None
+        self._brackets[-1]["rounds"][number].append({"past_id": past, "id": name})
+
 
 class Tuner(BaseTuner):
     """Asks an oracle, possibly in another process, for trials and trains them."""
@@ -168,6 +301,10 @@ class Tuner(BaseTuner):
     def __init__(self, job: SearchJob, log: TrialLog | None) -> None:
         self.train = partial(train_trial, job)
         oracle = _make_oracle(job, log)
+        if log and log.rows:  # without this file keras-tuner would not resume
+            folder = job.folder.path / TUNER_FOLDER
+            folder.mkdir(exist_ok=True)
+            write_json(folder / TUNER_STATE_FILE, {})
         super().__init__(oracle, directory=job.folder.path, project_name=TUNER_FOLDER)
         if not self._is_worker():
             self.save()  # or a search killed in its first trials would start again
@@ -200,6 +337,10 @@ class Tuner(BaseTuner):
         if not self._is_worker():
             self.oracle.save()
         write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    def reload(self) -> None:
+        if not self._is_worker():
+            self.oracle.reload()  # the tuner itself has no state
 
     def _get_tuner_fname(self) -> str:
         # one name for all, so that a search resumes with more workers or fewer

@@ -2,13 +2,16 @@
 
 import logging
 import shlex
-from typing import Any, TypedDict
+from contextlib import suppress
+from typing import Annotated, Any, TypedDict
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+from msgspec import Meta
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.console import new_table, table_console
+from googlenet_keras.console import new_table, print_table
+from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from tuning import latency
 from tuning.job import SearchJob
@@ -73,8 +76,10 @@ def _choose_best(
     if not limit:
         return ranked[0], None
     rows, path = ranked[:MAX_MEASURED_TRIALS], job.folder.measurements
+    measured: dict[str, float] = {}
     # measured again, noise could choose another network
-    measured = read_json(path) if path.is_file() else {}
+    with suppress(UserError):  # there is none, or it is damaged
+        measured = read_json(path, dict[str, Annotated[float, Meta(gt=0, le=1e9)]])
     if new := [row for row in rows if row["trial"] not in measured]:
         networks = [Architecture.from_json(row["architecture"]) for row in new]
         found = latency.measure_milliseconds(networks, job.budget.costs)
@@ -138,4 +143,4 @@ def _print_networks(rows: list[TrialRow]) -> None:
             f"{row['megabytes']:.2f}",
             f"{row['milliseconds']:.2f}",
         )
-    table_console().print(table)
+    print_table(table)

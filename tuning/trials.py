@@ -1,10 +1,14 @@
 """Trains the networks of a search in child processes and logs each in trials.jsonl."""
 
+import json
 import logging
+import re
 import shutil
 import sys
 import time
-from typing import Any, Literal, NotRequired, cast
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
+
+from msgspec import Meta
 
 from googlenet_keras import files
 from googlenet_keras.architecture.architecture import Architecture
@@ -18,33 +22,54 @@ from tuning.space import Values
 
 log = logging.getLogger(__name__)
 
+TRIAL_NAME = re.compile("[0-9]{1,6}")  # keras-tuner's; a baseline has another
 Status = Literal["completed", "failed", "baseline"]
+Amount = Annotated[float, Meta(ge=0, le=1e18)]
+Count = Annotated[int, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class TrainingFigures(Spent):
     """Metrics of a completed training run."""
 
-    top1: dict[str, float]  # of the best epoch, by head
-    epochs: int
+    top1: dict[str, Fraction]  # of the best epoch, by head
+    epochs: Count
 
 
-class TrialRow(TrainingFigures):
+class _Row(TypedDict):
     """A line of trials.jsonl.
 
-    Of a training that failed, which has a reason, top1 and seconds are null and its
-    other figures missing. learning_rate_factor: not of a baseline.
+    learning_rate_factor, hyperparameters (keras-tuner's): not of a baseline.
     """
 
     trial: str
-    status: Status
     architecture: dict[str, Any]
-    macs: int
-    parameters: int
-    megabytes: float
-    milliseconds: float
+    macs: Count
+    parameters: Count
+    megabytes: Amount
+    milliseconds: Amount
+    learning_rate_factor: NotRequired[Amount]
+    hyperparameters: NotRequired[dict[str, Any]]  # missing in older versions' lines
+    search_peak_megabytes: NotRequired[float | None]
+
+
+class FailedRow(_Row):
+    """A line of a training that failed."""
+
+    status: Literal["failed", "baseline"]
+    reason: str
+    top1: None
+    seconds: None
+
+
+class TrialRow(_Row, TrainingFigures):
+    """A line of trials.jsonl, of a training that was completed if `reason` is None.
+
+    A FailedRow is handled as one, too: without figures.
+    """
+
+    status: Status
     reason: str | None
-    learning_rate_factor: NotRequired[float]
-    search_peak_megabytes: float | None
 
 
 class TrialLog:
@@ -54,10 +79,9 @@ class TrialLog:
         self._job, self._start = job, time.monotonic()
         self.rows: list[TrialRow] = []
         if (path := job.folder.trial_log).exists():
-            text = path.read_text()
-            # a kill may have cut off the last line
-            files.write_bytes(path, text[: text.rfind("\n") + 1].encode())
-            self.rows += cast(list[TrialRow], files.read_json_lines(path))
+            self.rows = files.read_json_lines(path, _check_row, skip_damaged=True)
+            text = "".join(json.dumps(row) + "\n" for row in self.rows)
+            files.write_bytes(path, text.encode())
         self._trials_before = len(self.rows) - len(self.with_status("baseline"))
 
     def __contains__(self, trial: str) -> bool:
@@ -123,6 +147,20 @@ class TrialLog:
         return line + (f"; about {minutes:.0f} min left" if left else "")
 
 
+def _check_row(row: dict[str, Any]) -> Any:
+    """The row as a FailedRow or a completed TrialRow, or raises UserError."""
+    kind = FailedRow if row.get("reason") else TrialRow
+    checked = files.convert(row, kind, "a trial")
+    Architecture.from_json(checked["architecture"])
+    if kind is TrialRow and (
+        checked["status"] == "failed" or "main" not in checked["top1"]
+    ):
+        raise UserError("a trial has figures, or it has failed and gives a reason.")
+    if checked["status"] != "baseline" and not TRIAL_NAME.fullmatch(checked["trial"]):
+        raise UserError(f"a trial's name is a number, not {checked['trial']!r:.100}.")
+    return checked
+
+
 def train_trial(
     job: SearchJob, name: str, values: Values, arch: Architecture | None = None
 ) -> TrainingFigures:
@@ -182,7 +220,7 @@ def retrain_best(job: SearchJob, best: TrialRow) -> None:
     """Trains the best network in full and exports it; exits if a check fails."""
     name = f"retrained-{best['trial']}-{job.config.retrain_epochs}-epochs"
     config = job.training(
-        best["learning_rate_factor"],
+        best.get("learning_rate_factor", 1.0),
         architecture=job.folder.best_architecture,
         variant=best["architecture"]["name"],
         run_folder=job.folder.path / name,

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Literal
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.machine import cores
-from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.processes import (
+    ProcessError,
+    child_process,
+    interruption_by_sigterm,
+)
 
 if TYPE_CHECKING:
     from tuning.job import SearchJob
@@ -125,7 +129,8 @@ def local_workers(job: SearchJob) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        yield
+        with interruption_by_sigterm():
+            yield
     except KeyboardInterrupt:
         if failures:
             raise UserError(failures[0]) from None

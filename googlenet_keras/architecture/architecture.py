@@ -1,6 +1,5 @@
 """The Architecture dataclass: describes a network as data and validates it."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,10 @@ from googlenet_keras.architecture.table1 import (
 from googlenet_keras.errors import UserError, unknown_choice_error
 
 WIDTH_STEP = 8  # every width of Table 1 is a multiple of 8; tensor cores want it too
+MIN_WIDTH_MULTIPLIER = 1e-9  # rounds every width to 8
+MAX_WIDTH_MULTIPLIER = 100.0
+MAX_ROWS = 256  # GoogLeNet has 20
+PIXEL_SCALES = (1e-6, 1e6)
 NAME_PATTERN = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # of files and layers
 HEAD_NAMES = tuple(head.name for head in AUXILIARY_HEADS)
 ROW_KINDS = {kind.__name__: kind for kind in get_args(Row)}
@@ -61,14 +64,21 @@ class Architecture:
             if value not in known or type(value) is not type(known[0]):
                 raise unknown_choice_error(field, str(value), map(str, known))
         rate, scale, mean = "at least 0 and below 1", self.pixel_scale, self.pixel_mean
-        is_rgb = _is_tuple(mean, Real) and len(mean) == 3 and all(map(_is_finite, mean))
-        some_rows = "a tuple of one row or more, as in table1.py"
+        most = PIXEL_SCALES[1]
+        is_rgb = _is_tuple(mean, Real) and len(mean) == 3
+        is_rgb = is_rgb and all(-most <= value <= most for value in mean)
+        is_scale = isinstance(scale, Real) and PIXEL_SCALES[0] <= scale <= most
+        some_rows = f"a tuple of one row or more, at most {MAX_ROWS}, as in table1.py"
+        has_rows = _is_tuple(self.rows, Row) and 0 < len(self.rows) <= MAX_ROWS
         rules = {
             "dropout": (_is_rate(self.dropout), rate),
             "auxiliary_dropout": (_is_rate(self.auxiliary_dropout), rate),
-            "pixel_scale": (_is_finite(scale) and scale > 0, "a finite number above 0"),
-            "pixel_mean": (is_rgb, "a tuple of three numbers"),
-            "rows": (_is_tuple(self.rows, Row) and self.rows, some_rows),
+            "pixel_scale": (
+                is_scale,
+                "a number from {:g} to {:g}".format(*PIXEL_SCALES),
+            ),
+            "pixel_mean": (is_rgb, f"a tuple of three numbers up to {most:g}"),
+            "rows": (has_rows, some_rows),
             "heads": (_is_tuple(self.heads, AuxiliaryHead), "a tuple of AuxiliaryHead"),
             "differences": (_is_tuple(self.differences, str), "a tuple of sentences"),
         }
@@ -136,10 +146,13 @@ class Architecture:
         """The same network, every width times `multiplier`.
 
         Widths are rounded to multiples of 8, never below 8. Raises UserError for a
-        multiplier that is not above 0.
+        multiplier out of range.
         """
-        if not (math.isfinite(multiplier) and multiplier > 0):
-            raise UserError(f"width must be above 0; received {multiplier}.")
+        if not MIN_WIDTH_MULTIPLIER <= multiplier <= MAX_WIDTH_MULTIPLIER:
+            raise UserError(
+                f"width must be at least {MIN_WIDTH_MULTIPLIER:g} and at most "
+                f"{MAX_WIDTH_MULTIPLIER:g}; received {multiplier}."
+            )
         if multiplier == 1:
             return self
         widths = {
@@ -169,15 +182,9 @@ class Architecture:
             raise UserError(f"this is no architecture: {error}.") from error
 
 
-def _is_finite(value: Any) -> bool:
-    try:
-        return isinstance(value, Real) and math.isfinite(value)
-    except OverflowError:  # a whole number that no float can hold
-        return False
-
-
 def _is_rate(value: Any) -> bool:
-    return _is_finite(value) and 0 <= value < 1
+    is_number = isinstance(value, Real)
+    return is_number and 0 <= value < 1
 
 
 def _is_tuple(values: object, kind: Any) -> bool:

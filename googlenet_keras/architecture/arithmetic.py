@@ -10,8 +10,9 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 
-MIN_IMAGE_SIDE = 32  # pixels; the network divides its sides by 32
-MIN_CLASSES = 2
+MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 32, 8192  # pixels; the network divides sides by 32
+MIN_CLASSES, MAX_CLASSES = 2, 1_000_000
+VALUE_BYTES = 4  # of float32
 AUXILIARY_POOL_WINDOW, AUXILIARY_POOL_STRIDE = 5, 3  # of the heads' average pooling
 
 ImageSize: TypeAlias = int | tuple[int, ...]
@@ -47,6 +48,11 @@ class Layer:
     def macs(self) -> int:
         """Multiply-adds for one image."""
         return self.weights * self.height * self.width
+
+    @property
+    def values(self) -> int:
+        """Number of values in the output for one image."""
+        return self.outputs * self.height * self.width
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,23 @@ def macs(
     return sum(x.macs for x in layers(variant, classes, image_size, auxiliary))
 
 
+def training_bytes(
+    arch: Architecture,
+    classes: int,
+    image_size: ImageSize,
+    batch_size: int,
+    output_bytes: int = VALUE_BYTES,
+) -> int:
+    """A lower limit on the memory of a training step.
+
+    It has the weights, their gradients and momentum in float32, and every layer's
+    output, whose values have `output_bytes`.
+    """
+    counted = layers(arch, classes, image_size, auxiliary=True)
+    weights = 3 * VALUE_BYTES * sum(x.parameters for x in counted)
+    return weights + output_bytes * batch_size * sum(x.values for x in counted)
+
+
 def layers(
     variant: str | Architecture, classes: int, image_size: ImageSize, auxiliary: bool
 ) -> list[Layer]:
@@ -108,7 +131,8 @@ def iterate_stages(
 ) -> Iterator[Stage]:
     """Yields a Stage for each row, and for each auxiliary head after its module.
 
-    Raises UserError for an image side below 32 pixels or fewer than 2 classes.
+    Raises UserError for an image side or a number of classes out of range, and where a
+    window does not fit into the map that it reads.
     """
     arch = get_architecture(variant)
     check_classes(classes)
@@ -129,18 +153,23 @@ def height_and_width(image_size: ImageSize) -> tuple[int, int]:
     """Height and width in pixels; one number stands for both. Raises UserError."""
     pair = tuple(image_size) if isinstance(image_size, Iterable) else (image_size,)
     whole = all(isinstance(side, Integral) for side in pair)
-    if not whole or len(pair) not in (1, 2) or min(pair) < MIN_IMAGE_SIDE:
+    sides = range(MIN_IMAGE_SIDE, MAX_IMAGE_SIDE + 1)
+    if len(pair) not in (1, 2) or not (whole and all(side in sides for side in pair)):
         raise UserError(
-            "image_size must be one number or height and width, each at least "
-            f"{MIN_IMAGE_SIDE} pixels; received {'x'.join(map(str, pair))}."
+            "image_size must be one number or height and width, at most "
+            f"{MAX_IMAGE_SIDE} and at least {MIN_IMAGE_SIDE} pixels; received "
+            f"{'x'.join(map(str, pair)):.200}."
         )
     return int(pair[0]), int(pair[-1])
 
 
 def check_classes(classes: int) -> None:
-    """Raises UserError for fewer than 2 classes."""
-    if classes < MIN_CLASSES:
-        raise UserError(f"classes must be at least {MIN_CLASSES}; received {classes}.")
+    """Raises UserError for fewer than 2 classes, or more than a million."""
+    if not MIN_CLASSES <= classes <= MAX_CLASSES:
+        raise UserError(
+            f"classes must be at least {MIN_CLASSES} and at most {MAX_CLASSES}; "
+            f"received {classes}."
+        )
 
 
 def auxiliary_window(arch: Architecture, size: int) -> tuple[int, int, int]:
@@ -195,6 +224,11 @@ def _stage(arch: Architecture, row: table1.Row, inputs: FeatureMap) -> Stage:
                 current = stage.output
         return Stage(row.name, (height, width, row.filters), tuple(layers))
     height, width = (output_size(row, side, arch.padding) for side in inputs[:2])
+    if min(height, width) < 1:
+        raise UserError(
+            f"the window of {row.name}, {row.window} x {row.window}, does not fit into "
+            f"its map of {inputs[0]} x {inputs[1]}. Choose a larger image."
+        )
     if isinstance(row, table1.MaxPool):
         return Stage(row.name, (height, width, channels))
     layer = Layer(

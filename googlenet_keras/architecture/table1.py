@@ -9,10 +9,13 @@ from typing import ClassVar
 
 from googlenet_keras.errors import UserError
 
+MAX_WIDTH = 2**16  # filters or units of a layer
+MAX_WINDOW = 64  # side and stride of a kernel or a pool
+
 
 @dataclass(frozen=True)
 class _NamedRow:
-    """A named row or head; raises UserError unless its numbers are positive integers.
+    """A named row or head; raises UserError unless its numbers are integers in range.
 
     WIDTHS: the field of each layer's width, by what the layer's name has after its own.
     """
@@ -23,9 +26,13 @@ class _NamedRow:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                rule = f"{field.name} of {self.name} must be a whole number from 1"
-                raise UserError(f"{rule}; received {value!r}.")
+            is_window = field.name in ("kernel", "window", "stride")
+            most = MAX_WINDOW if is_window else MAX_WIDTH
+            if field.type is int and (type(value) is not int or not 1 <= value <= most):
+                raise UserError(
+                    f"{field.name} of {self.name!s:.100} must be a whole number from 1 "
+                    f"to {most}; received {value!r:.200}."
+                )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Self
 
@@ -12,22 +13,27 @@ import numpy as np
 from scipy.special import log_softmax
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.artifacts.isolated import MAX_ARTIFACT_BYTES, IsolatedRuntime
 from googlenet_keras.artifacts.runtimes import (
-    ONNX_SUFFIX,
-    TFLITE_SUFFIX,
-    OnnxRuntime,
+    ASSETS_FOLDER,
     Runtime,
+    contents_error,
     is_artifact,
+    is_single_file,
     open_runtime,
+    read_texts,
 )
 from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier, Predictor
+from googlenet_keras.data.dataset import check_labels
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import check_readable
 from googlenet_keras.run_folder import RunFolder
 
 SMALLEST_PROBABILITY = 1e-12  # that a float file tells from 0, for its logarithm
+LARGEST_PROBABILITY = 1.001  # of rounded numbers
 LABELS_FILE = "labels.txt"
-ASSETS_FOLDER = "assets.extra"  # of a SavedModel; TensorFlow leaves it alone
+TEXT_FILES = (LABELS_FILE, DESCRIPTION_FILE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Artifact(Predictor):
     It is a .tflite file, a .onnx file or a SavedModel folder that export.py made.
     """
 
-    runtime: Runtime
+    runtime: Runtime | IsolatedRuntime
     labels: tuple[str, ...]
     preprocessing: Preprocessing
 
@@ -49,17 +55,36 @@ class Artifact(Predictor):
         damaged file.
         """
         path = Path(path)
-        contents, runtime = Contents.read(path), open_runtime(path, threads)
-        labels = contents.labels
-        if runtime.classes != len(labels):
+        runtime: Runtime | IsolatedRuntime
+        if not path.exists():
+            raise UserError(f"no such exported file: {path}.")
+        if is_single_file(path):
+            check_readable(path, MAX_ARTIFACT_BYTES)
+        # a SavedModel is a program, to be trusted or not to be opened
+        if is_single_file(path) and not current_process().daemon:
+            runtime = IsolatedRuntime(path, threads, TEXT_FILES)
+            contents = Contents.parse(runtime.texts, path)
+        else:  # a daemon may have no child process
+            contents, runtime = Contents.read(path), open_runtime(path, threads)
+        labels, size = contents.labels, contents.preprocessing.size
+        if (runtime.classes, runtime.size) != (len(labels), size):
             raise UserError(
-                f"{path} has {runtime.classes} outputs and {len(labels)} labels; "
-                "export it again."
+                f"{path} has {len(labels)} labels and a preprocessing to {size} for "
+                f"{runtime.classes} probabilities of images of {runtime.size}; export "
+                "it again."
             )
         return cls(runtime, labels, contents.preprocessing)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        return self.runtime(np.asarray(images))
+        found = self.runtime(np.asarray(images))
+        shape = (len(images), len(self.labels))
+        in_range = (found >= 0) & (found <= LARGEST_PROBABILITY)  # NaN is not
+        if found.shape != shape or not in_range.all():
+            raise UserError(
+                f"probabilities must be {list(shape)} and in 0..1; this file gives "
+                f"{list(found.shape)}, or numbers that are not. Export it again."
+            )
+        return found
 
     def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The main head's log-softmax, [batch, classes] float64.
@@ -97,13 +122,7 @@ class Contents:
     architecture: Architecture
 
     def __post_init__(self) -> None:
-        for label in self.labels:
-            # a file name that is not UTF-8 has halves of surrogate pairs, lost here
-            if label.encode(errors="ignore").decode().splitlines() != [label]:
-                raise UserError(
-                    f"a label must be one line of UTF-8 text; received {label!r}. "
-                    "Rename its class folder and train again."
-                )
+        check_labels(self.labels)
 
     @classmethod
     def of(cls, classifier: Classifier) -> Self:
@@ -118,21 +137,20 @@ class Contents:
         """
         if not path.exists():
             raise UserError(f"no such exported file: {path}.")
+        return cls.parse(read_texts(path, TEXT_FILES), path)
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str], path: Path) -> Self:
+        """The contents from the `texts` inside the file `path`. Raises UserError."""
         try:
-            texts = _read_texts(path)
             description = json.loads(texts[DESCRIPTION_FILE])
             return cls(
                 tuple(texts[LABELS_FILE].splitlines()),
                 Preprocessing.from_json(description["preprocessing"]),
                 Architecture.from_json(description["architecture"]),
             )
-        except UserError:
-            raise
-        except Exception as error:  # a damaged archive raises anything
-            raise UserError(
-                "an exported file has its labels and its preprocessing inside; in "
-                f"{path} they cannot be read ({error}). Export it with export.py."
-            ) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise contents_error(path, error) from error
 
     def to_texts(self) -> dict[str, str]:
         """The contents as text files, by file name; the same in every format."""
@@ -162,13 +180,3 @@ class Contents:
         assets.mkdir()
         for name, text in self.to_texts().items():
             (assets / name).write_text(text, "utf-8")
-
-
-def _read_texts(path: Path) -> Mapping[str, str]:
-    names = (LABELS_FILE, DESCRIPTION_FILE)
-    if path.suffix == ONNX_SUFFIX:
-        return OnnxRuntime(path, threads=1).metadata()
-    if path.suffix != TFLITE_SUFFIX:
-        return {n: (path / ASSETS_FOLDER / n).read_text("utf-8") for n in names}
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name).decode() for name in names}

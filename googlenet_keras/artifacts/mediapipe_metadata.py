@@ -6,6 +6,7 @@ from typing import Self
 
 from googlenet_keras.artifacts.artifact import LABELS_FILE
 from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
+from googlenet_keras.artifacts.tflite_schema import pack, unpack
 from googlenet_keras.classifier import Classifier
 
 MEDIAPIPE_MISSING_MESSAGE = (
@@ -46,16 +47,13 @@ def add_metadata(data: bytes, card: ModelCard) -> bytes:
     """Adds metadata to the TFLite file `data` if MediaPipe is installed."""
     if not has_mediapipe():
         return data
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model = unpack(data)
     model.buffers.append(schema.BufferT(data=list(_metadata(card))))
     entry = schema.MetadataT(name=b"TFLITE_METADATA", buffer=len(model.buffers) - 1)
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(data))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)
 
 
 def _metadata(card: ModelCard) -> bytes:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
+from msgspec import Meta
 from tyro.conf import arg
 
 from googlenet_keras import machine, stopwatch
 from googlenet_keras.architecture import arithmetic
+from googlenet_keras.console import print_text
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_files, write_json
 from googlenet_keras.stopwatch import Spread, Timings, spread, time_calls
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.options import (
+    BatchSize,
+    TrainConfig,
+    Width,
+    check_options,
+)
 
 if TYPE_CHECKING:  # these would slow down --help
     import numpy as np
@@ -23,7 +31,6 @@ if TYPE_CHECKING:  # these would slow down --help
     from googlenet_keras.classifier import Classifier
 
 BENCHMARKS = ("training-step", "input-pipeline", "inference", "roof")
-MIN_OPTION_VALUES = {"repeats": 1, "batch_size": 1, "classes": 2, "threads": 0}
 PASSES_PER_STEP = 3  # forward, gradients of activations, of weights; with all heads
 SCHEDULED_STEPS = 1000  # of the learning rate; any number costs the same
 INFERENCE_WARMUP_CALLS = 5
@@ -31,6 +38,8 @@ MATRIX_SIDE = 2048
 MATMUL_REPEATS = 7
 Measured = Literal["training-step", "input-pipeline", "inference"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+Repeats = Annotated[int, Meta(ge=1, le=100_000)]
+Threads = Annotated[int, Meta(ge=0, le=1024)]
 
 
 class BenchmarkReport(TypedDict):
@@ -59,7 +68,7 @@ class MatmulReport(TypedDict):
 class Measurement(ABC):
     """Base class of the benchmarks: repeats, and a report to print and write."""
 
-    repeats: int = 7  # Measured repeats, from 1; an input pipeline's is an epoch.
+    repeats: Repeats = 7  # Measured repeats, from 1; an input pipeline's is an epoch.
     json: Path | None = None  # Write the report to this JSON file too.
 
     @abstractmethod
@@ -67,9 +76,7 @@ class Measurement(ABC):
         """Measures and returns the report."""
 
     def run(self) -> None:
-        for name, least in MIN_OPTION_VALUES.items():
-            if (value := getattr(self, name, least)) < least:
-                raise UserError(f"{name} must be at least {least}; received {value}.")
+        check_options(self)
         check_output_files(self.json)
         report = self.measure()
         _print(report)
@@ -82,17 +89,17 @@ class TrainingStep(Measurement):
     """Times a training step on random images."""
 
     variant: str = TrainConfig.variant  # Network: bn, paper, torchvision or slim.
-    width: float = TrainConfig.width
+    width: Width = TrainConfig.width
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: tuple[int, ...] = (224,)  # Pixels, one number or height and width.
-    batch_size: int = 16  # Images per step.
+    batch_size: BatchSize = 16  # Images per step.
     classes: int = 1000  # Number of classes, from 2.
     precision: Precision = "auto"  # Arithmetic; auto: the fastest of this machine.
 
     def measure(self) -> BenchmarkReport:
         import tensorflow as tf
 
-        from googlenet_keras.training import precision
+        from googlenet_keras.training import memory, precision
         from googlenet_keras.training.model import build_and_compile
 
         names = ("variant", "width", "image_size", "batch_size")
@@ -101,6 +108,8 @@ class TrainingStep(Measurement):
         resolved = config.resolve("photos", xla=xla, epochs=1)
         size = arithmetic.height_and_width(self.image_size)
         shape, classes = (self.batch_size, *size, 3), self.classes
+        arithmetic.check_classes(classes)
+        memory.check_memory(resolved, classes)
         images = tf.random.stateless_uniform(shape, [1, 2], 0, 255)
         labels = tf.random.stateless_uniform(shape[:1], [3, 4], 0, classes, tf.int32)
         policy, _ = precision.choose_precision(self.precision)
@@ -159,8 +168,8 @@ class Inference(Measurement):
     """Times a forward pass of a run's network or of an exported file."""
 
     model: Path | None = None  # A run, a saved classifier or an exported file.
-    batch_size: int = 16  # Images per forward pass.
-    threads: int = 0  # Threads within an operation; 0: one for each core.
+    batch_size: BatchSize = 16  # Images per forward pass.
+    threads: Threads = 0  # Threads within an operation; 0: one for each core.
 
     def measure(self) -> BenchmarkReport:
         import numpy as np
@@ -175,7 +184,9 @@ class Inference(Measurement):
         forward: Callable[[np.ndarray], np.ndarray]
         if runtimes.is_artifact(self.model):
             model = Artifact.load(self.model, self.threads)
-            forward, what = model.probabilities, {"file": self.model.name}
+            # in this process, whose CPU time counts
+            forward = runtimes.open_runtime(self.model, self.threads)
+            what = {"file": self.model.name}
         else:
             if self.threads:  # before TensorFlow's first operation
                 runtimes.limit_tensorflow_threads(self.threads)
@@ -183,6 +194,7 @@ class Inference(Measurement):
             forward, what = _main_head(model), {"variant": model.architecture.name}
         size = model.preprocessing.size
         batch = (self.batch_size, *size, 3)
+        machine.check_memory(math.prod(batch), "a batch", "Lower --batch-size.")
         images = np.random.default_rng(0).integers(0, 256, batch, np.uint8)
         timings = time_calls(
             lambda: forward(images), calls=self.repeats, warmup=INFERENCE_WARMUP_CALLS
@@ -288,7 +300,7 @@ def _print(report: BenchmarkReport | MatmulReport) -> None:
         return
     cpu = report["cpu_seconds_per_image"]
     options = ", ".join(f"{name} {value}" for name, value in report["options"].items())
-    print(
+    print_text(
         f"{report['what']}: {options}\n"
         f"{1 / cpu['median']:.1f} images per CPU second (10th to 90th percentile "
         f"{1 / cpu['p90']:.1f} to {1 / cpu['p10']:.1f}), "

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from googlenet_keras.architecture.description import Description, describe
-from googlenet_keras.console import new_table, table_console
+from googlenet_keras.console import new_table, print_table, print_text
 from googlenet_keras.training.options import TrainConfig
 
 
@@ -35,19 +35,18 @@ class Describe:
 
 
 def _print(description: Description) -> None:
-    console = table_console()
     size = "x".join(map(str, description["image_size"]))
-    print(
+    print_text(
         f"{description['variant']} at {size} pixels, {description['classes']:,} classes"
     )
-    console.print(_rows_table(description))
+    print_table(_rows_table(description))
     print(
         f"\n{description['parameters']:,} parameters, {description['macs']:,} "
         "multiply-adds\n* with both auxiliary heads, in training only: "
         f"{description['parameters_with_auxiliary']:,} and "
         f"{description['macs_with_auxiliary']:,}"
     )
-    console.print(_reductions_table(description))
+    print_table(_reductions_table(description))
     pooling = description["average_pooling"]
     print(
         f"\nAverage pooling saves a dense layer of {pooling['map_height']} x "
@@ -55,7 +54,7 @@ def _print(description: Description) -> None:
         f"{pooling['dense_weights_saved']:,} weights.\n\nDifferences from the paper:"
     )
     for difference in description["differences"]:
-        console.print(f"  - {difference}", markup=False, highlight=False)
+        print_text(f"  - {difference}")
 
 
 def _rows_table(description: Description) -> Table:

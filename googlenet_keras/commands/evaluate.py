@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tyro.conf import Positional
 
+from googlenet_keras.console import print_text
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_files, write_json
-from googlenet_keras.run_folder import Figures, RunFolder
+from googlenet_keras.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from googlenet_keras.evaluation.evaluate import Evaluation
@@ -27,7 +28,7 @@ class EvaluationReport(TypedDict):
 
     models: list[str]
     split: str
-    crops: Mapping[str, Figures]
+    crops: Mapping[str, Mapping[str, Any]]
     phone_gap: dict[str, Any] | None
 
 
@@ -43,7 +44,8 @@ class Evaluate:
     """Crops of each image: 1 (the center), 10, 144 (as the paper tested), phone (the
     whole photo stretched, as MediaPipe Tasks does it); several are compared."""
     dataset: str | None = None
-    """digits, a folder of class folders or a TFDS name; none: the first run's own."""
+    """digits, a folder of class folders or a TFDS name; none: the first run's own. Of
+    another folder without split folders every image is evaluated."""
     split: str = "validation"  # train, validation or test.
     data_dir: Path | None = None
     """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
@@ -54,7 +56,11 @@ class Evaluate:
     def run(self) -> None:
         from googlenet_keras.artifacts.artifact import find_run, open_classifier
         from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROP
-        from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
+        from googlenet_keras.evaluation.evaluate import (
+            evaluate,
+            is_own_data,
+            open_run_dataset,
+        )
         from googlenet_keras.evaluation.report import write_report
         from googlenet_keras.evaluation.tables import print_classes, print_figures
 
@@ -63,7 +69,11 @@ class Evaluate:
         names = [str(path) for path in self.models]
         run = RunFolder(find_run(self.models[0]))
         dataset = open_run_dataset(
-            run, self.dataset, data_dir=self.data_dir, download=self.download
+            run,
+            self.dataset,
+            data_dir=self.data_dir,
+            download=self.download,
+            divide=False,
         )
         # a phone's figures say little without the center crop's
         kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * (PHONE_CROP in self.crops))
@@ -72,6 +82,7 @@ class Evaluate:
         first, title = found[self.crops[0]], f"{self.split}, crops"
         print_figures(figures, title)
         print_classes(first.by_class())
+        first.warn_of_missing_classes()
         gap = _phone_gap(found)
         if self.json:
             crops = {
@@ -93,9 +104,9 @@ class Evaluate:
                 {f"{title} {kind}": row for kind, row in figures.items()},
                 names,
                 run,
-                own_data=self.dataset is None,
+                own_data=is_own_data(run, self.dataset),
             )
-            print(f"the report is {self.report}")
+            print_text(f"the report is {self.report}")
 
     def _check(self) -> None:
         from googlenet_keras.data.preprocessing import check_crops

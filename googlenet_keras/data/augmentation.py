@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from googlenet_keras.data import decode
 from googlenet_keras.data.dataset import ENCODED, PIXELS, UPRIGHT_JPEG
+from googlenet_keras.data.exif import exif_orientation
 from googlenet_keras.data.preprocessing import cut, resize, to_uint8
 
 # a crop that shrinks so much is decoded at 1/2, 1/4 or 1/8 of its size
@@ -54,15 +55,11 @@ class Augmentation:
         # in one operation, which is cheaper than one for each
         draws = tf.random.stateless_uniform([CROP_DRAWS], seed)
         if content == PIXELS:
-            crop = self._crop(image, draws)
+            crop = self._crop(image, self.size, draws)
         elif content == UPRIGHT_JPEG:
             crop = self._crop_jpeg(image, self.size, draws)
         else:
-            crop = tf.cond(
-                tf.io.is_jpeg(image),
-                lambda: self._crop_oriented_jpeg(image, draws),
-                lambda: self._crop(decode.decode_unoriented(image), draws),
-            )
+            crop = self._crop_oriented(image, draws)
         crop = tf.ensure_shape(crop, [*self.size, 3])
         if self.color_jitter:
             crop = jitter_colors(crop, seed, self.color_jitter)
@@ -71,11 +68,22 @@ class Augmentation:
             return crop
         return tf.cond(draws[-2] < 0.5, lambda: tf.reverse(crop, [1]), lambda: crop)
 
-    def _crop(self, image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        begin, window = random_window(
-            tf.shape(image), self.size, draws[:-2], self.crop_area, self.crop_aspect
+    def _crop_oriented(self, encoded: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        orientation = exif_orientation(encoded)
+        transposed = orientation >= decode.FIRST_TRANSPOSED_ORIENTATION
+        size = tf.where(transposed, self.size[::-1], self.size)
+        crop = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: self._crop_jpeg(encoded, size, draws),
+            lambda: self._crop(decode.decode_other(encoded), size, draws),
         )
-        return self._resize(cut(image, begin, window), self.size, draws)
+        return decode.apply_orientation(crop, orientation)
+
+    def _crop(self, image: tf.Tensor, size: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        begin, window = random_window(
+            tf.shape(image), size, draws[:-2], self.crop_area, self.crop_aspect
+        )
+        return self._resize(cut(image, begin, window), size, draws)
 
     def _crop_jpeg(
         self, encoded: tf.Tensor, size: tf.Tensor, draws: tf.Tensor
@@ -88,13 +96,6 @@ class Augmentation:
         index = tf.reduce_sum(tf.cast(shrink >= JPEG_SHRINK_THRESHOLDS, tf.int32))
         crop = decode.decode_jpeg_window(encoded, begin, window, index)
         return self._resize(crop, size, draws)
-
-    def _crop_oriented_jpeg(self, encoded: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        orientation = decode.exif_orientation(encoded)
-        transposed = orientation >= decode.FIRST_TRANSPOSED_ORIENTATION
-        size = tf.where(transposed, self.size[::-1], self.size)
-        crop = self._crop_jpeg(encoded, size, draws)
-        return decode.apply_orientation(crop, orientation)
 
     def _resize(self, crop: tf.Tensor, size: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         if self.random_interpolation:

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from googlenet_keras.console import track
 from googlenet_keras.data.dataset import PIXELS, Split, listed_split
-from googlenet_keras.data.decode import decode
+from googlenet_keras.data.decode import DECODING_VERSION, decode
+from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.data.preprocessing import MIN_REMAINING_SHRINK, resize, to_uint8
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_folder, cache_folder
@@ -27,7 +28,8 @@ def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
 
     mode: "none"; "memory", the encoded bytes; "disk", a folder's files made upright and
     smaller, shorter side 8 / 7 of the larger of `height` and `width`, in the user's
-    cache folder until a file changes. Raises UserError for "disk" without files.
+    cache folder until a file changes. Raises UserError for "disk" without files and for
+    an image that cannot be read any more.
     """
     if mode == "disk":
         return _on_disk(split, max(height, width))
@@ -37,7 +39,8 @@ def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
         lambda _, label, reference: (label, split.load(reference)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    labels, images = zip(*loaded.as_numpy_iterator(), strict=True)
+    with explain_unreadable(split):
+        labels, images = zip(*loaded.as_numpy_iterator(), strict=True)
     details = {"class_counts": split.class_counts, "content": split.content}
     return listed_split(images, labels, tf.identity, **details)
 
@@ -46,11 +49,15 @@ def _on_disk(split: Split, input_side: int) -> Split:
     if not split.files or split.listed is None:
         raise UserError("--cache disk needs a folder of images; use --cache memory.")
     side = round(input_side * CACHED_SIDE_RATIO)
-    folder = cache_folder() / "images" / _digest(split.files, side)
-    if not folder.exists():
+    folder = _copies_folder() / _digest(split.files, side)
+    # what tidies up caches may have removed some of the copies
+    if not folder.exists() or len(os.listdir(folder)) != split.count:
         log.info("smaller, uncompressed copies of the images go to %s", folder)
         try:
-            with atomic_folder(folder) as temporary:
+            with (
+                explain_unreadable(split),
+                atomic_folder(folder, replace=folder.exists()) as temporary,
+            ):
                 _write_copies(split, side, temporary)
         except (tf.errors.OpError, OSError) as error:
             raise UserError(f"the images cannot be cached: {error}") from error
@@ -64,12 +71,26 @@ def _on_disk(split: Split, input_side: int) -> Split:
     )
 
 
+def damaged_copy_error() -> UserError:
+    """The error for a copy on the disk that cannot be read any more."""
+    return UserError(
+        f"a copy of an image in {_copies_folder()} cannot be read any more. Remove "
+        "that folder; the copies are made again."
+    )
+
+
+def _copies_folder() -> Path:
+    return cache_folder() / "images"
+
+
 def _digest(files: tuple[Path, ...], side: int) -> str:
-    digest = hashlib.sha256(str(side).encode())
+    digest = hashlib.sha256(f"{DECODING_VERSION}\n{side}\n".encode())
     for path in files:
         status = path.stat()
         digest.update(os.fsencode(path.absolute()))
-        digest.update(f"\n{status.st_size}\n{status.st_mtime_ns}\n".encode())
+        # st_ctime_ns: of a file that is replaced by one of the same size and time
+        numbers = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        digest.update(f"\n{numbers}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -82,7 +103,8 @@ def _write_copies(split: Split, side: int, folder: Path) -> None:
         factor = tf.minimum(side / tf.reduce_min(size), 1.0)
         small = resize(image, tf.cast(tf.round(size * factor), tf.int32))
         data = tf.io.serialize_tensor(to_uint8(small))
-        tf.io.write_file(tf.strings.join([str(folder), "/", tf.as_string(index)]), data)
+        path = tf.strings.join([os.fsencode(folder), "/", tf.as_string(index)])
+        tf.io.write_file(path, data)
         return index
 
     written = split.in_order().map(write, num_parallel_calls=tf.data.AUTOTUNE)

@@ -15,13 +15,20 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.console import track
-from googlenet_keras.data import decode
+from googlenet_keras.data.decode import DECODING_VERSION, decode_unoriented
+from googlenet_keras.data.exif import is_upright_jpeg
+from googlenet_keras.data.image_files import (
+    BROKEN,
+    UNREADABLE,
+    ImageFileError,
+    read_image_file,
+)
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, read_json, write_json
 
+MAX_CACHE_BYTES = 10**9  # of some 200 bytes for each image
 CHUNK_FILES = 1024  # handed to the threads at a time, so that memory is bounded
-# the first bytes of a JPEG, PNG, GIF, BMP or WebP file
-IMAGE_SIGNATURES = (decode.JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
+UNREADABLE_SIZE = -1  # of a file that the disk refused, which is always read again
 MAX_LOGGED_PROBLEMS = 10
 PERCENTILES = {"minimum": 0, "p10": 10, "median": 50, "p90": 90, "maximum": 100}
 
@@ -32,10 +39,11 @@ log = logging.getLogger(__name__)
 class FileCheck:
     """The result of decoding one file.
 
-    problem: None, "empty", "no image" or "broken or truncated". height, width: pixels
-    as stored, 0 if there is a problem. digest: SHA-256 of the bytes. size, time: the
-    file's bytes and the nanoseconds of its last change; a result is valid as long as
-    they are the same. upright_jpeg: whether it is a JPEG that is stored upright.
+    problem: None, "empty", "no image", "broken or truncated" or what else it is, with
+    details in parentheses. height, width: pixels as stored, 0 if there is a problem.
+    digest: SHA-256 of the bytes of a whole image. size, time: the file's bytes and the
+    nanoseconds of its last change; a result is valid as long as they are the same.
+    upright_jpeg: whether it is a JPEG that is stored upright.
     """
 
     problem: str | None
@@ -78,7 +86,8 @@ def check_files(root: Path, paths: Sequence[Path]) -> dict[Path, FileCheck]:
     cache_file = _cache_file(root)
     known: dict[str, FileCheck] = {}
     with suppress(UserError, TypeError):  # there is none, damaged, another version's
-        known = {name: FileCheck(**x) for name, x in read_json(cache_file).items()}
+        written = read_json(cache_file, most=MAX_CACHE_BYTES)
+        known = {name: FileCheck(**x) for name, x in written.items()}
     names = {path: path.relative_to(root).as_posix() for path in paths}
     stale = [p for p, n in names.items() if n not in known or known[n].is_stale(p)]
     chunks = (stale[i : i + CHUNK_FILES] for i in range(0, len(stale), CHUNK_FILES))
@@ -96,7 +105,7 @@ def check_files(root: Path, paths: Sequence[Path]) -> dict[Path, FileCheck]:
 
 def _cache_file(root: Path) -> Path:
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return cache_folder() / "checks" / f"{name}.json"
+    return cache_folder() / "checks" / f"{name}-{DECODING_VERSION}.json"
 
 
 def _write_cache(path: Path, checks: Mapping[str, FileCheck]) -> None:
@@ -109,26 +118,28 @@ def _write_cache(path: Path, checks: Mapping[str, FileCheck]) -> None:
 
 def _check_file(path: Path) -> FileCheck:
     status = path.stat()  # before reading: what changes in between is read again
-    data = path.read_bytes()
-    height, width, problem = 0, 0, None
+    size, time = status.st_size, status.st_mtime_ns
     try:
-        height, width, _ = decode.decode_unoriented(data).shape
+        data = read_image_file(path)
+        height, width, _ = decode_unoriented(data).shape
+    except ImageFileError as error:
+        return FileCheck(error.problem, 0, 0, "", size, time, False)
     except tf.errors.OpError:
-        problem = "no image" if data else "empty"
-        if data.startswith(IMAGE_SIGNATURES):
-            problem = "broken or truncated"
+        return FileCheck(BROKEN, 0, 0, "", size, time, False)
+    except OSError as error:
+        return FileCheck(
+            error.strerror or UNREADABLE, 0, 0, "", UNREADABLE_SIZE, time, False
+        )
     digest = hashlib.sha256(data).hexdigest()
-    upright = not problem and decode.is_upright_jpeg(data)
-    return FileCheck(
-        problem, height, width, digest, status.st_size, status.st_mtime_ns, upright
-    )
+    return FileCheck(None, height, width, digest, size, time, is_upright_jpeg(data))
 
 
 def log_problems(problems: Mapping[Path, str], total: int) -> None:
     """Warns of files that are left out, and names the first 10."""
     if not problems:
         return
-    counts = ", ".join(f"{n} {what}" for what, n in Counter(problems.values()).items())
+    kinds = Counter(problem.partition(" (")[0] for problem in problems.values())
+    counts = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
     lines = [f"  {path}: {what}" for path, what in problems.items()]
     if (more := len(lines) - MAX_LOGGED_PROBLEMS) > 0:
         lines[MAX_LOGGED_PROBLEMS:] = [f"  and {more} more: see check-data"]

@@ -1,18 +1,24 @@
 """Splits of labeled images, whatever their source."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.errors import unknown_choice_error
+from googlenet_keras.console import printable
+from googlenet_keras.errors import UserError, unknown_choice_error
 
 ENCODED, UPRIGHT_JPEG, PIXELS = "encoded", "upright jpeg", "pixels"
 SHUFFLE_BUFFER = 8192  # encoded images, for sources without random access
 LOOKUP_BLOCK_SIZE = 256  # references at a time
+MAX_LISTED_CLASSES = 5  # in a message
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Split:
     load: reference to image, a TensorFlow function that runs in parallel, after the
     shuffling. class_counts: images of each class, if the source knows them. listed:
     (labels, references) if they are all in memory, so that any order costs nothing.
-    files: the image files, if there are any.
+    files: the image files, if there are any. fingerprint: a digest of what the images
+    contain, in reading order, if the source knows it.
     content: what `load` gives: "encoded" bytes, "upright jpeg" if all are known to be
     JPEGs that are stored upright, or "pixels", [h, w, 3] uint8.
     """
@@ -34,6 +41,7 @@ class Split:
     class_counts: tuple[int, ...] | None = None
     listed: tuple[tf.Tensor, tf.Tensor] | None = None
     files: tuple[Path, ...] = ()
+    fingerprint: str = ""
     content: str = ENCODED
 
     def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
@@ -83,10 +91,57 @@ class Dataset:
 
     def split(self, name: str) -> Split:
         """The split "train", "validation" or "test". Raises UserError if missing."""
-        known = [x for x in ("train", "validation", "test") if getattr(self, x)]
+        splits = {x: getattr(self, x) for x in ("train", "validation", "test")}
+        known = [x for x, split in splits.items() if split and split.count]
         if name not in known:
             raise unknown_choice_error(f"a split of {self.name}", name, known)
-        return getattr(self, name)
+        return splits[name]
+
+
+def match_names(names: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """The place of each name in `known`; None for one that is not there.
+
+    Texts that look the same may be composed (NFC) or, on macOS, decomposed (NFD).
+    """
+    places = {normalize("NFC", name): i for i, name in enumerate(known)}
+    places |= {name: i for i, name in enumerate(known)}
+    return [places.get(x, places.get(normalize("NFC", x))) for x in names]
+
+
+def unknown_names(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The names that are not in `known`, compared as `match_names` does."""
+    places = zip(names, match_names(names, known), strict=True)
+    return [name for name, place in places if place is None]
+
+
+def list_names(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
+    more = len(names) - MAX_LISTED_CLASSES
+    rest = f" and {more} more" if more > 0 else ""
+    return ", ".join(map(printable, names[:MAX_LISTED_CLASSES])) + rest
+
+
+def warn_of_missing_classes(
+    split: str, names: Sequence[str], counts: Sequence[int]
+) -> None:
+    """Logs the classes of which a split has no image; counts: images of each class."""
+    missing = [name for name, count in zip(names, counts, strict=True) if not count]
+    if missing:
+        log.warning(
+            f"no {split} images of {len(missing)} of the {len(names)} classes, so that "
+            f"no figure tells how well they are known: {list_names(missing)}"
+        )
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Raises UserError for a label that does not fit on a line of a text file."""
+    for label in labels:
+        # a file name that is not UTF-8 has halves of surrogate pairs, lost here
+        if label.encode(errors="ignore").decode().splitlines() != [label]:
+            raise UserError(
+                f"a label must be one line of UTF-8 text; received {label!r}. "
+                "Rename its class folder and train again."
+            )
 
 
 def listed_split(

@@ -1,29 +1,44 @@
-"""Decodes image files to upright RGB, with no more pixels than are needed."""
+"""Decodes image files to upright RGB, with no more pixels than are needed.
+
+What is transparent is black, as on a phone's or a browser's canvas.
+"""
 
 from functools import partial
 
 import tensorflow as tf
 
+from googlenet_keras.data.exif import exif_orientation
+from googlenet_keras.data.segments import (
+    bytes_at,
+    find_png_chunk,
+    may_hold,
+    number,
+    walk,
+)
+
+DECODING_VERSION = 2  # of what the functions below give; part of the names of caches
 # what browsers and phones do; the default darkens by 0.8
 ACCURATE_DCT = "INTEGER_ACCURATE"
 JPEG_RATIOS = (1, 2, 4, 8)  # what libjpeg divides the sides by while it decodes
-EXIF_ORIENTATION_TAG = 0x0112  # EXIF 2.3, table 4
-EXIF_BYTES = 4096  # holds the first directory of any EXIF block that a camera writes
-JPEG_SIGNATURE = b"\xff\xd8\xff"
-EXIF_LETTERS = b"Exif\0\0"
-EXIF_OFFSETS = (6, 24)  # of these letters in a JPEG: at its start, after a JFIF block
 FIRST_TRANSPOSED_ORIENTATION = 5  # EXIF's 5 to 8 exchange rows and columns
+PNG_ALPHA = 4  # this bit of a PNG's color type
+GIF_EXTENSION, GIF_GRAPHIC_CONTROL, GIF_TABLE = 0x21, 0xF9, 0x80
+WEBP_ALPHA = 0x10  # this bit of the flags of a WebP's VP8X chunk
+BMP_BITS, BMP_PALETTE_BITS = (1, 4, 8, 24, 32), 8  # of a pixel; up to 8: a palette
+BMP_COMPRESSIONS = (0, 3)  # none, and none with a mask for each color
+BMP_ALPHA_HEADER_BYTES = 56  # a header from this size on has a mask for alpha
 
 
 def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:
     """Decodes an image to upright RGB pixels: [h, w, 3] uint8.
 
-    JPEG (gray, CMYK and progressive too), PNG, BMP, still WebP, a GIF's first frame.
-    Alpha is dropped, 16 bits become 8. A JPEG is turned as its EXIF block says, if that
-    comes first or right after the JFIF block. at_least: a JPEG is decoded smaller, as
-    long as its shorter side keeps so many pixels. Raises
-    tf.errors.InvalidArgumentError for anything else.
+    JPEG (gray, CMYK and progressive too), PNG, BMP without compression, the first frame
+    of a GIF or a WebP. Transparent pixels are blended with black, 16 bits become 8. The
+    image is turned as its EXIF block says. at_least: a JPEG is decoded smaller, as long
+    as its shorter side keeps so many pixels. Raises tf.errors.InvalidArgumentError for
+    anything else.
     """
+    encoded = tf.convert_to_tensor(encoded, tf.string)
 
     def decode_smaller() -> tf.Tensor:
         short_side = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
@@ -33,15 +48,19 @@ def decode(encoded: tf.Tensor, at_least: float | None = None) -> tf.Tensor:
         stored = decode_unoriented(encoded)
     else:
         stored = tf.cond(
-            tf.io.is_jpeg(encoded), decode_smaller, lambda: decode_unoriented(encoded)
+            tf.io.is_jpeg(encoded), decode_smaller, lambda: decode_other(encoded)
         )
     return apply_orientation(stored, exif_orientation(encoded))
 
 
 def decode_unoriented(encoded: tf.Tensor) -> tf.Tensor:
     """The image as it is stored, [h, w, 3] uint8 RGB, without its EXIF orientation."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
+    encoded = tf.convert_to_tensor(encoded, tf.string)
+    return tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method=ACCURATE_DCT),
+        lambda: decode_other(encoded),
+    )
 
 
 def decode_downscaled(encoded: tf.Tensor, shrink: tf.Tensor) -> tf.Tensor:
@@ -70,46 +89,142 @@ def decode_jpeg_window(
     return tf.switch_case(index, branches)
 
 
-def is_upright_jpeg(data: bytes) -> bool:
-    """Whether `data` is a JPEG whose EXIF orientation is upright."""
-    if not data.startswith(JPEG_SIGNATURE):
-        return False
-    return EXIF_LETTERS not in data[:EXIF_BYTES] or int(exif_orientation(data)) == 1
+def decode_other(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a PNG, GIF, BMP or WebP as it is stored, [h, w, 3] uint8, on black."""
+    kinds = {b"\x89": _decode_png, b"G": _decode_gif, b"B": _decode_bmp}
+    first = tf.strings.substr(encoded, 0, 1)
+    kind = tf.reduce_min(tf.where(first == list(kinds), tf.range(3), 3))
+    branches = [partial(decode, encoded) for decode in (*kinds.values(), _decode_webp)]
+    return tf.ensure_shape(tf.switch_case(kind, branches), [None, None, 3])
 
 
-def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation of an image file, 1 to 8; 1 if it has none."""
-    marks = tf.strings.substr(encoded, EXIF_OFFSETS, [len(EXIF_LETTERS)] * 2)
-    letters = tf.reduce_max(tf.where(marks == EXIF_LETTERS, EXIF_OFFSETS, -1))
+def on_black(rgb: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+    """Blends [..., 3] uint8 with black; alpha: [..., 1] uint8, 255 is opaque."""
+    products = tf.cast(rgb, tf.uint16) * tf.cast(alpha, tf.uint16)
+    return tf.cast((products + 127) // 255, tf.uint8)
+
+
+def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+    color_type = bytes_at(encoded, 25, 1)[0]
+    transparent = tf.bitwise.bitwise_and(color_type, PNG_ALPHA) > 0
+    transparent |= tf.cond(
+        may_hold(encoded, b"tRNS"),
+        lambda: find_png_chunk(encoded, b"tRNS", b"IDAT") >= 0,
+        lambda: tf.constant(False),
+    )
+
+    def blended() -> tf.Tensor:
+        image = tf.io.decode_png(encoded, channels=4)
+        return on_black(image[..., :3], image[..., 3:])
+
+    # 4 channels of a file of less than 8 bits that has no alpha would be transparent
+    return tf.cond(transparent, blended, lambda: tf.io.decode_png(encoded, channels=3))
+
+
+# not inlined, or each of their many nodes would be visited for other files as well
+_apart = tf.function(
+    input_signature=[tf.TensorSpec([], tf.string)],
+    experimental_attributes={"_noinline": True},
+)
+
+
+@_apart
+def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes the first frame alone, with black for its transparent color."""
+
+    def step(head: tf.Tensor, state: tuple) -> tuple[tf.Tensor, tuple]:
+        in_extension, transparent = state
+        starts = ~in_extension & (head[0] == GIF_EXTENSION)
+        index = tf.where(head[3] % 2 > 0, head[6], -1)
+        controls = starts & (head[1] == GIF_GRAPHIC_CONTROL)
+        transparent = tf.where(controls, index, transparent)
+        distance = tf.where(in_extension, head[0] + 1, tf.where(starts, 2, 0))
+        return distance, (starts | (in_extension & (head[0] > 0)), transparent)
+
+    def colors(flags: tf.Tensor) -> tf.Tensor:
+        return tf.where(flags >= GIF_TABLE, 2 ** (flags % 8 + 1), 0)
+
+    everywhere = colors(bytes_at(encoded, 10, 1)[0])
+    start = 13 + 3 * everywhere
+    frame, (_, transparent) = walk(encoded, start, step, (tf.constant(False), -1))
+    own = colors(bytes_at(encoded, frame + 9, 1)[0])
+    start = frame + 11 + 3 * own
+    end, (is_cut, _) = walk(encoded, start, step, (tf.constant(True), -1))
+    end = tf.where(is_cut, tf.strings.length(encoded), end)
+    known = (transparent >= 0) & (transparent < tf.where(own > 0, own, everywhere))
+    color = tf.where(own > 0, frame + 10, 13) + 3 * transparent
+    color = tf.where(known, tf.minimum(color, end), end)
+    after = tf.minimum(color + 3, end)
+    parts = [
+        tf.strings.substr(encoded, 0, color),
+        tf.where(known, b"\0\0\0", b""),
+        tf.strings.substr(encoded, after, end - after),
+        b";",
+    ]
+    image = tf.strings.join(parts)
+    return tf.io.decode_image(image, channels=3, expand_animations=False)
+
+
+@_apart
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a BMP; TensorFlow itself takes the numbers in a palette for gray."""
+    info = bytes_at(encoded, 10, 60)
+
+    def field(place: int, count: int = 4) -> tf.Tensor:
+        return number(info[place - 10 : place - 10 + count][::-1])
+
+    start, header_bytes, width, height = (field(place) for place in (10, 14, 18, 22))
+    bits, compression, rows = field(28, 2), field(30), tf.abs(height)
+    known = tf.reduce_any(bits == BMP_BITS) & (width > 0) & (rows > 0)
+    known &= tf.reduce_any(compression == BMP_COMPRESSIONS)
+    row_bytes = (width * bits + 31) // 32 * 4
+    begin = tf.clip_by_value(start, 0, tf.strings.length(encoded))
+    with tf.control_dependencies([tf.debugging.Assert(known, ["unknown kind of BMP"])]):
+        data = tf.strings.substr(encoded, begin, rows * row_bytes)
+    stored = tf.reshape(tf.io.decode_raw(data, tf.uint8), [rows, row_bytes])
+
+    def from_palette() -> tf.Tensor:
+        shifts = tf.cast(8 - bits * (tf.range(8 // bits) + 1), tf.uint8)
+        numbers = tf.bitwise.right_shift(stored[..., None], shifts)
+        numbers = tf.bitwise.bitwise_and(numbers, tf.cast(2**bits - 1, tf.uint8))
+        numbers = tf.reshape(numbers, [rows, -1])[:, :width]
+        palette = tf.reshape(bytes_at(encoded, header_bytes + 14, 4 * 256), [256, 4])
+        colors = tf.cast(palette[:, 2::-1], tf.uint8)
+        return tf.gather(colors, tf.cast(numbers, tf.int32))
+
+    def from_colors() -> tf.Tensor:
+        used = stored[:, : width * bits // 8]
+        pixels = tf.reshape(used, [rows, width, bits // 8])
+        rgb = pixels[..., 2::-1]
+        has_alpha = (compression > 0) & (header_bytes >= BMP_ALPHA_HEADER_BYTES)
+        has_alpha &= field(66) != 0
+        return tf.cond(has_alpha, lambda: on_black(rgb, pixels[..., 3:]), lambda: rgb)
+
+    image = tf.cond(bits <= BMP_PALETTE_BITS, from_palette, from_colors)
+    return tf.cond(height > 0, lambda: image[::-1], lambda: image)
+
+
+@_apart
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a WebP, and whatever else TensorFlow knows."""
+    head = bytes_at(encoded, 12, 9)
+    is_extended = number(head[:4]) == int.from_bytes(b"VP8X", "big")
+    # TensorFlow writes RGBA of an animation, and into a tensor of RGB if the flag for
+    # alpha is not set
+    flags = tf.gather([bytes([i | WEBP_ALPHA]) for i in range(256)], head[8])
+
+    def flagged() -> tf.Tensor:
+        size = tf.strings.length(encoded)
+        after = tf.strings.substr(encoded, tf.minimum(21, size), size)
+        return tf.strings.join([tf.strings.substr(encoded, 0, 20), flags, after])
+
+    data = tf.cond(is_extended, flagged, lambda: encoded)
+    image = tf.io.decode_image(data, channels=0, expand_animations=False)
     return tf.cond(
-        letters >= 0,
-        lambda: _orientation_entry(encoded, letters + len(EXIF_LETTERS)),
-        lambda: tf.constant(1),
+        tf.shape(image)[2] == 4,
+        lambda: on_black(image[..., :3], image[..., 3:]),
+        lambda: image[..., :3],
     )
-
-
-def _orientation_entry(encoded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """The orientation in the first directory of the TIFF header that begins there."""
-    tiff = tf.strings.substr(encoded, start, EXIF_BYTES)
-    data = tf.cast(tf.io.decode_raw(tiff, tf.uint8), tf.int32)
-    data = tf.pad(data, [[0, EXIF_BYTES - tf.size(data)]])
-    little = data[0] == ord("I")
-
-    def number(place: tf.Tensor, width: int) -> tf.Tensor:
-        places = tf.clip_by_value(place + tf.range(width), 0, EXIF_BYTES - 1)
-        digits = tf.gather(data, places)
-        digits = tf.where(little, digits[::-1], digits)
-        return tf.reduce_sum(digits * tf.constant([1 << 24, 1 << 16, 256, 1])[-width:])
-
-    first = number(4, 4)
-    count = tf.clip_by_value(number(first, 2), 0, EXIF_BYTES // 12)
-    places = first + 2 + 12 * tf.range(count)
-    tags = tf.map_fn(lambda place: number(place, 2), places)
-    place = tf.boolean_mask(places, tags == EXIF_ORIENTATION_TAG)
-    value = tf.cond(
-        tf.size(place) > 0, lambda: number(place[0] + 8, 2), lambda: tf.constant(1)
-    )
-    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

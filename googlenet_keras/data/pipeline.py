@@ -1,19 +1,31 @@
 """Makes training and evaluation batches from splits."""
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import tensorflow as tf
 
+from googlenet_keras.console import printable, track
 from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.dataset import UPRIGHT_JPEG, Split
+from googlenet_keras.data.decode import decode
 from googlenet_keras.data.preprocessing import Crops, Preprocessing, to_uint8
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH_SIZE = 64  # images
+UNREADABLE_ERRORS = (  # what TensorFlow raises where an image cannot be read or decoded
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnknownError,
+)
 NO_REGULARIZATION = Regularization()
 
 
@@ -154,16 +166,58 @@ class TrainingPipeline:
         return images, by_head, dict.fromkeys(self.heads, weights)
 
 
-def batch_files(
+def batch_indices(
     split: Split, *, batch_size: int, seed: int, epoch: int, step: int
-) -> list[str]:
+) -> list[int]:
+    """The numbers of the images of one training batch; epoch, step: from 0."""
+    order = split.shuffled(seed, tf.constant(epoch, tf.int64))
+    return [int(i) for i, *_ in order.skip(step * batch_size).take(batch_size)]
+
+
+def batch_files(split: Split, **batch: int) -> list[str]:
     """The files of one training batch, or its images' numbers if there are no files.
 
-    epoch, step: from 0.
+    batch: as in `batch_indices`.
     """
-    order = split.shuffled(seed, tf.constant(epoch, tf.int64))
-    indices = [int(i) for i, *_ in order.skip(step * batch_size).take(batch_size)]
+    indices = batch_indices(split, **batch)
     return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
+
+
+class UnreadableImageError(UserError):
+    """An image that was whole is gone, or cannot be decoded any more."""
+
+
+@contextmanager
+def explain_unreadable(split: Split) -> Iterator[None]:
+    """Turns TensorFlow's error about an image of `split` into UnreadableImageError."""
+    try:
+        yield
+    except UNREADABLE_ERRORS as error:
+        check_whole(split, range(len(split.files)), error)
+        raise
+
+
+def check_whole(split: Split, indices: Sequence[int], cause: Exception) -> None:
+    """Raises UnreadableImageError, from `cause`, for the first file that is not whole.
+
+    indices: which of the split's files to look at.
+    """
+    for i in track(indices, "looking for the image that cannot be read"):
+        path = split.files[i]
+        problem = "is no whole image any more"
+        try:
+            data = tf.io.read_file(os.fsencode(path))
+            decode(data)
+            if split.content != UPRIGHT_JPEG or tf.io.is_jpeg(data):
+                continue
+        except tf.errors.NotFoundError:
+            problem = "is gone"
+        except tf.errors.OpError:
+            pass
+        raise UnreadableImageError(
+            f"{printable(path)} {problem}. Images must stay as they are while they are "
+            "in use; put it back, or start again without it."
+        ) from cause
 
 
 def evaluation_batches(

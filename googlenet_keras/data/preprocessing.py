@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import tensorflow as tf
 
+from googlenet_keras.architecture.arithmetic import MAX_IMAGE_SIDE
 from googlenet_keras.data.decode import decode
 from googlenet_keras.errors import UserError, unknown_choice_error
 
@@ -32,10 +33,16 @@ class Preprocessing:
     crop_fraction: float
 
     def __post_init__(self) -> None:
-        if min(self.size) < 1 or not 0 < self.crop_fraction <= 1:
+        sides = all(
+            type(side) is int and 1 <= side <= MAX_IMAGE_SIDE for side in self.size
+        )
+        is_number = type(self.crop_fraction) in (int, float)
+        if not (sides and is_number and 0.01 <= self.crop_fraction <= 1):
             raise UserError(
-                "height and width must be from 1, crop_fraction above 0 and at most 1; "
-                f"received {self.height}, {self.width} and {self.crop_fraction}."
+                "height and width must be whole numbers from 1, at most "
+                f"{MAX_IMAGE_SIDE}, and crop_fraction from 0.01 to 1; received "
+                f"{self.height!r:.100}, {self.width!r:.100}, "
+                f"{self.crop_fraction!r:.100}."
             )
 
     @property

@@ -25,22 +25,25 @@ def open_dataset(
     validation_fraction: float = 0.2,
     data_dir: Path | None = None,
     download: bool = False,
+    divide: bool = True,
 ) -> Dataset:
     """Opens "digits", a folder of class folders, or a TFDS data set by its name.
 
-    A folder has class folders in train/, validation/ or val/ and, optionally, test/; or
-    class folders alone, of which `validation_fraction` of each class becomes the
-    validation split, the same files every time. Broken images are left out, with a
-    warning. A TFDS data set has the features `image` and `label`; if it has no
-    validation split, the last `validation_fraction` of train becomes one. data_dir: of
-    prepared TFDS data, or None for TFDS's own. download: let TFDS download and prepare
-    the data. Raises UserError for an unknown name, a class without images and fewer
-    than two classes.
+    A folder has class folders in train/, validation/ (val, valid, dev) and, optionally,
+    test/, in any case; or class folders alone, of which `validation_fraction` of each
+    class becomes the validation split, the same files every time. Broken images and
+    what is in no class folder are left out, with a warning. divide: False to evaluate a
+    folder as it is: without split folders every split is all of it, with them a split
+    may be missing, and one class is enough. A TFDS data set has the features `image`
+    and `label`; if it has no validation split, the last `validation_fraction` of train
+    becomes one. data_dir: of prepared TFDS data, or None for TFDS's own. download: let
+    TFDS download and prepare the data. Raises UserError for an unknown name, a class
+    without images and fewer than two classes.
     """
     if name == "digits":
         return _open_digits()
     if os.path.isdir(os.path.expanduser(name)):
-        return open_folder(expand_user(name), validation_fraction)
+        return open_folder(expand_user(name), validation_fraction, divide)
     if not name or name.startswith((".", "~", "/")):
         raise UserError(f"no such folder: {name}.")
     builder = _tfds_builder(name, data_dir, download)

@@ -1,10 +1,12 @@
 """Evaluates one network or an ensemble on a split, every image counted once."""
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
@@ -12,15 +14,21 @@ from sklearn.metrics import confusion_matrix
 from googlenet_keras.classifier import Classifier, Predictor
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.dataset import Dataset, Split
+from googlenet_keras.data.dataset import (
+    Dataset,
+    Split,
+    list_names,
+    match_names,
+    unknown_names,
+    warn_of_missing_classes,
+)
 from googlenet_keras.data.preprocessing import CENTER_CROP, Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
+from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import Figures, RunFolder
-
-MAX_LISTED_CLASSES = 5  # in an error message
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,16 @@ class Evaluation:
         """The number of images, and the metrics of each head."""
         classes = len(self.class_names)
         by_head = {h: metrics.figures(s, classes) for h, s in self.heads.items()}
-        return {"images": len(self.labels), **by_head}
+        return cast(Figures, {"images": len(self.labels), **by_head})
 
     def by_class(self) -> dict[str, ClassFigures]:
         """Precision, recall and F1 of the main head for each class, by its name."""
         return metrics.class_figures(self.main, self.class_names)
+
+    def warn_of_missing_classes(self) -> None:
+        """Logs the classes of the network that no evaluated image has."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        warn_of_missing_classes(self.split, self.class_names, counts.tolist())
 
     def confusion(self) -> np.ndarray:
         """Counts [classes, classes] of the main head: true class, predicted class."""
@@ -77,17 +90,20 @@ def evaluate(
     Several are an ensemble: their probabilities are averaged, as are those of an
     image's crops. crops: "1", "10", "144" or "phone", see Crops. Classes are matched by
     name. Raises UserError for an unknown split or kind of crops, a class of the data
-    that the network does not know, and an ensemble that does not agree on the classes.
+    that the network does not know, an ensemble that does not agree on the classes and
+    an image that cannot be read any more (UnreadableImageError).
     """
     ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
     crop_count = Crops(ensemble[0].preprocessing, crops).count
     batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // crop_count)
     names = ensemble[0].labels
     for member in ensemble[1:]:
-        if difference := set(names).symmetric_difference(member.labels):
+        difference = unknown_names(names, member.labels)
+        difference += unknown_names(member.labels, names)
+        if difference:
             raise UserError(
                 "the members of an ensemble must know the same classes; only some "
-                f"know {_listed(sorted(difference))}."
+                f"know {list_names(sorted(difference))}."
             )
     numbers = class_numbers(names, dataset.class_names)
     images = dataset.split(split)
@@ -97,12 +113,13 @@ def evaluate(
     heads = [h for h in ensemble[0].heads if all(h in x.heads for x in ensemble)]
     batches: dict[str, list[ImageScores]] = defaultdict(list)
     steps = math.ceil(images.count / batch_size)
-    for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
-        labels = numbers[answers[0][0]]
-        for head in heads:
-            logs = np.stack([by_head[head] for _, by_head in answers])
-            mean = metrics.log_mean(logs, axis=0)
-            batches[head].append(metrics.score_images(mean, labels))
+    with pipeline.explain_unreadable(images):
+        for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
+            labels = numbers[answers[0][0]]
+            for head in heads:
+                logs = np.stack([by_head[head] for _, by_head in answers])
+                mean = metrics.log_mean(logs, axis=0)
+                batches[head].append(metrics.score_images(mean, labels))
     scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
     return Evaluation(scores, names, ensemble, dataset, split, crops)
 
@@ -115,7 +132,7 @@ def _log_probabilities(
     Those are [batch, classes], in the order of `names`, averaged over the crops.
     """
     crops = Crops(predictor.preprocessing, kind)
-    order = [predictor.labels.index(name) for name in names]
+    order = class_numbers(predictor.labels, names)
     for images, truth in pipeline.evaluation_batches(
         split, crops, heads=("main",), batch_size=batch_size
     ):
@@ -127,23 +144,17 @@ def _log_probabilities(
         yield truth["main"].numpy(), by_head
 
 
-def class_numbers(known: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+def class_numbers(known: Sequence[str], names: Sequence[str]) -> np.ndarray:
     """The network's class number of each class of a data set, matched by name.
 
     Raises UserError for a class that the network does not know.
     """
-    if unknown := [name for name in names if name not in known]:
+    if unknown := unknown_names(names, known):
         raise UserError(
             "every class of the data must be one the classifier knows; it does not "
-            f"know {_listed(unknown)}. It knows {_listed(known)}."
+            f"know {list_names(unknown)}. It knows {list_names(known)}."
         )
-    return np.array([known.index(name) for name in names])
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - MAX_LISTED_CLASSES
-    rest = f" and {more} more" if more > 0 else ""
-    return ", ".join(names[:MAX_LISTED_CLASSES]) + rest
+    return np.array(match_names(names, known), int)
 
 
 def open_run_dataset(
@@ -152,11 +163,13 @@ def open_run_dataset(
     *,
     data_dir: Path | None = None,
     download: bool = False,
+    divide: bool = True,
 ) -> Dataset:
     """Opens the data set of a run, split as in training, or `dataset` if it is given.
 
     run: may be another folder, such as that of a saved classifier, if `dataset` is
-    named. Raises UserError if neither names one.
+    named. divide: as in `open_dataset`, for another data set than the run's. Raises
+    UserError if neither names one.
     """
     config = run.read_config() if run.is_started else {}
     name = dataset or config.get("dataset")
@@ -166,7 +179,20 @@ def open_run_dataset(
         )
     if dataset is None and not data_dir and config.get("data_dir"):
         data_dir = Path(config["data_dir"])
-    fraction = config.get("validation_fraction", 0.2)
     return open_dataset(
-        name, validation_fraction=fraction, data_dir=data_dir, download=download
+        name,
+        validation_fraction=config.get("validation_fraction", 0.2),
+        data_dir=data_dir,
+        download=download,
+        divide=divide or is_own_data(run, dataset),
     )
+
+
+def is_own_data(run: RunFolder, dataset: str | None) -> bool:
+    """Whether a dataset is the one that the run was trained on; None: it is."""
+    own = run.read_config().get("dataset") if run.is_started else None
+    if dataset is None or dataset == own:
+        return True
+    folder, trained_on = expand_user(dataset), Path(own or "")
+    is_folder = own and folder.is_dir() and trained_on.is_dir()
+    return bool(is_folder) and os.path.samefile(folder, trained_on)

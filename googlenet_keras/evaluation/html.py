@@ -16,6 +16,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from googlenet_keras.console import printable
 from googlenet_keras.data.preprocessing import resize
 from googlenet_keras.evaluation.metrics import METRIC_NAMES
 from googlenet_keras.files import write_bytes
@@ -28,18 +29,19 @@ MATPLOTLIB_BLACK = "#000000"  # what matplotlib draws text and lines with
 def write_page(template: str, content: Mapping[str, Any], path: Path) -> None:
     """Renders a template of this package to `path`, atomically. Raises DiskError.
 
-    Every text in `content` is escaped, except SVG from `inline_svg`.
+    Every text in `content` is escaped, with its control characters, except SVG from
+    `inline_svg`.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("googlenet_keras", "evaluation"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     page = environment.get_template(template).render(content, metric_names=METRIC_NAMES)
-    # a file name need not be text; what cannot be written becomes a question mark
-    write_bytes(path, page.encode("utf-8", "replace"))
+    write_bytes(path, page.encode())
 
 
 def inline_photo(image: np.ndarray) -> str:

@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier, Prediction, Predictor, load_image
+from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import Evaluation
+from googlenet_keras.evaluation.fonts import drawable, warn_of_numbers
 from googlenet_keras.network.build import ACTIVATION_MAP, add_activation_map
 
 MAX_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
@@ -58,7 +60,9 @@ def validation_curves(runs: Mapping[str, Epochs]) -> Figure:
             values = [epoch["validation"]["main"][key] for epoch in epochs]
             axes.plot([epoch["epoch"] for epoch in epochs], values, marker=".")
         _finish_axes(axes, f"validation {AXES_TITLES[key]}")
-    figure.axes[0].legend(_escape_formulas(runs), fontsize="small", frameon=False)
+    names, family = drawable([*runs], "run")
+    font = {"family": family, "size": "small"}
+    figure.axes[0].legend(_escape_formulas(names), prop=font, frameon=False)
     return figure
 
 
@@ -68,13 +72,14 @@ def _finish_axes(axes: Axes, title: str) -> None:
 
 
 def _escape_formulas(texts: Iterable[str]) -> list[str]:
-    return [text.replace("$", r"\$") for text in texts]  # else matplotlib reads TeX
+    # else matplotlib reads TeX
+    return [text.replace("$", r"\$") for text in texts]
 
 
 def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> Figure:
     """Plots a confusion matrix: a row per true class, as fractions of that class.
 
-    counts: [classes, classes].
+    counts: [classes, classes]. A label that no font can draw is a number.
     """
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 3 + 0.4 * min(len(labels), MAX_NAMED_CLASSES)
@@ -84,9 +89,10 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
     axes.set(xlabel="predicted", ylabel="true", title=title)
     if len(labels) > MAX_NAMED_CLASSES:
         return figure
-    names = _escape_formulas(labels)
-    axes.set_xticks(range(len(labels)), names, rotation=90)
-    axes.set_yticks(range(len(labels)), names)
+    shown, family = drawable(labels, "class")
+    names = _escape_formulas(shown)
+    axes.set_xticks(range(len(labels)), names, rotation=90, family=family)
+    axes.set_yticks(range(len(labels)), names, family=family)
     for (row, column), count in np.ndenumerate(counts):
         if count:
             is_dark = fractions[row, column] > DARK_CELL_FRACTION
@@ -97,7 +103,8 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
 
 def predictions(evaluation: Evaluation, path: Path) -> None:
     """Writes a picture of predictions: mistakes first, then the least confident."""
-    scores, labels = evaluation.main, evaluation.class_names
+    scores = evaluation.main
+    labels, family = drawable(evaluation.class_names, "class")
     rows, columns = PREDICTIONS_GRID
     mistakes_first = np.lexsort((scores.confidence, scores.correct))
     indices = mistakes_first[: rows * columns].tolist()
@@ -112,7 +119,7 @@ def predictions(evaluation: Evaluation, path: Path) -> None:
         if not scores.correct[index]:
             title += f"\nis {labels[scores.label[index]]}"
         color = "darkgreen" if scores.correct[index] else "darkred"
-        axes.set_title(title, color=color, size=9, parse_math=False)
+        axes.set_title(title, color=color, size=9, parse_math=False, family=family)
     figure.savefig(path, dpi=90)
 
 
@@ -122,10 +129,11 @@ def images_at(evaluation: Evaluation, indices: Sequence[int]) -> dict[int, np.nd
     preprocessing = evaluation.members[0].preprocessing
     wanted = tf.constant(indices, tf.int64)
     examples = split.in_order().filter(lambda i, *_: tf.reduce_any(i == wanted))
-    return {
-        int(i): preprocessing.read(split.load(reference)).numpy()
-        for i, _, reference in examples.take(len(indices))
-    }
+    with explain_unreadable(split):
+        return {
+            int(i): preprocessing.read(split.load(reference)).numpy()
+            for i, _, reference in examples.take(len(indices))
+        }
 
 
 def activation_maps(classifier: Predictor) -> Callable[[np.ndarray], np.ndarray]:
@@ -153,6 +161,9 @@ class Explainer:
     def __init__(self, classifier: Predictor, folder: Path) -> None:
         self._classifier, self._folder = classifier, folder
         self._maps = activation_maps(classifier)
+        warn_of_numbers(classifier.labels)
+        shown, self._family = drawable(classifier.labels, "class")
+        self._shown = dict(zip(classifier.labels, shown, strict=True))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -165,16 +176,18 @@ class Explainer:
         top = prediction.top[:CLASSES_PER_PHOTO]
         (maps,) = self._maps(image[None])
         maps = maps[..., [self._classifier.labels.index(label) for label, _ in top]]
-        pictures = [(prediction.path.name, image.astype(np.uint8))]
+        ((name,), family) = drawable([Path(prediction.path.name)], "photo")
+        pictures = [(name, family, image.astype(np.uint8))]
         for number, (label, probability) in enumerate(top):
             explained = overlay(image, maps[..., number], float(maps.max()))
-            pictures.append((f"{label} {probability:.0%}", explained))
+            title = f"{self._shown[label]} {probability:.0%}"
+            pictures.append((title, self._family, explained))
         figure = Figure(figsize=(3 * len(pictures), 3.3), layout="constrained")
         grid = figure.subplots(1, len(pictures))
-        for axes, (title, picture) in zip(grid, pictures, strict=True):
+        for axes, (title, family, picture) in zip(grid, pictures, strict=True):
             axes.imshow(picture)
             axes.axis("off")
-            axes.set_title(title, size=9, parse_math=False)
+            axes.set_title(title, size=9, parse_math=False, family=family)
         stem = prediction.path.stem
         path, number = self._folder / f"{stem}.png", 2
         while path.exists():

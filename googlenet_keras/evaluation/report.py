@@ -3,21 +3,48 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from googlenet_keras.architecture.description import describe
+from googlenet_keras.console import printable
 from googlenet_keras.data.preprocessing import CENTER_CROP
 from googlenet_keras.evaluation import html, plots
 from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation
-from googlenet_keras.files import read_json
+from googlenet_keras.evaluation.fonts import numbered
+from googlenet_keras.files import convert, read_json
+from googlenet_keras.machine import Environment
 from googlenet_keras.run_folder import Figures, RunFolder
 
 SAMPLES_PER_CLASS = 3
 GALLERY_SIZE = 12  # mistakes, and as many hits
 CLASSES_AT_EACH_END = 10  # at either end, if there are more than twice as many
+
+
+class _Milliseconds(TypedDict):
+    median: float
+
+
+_ByThreads = TypedDict("_ByThreads", {"1": _Milliseconds})
+
+
+class _ExportedRow(TypedDict):
+    """The figures of an exported file that the page shows."""
+
+    megabytes: NotRequired[float]
+    milliseconds: NotRequired[_ByThreads]
+    top1: NotRequired[float]
+    passed: NotRequired[bool]
+    reason: NotRequired[str | None]
+
+
+class _ExportReport(TypedDict):
+    """The part of an export's report.json that the page shows."""
+
+    keras: _ExportedRow
+    formats: dict[str, _ExportedRow]
 
 
 def write_report(
@@ -56,6 +83,7 @@ def write_report(
         "results": {name: f for name, f in results.items() if f},
         "classes": classes,
         "confusion": html.inline_svg(confusion, f"Confusion matrix of {shown}"),
+        "numbered": numbered(evaluation.class_names),
         **sections,
         **_photos(evaluation, [row["name"] for row in classes["rows"]]),
         **_run_content(run if count == 1 else None),
@@ -111,7 +139,7 @@ def _gallery(
     files = evaluation.dataset.split(evaluation.split).files
     items = [
         {
-            "file": "/".join(files[i].parts[-2:]) if files else f"image {i}",
+            "file": printable(Path(*files[i].parts[-2:])) if files else f"image {i}",
             "photo": html.inline_photo(image),
             "map": None,
             "truth": names[scores.label[i]],
@@ -132,9 +160,10 @@ def _gallery(
 
 def _run_content(run: RunFolder | None) -> dict[str, Any]:
     """Curves, options, environment and exported formats from the files of a run."""
-    if run is None or not run.is_started:
+    if run is None or not run.is_started or not (epochs := run.read_epochs()):
         return dict.fromkeys(("curves", "epochs", "options", "environment", "formats"))
-    epochs = run.read_epochs()
+    environment = read_json(run.environment)
+    convert(environment, Environment, str(run.environment))
     export_report = run.export / "report.json"
     title = "Cross-entropy, top-1 and learning rate of each epoch"
     medians = {
@@ -145,6 +174,8 @@ def _run_content(run: RunFolder | None) -> dict[str, Any]:
         "curves": html.inline_svg(plots.curves(epochs), title),
         "epochs": {"count": len(epochs), **medians},
         "options": options_as_text(run.read_config()),
-        "environment": read_json(run.environment),
-        "formats": read_json(export_report) if export_report.is_file() else None,
+        "environment": environment,
+        "formats": (
+            read_json(export_report, _ExportReport) if export_report.is_file() else None
+        ),
     }

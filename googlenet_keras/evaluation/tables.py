@@ -1,23 +1,26 @@
 """Prints metrics, comparisons and predictions as tables."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from googlenet_keras.classifier import Prediction
-from googlenet_keras.console import new_table, table_console
+from googlenet_keras.console import new_table, print_table
 from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
-from googlenet_keras.run_folder import Figures, HeadFigures
+from googlenet_keras.run_folder import HeadFigures
 
 MAX_TABLE_CLASSES = 20  # more rows than this are not read
 METRICS_WITH_INTERVAL = ("top1", "macro_f1")
 
 
-def print_figures(parts: Mapping[str, Figures | None], first: str = "split") -> None:
+def print_figures(
+    parts: Mapping[str, Mapping[str, Any] | None], first: str = "split"
+) -> None:
     """Prints the metrics of each head, with 95 % intervals of top-1 and macro-F1.
 
-    parts: the figures by split, or by what `first`, the title of the column, says.
+    parts: Figures by split, or by what `first`, the title of the column, says.
     """
     table = new_table(first, "images", "head", numbers=list(METRIC_NAMES.values()))
     for part, figures in parts.items():
@@ -25,18 +28,18 @@ def print_figures(parts: Mapping[str, Figures | None], first: str = "split") -> 
         images = str(rows.pop("images", ""))
         for head, row in rows.items():
             cells = (_figure(row, metric) for metric in METRIC_NAMES)
-            table.add_row(escape(part), images, head, *cells)
-    table_console().print(table)
+            table.add_row(part, images, head, *cells)
+    print_table(table)
 
 
-def _figure(figures: HeadFigures, metric: str) -> str:
+def _figure(figures: HeadFigures, metric: str) -> str | Text:
     value = dict(figures).get(metric)
     if value is None:
         return "-"
     interval = figures.get("intervals", {}).get(metric)
     if metric not in METRICS_WITH_INTERVAL or interval is None:
         return f"{value:.4f}"
-    return f"{value:.4f}\n{interval[0]:.3f} to {interval[1]:.3f}"
+    return Text(f"{value:.4f}\n{interval[0]:.3f} to {interval[1]:.3f}")
 
 
 def print_classes(classes: Mapping[str, ClassFigures]) -> None:
@@ -45,10 +48,10 @@ def print_classes(classes: Mapping[str, ClassFigures]) -> None:
     worst = sorted(classes.items(), key=lambda item: item[1]["f1"])
     for name, row in worst[:MAX_TABLE_CLASSES]:
         figures = (row["precision"], row["recall"], row["f1"])
-        table.add_row(escape(name), str(row["images"]), *map("{:.4f}".format, figures))
+        table.add_row(name, str(row["images"]), *map("{:.4f}".format, figures))
     if len(classes) > MAX_TABLE_CLASSES:
         table.caption = f"the {MAX_TABLE_CLASSES} worst of {len(classes)} classes"
-    table_console().print(table)
+    print_table(table)
 
 
 def print_predictions(predictions: Iterable[Prediction]) -> None:
@@ -56,16 +59,16 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
     table = new_table("image", "labels")
     for prediction in predictions:
         labels = ", ".join(f"{label} {p:.1%}" for label, p in prediction.top)
-        table.add_row(escape(str(prediction.path)), escape(labels or "no image"))
-    table_console().print(table)
+        table.add_row(str(prediction.path), labels or prediction.problem or "no image")
+    print_table(table)
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Prints the options that differ between runs, and each main head's metrics."""
-    table = new_table("option", *(escape(name) for name in comparison.results))
+    table = new_table("option", *comparison.results)
     for name, values in comparison.options.items():
-        table.add_row(name, *(escape(value) for value in values))
-    table_console().print(table)
+        table.add_row(name, *values)
+    print_table(table)
     parts = {
         f"{name}, {split}": {"images": figures["images"], "main": figures["main"]}
         for name, (split, figures) in comparison.results.items()

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.options import Text, check_options
 
 RUNS_FOLDER = Path("runs")
 WEB_FORMAT = "web"  # the web page, no file: webpage makes it
 Layout = Literal["nhwc", "nchw"]
-LAYOUTS = get_args(Layout)
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,15 @@ class ExportConfig:
     and web, a page that runs int8 and float32 in a browser (needs npm)."""
     activation_map: bool = False
     """web: a second output in the page's files, to show which places matter."""
-    calibration_images: int | None = None
+    calibration_images: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
-    qat_epochs: int = 0
+    qat_epochs: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """Epochs of quantization-aware training, if int8 loses too much; 0: none."""
     onnx_layout: Layout = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
-    licence: str | None = None
+    licence: Text | None = None
     """License that the files state, such as CC-BY-4.0; none: what is known."""
-    dataset: str | None = None
+    dataset: Text | None = None
     """digits, a folder of class folders or a TFDS name; none: the run's own."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
@@ -42,19 +44,14 @@ class ExportConfig:
     def __post_init__(self) -> None:
         from googlenet_keras.exporting.formats import FORMATS  # slow: TensorFlow
 
-        if isinstance(self.formats, str):  # would be taken for its letters
+        if isinstance(self.formats, str):
             raise UserError(
                 f"formats must be names, such as ({self.formats!r},); received a text."
             )
+        check_options(self)
         for name in self.formats:
             if name not in (*FORMATS, WEB_FORMAT):
                 raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
-        if self.onnx_layout not in LAYOUTS:
-            raise unknown_choice_error("onnx_layout", self.onnx_layout, LAYOUTS)
-        for name, least in (("calibration_images", 1), ("qat_epochs", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"{name} must be at least {least}; received {value}.")
         has_int8 = not self.formats or {"int8", WEB_FORMAT} & {*self.formats}
         if self.qat_epochs and not has_int8:
             raise UserError("qat_epochs trains for int8, which formats leaves out.")

@@ -22,8 +22,9 @@ from googlenet_keras.artifacts.runtimes import (
     PROBABILITIES_OUTPUT,
     hide_gpus,
 )
+from googlenet_keras.artifacts.tflite_schema import name_tensors
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.checks import IMAGE_SIGNATURES
+from googlenet_keras.data.exif import JPEG_SIGNATURE
 from googlenet_keras.exporting.inspection import operators
 from googlenet_keras.files import atomic_folder
 from googlenet_keras.network.build import add_activation_map
@@ -31,6 +32,8 @@ from googlenet_keras.run_folder import TOP_K
 
 CALIBRATION_FILE, QAT_MODEL_FOLDER = "calibration.npy", "rounded"
 ONNX_OPSET = 17  # 18 turns the average pool into two operators; tf2onnx ends there
+# the first bytes of a JPEG, PNG, GIF, BMP or WebP file
+IMAGE_SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
 Function: TypeAlias = "tf.types.experimental.PolymorphicFunction"
 
 
@@ -65,7 +68,10 @@ def write_saved_model(source: Source, path: Path) -> None:
 
     serve: `image`, [batch, height, width, 3] float32 in 0..255, to `probabilities`.
     serve_bytes: `image_bytes`, [batch] encoded photos of any size, through the
-    classifier's own preprocessing, to `probabilities`, `top_labels`, `top_scores`.
+    classifier's own preprocessing, to `probabilities`, `top_labels`, `top_scores`. They
+    are decoded, turned and blended with black as for `predict`, by TensorFlow alone:
+    HEIC, AVIF, TIFF and broken files fail the whole batch, and nothing limits a
+    photo's size; 12 bits in a 16-bit PNG, which `predict` refuses, are nearly black.
     """
     classifier, network = _load(source)
     geometry, labels = classifier.preprocessing, tf.constant(classifier.labels)
@@ -176,7 +182,7 @@ def write_tflite(convert: Convert, source: Source, path: Path) -> None:
         response_norms(classifier.architecture),
         rounded if rounded.exists() else None,
     )
-    data = convert(model)
+    data = name_tensors(convert(model))
     if not source.activation_map:  # the metadata describes one output
         data = add_metadata(data, ModelCard.of(classifier, source.license))
     path.write_bytes(Contents.of(classifier).add_to_tflite(data))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from googlenet_keras.artifacts.tflite_schema import unpack
 from googlenet_keras.exporting.report import FormatRow
 
 # tensorflow/lite/tools/versioning/gpu_compatibility.cc, of those that can occur here
@@ -13,6 +14,9 @@ GPU_OPERATORS = frozenset([
     "RESHAPE", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "SUB",
 ])  # fmt: skip
 CAST_OPERATORS = ("QUANTIZE", "DEQUANTIZE")
+# The converter's own entry counts operators as they were before int16x8; ADD, MEAN and
+# PAD have int16 from here on (tensorflow/lite/tools/versioning/runtime_version.cc).
+INT16_MIN_VERSION = "2.4.0"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def operators(data: bytes) -> list[Operator]:
 def inspect_tflite(data: bytes, norms: Sequence[str], is_integer: bool) -> FormatRow:
     """Inspects a TFLite file: its operators, and those that delegates do not support.
 
-    operators: how many of each kind. not_quantised: in an int8 file, what computes in
+    operators: how many of each kind. min_tflite_version: the first TensorFlow Lite that
+    has their versions. not_quantised: in an int8 file, what computes in
     float. gpu_refuses: kinds that the GPU delegate leaves to the CPU. npu_refuses: what
     an integer-only accelerator cannot compute. Raises ValueError for an operator that
     needs Flex, and for float in an int8 file outside the response norms `norms`.
@@ -66,7 +71,18 @@ def inspect_tflite(data: bytes, norms: Sequence[str], is_integer: bool) -> Forma
     refused = {s.kind for s in steps if s.is_int16 or s.kind not in GPU_OPERATORS}
     return {
         "operators": dict(Counter(step.kind for step in steps)),
+        "min_tflite_version": _min_version(data, any(step.is_int16 for step in steps)),
         "not_quantised": [step.outputs[0] for step in in_float],
         "gpu_refuses": sorted(refused),
         "npu_refuses": sorted({step.kind for step in steps if step.is_float}),
     }
+
+
+def _min_version(data: bytes, has_int16: bool) -> str | None:
+    """The first TensorFlow Lite that runs the file; None if the file does not say."""
+    model = unpack(data)
+    found = [INT16_MIN_VERSION] if has_int16 else []
+    for entry in model.metadata or ():
+        if entry.name == b"min_runtime_version":
+            found.append(bytes(model.buffers[entry.buffer].data).rstrip(b"\0").decode())
+    return max(found, key=lambda text: [*map(int, text.split("."))], default=None)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from googlenet_keras.artifacts.artifact import Contents
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.data.preprocessing import Preprocessing, to_uint8
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import class_numbers, open_run_dataset
@@ -139,4 +140,5 @@ def calibration_images(
             f"{MIN_RECOMMENDED_CALIBRATION_IMAGES} or more are better"
         )
     images = (preprocessing.read(split.load(reference)) for reference in references)
-    return np.stack([to_uint8(image).numpy() for image in images])
+    with explain_unreadable(split):
+        return np.stack([to_uint8(image).numpy() for image in images])

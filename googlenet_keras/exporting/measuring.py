@@ -5,9 +5,9 @@ This module does not import TensorFlow: its memory would count as an exported fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +19,7 @@ from googlenet_keras.artifacts.runtimes import (
     SavedModel,
     hide_gpus,
     is_artifact,
+    is_single_file,
     limit_tensorflow_threads,
     open_runtime,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PARITY_BATCH_SIZE = 16
 CHECKED_PHOTOS = 32  # validation images that a SavedModel also gets as files
 MIN_TIMED_CALLS, MAX_TIMED_CALLS, TIMING_SECONDS = 5, 30, 3.0  # at 1 or n threads
+MIN_TURNS, MAX_TURNS, CALLS_PER_TURN = 3, 30, 3  # of a file and the one beside it
 Answers = tuple[np.ndarray, list[str]]
 """Probabilities [images, classes] and the likeliest label of each image."""
 
@@ -68,7 +70,9 @@ class Images:
             batch_size=PARITY_BATCH_SIZE,
         )
         steps = -(-self.split.count // PARITY_BATCH_SIZE)
-        return (images.numpy() for images, _ in track(examples, description, steps))
+        with pipeline.explain_unreadable(self.split):
+            for images, _ in track(examples, description, steps):
+                yield images.numpy()
 
     def measure(
         self, path: Path, name: str, log: Path, takes_photos: bool = False
@@ -111,6 +115,24 @@ class Images:
         return [self.split.load(reference).numpy() for _, _, reference in references]
 
 
+def time_ratios(
+    base: Path, paths: Mapping[str, Path], size: tuple[int, int], log: Path
+) -> dict[str, float]:
+    """The CPU time of each of `paths` on one thread as a multiple of that of `base`.
+
+    The two run in turns, so that other work on the machine slows down both. log: as for
+    `Images.measure`. Raises UserError.
+    """
+    try:
+        with child_process(log) as call:
+            return {
+                name: 1.0 if path == base else call(_time_ratio, base, path, size)
+                for name, path in paths.items()
+            }
+    except ProcessError as error:
+        raise UserError(str(error)) from error
+
+
 # what follows runs in the child process, which opens the file once
 
 
@@ -118,9 +140,7 @@ def _time(
     path: Path, threads: int, size: tuple[int, int]
 ) -> tuple[dict[str, float], FormatRow]:
     """Milliseconds per image, and the process's peak memory after the timing."""
-    runtime = _open(path, threads)
-    # bytes as a camera gives them
-    image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
+    runtime, image = _open(path, threads), _camera_image(size)
     timings = time_calls(
         lambda: runtime(image),
         calls=MAX_TIMED_CALLS,
@@ -135,6 +155,26 @@ def _time(
     return {"median": round(found["median"], 3), "p90": round(found["p90"], 3)}, cost
 
 
+def _camera_image(size: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
+
+
+def _time_ratio(base: Path, path: Path, size: tuple[int, int]) -> float:
+    """The median over turns of the ratio of the two files' CPU times."""
+    image, ratios = _camera_image(size), []
+
+    def seconds(runtime: Callable[[np.ndarray], np.ndarray]) -> float:
+        call = partial(runtime, image)
+        return float(np.median(time_calls(call, calls=CALLS_PER_TURN, warmup=1).cpu))
+
+    def turn() -> None:
+        ratios.append(seconds(_open(path, 1)) / seconds(_open(base, 1)))
+
+    limits = {"calls": MAX_TURNS, "at_least": MIN_TURNS}
+    time_calls(turn, warmup=0, seconds=TIMING_SECONDS, **limits)
+    return float(np.median(ratios))
+
+
 def _answer(path: Path, threads: int, images: np.ndarray) -> np.ndarray:
     return _open(path, threads)(images)
 
@@ -145,13 +185,14 @@ def _answer_photos(path: Path, photos: list[bytes]) -> Answers:
 
 @cache
 def _open(path: Path, threads: int) -> Runtime | Callable[[np.ndarray], np.ndarray]:
+    if not is_single_file(path):
+        hide_gpus()
     if is_artifact(path):
         return open_runtime(path, threads)
     import tensorflow as tf
 
     from googlenet_keras.classifier import Classifier
 
-    hide_gpus()
     limit_tensorflow_threads(threads)
     network = Classifier.load(path).network
     forward = tf.function(

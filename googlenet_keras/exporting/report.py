@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from googlenet_keras.console import new_table, table_console
+from googlenet_keras.console import new_table, print_table
 from googlenet_keras.machine import Environment
 from googlenet_keras.processes import ProcessError
 
@@ -19,7 +19,8 @@ class FormatRow(TypedDict, total=False):
 
     file: str
     megabytes: float
-    operators: dict[str, int]  # this one and the next three: of `inspect_tflite`
+    operators: dict[str, int]  # this one and the next four: of `inspect_tflite`
+    min_tflite_version: str | None
     not_quantised: list[str]
     gpu_refuses: list[str]
     npu_refuses: list[str]
@@ -34,7 +35,7 @@ class FormatRow(TypedDict, total=False):
     mean_difference: float
     passed: bool
     reason: str | None  # why it has not passed
-    ratio_to_float32: dict[str, float]  # of megabytes and milliseconds on one thread
+    ratio_to_float32: dict[str, float]  # of megabytes, and of CPU milliseconds in turns
     first_load_megabytes: float  # of the page, as the next
     runtime: dict[str, str]
 
@@ -72,15 +73,14 @@ def megabytes(path: Path) -> float:
     return round(sum(file.stat().st_size for file in files) / 1e6, 3)
 
 
-def add_ratios(rows: Mapping[str, FormatRow]) -> None:
-    """Sets ratio_to_float32 in each row that has figures."""
-    base = rows.get("float32", {})
-    for row in rows.values():
-        if "milliseconds" in base and "milliseconds" in row:
-            row["ratio_to_float32"] = {
-                "megabytes": round(row["megabytes"] / base["megabytes"], 4),
-                "milliseconds": round(_milliseconds(row) / _milliseconds(base), 4),
-            }
+def add_ratios(rows: Mapping[str, FormatRow], time_ratios: Mapping[str, float]) -> None:
+    """Sets ratio_to_float32 in each row that has one of `time_ratios`."""
+    for name, ratio in time_ratios.items():
+        megabytes = rows[name]["megabytes"] / rows["float32"]["megabytes"]
+        rows[name]["ratio_to_float32"] = {
+            "megabytes": round(megabytes, 4),
+            "milliseconds": round(ratio, 4),
+        }
 
 
 def draw_report(report: ExportReport, path: Path) -> None:
@@ -110,7 +110,7 @@ def draw_report(report: ExportReport, path: Path) -> None:
 def print_report(report: ExportReport) -> None:
     """Prints a table with a row for the network and each format.
 
-    The ratio is of ms to the float32 file's.
+    The ratio is of CPU time to the float32 file's, in turns.
     """
     numbers = ("MB", "ms", "ratio", "peak MB", "top-1", "agreement", "gate")
     table = new_table("format", numbers=numbers)
@@ -127,7 +127,7 @@ def print_report(report: ExportReport) -> None:
         texts = ["-" if value is None else format(value, form) for value, form in cells]
         gate = {None: "", True: "passed", False: "FAILED"}[row.get("passed")]
         table.add_row(name, *texts, gate)
-    table_console().print(table)
+    print_table(table)
     for missing in report["missing"]:
         print(f"missing: {missing}")
 

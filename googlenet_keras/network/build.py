@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import keras
 from keras import KerasTensor, layers
 
+from googlenet_keras import machine
 from googlenet_keras.architecture import arithmetic, table1
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import get_architecture
-from googlenet_keras.errors import unknown_choice_error
+from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.network.layers import (
     FusedBatchNormalization,
     JointConvolutions,
@@ -72,17 +73,26 @@ def build_network(
     "he" or "caffe". joint: compute the 1x1 convolutions of a module that read the same
     tensor as one, which is faster; they are inside JointConvolutions layers then, under
     the same names. portable: compute local response normalization from operations that
-    phones' accelerators have. Raises UserError for an unknown name or a size out of
-    range.
+    phones' accelerators have. Raises UserError for an unknown name, a size out of range
+    and a network that cannot be built or does not fit into memory.
     """
     arch = get_architecture(variant).scale_width(width).with_widths(widths or {})
     if initialization not in INITIALIZATIONS:
         raise unknown_choice_error("initialization", initialization, INITIALIZATIONS)
-    arithmetic.check_classes(classes)
+    counted = arithmetic.layers(arch, classes, image_size, auxiliary)
+    values = sum(x.parameters for x in counted) + max(x.values for x in counted)
+    machine.check_memory(
+        arithmetic.VALUE_BYTES * values,
+        f"the network {arch.name}, for an image of {image_size} pixels,",
+        "Make it narrower, or the image smaller.",
+    )
     builder = _Builder(arch, classes, INITIALIZATIONS[initialization], joint, portable)
     image = keras.Input((*arithmetic.height_and_width(image_size), 3), name="image")
-    outputs = builder.outputs(image, auxiliary)
-    return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
+    try:
+        outputs = builder.outputs(image, auxiliary)
+        return keras.Model(image, outputs, name=f"googlenet_{arch.name}")
+    except ValueError as error:  # such as two layers of one name
+        raise UserError(f"{arch.name} cannot be built: {error}") from error
 
 
 @dataclass(frozen=True)

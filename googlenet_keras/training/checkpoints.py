@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from googlenet_keras.errors import DiskError, UserError
-from googlenet_keras.files import atomic_file, disk_errors, write_bytes
+from googlenet_keras.files import atomic_file, disk_errors, read_bytes, write_bytes
 
 CHECKPOINT_GENERATIONS = 2
 TENSORS_SUFFIX, DIGEST_SUFFIX = ".safetensors", ".sha256"
+MAX_DIGEST_BYTES = 1000
 PROGRESS_KEY = "progress"  # in the metadata of the tensors' file
 log = logging.getLogger(__name__)
 
@@ -58,26 +59,41 @@ def write_checkpoint(folder: Path, state: State) -> None:
         old.with_suffix(DIGEST_SUFFIX).unlink(missing_ok=True)
 
 
-def newest_checkpoint(folder: Path, remove: bool = True) -> State | None:
+def newest_checkpoint(
+    folder: Path,
+    remove: bool = True,
+    check: Callable[[State], None] = lambda state: None,
+) -> State | None:
     """Reads the newest intact checkpoint; returns None if there is none.
 
-    A damaged or unfinished one is logged and removed; remove=False leaves it to the
-    process that may be writing it.
+    A damaged or unfinished one, or one that `check` refuses with a UserError, is logged
+    and removed; remove=False leaves it to the process that may be writing it.
     """
     for path in reversed(_generations(folder)):
         digest = path.with_suffix(DIGEST_SUFFIX)
-        is_finished = digest.is_file()  # unless the process was killed between the two
-        if is_finished and digest.read_bytes().split(b" ")[0] == _sha256(path):
-            with safe_open(path, "numpy") as file:
-                names = file.keys()
-                tensors = {name: file.get_tensor(name) for name in names}
-                return State(tensors, json.loads(file.metadata()[PROGRESS_KEY]))
-        problem = "damaged" if is_finished else "not finished"
+        problem = "not finished"  # the process was killed between the two files
+        if digest.is_file():
+            try:
+                state = _read(path, digest)
+                check(state)
+                return state
+            except (OSError, ValueError, RecursionError, SafetensorError) as error:
+                problem = f"damaged ({error})"
         log.warning("%s is %s; using the checkpoint before it", path, problem)
         if remove:
             path.unlink(missing_ok=True)
             digest.unlink(missing_ok=True)
     return None
+
+
+def _read(path: Path, digest: Path) -> State:
+    """Reads a checkpoint. Raises many kinds of errors if it is damaged."""
+    if read_bytes(digest, MAX_DIGEST_BYTES).split(b" ")[0] != _sha256(path):
+        raise UserError(f"its SHA-256 is not that of {digest.name}")
+    with safe_open(path, "numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        progress = json.loads((file.metadata() or {}).get(PROGRESS_KEY, "null"))
+    return State(tensors, progress)
 
 
 def assign_variables(
@@ -96,7 +112,8 @@ def assign_variables(
 
 def _generations(folder: Path) -> list[Path]:
     """The checkpoints' .safetensors files, oldest first."""
-    return sorted(folder.glob("[0-9]" * 8 + TENSORS_SUFFIX))
+    files = folder.glob("[0-9]" * 8 + TENSORS_SUFFIX)
+    return sorted(file for file in files if file.is_file())
 
 
 def _sha256(path: Path) -> bytes:

@@ -242,7 +242,7 @@ def _from_tf_config(text: str) -> Cluster:
     def error(why: str) -> UserError:
         return UserError(
             f"TF_CONFIG must name the workers and this process's task: {why}; received "
-            f"{text}. An example: {TF_CONFIG_EXAMPLE}"
+            f"{text:.500}. An example: {TF_CONFIG_EXAMPLE}"
         )
 
     try:
@@ -251,7 +251,7 @@ def _from_tf_config(text: str) -> Cluster:
         place = (task["type"], int(task["index"]))
         places = {(job, i): address for job in TASK_TYPES
                   for i, address in enumerate(jobs.get(job, ()))}  # fmt: skip
-    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
         raise error("it cannot be read") from cause
     if others := sorted(set(jobs) - set(TASK_TYPES)):
         raise error(f"its jobs can be chief and worker, not {others[0]}")

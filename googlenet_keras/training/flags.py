@@ -1,11 +1,13 @@
 """Command-line flags of a training run, and the options that a resumed run stored."""
 
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
@@ -21,6 +23,7 @@ from googlenet_keras.training.recipes import MODERN, recipe
 # the weights do not depend on them
 CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
 RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights")
+PLAIN_NUMBERS = ConstructorRegistry()  # for tyro.cli
 
 
 class Options(Protocol):
@@ -33,6 +36,7 @@ class Options(Protocol):
 
 
 Config = TypeVar("Config", bound=Options)
+Flags = TypeVar("Flags")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,43 @@ class _DefaultFlags:
     run_folder: Path | None = None
 
 
+@PLAIN_NUMBERS.primitive_rule
+def _plain_number(info: Any) -> PrimitiveConstructorSpec | None:
+    """Reads a number of the digits 0 to 9; Python takes other scripts' and 1_0, too."""
+    kind = info.type
+    if kind not in (int, float):
+        return None
+
+    def read(texts: list[str]) -> Any:
+        if not texts[0].isascii() or "_" in texts[0]:
+            raise ValueError(f"a number has the digits 0 to 9; received {texts[0]!r}")
+        return kind(texts[0])
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.__name__.upper(),
+        instance_from_str=read,
+        is_instance=lambda value: type(value) in (int, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def parse_flags(
+    kind: type[Flags], arguments: Sequence[str] | None = None, **options: Any
+) -> Flags:
+    """Reads a `kind` from `arguments`, or sys.argv, with `options` of tyro.cli.
+
+    Raises UserError for an empty argument, such as that of a shell's unset variable.
+    """
+    for text in sys.argv[1:] if arguments is None else arguments:
+        if not text or (text.startswith("--") and text.endswith("=")):
+            raise UserError(
+                f"an argument must not be empty; received {text!r}. Leave the flag out "
+                "to have its default; in a shell, is a variable unset?"
+            )
+    return tyro.cli(kind, args=arguments, registry=PLAIN_NUMBERS, **options)
+
+
 def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
     """Reads the options in `arguments`, or in sys.argv; the others are the recipe's.
 
@@ -51,9 +92,9 @@ def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
     Raises UserError for a value out of range, and for one that differs from that run's;
     exits with status 2 for an unknown flag.
     """
-    config = tyro.cli(
+    config = parse_flags(
         TrainConfig,
-        args=arguments,
+        arguments,
         default=read_defaults(TrainConfig, arguments, recipe),
         prog="train.py",
         description="Trains GoogLeNet and leaves a run folder behind.",

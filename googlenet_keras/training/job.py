@@ -18,7 +18,7 @@ import keras
 from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.dataset import Dataset, check_labels
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user, write_json
@@ -80,6 +80,8 @@ class TrainingJob:
             resumed and checkpoints.newest_checkpoint(folder.checkpoints, remove=False)
         ):
             config, start = transfer.load_initial_classifier(config, find_weights)
+        if not resumed:  # what is trained already is finished, too
+            check_labels(dataset.class_names)
         config = resolve_data_options(config, dataset)
         file = config.architecture
         network_file = read_architecture(file) if file else None
@@ -107,7 +109,11 @@ class TrainingJob:
 
     @cached_property
     def data_identity(self) -> dict[str, Any]:
-        """The images, their order and the epochs, which a resumed run must share."""
+        """The images, their order and the epochs, which a resumed run must share.
+
+        Older runs have images, fingerprint (the names of the training images) and
+        epochs alone.
+        """
         split = self.dataset.train
         digest = hashlib.sha256(f"{split.count} {self.dataset.class_names}".encode())
         if split.listed is not None:
@@ -118,6 +124,9 @@ class TrainingJob:
             "images": split.count,
             "fingerprint": digest.hexdigest(),
             "epochs": self.config.epochs,
+            "contents": split.fingerprint,
+            "validation_images": self.dataset.validation.count,
+            "validation_contents": self.dataset.validation.fingerprint,
         }
 
     def check_agreement(self) -> None:
@@ -217,6 +226,7 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str
         batch_size = memory.largest_batch(resolved, classes, images)
         resolved = replace(resolved, batch_size=batch_size)
         log.info("batch size %d: as many images as fit, up to 256", batch_size)
+    memory.check_memory(resolved, len(dataset.class_names))
     return resolved, reason
 
 

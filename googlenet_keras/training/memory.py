@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras import machine, processes
-from googlenet_keras.architecture.arithmetic import height_and_width
+from googlenet_keras.architecture.arithmetic import height_and_width, training_bytes
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import ResolvedConfig
@@ -38,6 +38,23 @@ def largest_batch(config: ResolvedConfig, classes: int, images: int) -> int:
             f"{images} images to train on; give a number."
         )
     return _probe_in_child(config, classes, min(MAX_AUTO_BATCH_SIZE, images))
+
+
+def check_memory(config: ResolvedConfig, classes: int) -> None:
+    """Raises UserError for a training step that needs more memory than there is.
+
+    Only a processor's is checked: TensorFlow does not tell the memory of a GPU.
+    """
+    if config.strategy != "none" or tf.config.list_physical_devices("GPU"):
+        return
+    size, batch = config.input_size, config.batch_size
+    output_bytes = 4 if config.precision == "float32" else 2
+    needed = training_bytes(config.network, classes, size, batch, output_bytes)
+    machine.check_memory(
+        needed,
+        f"a step of {batch} images of {size[0]} x {size[1]} pixels",
+        "Choose a smaller --batch-size, --image-size or --width.",
+    )
 
 
 def grow_gpu_memory_on_demand() -> None:

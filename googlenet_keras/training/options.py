@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,39 +10,34 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tyro
+from msgspec import Meta
 from tyro.constructors import PrimitiveConstructorSpec
 
-from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.architecture import (
+    MAX_WIDTH_MULTIPLIER,
+    MIN_WIDTH_MULTIPLIER,
+    Architecture,
+)
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
-from googlenet_keras.files import read_json
+from googlenet_keras.files import convert, read_json
 
 DataKind = Literal["digits", "photos"]
 Switch = Literal["auto", "on", "off"]
 Options = TypeVar("Options")
 
-
-@dataclass(frozen=True)
-class Between:
-    """The rule that a number lies in [low, high], or in (low, high] with `open_low`."""
-
-    low: float
-    high: float = math.inf
-    open_low: bool = False
-
-    def __str__(self) -> str:
-        lower = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
-        return lower + (f" and at most {self.high:g}" if self.high < math.inf else "")
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        return above and value <= self.high and math.isfinite(value)
-
+# numbers within the limits of what computers compute and people train
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+Factor = Annotated[float, Meta(ge=1e-9, le=1e6)]
+Amount = Annotated[float, Meta(ge=0, le=1e6)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Width = Annotated[float, Meta(ge=MIN_WIDTH_MULTIPLIER, le=MAX_WIDTH_MULTIPLIER)]
+BatchSize = Annotated[int, Meta(ge=1, le=2**17)]
+Text = Annotated[str, Meta(min_length=1)]
 
 UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
-POSITIVE = Between(0, open_low=True)
-FRACTION = Between(0, 1)
+RECIPE_NAMES = ("modern", "paper", "caffe_quick", "smoke", "finetune")
 
 DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; help text
     "image_size": (
@@ -95,13 +89,13 @@ _RECIPE_FLAG = PrimitiveConstructorSpec[str](
 class TrainConfig:
     """Options of one training run. Raises UserError where a value breaks its rule."""
 
-    dataset: str = "digits"
+    dataset: Text = "digits"
     """digits, a folder of class folders, or the name of a TFDS data set."""
     data_dir: Path | None = None
     """Folder of prepared TFDS data, for a TFDS name; none: TFDS's own."""
     download: bool = False
     """Let TFDS download and prepare the data set, for a TFDS name."""
-    validation_fraction: Annotated[float, Between(0.01, 0.9)] = 0.2
+    validation_fraction: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.2
     """Fraction held out for validation if a folder or TFDS has no such split (0..1)."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
@@ -117,67 +111,69 @@ class TrainConfig:
         "none", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "all"
     ] = "none"
     """Freeze --weights up to this module, or all of the trunk."""
-    trunk_learning_rate: Annotated[float, POSITIVE] = 1.0
+    trunk_learning_rate: Factor = 1.0
     """Factor on the learning rate of all but the heads, with --weights."""
-    width: Annotated[float, POSITIVE] = 1.0
+    width: Width = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: Annotated[tuple[int, ...], _by_data("image_size")] = ()
     run_folder: Path | None = None
     """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
     """Resume the run in --run-folder, or start it if there is none yet."""
-    checkpoint_minutes: Annotated[float, Between(0)] = 10.0
+    checkpoint_minutes: Amount = 10.0
     """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
-    epochs: Annotated[int | None, Between(1), _by_data("epochs")] = None
-    batch_size: Annotated[int | Literal["auto"], Between(1)] = 32
+    epochs: Annotated[Count | None, _by_data("epochs")] = None
+    batch_size: BatchSize | Literal["auto"] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
-    learning_rate: Annotated[float | None, POSITIVE, _LEARNING_RATE_FLAG] = None
+    learning_rate: Annotated[Factor | None, _LEARNING_RATE_FLAG] = None
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
-    warmup_epochs: Annotated[float, Between(0)] = 2.0
+    warmup_epochs: Amount = 2.0
     """Epochs of linear warm-up to the peak learning rate, at most a quarter of all."""
-    momentum: Annotated[float, Between(0, 0.9999, open_low=True)] = 0.9
+    momentum: Annotated[float, Meta(gt=0, le=0.9999)] = 0.9
     """SGD momentum (0..1)."""
     nesterov: bool = True
     """Nesterov momentum."""
-    weight_decay: Annotated[float | None, Between(0), _by_data("weight_decay")] = None
-    bias_learning_rate: Annotated[float, POSITIVE] = 1.0
+    weight_decay: Annotated[Amount | None, _by_data("weight_decay")] = None
+    bias_learning_rate: Factor = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
-    clip_norm: Annotated[float, Between(0)] = 5.0
+    clip_norm: Amount = 5.0
     """Largest global norm of the gradient; 0: not clipped."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: each class weighs the same in the loss, however many images it has."""
-    label_smoothing: Annotated[float, Between(0, 0.99)] = 0.1
+    label_smoothing: Annotated[float, Meta(ge=0, le=0.99)] = 0.1
     """Part of each label spread over all classes (0..1)."""
-    main_weight: Annotated[float, POSITIVE] = 1.0
+    main_weight: Factor = 1.0
     """Loss weight of the main head."""
-    aux1_weight: Annotated[float, Between(0)] = 0.3
+    aux1_weight: Amount = 0.3
     """Loss weight of the auxiliary head on 4a."""
-    aux2_weight: Annotated[float, Between(0)] = 0.3
+    aux2_weight: Amount = 0.3
     """Loss weight of the auxiliary head on 4d."""
-    average_epochs: Annotated[float, Between(0)] = 1.0
+    average_epochs: Amount = 1.0
     """Horizon in epochs of the moving (Polyak) average of the weights; 0: none."""
     initialization: Literal["he", "caffe"] = "he"
     """Initialization: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
 
-    crop_area: Annotated[float | None, Between(0.01, 1), _by_data("crop_area")] = None
-    crop_aspect: Annotated[float, Between(1)] = 4 / 3
+    crop_area: Annotated[
+        Annotated[float, Meta(ge=0.01, le=1)] | None, _by_data("crop_area")
+    ] = None
+    crop_aspect: Annotated[float, Meta(ge=1, le=100)] = 4 / 3
     """Largest distortion of a training crop's aspect ratio."""
     mirror: Annotated[Switch, _by_data("mirror")] = "auto"
-    color_jitter: Annotated[float | None, FRACTION, _by_data("color_jitter")] = None
-    rand_augment: Annotated[float, FRACTION] = 0.0
+    color_jitter: Annotated[Fraction | None, _by_data("color_jitter")] = None
+    rand_augment: Fraction = 0.0
     """Strength of RandAugment's two operations on each image (0..1); 0: off."""
-    random_erasing: Annotated[float, FRACTION] = 0.0
+    random_erasing: Fraction = 0.0
     """Part of the training images in which a rectangle becomes noise (0..1)."""
-    mixup: Annotated[float, Between(0)] = 0.0
+    mixup: Annotated[float, Meta(ge=0, le=100)] = 0.0
     """Alpha of MixUp, which blends two images and their labels; 0: off."""
-    cutmix: Annotated[float, FRACTION] = 0.0
+    cutmix: Fraction = 0.0
     """Alpha of CutMix (0..1), which pastes a rectangle and its label's part; 0: off."""
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
     crop_fraction: Annotated[
-        float | None, Between(0.1, 1), _by_data("crop_fraction")
+        Annotated[float, Meta(ge=0.1, le=1)] | None, _by_data("crop_fraction")
     ] = None
 
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
@@ -186,7 +182,7 @@ class TrainConfig:
     """Compile with XLA; auto: on one GPU only."""
     strategy: Literal["none", "mirrored", "multi-worker"] = "none"
     """Train on one device, all GPUs of a machine, or several machines (docs)."""
-    seed: Annotated[int, Between(0, 2**31 - 1)] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     """Random seed of initialization, shuffling, augmentation and dropout."""
 
     def __post_init__(self) -> None:
@@ -196,6 +192,8 @@ class TrainConfig:
                 "only a recipe whose options were applied can be recorded; received "
                 f"recipe={self.recipe!r}. Use TrainConfig.from_recipe({self.recipe!r})."
             )
+        if self.recipe not in RECIPE_NAMES:
+            raise unknown_choice_error("recipe", self.recipe, RECIPE_NAMES)
         check_resume(self.resume, self.run_folder)
         if self.weights and self.width != 1:
             raise UserError(
@@ -268,13 +266,13 @@ class ResolvedConfig(TrainConfig):
     """Options with every default resolved, and the network itself."""
 
     network: Architecture
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    crop_area: float
-    color_jitter: float
-    crop_fraction: float
+    epochs: Count
+    batch_size: BatchSize
+    learning_rate: Factor
+    weight_decay: Amount
+    crop_area: Fraction
+    color_jitter: Fraction
+    crop_fraction: Fraction
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -293,18 +291,27 @@ def check_resume(resume: bool, run_folder: Path | None) -> None:
 
 
 def check_options(options: Any) -> None:
-    """Raises UserError if a field of a dataclass breaks the rule in its annotation."""
+    """Converts a dataclass's fields to their annotated types, such as a text to a Path.
+
+    Raises UserError for a value that breaks its annotation.
+    """
     hints = typing.get_type_hints(type(options), include_extras=True)
     for name, hint in hints.items():
         value = getattr(options, name)
+        if dataclasses.is_dataclass(value):
+            continue
         annotated = typing.get_origin(hint) is Annotated
-        base, *rules = typing.get_args(hint) if annotated else (hint,)
+        base = typing.get_args(hint)[0] if annotated else hint
         choices = typing.get_args(base)
         if typing.get_origin(base) is Literal and value not in choices:
             raise unknown_choice_error(name, str(value), choices)
-        for rule in rules if value not in (None, "auto") else ():
-            if isinstance(rule, Between) and value not in rule:
-                raise UserError(f"{name} must be {rule}; received {value}.")
+        if "\0" in str(value):
+            raise UserError(f"{name} must have no null characters; received {value!r}.")
+        value = value.item() if hasattr(value, "item") else value  # NumPy's numbers
+        if typing.get_origin(base) is tuple and isinstance(value, int):
+            value = (value,)  # one side of a square image
+        converted = convert(value, hint, f"{name}={value!r:.100}")
+        object.__setattr__(options, name, converted)
 
 
 def read_architecture(path: Path) -> dict[str, Any]:
@@ -320,13 +327,4 @@ def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
     Raises UserError for a value that no option can have.
     """
     hints = typing.get_type_hints(kind)
-
-    def read(value: Any, hint: Any) -> Any:
-        if isinstance(value, str) and Path in typing.get_args(hint):
-            return Path(value)
-        return tuple(value) if isinstance(value, list) else value
-
-    try:
-        return kind(**{n: read(v, hints[n]) for n, v in data.items() if n in hints})
-    except (TypeError, AttributeError) as error:
-        raise UserError(f"these are not the options of a run: {error}.") from error
+    return kind(**{name: value for name, value in data.items() if name in hints})

@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
+from googlenet_keras.data.cache import damaged_copy_error
+from googlenet_keras.data.dataset import warn_of_missing_classes
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, InterruptionError
 from googlenet_keras.stopwatch import Stopwatch
@@ -89,6 +91,8 @@ class Trainer:
         on_terminal = sys.stdout.isatty() or "ipykernel" in sys.modules
         self._has_bar = is_chief and on_terminal
         if is_chief:
+            if counts := job.dataset.validation.class_counts:
+                warn_of_missing_classes("validation", classifier.labels, counts)
             metrics = callbacks.WriteMetrics(
                 folder.metrics, classifier.heads, config.batch_size
             )
@@ -111,8 +115,8 @@ class Trainer:
     def fit(self) -> int:
         """Trains to the end; returns the best epoch, counted from 1.
 
-        Raises UserError if the network does not learn, InterruptionError after a
-        signal.
+        Raises UserError if the network does not learn or an image cannot be read any
+        more, InterruptionError after a signal.
         """
         job, state = self.job, self.state
         if job.resumed:
@@ -120,10 +124,10 @@ class Trainer:
         try:
             while state.epoch < job.config.epochs:
                 self._fit_segment()
-        except DiskError as error:
+        except (DiskError, pipeline.UnreadableImageError) as error:
             if not job.config.checkpoint_minutes:
                 raise
-            raise DiskError(f"{error} {resume_hint(job.folder)}") from error
+            raise type(error)(f"{error} {resume_hint(job.folder)}") from error
         except memory.FAILED_STEP_ERRORS as error:
             of_memory = isinstance(error, memory.OUT_OF_MEMORY_ERRORS)
             if job.distribution.workers > 1 and not of_memory:
@@ -157,6 +161,26 @@ class Trainer:
             )
         except callbacks.NonFiniteLossError as error:
             self.state.roll_back(error)
+        except pipeline.UNREADABLE_ERRORS as error:
+            self._check_images(error)
+            raise
+
+    def _check_images(self, cause: Exception) -> None:
+        """Raises UserError, from `cause`, if an image is what stopped the training."""
+        config, state, dataset = self.job.config, self.state, self.job.dataset
+        if config.cache == "none" and dataset.train.files:
+            indices = pipeline.batch_indices(
+                dataset.train,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                epoch=state.epoch,
+                step=state.step,
+            )
+            pipeline.check_whole(dataset.train, indices, cause)
+        validation = dataset.validation
+        pipeline.check_whole(validation, range(len(validation.files)), cause)
+        if config.cache == "disk":
+            raise damaged_copy_error() from cause
 
 
 def _new_classifier(job: TrainingJob) -> Classifier:

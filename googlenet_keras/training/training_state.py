@@ -4,13 +4,15 @@ import logging
 import shlex
 import time
 from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import keras
 import numpy as np
+from msgspec import Meta
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.errors import DiskError, InterruptionError, UserError
-from googlenet_keras.files import append_json_line
+from googlenet_keras.files import append_json_line, convert
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import checkpoints
@@ -27,9 +29,46 @@ from googlenet_keras.training.signals import StopRequest
 
 STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop
 MAX_ROLLBACKS = 3  # before a loss that is not finite ends a run
+DIGITS = 8  # of a digest, in a message
 METRICS_GROUP = "metrics"  # begins the names of the metrics' variables in a checkpoint
 ROLLBACK_RATE_FACTOR = 0.5  # on the learning rate, at each rollback
 log = logging.getLogger(__name__)
+
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+
+
+class _Learning(TypedDict):
+    """The state of WatchLearning."""
+
+    steps: Count
+
+
+class _Best(TypedDict):
+    """The state of SaveBest."""
+
+    best: Annotated[float, Meta(ge=-1, le=1)]
+    best_epoch: Count
+
+
+class _Average(TypedDict):
+    """The state of AverageWeights."""
+
+    step: Count
+    swapped_in: bool
+
+
+class Progress(TypedDict):
+    """The counters and records in a checkpoint. spent: wall and CPU seconds."""
+
+    epoch: Count
+    step: Count
+    rollbacks: Annotated[int, Meta(ge=0, le=MAX_ROLLBACKS)]
+    spent: tuple[Seconds, Seconds]
+    data: dict[str, Any]
+    learning: _Learning
+    best: _Best
+    average: NotRequired[_Average]
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -63,29 +102,39 @@ class TrainingState(keras.callbacks.Callback):
     def resume(self) -> None:
         """Restores the newest intact checkpoint, if there is one, when fit begins.
 
-        Raises UserError if the training data have changed or epochs were lost, and
-        unless all workers have done the same steps.
+        Raises UserError if the training or validation data have changed or epochs were
+        lost, and unless all workers have done the same steps.
         """
-        state, folder, data = self._newest(), self._folder, self._job.data_identity
-        if state and state.progress["data"] != data:
-            raise UserError(
-                "--resume needs the training images that the run started with: "
-                f"{state.progress['data']}; there are {data} now. Start another run in "
-                "a new --run-folder."
-            )
+        state, folder = self._newest(), self._folder
         if state:
+            self._check_data(state.progress["data"])
             self._rollbacks = state.progress["rollbacks"]
             self._stopwatch.add(*state.progress["spent"])
             self._parts["best"].set_state(state.progress["best"])
-        elif folder.metrics.is_file() and (epochs := len(folder.read_epochs())):
+        elif self._must_have_checkpoint():
             raise UserError(
-                f"--resume requires a checkpoint, and {folder} has no intact one of "
-                f"its {epochs} epochs. Start another run in a new --run-folder."
+                f"--resume requires a checkpoint, and {folder} has no intact one. "
+                "Start another run in a new --run-folder."
             )
         self._return_to(state)
         if state and self._distribution.is_chief:
             done = f"{self.epoch} epochs and {self.step} of {self._steps} steps"
             log.info("resuming after %s", done)
+
+    def _check_data(self, saved: Mapping[str, Any]) -> None:
+        """Raises UserError unless the data are the `saved` ones."""
+        data = self._job.data_identity
+        changed = [
+            f"{name} {str(was)[:DIGITS]} then and {str(data.get(name))[:DIGITS]} now"
+            for name, was in saved.items()
+            if data.get(name) != was
+        ]
+        if changed:
+            raise UserError(
+                "--resume needs the training and validation images that the run "
+                f"started with: {', '.join(changed)}. Put them back, or start another "
+                "run in a new --run-folder."
+            )
 
     def roll_back(self, reason: NonFiniteLossError) -> None:
         """Returns to the last checkpoint with half the learning rate.
@@ -171,7 +220,7 @@ class TrainingState(keras.callbacks.Callback):
         if not (self._interval and self._distribution.is_chief):
             return
         tensors = {name: local_value(v) for name, v in self._variables().items()}
-        if not all(np.isfinite(x).all() for x in tensors.values()):
+        if not _is_finite(tensors):
             if self._distribution.workers > 1:
                 return  # the next step's loss tells all workers at once
             if not self.step:
@@ -199,10 +248,31 @@ class TrainingState(keras.callbacks.Callback):
             return f"{done}; --checkpoint-minutes 0 has kept none of them."
         return f"{done}. {resume_hint(self._folder)}"
 
+    def _must_have_checkpoint(self) -> bool:
+        """Whether epochs are done, or the initial weights are not at hand."""
+        metrics, job = self._folder.metrics, self._job
+        has_epochs = metrics.is_file() and metrics.stat().st_size > 0
+        return has_epochs or bool(job.config.weights and not job.start)
+
     def _newest(self) -> State | None:
         return checkpoints.newest_checkpoint(
-            self._folder.checkpoints, remove=self._distribution.is_chief
+            self._folder.checkpoints, self._distribution.is_chief, self._check
         )
+
+    def _check(self, state: State) -> None:
+        """Raises UserError for a state that this run cannot have."""
+        progress = convert(state.progress, Progress, "its progress")
+        epochs, steps = self._job.config.epochs, self._steps
+        done = progress["epoch"] * steps + progress["step"]
+        if progress["step"] >= steps or done > epochs * steps:
+            raise UserError(
+                f"it is after {progress['epoch']} epochs and {progress['step']} steps; "
+                f"the run has {epochs} epochs of {steps} steps"
+            )
+        if missing := self._parts.keys() - progress.keys():
+            raise UserError(f"it lacks the state of {', '.join(sorted(missing))}")
+        if not _is_finite(state.tensors):
+            raise UserError("its tensors are not finite")
 
     def _return_to(self, state: State | None) -> None:
         """Lets the next fit restore `state`. Raises UserError if workers differ."""
@@ -240,6 +310,10 @@ class TrainingState(keras.callbacks.Callback):
             for group, variables in groups.items()
             for number, variable in enumerate(variables)
         }
+
+
+def _is_finite(tensors: Mapping[str, np.ndarray]) -> bool:
+    return all(np.isfinite(x).all() for x in tensors.values())
 
 
 def resume_hint(folder: RunFolder) -> str:

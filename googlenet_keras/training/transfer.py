@@ -13,6 +13,7 @@ from googlenet_keras.architecture import table1
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.classifier import Classifier, description_file
+from googlenet_keras.data.dataset import match_names
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.network.weights import check_shapes, named_weights, weight_name
@@ -62,9 +63,9 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
     weights = named_weights(start.network)
     variables = {weight_name(v): v for v in network.weights}
     check_shapes(_trunk(weights), _trunk(variables))
-    known = [label for label in labels if label in start.labels]
-    sources = [start.labels.index(label) for label in known]
-    targets = [list(labels).index(label) for label in known]
+    places = enumerate(match_names(labels, start.labels))
+    known = [(target, source) for target, source in places if source is not None]
+    targets, sources = ([pair[i] for pair in known] for i in (0, 1))
     heads = [head for head in HEAD_NAMES if _head_matches(head, weights, variables)]
     for name, variable in variables.items():
         layer = name.split("/")[0]

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def build_page(folder: Path, npm_log: Path) -> None:
 
 
 def _npm(npm_log: Path, *arguments: str) -> None:
-    result = subprocess.run(
+    with subprocess.Popen(
         [shutil.which("npm") or "npm", *arguments],
         cwd=WEB_SOURCE_FOLDER,
         env=os.environ | {"CI": "true", "NO_COLOR": "1"},
@@ -72,11 +73,17 @@ def _npm(npm_log: Path, *arguments: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    )
+        process_group=0,
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:  # a signal
+            os.killpg(process.pid, signal.SIGKILL)  # npm does not end its own children
+            raise
     with npm_log.open("a") as file:
-        file.write(result.stdout)
-    if result.returncode:
-        lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
+        file.write(output)
+    if process.returncode:
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
         reason = (errors or lines[-1:] or ["it does not say why"])[0][:300]
         raise UserError(

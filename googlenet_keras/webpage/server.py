@@ -4,9 +4,7 @@ import socket
 from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.run_folder import RunFolder
@@ -47,12 +45,18 @@ class _PageHandler(SimpleHTTPRequestHandler):
             self.send_header(name, value)
         super().end_headers()
 
-    def copyfile(self, source: Any, outputfile: Any) -> None:
-        with suppress(ConnectionError):  # the browser does not wait for the rest
-            super().copyfile(source, outputfile)
+    def translate_path(self, path: str) -> str:
+        """The path of the regular file that a URL names in the folder, or else none."""
+        name = super().translate_path(path)
+        with suppress(OSError, ValueError):  # too long a name, or a null character
+            file = Path(name, INDEX_FILE if name.endswith("/") else "").resolve()
+            if file.is_file() and file.is_relative_to(Path(self.directory).resolve()):
+                return str(file)
+        return ""
 
-    def list_directory(self, path: str | PathLike[str]) -> None:
-        self.send_error(404)
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # the browser does not wait for the rest
+            super().handle()
 
     def log_message(self, *arguments: object) -> None: ...
 
@@ -60,23 +64,30 @@ class _PageHandler(SimpleHTTPRequestHandler):
 def open_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
     """Opens an HTTP server for the files in `folder`; port 0: any free one.
 
-    Folders are not listed. Raises UserError.
+    Folders are not listed, and links are not followed out of `folder`. Raises
+    UserError.
     """
+    if not host:
+        raise UserError(
+            "host must be a name or an address, such as 127.0.0.1; received ''. "
+            "0.0.0.0 stands for all addresses of this machine."
+        )
     if not 0 <= port <= 65535:
         raise UserError(f"port must be from 0 to 65535; received {port}.")
     try:
         handler = partial(_PageHandler, directory=str(folder))
         return ThreadingHTTPServer((host, port), handler)
-    except OSError as error:
+    except (OSError, TypeError, UnicodeError) as error:  # the last two: of encoding
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{host}:{port} cannot be listened at: {error.strerror or error}; choose "
-            "another --port or --host."
+            f"{host}:{port} cannot be listened at: {reason}; choose another --port or "
+            "--host."
         ) from error
 
 
 def instructions(host: str, port: int) -> str:
     """Says where the page is and how to open it on a phone."""
-    shown = socket.gethostname() if host in ("0.0.0.0", "") else host
+    shown = socket.gethostname() if host == "0.0.0.0" else host
     lines = [
         f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)",
         "A camera, and use without a network, need https or the machine itself:",

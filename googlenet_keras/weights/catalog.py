@@ -14,7 +14,12 @@ from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import atomic_file, cache_folder
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
-from googlenet_keras.weights.weight_file import MAX_FILE_BYTES, Sources, WeightFile
+from googlenet_keras.weights.weight_file import (
+    MAX_CHECKPOINT_BYTES,
+    MAX_FILE_BYTES,
+    Sources,
+    WeightFile,
+)
 
 DOWNLOAD_BLOCK_BYTES = 2**18  # between two steps of the progress bar
 DOWNLOAD_TIMEOUT_SECONDS = 30  # without a byte
@@ -29,8 +34,9 @@ class PublishedWeights:
     sha256: of the file, or its first digits if no more are published. variants: the
     networks that it can become, by name; its own is the first. top1 and top5 are as
     claimed, fractions of 1, for the central 224 pixels of 256. has_trained_heads:
-    whether the published auxiliary heads, if any, were trained. read: reads a file of
-    this kind. weight_sources: maps its tensors to the weights of (architecture, heads).
+    whether the published auxiliary heads, if any, were trained. max_bytes: of a file of
+    this kind. read: reads one. weight_sources: maps its tensors to the weights of
+    (architecture, heads).
     """
 
     name: str
@@ -46,6 +52,7 @@ class PublishedWeights:
     read: Callable[[Path], WeightFile]
     weight_sources: Callable[[Architecture, tuple[str, ...]], Sources]
     has_trained_heads: bool = True
+    max_bytes: int = MAX_FILE_BYTES
 
     def architecture(self, variant: str | None = None) -> Architecture:
         """The network of `variant`, by default the file's own. Raises UserError."""
@@ -135,6 +142,7 @@ TORCHVISION_WEIGHTS = PublishedWeights(
     read=from_torchvision.read,
     weight_sources=from_torchvision.weight_sources,
     has_trained_heads=False,  # torchvision warns of it; the weights are TF-Slim's
+    max_bytes=MAX_CHECKPOINT_BYTES,
 )
 
 ONNX_ZOO_WEIGHTS = PublishedWeights(
@@ -180,6 +188,7 @@ SLIM_WEIGHTS = PublishedWeights(
     suffixes=(".tar.gz", ".ckpt", ".index"),
     read=from_slim.read,
     weight_sources=from_slim.weight_sources,
+    max_bytes=MAX_CHECKPOINT_BYTES,
 )
 
 PUBLISHED_WEIGHTS = {

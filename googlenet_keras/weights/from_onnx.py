@@ -40,11 +40,16 @@ def parse_onnx(path: Path) -> WeightFile:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise UserError(f"{name} lies in another file, which is not opened.")
         if tensor.data_type != onnx.TensorProto.FLOAT:
+            kinds = {number: kind for kind, number in onnx.TensorProto.DataType.items()}
             raise UserError(
-                f"weights must be float32; {name} are of type {tensor.data_type}. A "
-                "quantized network cannot be trained."
+                f"weights must be float32; {name} are "
+                f"{kinds.get(tensor.data_type, tensor.data_type)}. A quantized network "
+                "cannot be trained."
             )
-        tensors[tensor.name] = numpy_helper.to_array(tensor)
+        try:
+            tensors[tensor.name] = numpy_helper.to_array(tensor)
+        except ValueError as error:
+            raise UserError(f"the numbers of {name} are damaged: {error}") from error
     rules = {rule for node in graph.node if (rule := _padding_rule(node))}
     if len(rules) != 1:
         raise UserError(

@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import check_readable
 from googlenet_keras.weights.weight_file import (
+    MAX_CHECKPOINT_BYTES,
     MAX_FILE_BYTES,
     Sources,
     Transform,
@@ -92,8 +94,12 @@ def _drop_background(value: np.ndarray) -> np.ndarray:
 
 
 def _load_checkpoint(path: Path) -> WeightFile:
+    prefix = path.with_name(path.name.removesuffix(".index"))
+    for part in prefix.parent.iterdir():  # TensorFlow opens them all
+        if part.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
+            check_readable(part, MAX_CHECKPOINT_BYTES)
     try:
-        reader = tf.train.load_checkpoint(str(path).removesuffix(".index"))
+        reader = tf.train.load_checkpoint(str(prefix))
         shapes = {
             name: shape
             for name, shape in reader.get_variable_to_shape_map().items()

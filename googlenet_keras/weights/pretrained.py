@@ -3,11 +3,12 @@
 import hashlib
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
@@ -15,24 +16,36 @@ from googlenet_keras.artifacts.runtimes import ONNX_SUFFIX, is_artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError, unknown_choice_error
-from googlenet_keras.files import atomic_folder, cache_folder, expand_user
+from googlenet_keras.files import (
+    atomic_folder,
+    cache_folder,
+    check_readable,
+    expand_user,
+)
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.weights.catalog import (
     PUBLISHED_WEIGHTS,
+    TORCHVISION_WEIGHTS,
     PublishedWeights,
     file_sha256,
     get_published,
 )
-from googlenet_keras.weights.weight_file import MAX_FILE_BYTES, Tensors, map_weights
+from googlenet_keras.weights.from_torchvision import without_transform_input
+from googlenet_keras.weights.weight_file import Tensors, map_weights
 
-IMPORT_VERSION = 2  # raised with every correction of a map: the cache is then stale
+IMPORT_VERSION = 3  # raised with every correction of a map: the cache is then stale
 # 224 of 256 pixels, as every source's claims
 IMAGENET_PREPROCESSING = Preprocessing(224, 224, crop_fraction=0.875)
+MAX_LABELS_BYTES = 2**22  # tens of thousands of labels
 FLOOR_PADDING_DIFFERENCE = (
     "Pools of stride 2 leave out what no whole window covers, as Caffe2's conversion "
     "does: 55, 27, 13 and 6 pixels in place of 56, 28, 14 and 7."
+)
+TRANSFORM_INPUT_NOTE = (
+    "the network is taken to have transform_input, as the published one has; if it was "
+    "trained from scratch, import it with --no-transform-input"
 )
 Labels = str | Path | Sequence[str]
 """ImageNet's as "names" or "wordnet", a file with one on each line, or the labels."""
@@ -80,7 +93,8 @@ def pretrained_folder(
     if preferred_variant in published.variants or preferred_variant != BATCH_NORM.name:
         variant = variant or preferred_variant  # others than the default were asked for
     variant = published.architecture(variant).name
-    file = published.download() if published.name == name else path
+    own = published.name == name
+    file = published.download() if own else _check_file(path, published)
     folder = cache_folder() / "classifiers" / _cache_key(file, variant, labels)
     with _import_lock:  # between threads; another process may import the same
         if not folder.is_dir():
@@ -123,18 +137,29 @@ def import_weights(
     *,
     variant: str | None = None,
     labels: Labels | None = None,
+    transform_input: bool = True,
 ) -> Classifier:
     """Imports a file of published weights as a Classifier; downloads it by default.
 
     source: torchvision, onnx-zoo, caffe or slim. variant: the network that it becomes;
-    None: the source's own. labels: class names; None: ImageNet's 1,000. Every tensor of
-    the file is assigned once, by name. Logs what was done. Raises UserError for another
-    network's file and for a damaged one.
+    None: the source's own. labels: class names; None: ImageNet's 1,000.
+    transform_input: as torchvision's network had it; it has with published weights,
+    fine-tuned ones too. False: pixels are normalized by ImageNet's mean and standard
+    deviation, as in training from scratch. Every tensor of the file is assigned once,
+    by name. Logs what was done. Raises UserError for another network's file and for a
+    damaged one.
     """
     published = get_published(source)
     names = read_labels(labels)
     arch = published.architecture(variant)
+    is_torchvision = published is TORCHVISION_WEIGHTS
+    if not (transform_input or is_torchvision):
+        raise UserError(f"transform_input is torchvision's; {source} has none.")
     path = _check_file(Path(file), published) if file else published.download()
+    if not transform_input:
+        arch = without_transform_input(arch)
+    elif is_torchvision and not published.matches(path):
+        log.info(TRANSFORM_INPUT_NOTE)
     content = published.read(path)
     if content.padding == "floor":
         differences = (*arch.differences, FLOOR_PADDING_DIFFERENCE)
@@ -150,7 +175,14 @@ def import_weights(
     )
     assign_weights(network, weights)
     log.info("%d tensors of %s became %d weights", len(tensors), path, len(weights))
-    provenance = {
+    provenance = _provenance(published, path, labels)
+    return Classifier(network, arch, IMAGENET_PREPROCESSING, names, provenance)
+
+
+def _provenance(
+    published: PublishedWeights, path: Path, labels: Labels | None
+) -> dict[str, Any]:
+    origin = {
         "weights_from": published.name,
         "file": path.name,
         "licence": published.license,
@@ -159,12 +191,16 @@ def import_weights(
         "claimed_by": published.claimed_by,
     }
     if labels is None or (isinstance(labels, str) and labels in ("names", "wordnet")):
-        provenance["trained_on"] = "ImageNet"
-    return Classifier(network, arch, IMAGENET_PREPROCESSING, names, provenance)
+        origin["trained_on"] = "ImageNet"
+    return origin
 
 
 def read_labels(labels: Labels | None) -> tuple[str, ...]:
-    """The labels as a tuple; None: ImageNet's names. Raises UserError."""
+    """The labels as a tuple; None: ImageNet's names. Raises UserError.
+
+    Lists of ImageNet's names have two cranes and two maillots: a name that is there
+    more than once gets its place, counted from 1, such as "crane (518)".
+    """
     if labels is None or labels == "names":
         file = resources.files("googlenet_keras.weights") / "imagenet_labels.txt"
     elif labels == "wordnet":  # in the same order
@@ -173,11 +209,21 @@ def read_labels(labels: Labels | None) -> tuple[str, ...]:
     elif isinstance(labels, str | Path):
         file = Path(labels)
     else:
-        return tuple(labels)
+        return _distinct(tuple(labels))
     try:
-        return tuple(file.read_text("utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(file, Path):
+            check_readable(file, MAX_LABELS_BYTES)
+        return _distinct(tuple(file.read_text("utf-8-sig").splitlines()))
+    except (OSError, ValueError) as error:
         raise UserError(f"{labels} holds no labels: {error}.") from error
+
+
+def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
+    counts = Counter(labels)
+    return tuple(
+        f"{label} ({place})" if counts[label] > 1 else label
+        for place, label in enumerate(labels, start=1)
+    )
 
 
 def check_label_count(labels: tuple[str, ...], classes: int) -> None:
@@ -190,18 +236,13 @@ def check_label_count(labels: tuple[str, ...], classes: int) -> None:
 
 
 def _check_file(file: Path, published: PublishedWeights) -> Path:
-    is_prefix = published.name == "slim" and Path(f"{file}.index").is_file()
-    if not (file.is_file() or is_prefix):
-        raise UserError(f"no such file: {file}.")
-    if not is_prefix and not file.name.endswith(published.suffixes):
+    if published.name == "slim" and Path(f"{file}.index").is_file():
+        return file  # a checkpoint's prefix
+    check_readable(file, published.max_bytes)
+    if not file.name.endswith(published.suffixes):
         raise UserError(
             f"{published.name} weights are in a file that ends in "
             f"{' or '.join(published.suffixes)}; received {file.name}."
-        )
-    if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
-        raise UserError(
-            f"no GoogLeNet has more than {MAX_FILE_BYTES} bytes of weights; {file} has "
-            f"{file.stat().st_size}."
         )
     return file
 

@@ -12,6 +12,8 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, child_process
 
 MAX_FILE_BYTES = 2**27  # the largest published file has two fifths of it
+# a training script's also has the optimizer's state and averages of the weights
+MAX_CHECKPOINT_BYTES = 4 * MAX_FILE_BYTES
 # 28 MB of weights take less than 250 MB and 0.5 s; MAX_FILE_BYTES is 134 MB.
 PARSER_LIMITS = {"memory_bytes": 2**30, "cpu_seconds": 20}
 
@@ -59,9 +61,9 @@ def map_weights(tensors: Tensors, sources: Sources) -> dict[str, np.ndarray]:
     """Maps a file's tensors to Keras weights by name, in float32.
 
     sources: one for each weight. Raises UserError if a tensor is missing, left over,
-    misshapen or not finite.
+    misshapen, not finite or of a type that no weights have.
     """
-    from googlenet_keras.network.weights import refuse_mismatch  # imports Keras
+    from googlenet_keras.network import weights as network_weights  # imports Keras
 
     names = {source.name for source in sources.values()}
     weights, misshapen = {}, []
@@ -72,20 +74,18 @@ def map_weights(tensors: Tensors, sources: Sources) -> dict[str, np.ndarray]:
         try:
             for transform in transforms:
                 value = transform(value)
-            weights[ours] = np.ascontiguousarray(value, np.float32)
+            weights[ours] = value
         except (ValueError, IndexError, TypeError):
             misshapen.append(f"{name} is {tensors[name].shape}")
-    refuse_mismatch(
+    network_weights.refuse_mismatch(
         {
             "missing": sorted(names - tensors.keys()),
             "left over": sorted(tensors.keys() - names),
             "misshapen": sorted(misshapen),
         }
     )
-    for ours, value in weights.items():
-        if not np.isfinite(value).all():
-            raise UserError(f"weights must be finite; {sources[ours].name} are not.")
-    return weights
+    network_weights.check_numbers(tensors)
+    return {n: np.ascontiguousarray(value, np.float32) for n, value in weights.items()}
 
 
 def layers_with_weights(
@@ -105,6 +105,11 @@ def layers_with_weights(
 def transpose_kernel(value: np.ndarray) -> np.ndarray:
     """[out, in, height, width] to [height, width, in, out]."""
     return value.transpose(2, 3, 1, 0)
+
+
+def scale_input_channels(value: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Multiplies a kernel [height, width, in, out] by a factor for each input."""
+    return value * factors[:, None]
 
 
 def reverse_input_channels(value: np.ndarray) -> np.ndarray:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from googlenet_keras.architecture import arithmetic
@@ -7,7 +9,7 @@ from googlenet_keras.architecture.arithmetic import (
     macs,
     parameters,
 )
-from googlenet_keras.architecture.table1 import TABLE_1, MaxPool
+from googlenet_keras.architecture.table1 import TABLE_1, Conv, MaxPool
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 
@@ -79,10 +81,33 @@ def test_auxiliary_pooling_shrinks_with_the_map():
 def test_sides_and_classes_out_of_range():
     with pytest.raises(UserError, match=r"at least 32 pixels; received 64x16\."):
         parameters("bn", image_size=(64, 16), auxiliary=True)
-    with pytest.raises(UserError, match=r"at least 2; received 1\."):
+    with pytest.raises(UserError, match=r"at least 2 .*; received 1\."):
         parameters("bn", classes=1)
     with pytest.raises(UserError, match="one number or height and width"):
         arithmetic.height_and_width((1, 2, 3))
+    with pytest.raises(UserError, match=r"at most 8192 .* received 10000000000x32"):
+        arithmetic.height_and_width((10**10, 32))
+    with pytest.raises(UserError, match="at most 1000000; received 1000001"):
+        parameters("bn", classes=1_000_001)
+
+
+def test_a_window_that_does_not_fit_into_its_map_is_refused():
+    rows = tuple(Conv(f"conv{i}", 8, kernel=64) for i in range(40))
+    arch = replace(BATCH_NORM, rows=rows, heads=())
+    # each pads by 31 on both sides, and so takes one pixel away
+    assert macs(arch, image_size=64) > 0
+    with pytest.raises(UserError, match=r"window of conv31, 64 x 64, .* map of 1 x 1"):
+        macs(arch, image_size=32)
+
+
+def test_a_training_step_needs_its_weights_three_times_and_every_output():
+    narrow = replace(BATCH_NORM, rows=(Conv("conv1", 8, 3),), heads=())
+    # 3 x 3 x 3 x 8 of conv1 with beta and gamma, 8 x 10 and 10 biases of main
+    weights, outputs = 216 + 16 + 90, 32 * 32 * 8 + 10
+    needed = arithmetic.training_bytes(narrow, 10, 32, batch_size=5)
+    assert needed == 4 * (3 * weights + 5 * outputs)
+    half = arithmetic.training_bytes(narrow, 10, 32, batch_size=5, output_bytes=2)
+    assert half == 4 * 3 * weights + 2 * 5 * outputs
 
 
 def test_conv1_on_224_pads_as_each_framework_does():

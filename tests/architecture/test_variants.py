@@ -84,5 +84,5 @@ def test_unknown_names_get_the_nearest():
         UserError, match=r"conv2_3x3 must be a whole number from 1; .* 0\."
     ):
         BATCH_NORM.with_widths({"conv2_3x3": 0})
-    with pytest.raises(UserError, match=r"above 0; received -1\."):
+    with pytest.raises(UserError, match=r"at least 1e-09 and at most 100; .* -1\."):
         BATCH_NORM.scale_width(-1)

@@ -6,6 +6,7 @@ from making import classifier
 
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.artifacts.tflite_schema import name_tensors
 from googlenet_keras.exporting.converters import StaticModel, save_static, to_int8
 from googlenet_keras.network.build import add_activation_map
 from googlenet_keras.webpage.page import max_difference_in_int8_steps
@@ -40,3 +41,17 @@ def test_the_quantization_of_every_tensor(files):
     assert set(found) == {"image", "probabilities", "activation_map"}
     assert found["probabilities"] == (1 / 256, 0)
     assert found["activation_map"][0] > 0
+
+
+def test_tensors_are_named_as_the_signature_names_them(files, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    _, maps, images = files
+    named = tmp_path / "named.tflite"
+    named.write_bytes(name_tensors(maps.read_bytes()))
+    interpreter = Interpreter(str(named))
+    assert [x["name"] for x in interpreter.get_input_details()] == ["image"]
+    outputs = {x["name"] for x in interpreter.get_output_details()}
+    assert outputs == {"probabilities", "activation_map"}
+    before, after = (LiteRT(path, threads=1)(images) for path in (maps, named))
+    np.testing.assert_array_equal(before, after)

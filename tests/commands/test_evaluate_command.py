@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from making import write_photos
+from making import full_device, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
@@ -102,3 +102,37 @@ def test_no_name_is_cut_off_a_terminal(run_folder, tmp_path, capsys):
     assert out.startswith("validation, crops")
     for name in names:
         assert f"{name} " in out
+
+
+@pytest.mark.slow
+def test_a_folder_without_splits_is_evaluated_whole(run_folder, tmp_path, capsys):
+    root = write_photos(tmp_path / "photos", {"1": 7, "7": 3})
+    path = tmp_path / "f.json"
+    main(["evaluate", str(run_folder), "--dataset", str(root), "--json", str(path)])
+    assert read_json(path)["crops"]["1"]["images"] == 10
+    shown = capsys.readouterr()
+    assert f"{root} has no split folders: all 10 images" in shown.out
+    assert "no validation images of 8 of the 10 classes" in shown.err
+    assert "0, 2, 3, 4, 5 and 3 more" in shown.err
+
+
+@pytest.mark.slow
+def test_one_class_is_enough(run_folder, tmp_path):
+    root = write_photos(tmp_path / "photos", {"7": 3})
+    path = tmp_path / "f.json"
+    main(["evaluate", str(run_folder), "--dataset", str(root), "--json", str(path)])
+    assert read_json(path)["crops"]["1"]["classes"]["7"]["images"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", ["--json", "--report"])
+def test_a_full_disk_is_said(run_folder, tmp_path, flag):
+    full = full_device(tmp_path / "full")
+    with pytest.raises(UserError, match="full cannot be written: No space left"):
+        main(["evaluate", str(run_folder), flag, str(full)])
+    assert full.is_char_device()
+
+
+def test_an_empty_data_set_is_not_the_runs_own(run_folder):
+    with pytest.raises(UserError, match="no file or folder has an empty name"):
+        main(["evaluate", str(run_folder), "--dataset", ""])

@@ -1,9 +1,8 @@
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from making import both_ways, ramp
+from making_pictures import scene, transparent_files, turned_files, upright
 
 from googlenet_keras.data.augmentation import (
     CROP_DRAWS,
@@ -227,27 +226,41 @@ def test_cheap_crops_are_those_of_the_plain_way(encode, size):
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
 
 
-def test_turned_photographs_are_cropped_upright():
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn to the right to see it so
-    file = io.BytesIO()
-    Image.fromarray(ramp(120, 200)).save(file, "JPEG", quality=95, exif=exif)
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_files_of_every_kind_are_cropped_upright(turn):
+    height, width = upright(scene(), turn).shape[:2]
     augment = augmentation(
-        height=64,
-        width=32,
+        height=height // 2,
+        width=width // 2,
         mirror=False,
         color_jitter=0.0,
         random_interpolation=False,
-        crop_area=0.5,
+        crop_area=1.0,
+        crop_aspect=1.0,
     )
-    for i in range(5):
-        image = augment(file.getvalue(), tf.constant([0, i])).numpy()
-        assert image.shape == (64, 32, 3)
-        # red counted columns and now counts rows; green counted rows, now columns back
-        red, green = image[..., 0].astype(int), image[..., 1].astype(int)
-        assert red[-1, 16] - red[0, 16] > 40
-        assert green[32, 0] - green[32, -1] > 15
-    small = Preprocessing(60, 36, 1.0).read(file.getvalue()).numpy()
-    assert small[-1, 0, 0] - small[0, 0, 0] > 150
+    files = turned_files(turn)
+    images = tf.data.Dataset.from_tensor_slices(list(files.values()))
+    crops = images.map(lambda x: augment(x, tf.constant([0, 1])))
+    for (name, data), crop in zip(files.items(), crops, strict=True):
+        stored = decode_unoriented(data).numpy()
+        expected = resize(upright(stored, turn), augment.size)
+        found = tf.cast(crop, tf.float32)
+        # a JPEG is halved by averages of squares
+        assert np.abs(found - expected).max() <= (6 if "jpeg" in name else 0.51), name
+
+
+@pytest.mark.parametrize("name", transparent_files())
+def test_crops_are_black_where_the_image_is_transparent(name):
+    data, colors = transparent_files()[name]
+    augment = augmentation(
+        height=6,
+        width=9,
+        mirror=False,
+        color_jitter=0.0,
+        random_interpolation=False,
+        crop_area=1.0,
+        crop_aspect=1.0,
+    )
+    found = augment(data, tf.constant([0, 1])).numpy()
+    np.testing.assert_array_equal(found[:, ::3], np.tile(np.uint8(colors), (6, 1, 1)))

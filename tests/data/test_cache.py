@@ -12,6 +12,7 @@ from googlenet_keras.data import cache, pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cache_split
 from googlenet_keras.data.decode import decode
+from googlenet_keras.data.pipeline import UnreadableImageError
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder
@@ -130,3 +131,47 @@ def test_the_temporary_folder_of_a_killed_process_is_removed(photos):
 def test_disk_needs_files():
     with pytest.raises(UserError, match="use --cache memory"):
         cache_split(open_dataset("digits").train, "disk", 32, 32)
+
+
+def test_copies_of_an_older_decoding_are_not_used(photos, monkeypatch):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    before = cache_split(split, "disk", 32, 32)
+    monkeypatch.setattr(cache, "DECODING_VERSION", 1)
+    after = cache_split(split, "disk", 32, 32)
+    first, second = (next(iter(x.in_order()))[2].numpy() for x in (before, after))
+    assert first != second
+
+
+def test_copies_that_were_removed_are_made_again(photos):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    kept = cache_split(split, "disk", 32, 32)
+    first = next(iter(kept.in_order()))[2].numpy()
+    os.unlink(first)
+    again = cache_split(split, "disk", 32, 32)
+    assert [again.load(r).shape for _, _, r in again.in_order()] == [(37, 52, 3)] * 4
+    assert sorted(os.listdir(os.path.dirname(first))) == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_file_of_the_same_size_and_time_is_another(photos):
+    """As `cp -p` or an archive leaves it."""
+    split = open_dataset(str(photos(a=3, b=3))).train
+    path, other = split.files[:2]
+    before, size = cache._digest(split.files, 32), path.stat().st_size
+    then = path.stat().st_mtime_ns
+    content = other.read_bytes().ljust(size, b"\0")[:size]
+    path.write_bytes(content)
+    os.utime(path, ns=(then, then))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (size, then)
+    assert cache._digest(split.files, 32) != before
+
+
+@pytest.mark.parametrize("mode", ["memory", "disk"])
+def test_an_image_that_cannot_be_read_any_more_is_named(photos, mode):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    path = split.files[1]
+    if mode == "memory":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:99])
+    with pytest.raises(UnreadableImageError, match=f"{path} is (gone|no whole image)"):
+        cache_split(split, mode, 30, 30)

@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from making import write_photos
+from making_pictures import (
+    encoded,
+    jpeg_with_exif,
+    png16,
+    scene,
+    tiff,
+    transparent_files,
+    turned_files,
+)
 
 from googlenet_keras.data import checks
+from googlenet_keras.data.dataset import ENCODED, UPRIGHT_JPEG
 from googlenet_keras.data.folder_source import files_by_label
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
@@ -161,3 +171,64 @@ def test_a_quarantine_never_overwrites_nor_becomes_a_class(root, tmp_path):
     with pytest.raises(UserError, match=r"2\.jpg exists"):
         main(["check-data", str(root), "--quarantine", str(tmp_path / "away")])
     assert all((root / name).is_file() for name in PROBLEMS)
+
+
+def test_transparent_and_turned_files_are_whole(photos):
+    root = photos(a=1, b=1)
+    files = {name: data for name, (data, _) in transparent_files().items()}
+    for name, data in (files | turned_files(6)).items():
+        (root / "a" / name).write_bytes(data)
+    assert checks.check_report(root, files_by_label(root))["problems"] == {}
+
+
+def test_what_is_not_decoded_is_named_and_counted_by_its_kind(photos, capsys):
+    root = photos(a=3, b=3)
+    for level in (100, 4000):
+        data = png16(np.full((4, 4, 1), level, np.uint16))
+        (root / "a" / f"{level}.png").write_bytes(data)
+    (root / "a" / "x.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (root / "b" / "x.avif").write_bytes(encoded(scene(), "AVIF"))
+    (root / "b" / "x.tif").write_bytes(encoded(scene(), "TIFF"))
+    data = open_dataset(str(root))
+    assert data.train.count + data.validation.count == 6
+    shown = capsys.readouterr().err
+    assert (
+        "leaving out 5 of 11 files (2 nearly black 16-bit PNG, 1 HEIC, 1 AVIF, 1 TIFF)"
+        in shown
+    )
+    assert f"{root / 'a' / 'x.heic'}: HEIC (convert it to JPEG or PNG)" in shown
+    assert "4000.png: nearly black 16-bit PNG (its largest value is 4000 of" in shown
+
+
+def test_a_file_that_the_disk_refuses_is_named_and_read_again(photos, monkeypatch):
+    root = photos(a=2, b=2)
+    link = root / "a" / "mem.jpg"
+    link.symlink_to("/proc/self/mem")  # a file to all appearances, which no one reads
+    read, examine = [], checks._check_file
+    monkeypatch.setattr(checks, "_check_file", lambda p: read.append(p) or examine(p))
+    for _ in range(2):
+        report = checks.check_report(root, files_by_label(root))
+        assert report["problems"] == {"a/mem.jpg": "Input/output error"}
+    assert read.count(link) == 2
+    assert len(read) == 6
+
+
+@pytest.mark.parametrize("before", ["nothing", "50 kB of XMP", "ICC in two segments"])
+def test_jpegs_that_are_to_be_turned_are_known_wherever_their_exif_is(photos, before):
+    root = photos(a=3, b=3)
+    assert open_dataset(str(root)).train.content == UPRIGHT_JPEG
+    path = root / "a" / "0.jpg"
+    path.write_bytes(jpeg_with_exif(path.read_bytes(), tiff(6), before))
+    assert open_dataset(str(root)).train.content == ENCODED
+
+
+def test_checks_of_an_older_decoding_are_not_remembered(photos, monkeypatch):
+    root = photos(a=3, b=3)
+    path = root / "a" / "0.jpg"
+    path.write_bytes(jpeg_with_exif(path.read_bytes(), tiff(6), "XMP"))
+    monkeypatch.setattr(checks, "DECODING_VERSION", 1)
+    monkeypatch.setattr(checks, "is_upright_jpeg", lambda _: True)  # as it was before
+    assert open_dataset(str(root)).train.content == UPRIGHT_JPEG
+    assert open_dataset(str(root)).train.content == UPRIGHT_JPEG
+    monkeypatch.undo()
+    assert open_dataset(str(root)).train.content == ENCODED

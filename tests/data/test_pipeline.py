@@ -1,12 +1,15 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from making_pictures import transparent_files, turned_files, upright
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.decode import decode_unoriented
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.data.sources import open_dataset
@@ -224,3 +227,57 @@ def test_an_image_for_each_device_is_needed():
     ):
         SHARDS[0].evaluation_steps(3, 64)
     assert pipeline.SINGLE_WORKER_SHARD.evaluation_steps(3, 64) is None
+
+
+@pytest.mark.slow
+def test_files_of_every_kind_are_evaluated_upright_and_on_black(tmp_path):
+    for turn in range(1, 9):
+        (tmp_path / "test" / str(turn)).mkdir(parents=True)
+        for name, data in turned_files(turn).items():
+            (tmp_path / "test" / str(turn) / name).write_bytes(data)
+    for name, (data, _) in transparent_files().items():
+        (tmp_path / "test" / "1" / name).write_bytes(data)
+    for folder in ("train", "validation"):
+        shutil.copytree(tmp_path / "test", tmp_path / folder)
+    split = open_dataset(str(tmp_path)).test
+    preprocessing = Preprocessing(24, 20, 0.9)
+    made = pipeline.evaluation_batches(split, preprocessing, heads=("main",))
+    images = np.concatenate([images for images, _ in made])
+    assert len(images) == len(split.files) == 8 * 15 + 10
+    for path, image in zip(split.files, images, strict=True):
+        stored = decode_unoriented(path.read_bytes()).numpy()
+        expected = preprocessing(upright(stored, int(path.parent.name)))
+        np.testing.assert_allclose(image, expected, atol=1e-3, err_msg=str(path))
+
+
+def test_the_first_image_that_is_not_whole_is_named(photos):
+    split = open_dataset(str(photos(a=3, b=3))).train
+    error = tf.errors.InvalidArgumentError(None, None, "no image")
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError),  # it had another reason
+        pipeline.explain_unreadable(split),
+    ):
+        raise error
+    for damage, message in (
+        (lambda path: path.write_bytes(path.read_bytes()[:-99]), "no whole image"),
+        (lambda path: path.write_bytes(b""), "no whole image"),
+        (lambda path: path.write_bytes(tf.io.encode_png(np.zeros((9, 9, 3), np.uint8))
+                                       .numpy()), "no whole image"),
+        (lambda path: path.unlink(), "gone"),
+    ):  # fmt: skip
+        damage(split.files[2])
+        with (
+            pytest.raises(pipeline.UnreadableImageError, match="put it back") as found,
+            pipeline.explain_unreadable(split),
+        ):
+            raise error
+        assert str(found.value).startswith(f"{split.files[2]} is {message}")
+        assert found.value.__cause__ is error
+
+
+def test_images_that_are_no_files_have_no_names(digits):
+    with (
+        pytest.raises(tf.errors.NotFoundError),
+        pipeline.explain_unreadable(digits.test),
+    ):
+        raise tf.errors.NotFoundError(None, None, "x")

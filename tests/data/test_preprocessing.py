@@ -65,7 +65,7 @@ def test_json_gives_the_same_back_and_nothing_else():
         Preprocessing.from_json({**written, "mean": 0})
     with pytest.raises(UserError, match=r"no preprocessing: .*'width'"):
         Preprocessing.from_json({"height": 96, "crop_fraction": 1.0})
-    with pytest.raises(UserError, match=r"at most 1; received 96, 128 and 1\.5"):
+    with pytest.raises(UserError, match=r"0.01 to 1; received 96, 128, 1\.5"):
         Preprocessing.from_json({**written, "crop_fraction": 1.5})
 
 
@@ -207,3 +207,13 @@ def test_an_unknown_kind():
 
 def test_the_papers_scales():
     assert [round(224 * scale) for scale in PAPER_SCALES] == [256, 288, 320, 352]
+
+
+@pytest.mark.parametrize(
+    "values", [(32.0, 32, 1.0), (32, True, 1.0), (32, 32, True), (32, 32, float("nan")),
+               ("32", 32, 1.0), (32, None, 1.0), (32, 0, 1.0), (32, 32, 0)],
+)  # fmt: skip
+def test_values_that_no_preprocessing_has(values):
+    received = ", ".join(map(repr, values))
+    with pytest.raises(UserError, match=f"whole numbers from 1, .*received {received}"):
+        Preprocessing(*values)

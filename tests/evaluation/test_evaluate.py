@@ -1,15 +1,23 @@
 from dataclasses import replace
+from unicodedata import normalize
 
 import keras
 import numpy as np
 import pytest
+from making import classifier as make_classifier
 from making import write_photos
 
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.pipeline import UnreadableImageError
 from googlenet_keras.data.preprocessing import Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
-from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
+from googlenet_keras.evaluation.evaluate import (
+    class_numbers,
+    evaluate,
+    is_own_data,
+    open_run_dataset,
+)
 from googlenet_keras.files import write_json
 from googlenet_keras.network.weights import assign_weights, named_weights
 from googlenet_keras.run_folder import RunFolder
@@ -105,3 +113,70 @@ def test_a_folder_that_names_no_data_needs_one(tmp_path):
     with pytest.raises(UserError, match="name the data with --dataset"):
         open_run_dataset(RunFolder(tmp_path))
     assert open_run_dataset(RunFolder(tmp_path), "digits").train.count == 1197
+
+
+def test_other_data_are_whole_and_the_runs_own_are_split(photos, tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    root = photos(a=4, b=8)
+    other = write_photos(tmp_path / "other", {"a": 5})
+    write_json(run.config, {"dataset": str(root), "validation_fraction": 0.5})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(root)
+    for own in (None, str(root), "photos", "link"):
+        assert is_own_data(run, own)
+        assert open_run_dataset(run, own, divide=False).validation.count == 6
+    assert not is_own_data(run, str(other))
+    assert open_run_dataset(run, str(other), divide=False).validation.count == 5
+    assert not is_own_data(RunFolder(tmp_path / "classifier"), str(other))
+    with pytest.raises(UserError, match="at least two class folders"):
+        open_run_dataset(run, str(other))  # as an export, which calibrates and checks
+
+
+def test_classes_are_matched_whatever_their_unicode_form():
+    composed, decomposed = (normalize(form, "caf\xe9") for form in ("NFC", "NFD"))
+    assert class_numbers(("a", composed), (decomposed, "a")).tolist() == [1, 0]
+    with pytest.raises(UserError, match=r"does not know tea\. It knows a, caf\xe9\."):
+        class_numbers(("a", composed), ("tea", decomposed))
+
+
+@pytest.mark.slow
+def test_members_may_spell_their_classes_in_another_unicode_form(tmp_path):
+    composed, decomposed = (normalize(form, "caf\xe9") for form in ("NFC", "NFD"))
+    root = write_photos(tmp_path / "photos", {decomposed: 2, "tea": 1})
+    network = make_classifier("bn", classes=2)
+    members = [
+        replace(network, labels=labels)
+        for labels in ((composed, "tea"), (decomposed, "tea"))
+    ]
+    found = evaluate(members, open_dataset(str(root), divide=False))
+    assert found.labels.tolist() == [0, 0, 1]
+    alone = evaluate(members[0], open_dataset(str(root), divide=False))
+    np.testing.assert_allclose(found.main.loss, alone.main.loss, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_class_without_images_is_named(tmp_path, capsys):
+    network = replace(make_classifier("bn", classes=3), labels=("a", "b", "c"))
+    root = write_photos(tmp_path / "photos", {"b": 2})
+    found = evaluate(network, open_dataset(str(root), divide=False), "test")
+    capsys.readouterr()
+    found.warn_of_missing_classes()
+    shown = capsys.readouterr().err
+    assert "no test images of 2 of the 3 classes" in shown
+    assert shown.endswith(": a, c\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["gone", "no whole image any more"])
+def test_an_image_that_cannot_be_read_any_more_is_named(tmp_path, damage):
+    network = replace(make_classifier("bn", classes=2), labels=("a", "b"))
+    root = write_photos(tmp_path / "photos", {"a": 2, "b": 2})
+    data = open_dataset(str(root), divide=False)
+    path = data.validation.files[2]
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:99])
+    with pytest.raises(UnreadableImageError, match=f"{path} is {damage}"):
+        evaluate(network, data)

@@ -10,6 +10,7 @@ from making import write_photos
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.evaluate import evaluate
 from googlenet_keras.evaluation.report import write_report
 
@@ -93,6 +94,19 @@ def test_labels_and_file_names_stay_text(run_folder, tmp_path):
     assert HOSTILE in page.text
     assert f"1/{FILE}" in page.text
     assert any(FILE in image["alt"] for image in page.named("img"))
+
+
+def test_control_characters_are_shown_escaped_on_pages_and_in_plots(tmp_path):
+    hostile, escaped = "a\x1b[31m\u202eb\udce9\n", r"a\x1b[31m\u202eb\xe9\n"
+    epoch = {"epoch": 1, "validation": {"main": {"loss": 1.0, "top1": 0.5}}}
+    figures = {"images": 1, "main": {}}
+    results = {hostile: ("test", figures), "other": ("test", figures)}
+    options = {"dataset": [hostile, "digits"]}
+    comparison = Comparison(results, options, {hostile: [epoch], "other": [epoch]})
+    comparison.write(tmp_path / "c.html")
+    text = (tmp_path / "c.html").read_text()
+    assert text.count(escaped) >= 4  # in both tables and in the curves
+    assert not re.search("[\x1b\u202e]", text)
 
 
 @pytest.mark.slow

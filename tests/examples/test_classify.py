@@ -4,6 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making_pictures import (
+    LONG,
+    XMP,
+    encoded,
+    png16,
+    scene,
+    segment,
+    transparent_files,
+    turned_files,
+    upright,
+)
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -13,22 +24,70 @@ from googlenet_keras.classifier import predict
 SCRIPT = Path(__file__).parents[2] / "examples" / "classify.py"
 
 
-@pytest.mark.parametrize("name", ["float32", "int8"])
-def test_it_answers_as_predict(bundle, tmp_path, name):
-    photo = tmp_path / "digit.png"  # what the network knows: its answers are no noise
-    pixels = np.uint8(load_digits().images[7] * 255 / 16)
-    Image.fromarray(pixels).resize((90, 90), Image.Resampling.BICUBIC).save(photo)
+def classify(model, photo):
+    """The label and the score of each line that the example prints."""
     done = subprocess.run(
-        [sys.executable, SCRIPT, bundle / f"{name}.tflite", photo],
+        [sys.executable, SCRIPT, model, photo],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
     lines = [line.split() for line in done.stdout.splitlines()]
-    found = {label: float(score.rstrip("%")) / 100 for score, label in lines}
+    return [(label, float(score.rstrip("%")) / 100) for score, label in lines]
+
+
+@pytest.mark.parametrize("name", ["float32", "int8"])
+def test_it_answers_as_predict(bundle, tmp_path, name):
+    photo = tmp_path / "digit.png"  # what the network knows: its answers are no noise
+    pixels = np.uint8(load_digits().images[7] * 255 / 16)
+    Image.fromarray(pixels).resize((90, 90), Image.Resampling.BICUBIC).save(photo)
+    found = dict(classify(bundle / f"{name}.tflite", photo))
     (expected,) = predict(Artifact.load(bundle / f"{name}.tflite"), [photo], top=10)
     assert len(found) == 5
     assert np.ptp(list(found.values())) > 0.1  # or any answer would do
     for label, score in found.items():
         assert score == pytest.approx(dict(expected.top)[label], abs=0.03)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_it_turns_as_exif_says(bundle, tmp_path, turn):
+    files = turned_files(turn, *(("MM", LONG) if turn % 2 else ()))
+    (tmp_path / "expected.png").write_bytes(encoded(upright(scene(), turn), "PNG"))
+    expected = classify(bundle / "float32.tflite", tmp_path / "expected.png")
+    for name in ("png before.png", "png after.png", "webp letters.webp"):
+        (tmp_path / name).write_bytes(files[name])
+        assert classify(bundle / "float32.tflite", tmp_path / name) == expected
+    name = "jpeg after 50 kB of XMP.jpg"
+    (tmp_path / name).write_bytes(files[name])
+    found = dict(classify(bundle / "float32.tflite", tmp_path / name))
+    for label, score in expected:
+        assert found[label] == pytest.approx(score, abs=0.03)
+
+
+def test_it_follows_neither_xmp_nor_a_damaged_block(bundle, tmp_path):
+    plain = encoded(scene(), "JPEG")
+    (tmp_path / "plain.jpg").write_bytes(plain)
+    expected = classify(bundle / "int8.tflite", tmp_path / "plain.jpg")
+    for number, content in enumerate((XMP, b"Exif\0\0II damaged")):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(plain[:20] + segment(0xE1, content) + plain[20:])
+        assert classify(bundle / "int8.tflite", path) == expected
+
+
+@pytest.mark.parametrize("name", ["rgba.png", "palette.gif", "16 bits gray.png"])
+def test_it_decodes_as_predict(bundle, tmp_path, name):
+    files = {name: data for name, (data, _) in transparent_files().items()}
+    files["16 bits gray.png"] = png16(scene()[..., :1] * np.uint16(257))
+    (tmp_path / name).write_bytes(files[name])
+    model = bundle / "float32.tflite"
+    (expected,) = predict(Artifact.load(model), [tmp_path / name], top=5)
+    found = classify(model, tmp_path / name)
+    assert [label for label, _ in found] == [label for label, _ in expected.top]
+
+
+def test_labels_of_equal_scores_keep_their_order(bundle, tmp_path):
+    (tmp_path / "black.png").write_bytes(encoded(np.zeros((9, 9, 3), np.uint8), "PNG"))
+    found = classify(bundle / "int8.tflite", tmp_path / "black.png")
+    places = [(-score, int(label)) for label, score in found]
+    assert places == sorted(places)

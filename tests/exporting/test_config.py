@@ -58,6 +58,18 @@ def test_activation_maps_are_for_the_page_and_not_after_qat():
         ExportConfig(formats=("web",), activation_map=True, qat_epochs=2)
 
 
-def test_calibration_needs_an_image():
-    with pytest.raises(UserError, match="at least 1; received 0"):
-        ExportConfig(calibration_images=0)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("calibration_images", 0, "calibration_images=0: Expected `int` >= 1"),
+        ("calibration_images", 10**9, "Expected `int` <= 1000000"),
+        ("qat_epochs", -1, "qat_epochs=-1: Expected `int` >= 0"),
+        ("qat_epochs", 1.5, "qat_epochs=1.5: Expected `int`, got `float`"),
+        ("formats", "int8", "formats must be names, such as"),
+        ("onnx_layout", "nhcw", "Did you mean 'nhwc'"),
+        ("licence", "", "licence='': Expected `str` of length >= 1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_name(option, value, message):
+    with pytest.raises(UserError, match=message):
+        ExportConfig(**{option: value})

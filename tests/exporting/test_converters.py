@@ -1,14 +1,19 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from making import classifier
+from making_pictures import transparent_files, turned_files, upright
 
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.data.decode import decode_unoriented
 from googlenet_keras.exporting.converters import (
+    Source,
     StaticModel,
     save_static,
     to_float32,
     to_int8,
+    write_saved_model,
 )
 from googlenet_keras.exporting.inspection import inspect_tflite, operators
 
@@ -98,3 +103,23 @@ def test_operators_come_in_order(converted):
     kinds = [o.kind for o in operators(converted("bn", "float32")[0].read_bytes())]
     assert kinds[:4] == ["ADD", "PAD", "CONV_2D", "MAX_POOL_2D"]
     assert kinds[-3:] == ["MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+
+
+@pytest.mark.slow
+def test_serve_bytes_decodes_files_of_every_kind_in_one_batch(tmp_path):
+    made = classifier("bn")
+    made.save(tmp_path / "saved")
+    write_saved_model(Source(tmp_path / "saved", tmp_path), tmp_path / "saved_model")
+    serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serve_bytes"]
+    files, images = [], []
+    for turn in range(1, 9):
+        for data in turned_files(turn).values():
+            files.append(data)
+            images.append(upright(decode_unoriented(data).numpy(), turn))
+    for data, colors in transparent_files().values():
+        files.append(data)
+        images.append(np.tile(np.repeat(np.uint8(colors), 3, axis=0), (6, 1, 1)))
+    found = serve(image_bytes=tf.constant(files))["probabilities"].numpy()
+    expected = made.probabilities(np.stack([made.preprocessing(x) for x in images]))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.ptp(expected, axis=0).max() > 0.01  # turns tell

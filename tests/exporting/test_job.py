@@ -30,3 +30,10 @@ def test_fewer_than_one_of_each_class_are_refused(photos):
     data = open_dataset(str(photos(a=4, b=4, c=4)))
     with pytest.raises(UserError, match="each of the 3 classes; received 2"):
         calibration_images(data, GEOMETRY, 2)
+
+
+def test_an_image_that_cannot_be_read_any_more_is_named(photos):
+    data = open_dataset(str(photos(a=4, b=4)))
+    data.train.files[3].unlink()
+    with pytest.raises(UserError, match=f"{data.train.files[3]} is gone"):
+        calibration_images(data, GEOMETRY, 8)

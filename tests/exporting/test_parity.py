@@ -1,4 +1,7 @@
 import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -15,7 +18,8 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.exporting import measuring, parity
 from googlenet_keras.exporting.converters import StaticModel, save_static, to_float32
 from googlenet_keras.exporting.formats import FORMATS
-from googlenet_keras.exporting.measuring import Images
+from googlenet_keras.exporting.measuring import Images, time_ratios
+from googlenet_keras.machine import cores
 
 FLOAT32 = FORMATS["float32"]
 
@@ -77,6 +81,21 @@ def test_a_good_file_passes(artifact, reference):
     assert row["xnnpack_partitions"] == 1
     assert row["milliseconds"]["1"]["median"] > 0
     assert 20 < row["peak_megabytes"] < 300  # TensorFlow alone would be more
+
+
+@pytest.mark.slow
+def test_a_busy_machine_does_not_change_a_ratio(artifact, tmp_path):
+    copy = shutil.copy(artifact, tmp_path / "copy.tflite")
+    burn = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(burn) for _ in range(2 * cores())]
+    try:
+        paths = {"float32": artifact, "copy": copy}
+        found = time_ratios(artifact, paths, (64, 64), tmp_path / "log")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert found == {"float32": 1.0, "copy": pytest.approx(1, abs=0.1)}
 
 
 def test_a_truncated_file_is_caught(artifact, reference, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ from making import classifier
 from scipy.special import softmax
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.variants import VARIANTS
+from googlenet_keras.architecture.table1 import Conv
+from googlenet_keras.architecture.variants import BATCH_NORM, VARIANTS
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.build import add_activation_map, build_network
@@ -294,3 +297,19 @@ def test_a_deployable_network_has_the_same_maps(variant):
     np.testing.assert_allclose(found["activation_map"], maps, atol=1e-3)
     probabilities = softmax(maps.mean(axis=(1, 2)), axis=1)
     np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([Conv(f"c{i}", 2**16, 64) for i in range(2)], r"needs at least [\d,.]+ GB"),
+        ([Conv("dropout", 8, 1)], "cannot be built: .*dropout"),
+        ([Conv("a", 8, 1), Conv("a_relu", 8, 1)], "cannot be built: .*a_relu"),
+        ([Conv(f"c{i}", 8, 64) for i in range(40)], "does not fit into its map"),
+    ],
+    ids=["memory", "reserved name", "name twice", "map"],
+)
+def test_a_network_that_cannot_be_built_is_one_message(rows, message):
+    arch = replace(BATCH_NORM, rows=tuple(rows), heads=())
+    with pytest.raises(UserError, match=message):
+        build_network(arch, classes=3, image_size=32)

@@ -1,8 +1,12 @@
+import os
 import subprocess
+from typing import TypedDict
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from googlenet_keras.files import convert
 from googlenet_keras.training import checkpoints
 from googlenet_keras.training.checkpoints import State
 
@@ -13,6 +17,11 @@ def state(number):
         "step": np.array(number, np.uint32),
     }
     return State(tensors, {"epoch": number, "half": 0.5})
+
+
+class Progress(TypedDict):
+    epoch: int
+    half: float
 
 
 def number_in(folder):
@@ -57,11 +66,57 @@ def test_a_damaged_one_is_said_and_the_one_before_it_used(
         path.write_bytes(damage(path.read_bytes()))
     assert number_in(tmp_path) == 0
     said = capsys.readouterr().err
-    what = "damaged" if damage else "not finished"
-    assert f"00000001.safetensors is {what}; using the checkpoint before it" in said
+    what = "damaged (" if damage else "not finished"
+    assert f"00000001.safetensors is {what}" in said
+    assert "; using the checkpoint before it" in said
     checkpoints.write_checkpoint(tmp_path, state(2))
     assert number_in(tmp_path) == 2
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def with_digest(path, data):
+    path.write_bytes(data)
+    checkpoints.write_bytes(
+        path.with_suffix(".sha256"), checkpoints._sha256(path) + b"  its name\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"garbage",
+        save({"a": np.zeros(3)}, {"progress": "[" * 10**5}),
+        save({"a": np.zeros(3)}, {"progress": "{"}),
+        save({"a": np.zeros(3)}, {"progress": '{"epoch": "x"}'}),
+        save({"a": np.zeros(3)}, {"progress": "[]"}),
+        save({"a": np.zeros(3)}, {"progress": "5"}),
+        save({"a": np.zeros(3)}, {}),
+        save({"a": np.zeros(3)}),
+    ],
+    ids=range(9),
+)
+def test_content_that_is_none_is_said_though_its_digest_is_right(
+    tmp_path, capsys, content
+):
+    def check(state):
+        convert(state.progress, Progress, "its progress")
+
+    checkpoints.write_checkpoint(tmp_path, state(0))
+    with_digest(tmp_path / "00000001.safetensors", content)
+    found = checkpoints.newest_checkpoint(tmp_path, check=check)
+    assert found.progress["epoch"] == 0
+    assert "00000001.safetensors is damaged (" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 2
+    with_digest(tmp_path / "00000000.safetensors", content)
+    assert checkpoints.newest_checkpoint(tmp_path, check=check) is None
+
+
+def test_only_regular_files_are_checkpoints(tmp_path):
+    checkpoints.write_checkpoint(tmp_path, state(0))
+    os.mkfifo(tmp_path / "00000001.safetensors")
+    os.mkfifo(tmp_path / "00000001.sha256")
+    assert number_in(tmp_path) == 0
 
 
 def test_sha256sum_can_check_it(tmp_path):

@@ -32,6 +32,7 @@ def test_a_chief_comes_before_the_workers():
 @pytest.mark.parametrize(("variables", "why"), [
     ({"TF_CONFIG": "{"}, "it cannot be read; received {. An example:"),
     ({"TF_CONFIG": "[]"}, "cannot be read"),
+    ({"TF_CONFIG": "[" * 10**5}, "cannot be read"),
     (tf_config({"worker": TWO}, index=2), "its task is not in its cluster"),
     (tf_config({"worker": TWO, "ps": TWO}), "can be chief and worker, not ps"),
     (tf_config({"worker": TWO}, "evaluator"), "its task is not in its cluster"),

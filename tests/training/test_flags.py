@@ -28,7 +28,11 @@ def test_sizes_are_one_number_or_two():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--epochs", "0"], "epochs must be at least 1"),
+        (["--epochs", "0"], "epochs=0: Expected `int` >= 1"),
+        (["--seed", "\u0663"], "a number has the digits 0 to 9; received '\u0663'"),
+        (["--validation-fraction", "\u0660.\u0665"], "a number has the digits 0 to 9"),
+        (["--image-size", "\uff16\uff14"], "Error parsing --image-size"),
+        (["--epochs", "1_0"], "a number has the digits 0 to 9; received '1_0'"),
         (["--variant", "papr"], "Did you mean 'paper'"),
         (["--epoch-count", "3"], "--epoch-count"),
         (["--schedule", "linear"], "linear"),
@@ -38,7 +42,25 @@ def test_a_bad_flag_is_named_and_exits_with_2(flags, message, capsys):
     with pytest.raises(SystemExit) as stop:
         read_flags(flags)
     assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    "flags", [["--weights", ""], ["--weights="], ["--dataset", ""]]
+)
+def test_an_empty_argument_is_refused(flags):
+    with pytest.raises(UserError, match="an argument must not be empty"):
+        read_flags(flags)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("seed", None), ("nesterov", "yes"), ("recipe", "../x")]
+)
+def test_an_edited_config_is_refused_with_the_options_name(started, option, value):
+    config = read_json(RunFolder(started).config)
+    write_json(RunFolder(started).config, config | {option: value})
+    with pytest.raises(UserError, match=f"^{option}"):
+        read_flags(["--resume", "--run-folder", str(started)])
 
 
 def test_unknown_recipe():

@@ -34,6 +34,16 @@ def test_where_nothing_fits_that_is_said():
         memory.largest_batch(recipe("smoke"), classes=2, images=7)
 
 
+def test_a_step_that_needs_more_memory_than_there_is_is_refused_with_the_figure():
+    small = recipe("smoke").resolve("digits", precision="float32")
+    memory.check_memory(small, classes=10)
+    large = replace(small, image_size=(8192,), batch_size=1000)
+    with pytest.raises(
+        UserError, match=r"a step of 1000 images of 8192 x 8192 .* at least [\d,.]+ GB"
+    ):
+        memory.check_memory(large, classes=10)
+
+
 @pytest.mark.slow
 def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
     """A step of 448 pixels takes some 150 MB an image; more than there is kills."""

@@ -3,6 +3,7 @@ import math
 import pickle
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from googlenet_keras.errors import UserError
@@ -13,19 +14,38 @@ from googlenet_keras.training.recipes import RECIPES, recipe
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("epochs", 0, "epochs must be at least 1; received 0."),
-        ("batch_size", 0, "batch_size must be at least 1; received 0."),
-        ("learning_rate", 0.0, "learning_rate must be above 0; received 0.0."),
-        ("learning_rate", math.nan, "learning_rate must be above 0; received nan."),
-        ("momentum", 1.5, "momentum must be above 0 and at most 0.9999"),
-        ("crop_area", 0.0, "crop_area must be at least 0.01 and at most 1"),
-        ("validation_fraction", 1.0, "at most 0.9; received 1.0."),
+        ("epochs", 0, "epochs=0: Expected `int` >= 1."),
+        ("epochs", 1_000_000, "epochs=1000000: Expected `int` <= 100000."),
+        ("batch_size", 0, "batch_size=0: Expected `int` >= 1."),
+        ("batch_size", 10**30, "Expected `int` <= 131072."),
+        ("batch_size", "many", "batch_size='many': Invalid enum value"),
+        ("learning_rate", 0.0, "learning_rate=0.0: Expected `float` >= 1e-09."),
+        ("learning_rate", math.nan, "learning_rate=nan: Expected `float` >= 1e-09."),
+        ("learning_rate", 1e300, "Expected `float` <= 1000000.0."),
+        ("momentum", 1.5, "momentum=1.5: Expected `float` <= 0.9999."),
+        ("crop_area", 0.0, "crop_area=0.0: Expected `float` >= 0.01."),
+        ("validation_fraction", 1.0, "=1.0: Expected `float` <= 0.9."),
         ("image_size", (16,), "at least 32 pixels; received 16."),
         ("variant", "bm", "Did you mean 'bn'?"),
-        ("width", -1.0, "width must be above 0; received -1.0."),
-        ("main_weight", 0.0, "main_weight must be above 0; received 0.0."),
-        ("warmup_epochs", math.inf, "warmup_epochs must be at least 0; received inf."),
-        ("seed", -1, "seed must be at least 0"),
+        ("image_size", (99_999_999_999,), "at most 8192 and at least 32 pixels"),
+        ("image_size", (32.5,), "image_size=(32.5,): Expected `int`, got `float`"),
+        ("width", -1.0, "width=-1.0: Expected `float` >= 1e-09."),
+        ("width", 1e308, "width=1e+308: Expected `float` <= 100.0."),
+        ("width", 1e-300, "width=1e-300: Expected `float` >= 1e-09."),
+        ("main_weight", 0.0, "main_weight=0.0: Expected `float` >= 1e-09."),
+        ("warmup_epochs", math.inf, "warmup_epochs=inf: Expected `float` <= 1000000"),
+        ("mixup", 1e9, "mixup=1000000000.0: Expected `float` <= 100.0."),
+        ("seed", -1, "seed=-1: Expected `int` >= 0."),
+        ("seed", None, "seed=None: Expected `int`, got `null`."),
+        ("seed", 1.5, "seed=1.5: Expected `int`, got `float`."),
+        ("seed", True, "seed=True: Expected `int`, got `bool`."),
+        ("nesterov", "yes", "nesterov='yes': Expected `bool`, got `str`."),
+        ("label_smoothing", None, "label_smoothing=None: Expected `float`"),
+        ("dataset", 5, "dataset=5: Expected `str`, got `int`."),
+        ("dataset", "", "dataset='': Expected `str` of length >= 1."),
+        ("dataset", "a\0b", "dataset must have no null characters"),
+        ("data_dir", "a\0b", "data_dir must have no null characters"),
+        ("data_dir", 5, "data_dir=5: "),
         ("schedule", "cosin", "Did you mean 'cosine'?"),
         ("mirror", True, "mirror must be one of auto, on, off; received 'True'."),
         ("freeze_until", "3x", "freeze_until must be one of none, 3a"),
@@ -35,6 +55,30 @@ def test_rules(option, value, message):
     with pytest.raises(UserError) as error:
         replace(TrainConfig(), **{option: value})
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("seed", None), ("image_size", [32.5]), ("image_size", {}), ("epochs", "3")),
+        *(("nesterov", 1), ("dataset", ["a"]), ("data_dir", "a\0"), ("width", [1])),
+        *(("recipe", "../x"), ("recipe", 5), ("recipe", ["smoke"]), ("variant", {})),
+        *(("label_smoothing", None), ("batch_size", None), ("precision", "float8")),
+    ],
+)
+def test_edited_json_is_refused_with_the_options_name(option, value):
+    data = json.loads(json.dumps(TrainConfig().to_json() | {option: value}))
+    with pytest.raises(UserError, match=f"^{option}"):
+        TrainConfig.from_json(data)
+
+
+def test_values_become_what_the_command_line_would_make_of_them(tmp_path):
+    config = TrainConfig(
+        width=1, image_size=[64], run_folder=str(tmp_path), seed=np.int64(3)
+    )
+    plain = (config.width, config.image_size, config.run_folder, config.seed)
+    assert plain == (1.0, (64,), tmp_path, 3)
+    assert [type(value) for value in (config.width, config.seed)] == [float, int]
 
 
 def test_loss_weights_are_the_papers():

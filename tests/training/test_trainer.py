@@ -131,7 +131,7 @@ def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):
 
 @pytest.mark.slow
 def test_a_rate_that_explodes_is_named(data, tmp_path):
-    config = small_run(tmp_path / "run", data, variant="paper", learning_rate=1e30,
+    config = small_run(tmp_path / "run", data, variant="paper", learning_rate=1e6,
                   clip_norm=0.0, warmup_epochs=0.0, epochs=3)  # fmt: skip
     with pytest.raises(UserError, match="the loss must stay finite"):
         train_network(config)
@@ -162,3 +162,47 @@ def test_a_folder_that_another_process_trains_in_is_left_alone(data, tmp_path):
 def test_resuming_needs_a_folder(data):
     with pytest.raises(UserError, match=r"--resume requires --run-folder\."):
         train_network(small_run(None, data, resume=True))
+
+
+def test_a_step_that_cannot_fit_into_memory_is_refused_before_the_folder_is_made(
+    data, tmp_path
+):
+    config = small_run(tmp_path / "run", data, image_size=(8192,), batch_size=10**5)
+    with pytest.raises(
+        UserError, match=r"step of 100000 images .* at least [\d,.]+ GB"
+    ):
+        train_network(config)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("label", ["caf\udce9", "a\nb", "a\x85b"])
+def test_class_names_that_cannot_be_exported_are_refused_first(tmp_path, label):
+    data = write_photos(tmp_path / "data", {"a": 2, label: 2})
+    with pytest.raises(UserError, match="must be one line of UTF-8 text; received"):
+        train_network(small_run(tmp_path / "run", data))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_that_is_not_utf_8_is_refused_first(data, tmp_path):
+    with pytest.raises(UserError, match="the path of a run folder must be text"):
+        train_network(small_run(tmp_path / "caf\udce9", data))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_class_without_validation_images_is_named_first(tmp_path, capsys):
+    write_photos(tmp_path / "data" / "train", {"a": 2, "b": 2, "c": 2})
+    write_photos(tmp_path / "data" / "val", {"b": 2})
+    train_network(small_run(tmp_path / "run", tmp_path / "data"))
+    shown = capsys.readouterr().err
+    assert "no validation images of 2 of the 3 classes" in shown
+    assert ": a, c\n" in shown
+
+
+@pytest.mark.slow
+def test_it_trains_on_a_folder_whose_name_is_not_utf_8(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_photos(tmp_path / "caf\udce9", {"\u732b": 5, "$b": 5})
+    run = train_network(small_run(None, data))
+    assert run.job.folder.path.name.startswith("caf-bn-")
+    assert run.classifier.labels == ("$b", "\u732b")

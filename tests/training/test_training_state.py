@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -5,18 +7,29 @@ import subprocess
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from making import small_run, write_photos
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.errors import InterruptionError, UserError
-from googlenet_keras.files import TEMPORARY_SUFFIX, append_json_line, read_json_lines
+from googlenet_keras.files import (
+    TEMPORARY_SUFFIX,
+    append_json_line,
+    cache_folder,
+    read_json_lines,
+)
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
+from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import checkpoints, trainer
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.signals import StopRequest
 from googlenet_keras.training.trainer import train_network
 
 EPOCHS, STEPS = 6, 4
@@ -116,7 +129,7 @@ def test_other_data_are_refused(data, whole):
     moved = first.rename(data / "a" / "00.jpg")
     try:
         with pytest.raises(
-            UserError, match="needs the training images that the run started with"
+            UserError, match="needs the training and validation images that the run"
         ):
             train_network(whole.job.config)
     finally:
@@ -128,7 +141,7 @@ def test_epochs_without_a_checkpoint_are_refused(data, tmp_path):
     config = tiny(tmp_path / "run", data, epochs=1, checkpoint_minutes=0.0)
     train_network(config)
     assert not RunFolder(config.run_folder).checkpoints.exists()
-    with pytest.raises(UserError, match="has no intact one of its 1 epochs"):
+    with pytest.raises(UserError, match=r"requires a checkpoint, .* has no intact one"):
         train_network(config)
 
 
@@ -141,6 +154,95 @@ def test_a_run_killed_before_its_first_step_starts(data, tmp_path):
     with pytest.raises(UserError, match="never overwritten"):
         train_network(replace(config, resume=False))
     assert train_network(config).best_epoch == 1
+
+
+def edit_checkpoint(path, change):
+    """Changes the progress of a checkpoint, and its digest."""
+    with safe_open(path, "numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        progress = json.loads(file.metadata()["progress"])
+    changed = change(progress, tensors)
+    changed = progress if changed is None else changed
+    save_file(tensors, path, {"progress": json.dumps(changed)})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
+
+
+DAMAGES = {  # of the progress and the tensors
+    "list": lambda p, t: [p],
+    "no epoch": lambda p, t: p.pop("epoch") and None,
+    "epoch of text": lambda p, t: p.update(epoch="2"),
+    "epoch beyond the end": lambda p, t: p.update(epoch=EPOCHS + 1, step=0),
+    "epoch below 0": lambda p, t: p.update(epoch=-1),
+    "step beyond the end": lambda p, t: p.update(step=STEPS),
+    "step below 0": lambda p, t: p.update(step=-1),
+    "spent nothing that counts": lambda p, t: p.update(spent=[float("nan"), 1.0]),
+    "spent one number": lambda p, t: p.update(spent=5),
+    "many rollbacks": lambda p, t: p.update(rollbacks=99),
+    "no data": lambda p, t: p.update(data=None),
+    "no best": lambda p, t: p.update(best={}),
+    "no average": lambda p, t: p.pop("average") and None,
+    "steps of text": lambda p, t: p.update(learning={"steps": "x"}),
+    "not finite": lambda p, t: next(x for n, x in t.items() if "kernel" in n).fill(
+        np.inf
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def interrupted(data, tmp_path_factory):
+    """A run that was stopped after some checkpoints; two generations of them."""
+    config = tiny(tmp_path_factory.mktemp("interrupted") / "run", data)
+    signal_after(config.run_folder, 6, signal.SIGTERM)
+    with pytest.raises(InterruptionError):
+        train_network(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def resuming(interrupted, tmp_path_factory):
+    """The training state of a copy of that run, before it resumes."""
+    folder = tmp_path_factory.mktemp("resuming") / "run"
+    shutil.copytree(interrupted.run_folder, folder)
+    job = TrainingJob.from_config(replace(interrupted, run_folder=folder))
+    return trainer.Trainer(job, StopRequest(), Stopwatch()).state
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_a_state_that_this_run_cannot_have_gives_way_to_the_one_before(
+    interrupted, resuming, capsys, damage
+):
+    folder = RunFolder(resuming._folder.path)
+    shutil.rmtree(folder.checkpoints)
+    shutil.copytree(RunFolder(interrupted.run_folder).checkpoints, folder.checkpoints)
+    older, newer = sorted(folder.checkpoints.glob("*.safetensors"))
+    with safe_open(older, "numpy") as file:
+        expected = json.loads(file.metadata()["progress"])
+    edit_checkpoint(newer, damage)
+    resuming.resume()
+    assert f"{newer} is damaged (" in capsys.readouterr().err
+    assert (resuming.epoch, resuming.step) == (expected["epoch"], expected["step"])
+    assert not newer.exists()
+    edit_checkpoint(older, damage)
+    with pytest.raises(UserError, match=r"requires a checkpoint, .* has no intact one"):
+        resuming.resume()
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_and_damaged_metrics_end_as_a_run_left_alone(
+    interrupted, data, whole, tmp_path, capsys
+):
+    shutil.copytree(interrupted.run_folder, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    *_, newer = sorted(folder.checkpoints.glob("*.safetensors"))
+    edit_checkpoint(newer, DAMAGES["list"])
+    with folder.metrics.open("a") as file:
+        file.write('5\n"a"\nnull\n')
+    resumed = train_network(replace(interrupted, run_folder=folder.path))
+    assert same(resumed, whole)
+    assert figures(resumed) == figures(whole)
+    assert "metrics.jsonl: line" in capsys.readouterr().err
 
 
 def poisoned(times, epoch, step):
@@ -235,3 +337,122 @@ def test_a_disk_that_fills_up_ends_a_run_that_can_be_resumed(data, whole, small_
     resumed = train_network(config)
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)
+
+
+@pytest.mark.slow
+def test_images_that_were_replaced_or_removed_are_refused(data, whole):
+    identity = whole.job.dataset
+    for split, key in (
+        (identity.train, "contents"),
+        (identity.validation, "validation_contents"),
+    ):
+        path, content = split.files[0], split.files[1].read_bytes()
+        before = path.read_bytes()
+        path.write_bytes(content)
+        try:
+            message = rf"started with: {key} \w{{8}} then and \w{{8}} now\. Put them"
+            with pytest.raises(UserError, match=message):
+                train_network(whole.job.config)
+        finally:
+            path.write_bytes(before)
+    assert train_network(whole.job.config).best_epoch == whole.best_epoch
+
+
+@pytest.mark.slow
+def test_validation_images_that_were_removed_are_refused(tmp_path):
+    for split in ("train", "val"):
+        write_photos(tmp_path / "data" / split, {"a": 4, "b": 4})
+    config = tiny(tmp_path / "run", tmp_path / "data", epochs=1)
+    train_network(config)
+    (tmp_path / "data" / "val" / "b" / "3.jpg").unlink()
+    with pytest.raises(UserError, match="started with: validation_images 8 then and 7"):
+        train_network(config)
+
+
+@pytest.mark.slow
+def test_the_same_images_elsewhere_and_later_are_the_same(data, whole, tmp_path):
+    """As on another machine, which has fetched them anew."""
+    shutil.copytree(data, tmp_path / "d", copy_function=shutil.copyfile)
+    away = data.rename(data.with_name("moved"))
+    try:
+        (data.parent / "d").symlink_to(tmp_path / "d")
+        assert train_network(whole.job.config).best_epoch == whole.best_epoch
+    finally:
+        (data.parent / "d").unlink()
+        away.rename(data)
+
+
+@pytest.mark.slow
+def test_a_run_of_before_contents_were_compared_resumes(data, whole):
+    state = checkpoints.newest_checkpoint(whole.job.folder.checkpoints)
+    older = {x: state.progress["data"][x] for x in ("images", "fingerprint", "epochs")}
+    progress = {**state.progress, "data": older}
+    checkpoints.write_checkpoint(
+        whole.job.folder.checkpoints, checkpoints.State(state.tensors, progress)
+    )
+    assert train_network(whole.job.config).best_epoch == whole.best_epoch
+
+
+def after_first_checkpoint(folder, act):
+    """Calls `act` when the run in `folder` has its first checkpoint."""
+
+    def wait():
+        while not (RunFolder(folder).checkpoints / "00000000.sha256").exists():
+            time.sleep(0.002)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def spoil(path):
+    """Garbage of the same size and time."""
+    status = path.stat()
+    path.write_bytes(b"x" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("split", "damage"),
+    [("train", type(Path()).unlink), ("validation", truncate), ("train", spoil)],
+)
+def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(
+    data, whole, tmp_path, split, damage
+):
+    config = tiny(tmp_path / "run", data)
+    path = whole.job.dataset.split(split).files[1]
+    content, status = path.read_bytes(), path.stat()
+    after_first_checkpoint(config.run_folder, lambda: damage(path))
+    try:
+        with pytest.raises(pipeline.UnreadableImageError) as error:
+            train_network(config)
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    shown = str(error.value)
+    assert shown.startswith(f"{path} is ")
+    assert f"train.py --resume --run-folder {config.run_folder}" in shown
+    resumed = train_network(config)
+    assert same(resumed, whole)
+    assert figures(resumed) == figures(whole)
+
+
+@pytest.mark.slow
+def test_a_damaged_copy_of_the_disk_cache_is_said(data, tmp_path):
+    config = tiny(tmp_path / "run", data, cache="disk", image_size=(40,))
+    folder = cache_folder() / "images"
+    before = set(folder.glob("*")) if folder.exists() else set()
+
+    def remove():
+        (copies,) = set(folder.glob("*")) - before
+        for path in copies.iterdir():
+            path.unlink()
+
+    after_first_checkpoint(config.run_folder, remove)
+    with pytest.raises(UserError, match=f"a copy of an image in {folder} cannot be"):
+        train_network(config)
+    assert train_network(config).best_epoch >= 1  # the copies are made again

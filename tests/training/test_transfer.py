@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from unicodedata import normalize
 
 import keras
 import numpy as np
@@ -236,3 +237,16 @@ def test_another_variant_than_the_weights_have_is_refused(old, tmp_path):
         load_initial_classifier(config)
     same, found = load_initial_classifier(replace(config, variant="bn"))
     assert same.to_architecture() == found.architecture
+
+
+@pytest.mark.slow
+def test_classes_are_known_whatever_their_unicode_form(old):
+    composed, decomposed = (normalize(form, "caf\xe9") for form in ("NFC", "NFD"))
+    known = replace(old, labels=(composed, *old.labels[1:]))
+    network = fresh(("other", decomposed))
+    assert "1 of 2 classes are known" in copy_weights(
+        network, known, ("other", decomposed)
+    )
+    kernels = (named_weights(x)["main/kernel"] for x in (network, old.network))
+    here, there = kernels
+    np.testing.assert_array_equal(here[..., 1], there[..., 0])

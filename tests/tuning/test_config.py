@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -16,10 +17,50 @@ def test_limits_are_read_with_their_suffixes():
     assert more.limits() == {"megabytes": 4, "milliseconds": 0.5}
 
 
-@pytest.mark.parametrize("text", ["3x", "-3M", "0", "M", "1e6", "nan"])
+@pytest.mark.parametrize(
+    "text",
+    ["3x", "-3M", "0", "M", "1e6", "nan", "\u0663M", "1_0", 39 * "9", "1000001G"],
+)
 def test_a_limit_that_is_no_number_is_an_error(text):
     with pytest.raises(UserError, match="max_macs is a number above 0"):
         SearchConfig(max_macs=text)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("trials", 0, "trials=0: Expected `int` >= 1"),
+        ("trials", 10**9, "Expected `int` <= 100000"),
+        ("workers", 10**6, "Expected `int` <= 1024"),
+        ("max_megabytes", 1e300, "Expected `float` <= 1000000.0"),
+        ("baselines", (1e308,), "Expected `float` <= 100.0 - at `$[0]`"),
+        ("baselines", ("a",), "Expected `float`, got `str` - at `$[0]`"),
+        ("tune", ("heads", "heads"), "tune must not repeat a name"),
+        ("tune", ("colour",), "Invalid enum value 'colour' - at `$[0]`"),
+        ("training", 5, "training=5: "),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_name(option, value, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        SearchConfig(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max-parameters", ""], "an argument must not be empty"),
+        (["--tune", "heads", "--tune", "dropout"], "--tune is given once"),
+        (["--tune"], "--tune is given once"),
+        (["--tune", "--seed", "1"], "--tune is given once"),
+    ],
+)
+def test_flags_that_say_nothing_or_twice_are_refused(flags, message):
+    with pytest.raises(UserError, match=message):
+        read_search_flags(flags)
+    assert read_search_flags(["--tune", "heads", "dropout"]).tune == (
+        "heads",
+        "dropout",
+    )
 
 
 def test_an_unknown_tuner_is_named(capsys):

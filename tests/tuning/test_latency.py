@@ -52,8 +52,21 @@ def test_a_model_is_read_back_and_damage_is_an_error(tmp_path):
     model = LatencyModel(10, (96,), costs, 0.02, [{"predicted": 1.1, "measured": 1.0}])
     write_json(tmp_path / "latency.json", asdict(model))
     assert LatencyModel.from_json(read_json(tmp_path / "latency.json")) == model
-    with pytest.raises(UserError, match="no model of latency"):
+    with pytest.raises(UserError, match=r"a model of latency needs .*pooled"):
         LatencyModel.from_json(asdict(model) | {"milliseconds_per": {}})
+    for change in (
+        {"classes": "10"},
+        {"classes": 1},
+        {"image_size": 96},
+        {"image_size": [9e9]},
+        {"milliseconds_per": [1]},
+        {"milliseconds_per": costs | {"pooled": "x"}},
+        {"milliseconds_per": costs | {"pooled": -1}},
+        {"median_error": float("nan")},
+        {"checked_milliseconds": 5},
+    ):
+        with pytest.raises(UserError):
+            LatencyModel.from_json(asdict(model) | change)
     with pytest.raises(UserError, match="no model of latency"):
         LatencyModel.from_json({"classes": 10})
 

@@ -4,6 +4,7 @@ import pytest
 from tuning_parts import job
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError
 from tuning.oracle import Tuner
 from tuning.trials import TrialLog
@@ -140,3 +141,107 @@ def test_a_trial_that_the_list_does_not_know_yet_is_made_again(tmp_path):
     again = Search(tmp_path, lambda n, _: 0.3, trials=3)
     again.run()
     assert [row["top1"]["main"] for row in again.log.rows] == [0.1, 0.1, 0.3]
+
+
+def spoil(path, content):
+    """Replaces a file by `content`, or removes it; a dictionary changes its keys."""
+    if content is None:
+        path.unlink()
+    elif isinstance(content, dict):
+        path.write_text(json.dumps(json.loads(path.read_text()) | content))
+    else:
+        path.write_text(content)
+
+
+SPOILED = [
+    *(("oracle.json", x) for x in (None, "", "[]", "{", "{}", "[" * 10**5)),
+    ("oracle.json", {"start_order": 5}),
+    ("oracle.json", {"start_order": ["0", "9"]}),
+    ("oracle.json", {"start_order": ["0"]}),
+    ("oracle.json", {"ongoing_trials": {"tuner0": "9"}}),
+    ("oracle.json", {"hyperparameters": 5}),
+    ("oracle.json", {"seed_state": "x"}),
+    *(("trial_1/trial.json", x) for x in (None, "", "5", "{}")),
+    ("trial_1/trial.json", {"score": "x"}),
+    ("trial_1/trial.json", {"score": None}),
+    ("trial_1/trial.json", {"hyperparameters": {"space": [], "values": {}}}),
+    *(("tuner.json", x) for x in (None, "", "{", "[]")),
+]
+
+
+@pytest.mark.parametrize(("file", "content"), SPOILED)
+def test_a_search_whose_state_is_damaged_goes_on_from_its_log(
+    file, content, tmp_path, capsys
+):
+    Search(tmp_path, lambda n, _: n / 10, trials=3).run()
+    before = (tmp_path / "trials.jsonl").read_text().splitlines()
+    spoil(tmp_path / "tuner" / file, content)
+    again = Search(tmp_path, lambda n, _: 0.9, trials=5)
+    again.run()
+    assert [trial for trial, _ in again.ran] == ["3", "4"]
+    lines = (tmp_path / "trials.jsonl").read_text().splitlines()
+    assert lines[:3] == before
+    assert [json.loads(line)["trial"] for line in lines] == ["0", "1", "2", "3", "4"]
+    widths = {str(row["architecture"]) for row in again.log.rows}
+    assert len(widths) == 5  # none is tried twice
+    said = capsys.readouterr().err
+    assert ("3 trials were restored" in said) is (file != "tuner.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tuner", ["bayesian", "hyperband"])
+def test_every_method_goes_on_as_if_its_state_was_whole(tuner, tmp_path):
+    def killed(number, _):
+        return Killed() if number == 6 else number / 10
+
+    folders = tmp_path / "whole", tmp_path / "spoiled"
+    for folder in folders:
+        folder.mkdir()
+        with pytest.raises(Killed):
+            Search(folder, killed, tuner, trials=9).run()
+    spoil(folders[1] / "tuner" / "oracle.json", "")
+    searches = [Search(f, lambda n, _: 0.3, tuner, trials=9) for f in folders]
+    for search in searches:
+        search.run()
+        assert [trial for trial, _ in search.ran] == ["5", "6", "7", "8"]
+    if tuner == "hyperband":  # the same trials are promoted to the same epochs
+        promoted = [
+            [(v["tuner/round"], v["tuner/epochs"], v.get("tuner/trial_id"))
+             for _, v in search.ran] for search in searches
+        ]  # fmt: skip
+        assert promoted[0] == promoted[1]
+
+
+def test_a_trial_between_logged_ones_is_made_again(tmp_path):
+    Search(tmp_path, lambda n, _: n / 10, trials=4).run()
+    lines = (tmp_path / "trials.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "trials.jsonl").write_text("".join([*lines[:1], *lines[2:]]))
+    spoil(tmp_path / "tuner" / "oracle.json", "")
+    again = Search(tmp_path, lambda n, _: 0.9, trials=4)
+    again.run()
+    assert [trial for trial, _ in again.ran] == ["1"]
+    assert sorted(row["trial"] for row in again.log.rows) == ["0", "1", "2", "3"]
+
+
+def test_a_damaged_line_of_the_log_is_written_anew_from_the_state(tmp_path):
+    Search(tmp_path, lambda n, _: n / 10, trials=3).run()
+    first, second, third = (tmp_path / "trials.jsonl").read_text().splitlines()
+    (tmp_path / "trials.jsonl").write_text(f"{first}\n{second[:50]}\n{third}\n")
+    again = Search(tmp_path, lambda n, _: 0.9, trials=3)
+    again.run()
+    assert again.ran == []
+    top1 = {row["trial"]: row["top1"]["main"] for row in again.log.rows}
+    assert top1 == {"0": 0.1, "1": 0.2, "2": 0.3}
+
+
+def test_a_log_of_an_older_version_cannot_restore_trials_and_says_so(tmp_path):
+    Search(tmp_path, lambda n, _: n / 10, trials=2).run()
+    rows = [json.loads(x) for x in (tmp_path / "trials.jsonl").open()]
+    for row in rows:
+        del row["hyperparameters"]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "trials.jsonl").write_text(text)
+    Search(tmp_path, lambda n, _: 0.9, trials=2).run()  # its state is whole
+    spoil(tmp_path / "tuner" / "oracle.json", "")
+    with pytest.raises(UserError, match=r"trials\.jsonl cannot rebuild it .*another"):
+        Search(tmp_path, lambda n, _: 0.9, trials=2).run()

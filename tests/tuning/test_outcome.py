@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from tuning_parts import job
 
@@ -74,3 +76,34 @@ def test_a_line_that_was_cut_is_dropped_and_written_anew(trials, tmp_path):
     assert again.rows == [*read_json_lines(path)]
     assert len(again.rows) == 5
     assert "3" not in again
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(5, "a", None, [], {"trial": 5}, {"trial": "../x"}, {"status": "done"}),
+        *({"status": "failed"}, {"top1": None}, {"top1": {}}, {"top1": {"main": "x"}}),
+        *({"top1": {"main": 7}}, {"seconds": None}, {"macs": "many"}, {"epochs": 1.5}),
+        *({"architecture": {}}, {"architecture": 5}, {"reason": "it failed"}),
+    ],
+)
+def test_a_line_of_another_shape_is_dropped_with_a_warning(
+    trials, tmp_path, capsys, change
+):
+    path = tmp_path / "trials.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    damaged = json.loads(first) | change if isinstance(change, dict) else change
+    path.write_text(json.dumps(damaged) + "\n" + "".join(others))
+    again = TrialLog(job(tmp_path))
+    assert [row["trial"] for row in again.rows] == ["1", "2", "uniform", "width-9"]
+    assert len(path.read_text().splitlines()) == 4
+    assert "trials.jsonl: line 1 is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_damaged_measurements_are_made_again(trials, tmp_path):
+    limited = job(tmp_path, max_milliseconds=1000)
+    limited.folder.measurements.write_text('{"1": "x"}')
+    result = outcome.write_result(limited, trials)
+    assert 0 < result["measured_milliseconds"] < 1000
+    assert read_json(limited.folder.measurements).keys() == {"0", "1"}

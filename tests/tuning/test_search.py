@@ -130,6 +130,21 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("known_machine")
+def test_a_search_that_is_stopped_ends_its_workers_and_their_trainings(tmp_path):
+    folder, log = tmp_path / "found", tmp_path / "log.txt"
+    options = (*OPTIONS, "--trials", "3", "--workers", "1", "--run-folder", str(folder))
+    process = start(*options, log=log)
+    wait_for((folder / "trials" / "0" / "config.json").exists, process)
+    assert len(trainings(folder)) == 2  # the worker, and the training of its trial
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert commands(folder) == trainings(folder) == []
+    assert log.read_text().endswith("ended by SIGTERM\n")
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("known_machine")
 def test_a_finished_search_is_not_repeated(tmp_path, capsys):
     folder = tmp_path / "found"
     options = (*OPTIONS, "--trials", "1", "--run-folder", str(folder))

@@ -1,6 +1,5 @@
 """The exported page, photos of each kind, and what a browser saw with them."""
 
-import io
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from making import call_main
+from making_pictures import LONG, encoded, transparent_files, turned_files
 from PIL import Image
 
 import export
@@ -64,12 +64,6 @@ def scene(seed, size):
     return np.uint8(tf.clip_by_value(tf.image.resize(blots, size, "bicubic"), 0, 255))
 
 
-def encoded(image, kind, **options):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, kind, **options)
-    return file.getvalue()
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Files of each kind; JPEGs of 354 pixels and more a side are halved."""
@@ -88,6 +82,10 @@ def photos(tmp_path_factory):
         ),
         "small.png": encoded(scene(7, (20, 23)), "PNG"),
     }
+    for turn in range(2, 9):
+        made = turned_files(turn, *(("MM", LONG) if turn % 2 else ()))
+        files |= {f"{turn} {name}": data for name, data in made.items()}
+    files |= {name: data for name, (data, _) in transparent_files().items()}
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return folder, list(files)

@@ -35,6 +35,7 @@ const scenarios = {
       milliseconds,
       int8,
       float32: await labels(page),
+      hint: await text(page, ".hint"),
       isolated: await page.evaluate(() => crossOriginIsolated),
       runtime: await text(page, "#runtime"),
       latency: await text(page, "#latency"),
@@ -88,6 +89,13 @@ const scenarios = {
     );
     await page.screenshot({ path: config.screenshots.many, fullPage: true });
     const found = { rows: await page.locator("#rows tr").allInnerTexts(), ...seen };
+    await page.uncheck("#maps");
+    await page.waitForFunction(
+      () => !/where it sees/.test(document.querySelector("#view").getAttribute("aria-label")),
+    );
+    found.shown = await page.locator("#view").evaluate((canvas) =>
+      [1, 4, 7].map((x) => [...canvas.getContext("2d").getImageData(x, 2, 1, 1).data]),
+    );
     await browser.close();
     return found;
   },

@@ -63,6 +63,19 @@ def test_a_photo_with_both_files_and_a_map(found):
     assert photo["milliseconds"] < 15_000  # of a machine that does other things too
 
 
+def test_the_drop_box_begins_with_a_sentence(found):
+    assert found["photo"]["hint"] == "Choose photos, drop them here, or paste one."
+
+
+def test_the_photo_is_shown_as_the_network_sees_it_black_where_transparent(found):
+    # the last photo has stripes of red, of a hidden green and of half a blue
+    assert found["many"]["shown"] == [
+        [255, 0, 0, 255],
+        [0, 0, 0, 255],
+        [0, 0, 128, 255],
+    ]
+
+
 def test_photos_by_drop_and_by_clipboard(found):
     handed = found["handed"]
     assert (handed["paste"], handed["drop"]) == ("handed.jpg", "handed.jpg")
@@ -110,14 +123,14 @@ def test_int8_in_the_page_is_int8_in_python(found, exported, photos):
         assert apart(line, dict(prediction.top)) <= 16 / 256
 
 
-def test_broken_photos_are_named_and_the_others_answered(found):
+def test_broken_photos_are_named_and_the_others_answered(found, photos):
     with found["csv"].open(newline="", encoding="utf-8-sig") as file:
         errors = {row["photo"]: row["error"] for row in csv.DictReader(file)
                   if row["error"]}  # fmt: skip
     # a spreadsheet would compute what begins with "="
     assert set(errors) == {"half.jpg", "'=text.jpg", "empty.png"}
     assert errors["half.jpg"].startswith("half.jpg is broken or no photo")
-    assert len(found["many"]["rows"]) == 11
+    assert len(found["many"]["rows"]) == len(photos[1]) + 3
 
 
 def test_the_camera_runs_stops_and_may_be_refused(found):

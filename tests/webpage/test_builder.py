@@ -1,4 +1,8 @@
+import signal
+import time
+
 import pytest
+from making import is_running
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.webpage import builder
@@ -60,3 +64,22 @@ def test_what_npm_refuses_is_told(tmp_path, monkeypatch):
     ):
         builder.build_page(tmp_path / "made", tmp_path / "log")
     assert "going" in (tmp_path / "log").read_text()
+
+
+def test_npm_leaves_no_process_behind_if_the_export_is_stopped(tmp_path, monkeypatch):
+    fake_npm(tmp_path, monkeypatch, "sleep 600 & echo $! > ../child; wait")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            builder.build_page(tmp_path / "made", tmp_path / "log")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    child, end = int((tmp_path / "child").read_text()), time.monotonic() + 10
+    while is_running(child):
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -103,7 +103,7 @@ def test_what_is_missing_left_over_or_misshapen(weights, tmp_path):
 
 def test_weights_that_are_not_finite(weights, tmp_path):
     broken = weights | {"conv2/3x3_b_0": np.full(192, np.nan, "f4")}
-    with pytest.raises(UserError, match="finite; conv2/3x3_b_0 are not"):
+    with pytest.raises(UserError, match=r"finite .*; conv2/3x3_b_0 are not"):
         import_weights("caffe", caffemodel(tmp_path / "a.caffemodel", broken))
 
 

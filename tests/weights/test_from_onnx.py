@@ -148,8 +148,12 @@ def twice(model):
     model.graph.initializer.append(model.graph.initializer[0])
 
 
-def halves(model):
+def bytes_(model):
     model.graph.initializer[0].data_type = onnx.TensorProto.UINT8
+
+
+def float8(model):
+    model.graph.initializer[0].data_type = onnx.TensorProto.FLOAT8E4M3FN
 
 
 def torn(model):
@@ -162,7 +166,8 @@ def torn(model):
         (pads, "padded at the end only"),
         (another_norm, "must have Caffe's"),
         (elsewhere, "in another file, which is not opened"),
-        (halves, "must be float32"),
+        (bytes_, "must be float32; 'x_w_0' are UINT8"),
+        (float8, "must be float32; 'x_w_0' are FLOAT8E4M3FN"),
         (another_operator, "has no operator 'BatchNormalization'"),
         (padding_by_a_rule, "padding must be in numbers; found 'SAME_UPPER'"),
         (twice, "'x_w_0' is there twice"),
@@ -175,7 +180,7 @@ def test_another_graph_is_refused(tmp_path, change, text):
 
 
 def test_numbers_that_do_not_fit_their_shape(tmp_path):
-    with pytest.raises(ValueError, match="cannot reshape"):
+    with pytest.raises(UserError, match=r"numbers of 'x_w_0' are .*cannot reshape"):
         parse_onnx(small(tmp_path / "a.onnx", torn))
 
 

@@ -1,10 +1,15 @@
+import argparse
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
+from making_pytorch import zipped
 
+from googlenet_keras.errors import UserError
 from googlenet_keras.weights.catalog import PublishedWeights
+from googlenet_keras.weights.from_torchvision import read
 from googlenet_keras.weights.pretrained import import_weights
 from googlenet_keras.weights.weight_file import zero_pad_kernel
 
@@ -102,3 +107,78 @@ def test_heads_that_were_never_trained_are_left_out(file, monkeypatch, capsys):
     monkeypatch.setattr(PublishedWeights, "matches", lambda published, path: True)
     assert import_weights("torchvision", file).heads == ("main",)
     assert "auxiliary heads were never trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.model."]
+)
+def test_what_all_names_begin_with_is_taken_off_and_said(
+    state, tmp_path, capsys, prefix
+):
+    path = tmp_path / "a.safetensors"
+    made = {prefix + name: value for name, value in state.items()}
+    safetensors.numpy.save_file(made | {"n_averaged": np.array(3)}, path)
+    tensors = read(path).tensors
+    counters = {name for name in state if name.endswith("num_batches_tracked")}
+    assert tensors.keys() == state.keys() - counters
+    assert f"names all begin with {prefix!r}" in capsys.readouterr().out
+
+
+def test_names_without_a_prefix_stay_without_a_word(file, state, capsys):
+    assert read(file).tensors.keys() <= state.keys()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_of_the_reference_script_is_imported(
+    torch_names, state, tmp_path, capsys
+):
+    def wrap(model):
+        args = argparse.Namespace(model="googlenet", lr=0.1, output_dir=tmp_path)
+        return {"model": model, "optimizer": {"state": {}}, "epoch": 3, "args": args}
+
+    tensors = {f"module.{name}": value for name, value in state.items()}
+    path = zipped(tmp_path / "checkpoint.pth", tensors, wrap=wrap)
+    made = import_weights("torchvision", path)
+    np.testing.assert_array_equal(weight(made, "main/bias"), state["fc.bias"])
+    out = capsys.readouterr().out
+    assert f"the tensors are those under 'model' in {path}" in out
+    assert "the network is taken to have transform_input" in out
+
+
+def test_many_missing_names_are_one_sentence(state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    trunk = [n for n in state if not n.startswith("aux") and "num_batches" not in n]
+    safetensors.numpy.save_file(
+        {f"layer{i}": state[n] for i, n in enumerate(trunk)}, path
+    )
+    with pytest.raises(UserError) as caught:
+        import_weights("torchvision", path)
+    text = str(caught.value)
+    assert len(trunk) == 287
+    assert "287 missing: conv1.bn.bias, conv1.bn.running_mean, " in text
+    assert text.count("and 284 more") == 2
+    assert len(text) < 300
+
+
+@pytest.mark.slow
+def test_without_transform_input_pixels_are_normalized_as_imagenets(
+    file, state, images
+):
+    made = import_weights("torchvision", file, transform_input=False)
+    conv1 = keras.Model(
+        made.network.input, made.network.get_layer("conv1_7x7_s2").output
+    )
+    found = conv1.predict_on_batch(images)
+    mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # torchvision's
+    inputs = np.pad((images / 255 - mean) / deviation, ((0, 0), (3, 3), (3, 3), (0, 0)))
+    kernel = state["conv1.conv.weight"].transpose(2, 3, 1, 0)
+    for row, column in ((0, 0), (5, 60), (111, 111)):
+        window = inputs[:, 2 * row : 2 * row + 7, 2 * column : 2 * column + 7]
+        expected = np.einsum("nhwc,hwco->no", window, kernel)
+        np.testing.assert_allclose(found[:, row, column], expected, atol=1e-4)
+    assert "ImageNet's mean" in made.architecture.differences[-1]
+
+
+def test_transform_input_is_torchvisions(file):
+    with pytest.raises(UserError, match="transform_input is torchvision's; caffe has"):
+        import_weights("caffe", file, transform_input=False)

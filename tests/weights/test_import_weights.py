@@ -1,19 +1,23 @@
 import json
+import os
 
 import numpy as np
 import pytest
-from making_weights import caffe_shapes, caffemodel, random_like
+from making_weights import caffe_shapes, caffemodel, onnx_zoo, random_like
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
-from googlenet_keras.weights import pretrained
 from googlenet_keras.weights.catalog import (
     CAFFE_WEIGHTS,
     PUBLISHED_WEIGHTS,
     PublishedWeights,
 )
-from googlenet_keras.weights.pretrained import import_weights, read_labels
+from googlenet_keras.weights.pretrained import (
+    import_weights,
+    pretrained_folder,
+    read_labels,
+)
 
 IMAGENET_LABELS = read_labels(None)
 
@@ -104,10 +108,66 @@ def test_what_cannot_be_imported(tmp_path, monkeypatch, arguments, text):
     assert not (tmp_path / "b").exists()
 
 
-def test_a_file_too_large(file, monkeypatch):
-    monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", 10)
-    with pytest.raises(UserError, match="more than 10 bytes"):
-        import_weights("caffe", file)
+@pytest.mark.parametrize(
+    ("source", "name", "most"),
+    [
+        ("caffe", "a.caffemodel", 2**27),
+        ("onnx-zoo", "a.onnx", 2**27),
+        ("torchvision", "a.pth", 2**29),
+        ("torchvision", "a.safetensors", 2**29),
+        ("slim", "a.tar.gz", 2**29),
+        ("slim", "a.ckpt", 2**29),
+        ("slim", "a.ckpt.index", 2**29),
+    ],
+)
+def test_pipes_and_files_too_large_are_refused_unread(tmp_path, source, name, most):
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, most + 1)  # sparse: it takes no room
+    ways = (lambda: import_weights(source, path), lambda: pretrained_folder(path))
+    for way in ways:
+        with pytest.raises(UserError, match=f"{most + 1} bytes; at most {most} are"):
+            way()
+    path.unlink()
+    os.mkfifo(path)
+    for way in ways:
+        with pytest.raises(UserError, match=r"only regular files are opened; .* is a"):
+            way()
+
+
+def test_a_pipe_among_a_checkpoints_files_is_refused(tmp_path):
+    (tmp_path / "a.ckpt.index").write_bytes(b"")
+    os.mkfifo(tmp_path / "a.ckpt.data-00000-of-00001")
+    with pytest.raises(UserError, match=r"only regular files .*data-00000-of-00001"):
+        import_weights("slim", tmp_path / "a.ckpt")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_label(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\n")
+    assert read_labels(path) == ("cat", "dog")
+
+
+def test_a_pipe_of_labels_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "labels.txt")
+    with pytest.raises(UserError, match="holds no labels: only regular files"):
+        read_labels(tmp_path / "labels.txt")
+
+
+def with_nan(tensors, name):
+    return tensors | {name: np.full_like(tensors[name], np.nan)}
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path):
+    caffe = with_nan(random_like(caffe_shapes()), "conv2/3x3_w_0")
+    for source, path in (
+        ("caffe", caffemodel(tmp_path / "a.caffemodel", caffe)),
+        ("onnx-zoo", onnx_zoo(tmp_path / "a.onnx", caffe)),
+    ):
+        with pytest.raises(
+            UserError, match=r"must be finite .*; conv2/3x3_w_0 are not"
+        ):
+            import_weights(source, path)
 
 
 def test_without_a_file_it_is_downloaded(file, monkeypatch):

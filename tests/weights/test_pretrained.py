@@ -92,6 +92,9 @@ def test_labels(file, tmp_path):
     folder = pretrained_folder(file)
     assert Classifier.from_pretrained(folder).labels[0] == "tench"
     assert Classifier.from_pretrained(folder, labels=names).labels == names
+    names = ("crane", "tench", "crane", *names[3:])  # as in torchvision's list
+    found = Classifier.from_pretrained(file, labels=names).labels
+    assert found[:4] == ("crane (1)", "tench", "crane (3)", names[3])
     with pytest.raises(UserError, match="1000 classes and 1 labels"):
         Classifier.from_pretrained(folder, labels=["one"])
 
@@ -100,7 +103,7 @@ def test_labels(file, tmp_path):
     ("source", "options", "text"),
     [
         ("torchvisio", {}, "Did you mean 'torchvision'"),
-        ("nowhere.caffemodel", {}, "nowhere.caffemodel cannot be read"),
+        ("nowhere.caffemodel", {}, r"no such file: nowhere\.caffemodel\."),
         ("FILE", {"variant": "slim"}, "must be one of paper; received 'slim'"),
         ("caffe", {"variant": "bn"}, "must be one of paper; received 'bn'"),
     ],

@@ -18,7 +18,8 @@ export function drawPhoto(canvas: HTMLCanvasElement, photo: ImageBitmap, part: P
   const scale = Math.min(1, MOST_SIDE / Math.max(photo.width, photo.height));
   canvas.width = Math.max(1, Math.round(photo.width * scale));
   canvas.height = Math.max(1, Math.round(photo.height * scale));
-  const context = canvas.getContext("2d")!;
+  // without alpha: black where the photo is transparent, as the network sees it
+  const context = canvas.getContext("2d", { alpha: false })!;
   context.imageSmoothingQuality = "high";
   context.drawImage(photo, 0, 0, canvas.width, canvas.height);
   dimOutside(context, canvas, part);
