@@ -404,10 +404,6 @@ def after_first_checkpoint(folder, act):
     threading.Thread(target=wait, daemon=True).start()
 
 
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:200])
-
-
 def spoil(path):
     """Garbage of the same size and time."""
     status = path.stat()
@@ -418,7 +414,7 @@ def spoil(path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "damage"),
-    [("train", type(Path()).unlink), ("validation", truncate), ("train", spoil)],
+    [("train", spoil), ("validation", type(Path()).unlink)],
 )
 def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(
     data, whole, tmp_path, split, damage

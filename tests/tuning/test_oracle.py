@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from tuning_parts import job
@@ -169,11 +170,20 @@ SPOILED = [
 ]
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The folder of a search of three trials."""
+    folder = tmp_path_factory.mktemp("searched")
+    Search(folder, lambda n, _: n / 10, trials=3).run()
+    return folder
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "content"), SPOILED)
 def test_a_search_whose_state_is_damaged_goes_on_from_its_log(
-    file, content, tmp_path, capsys
+    searched, file, content, tmp_path, capsys
 ):
-    Search(tmp_path, lambda n, _: n / 10, trials=3).run()
+    shutil.copytree(searched, tmp_path, dirs_exist_ok=True)
     before = (tmp_path / "trials.jsonl").read_text().splitlines()
     spoil(tmp_path / "tuner" / file, content)
     again = Search(tmp_path, lambda n, _: 0.9, trials=5)
