@@ -1,9 +1,6 @@
 """GoogLeNet (Inception v1, arXiv 1409.4842) in Keras 3, from training to the phone."""
 
 import importlib
-import re
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,8 +28,7 @@ if TYPE_CHECKING:
     from googlenet_keras.training.recipes import recipe as recipe
     from googlenet_keras.weights.pretrained import import_weights as import_weights
 
-    __version__: str
-
+__version__ = "0.1.0"
 _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "architecture.architecture": ["Architecture"],
     "architecture.variants": ["VARIANTS"],
@@ -57,16 +53,9 @@ __all__ = [*_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    if name != "__version__":
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return metadata.version("googlenet_keras")
-    except metadata.PackageNotFoundError:  # in a checkout
-        text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
-        (version,) = re.findall(r'^version = "(.*)"$', text, re.MULTILINE)
-        return version
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
+from googlenet_keras import __version__
+from googlenet_keras.commands import export, search, train
 from googlenet_keras.commands.benchmark import BENCHMARKS, Benchmark
 from googlenet_keras.commands.check_data import CheckData
 from googlenet_keras.commands.describe import Describe
@@ -20,6 +22,7 @@ from googlenet_keras.commands.evaluate import Evaluate
 from googlenet_keras.console import print_text, run_script, track
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_folder, check_output_files
+from googlenet_keras.installation import PROGRAM, command_line
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.flags import PLAIN_NUMBERS
 
@@ -113,14 +116,15 @@ class ImportWeights:
             classifier.save(temporary)
         print_text(
             f"{classifier.architecture.name}, {len(classifier.labels)} classes, is in "
-            f"{folder}; try\n  python -m googlenet_keras predict {folder} IMAGE...\n"
-            f"  python train.py --recipe finetune --weights {folder} --dataset FOLDER"
+            f"{folder}; try\n  {command_line('predict')} {folder} IMAGE...\n"
+            f"  {command_line('train')} --recipe finetune --weights {folder} "
+            "--dataset FOLDER"
         )
 
 
 @dataclass(frozen=True)
 class Serve:
-    """Serves the page that export.py --formats web made, until Ctrl+C."""
+    """Serves the page that `export --formats web` made, until Ctrl+C."""
 
     run_folder: Positional[Path]  # A run with export/web, or that folder itself.
     port: int = 8000  # Where to listen; 0: any free port.
@@ -138,11 +142,16 @@ class Serve:
 
 # such as "$UNSET", which pathlib would take for the current folder
 EMPTY_ARGUMENT = re.compile(r"(--[\w-]+=)?")
+SCRIPT_COMMANDS = {  # they read their flags themselves, for the scripts of a checkout
+    "train": train.main,
+    "export": export.main,
+    "search": search.main,
+}
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "describe": Describe,
     "evaluate": Evaluate,
     "predict": Predict,
     "compare": Compare,
+    "describe": Describe,
     "import-weights": ImportWeights,
     "check-data": CheckData,
     "benchmark": Benchmark,
@@ -153,18 +162,35 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command in `arguments`, by default in sys.argv."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and (command := SCRIPT_COMMANDS.get(arguments[0])):
+        command(arguments[1:], f"{PROGRAM} {arguments[0]}")
+        return
+    if arguments[:1] == ["--version"]:
+        print(f"{PROGRAM} {__version__}")
+        return
     if any(EMPTY_ARGUMENT.fullmatch(argument) for argument in arguments):
         raise UserError(
             "no file or folder has an empty name, as one of the arguments is; the "
             "current folder is a dot (.)."
         )
     tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
+        {name: _listed(command) for name, command in SCRIPT_COMMANDS.items()}
+        | COMMANDS,
         args=_name_benchmark_first(arguments),
-        prog="googlenet_keras",
-        description="GoogLeNet in Keras 3, from training to the phone.",
+        prog=PROGRAM,
+        description="GoogLeNet in Keras 3, from training to the phone. --version "
+        "prints the version; COMMAND --help lists a command's options.",
         registry=PLAIN_NUMBERS,
     ).run()
+
+
+def _listed(command: Callable[..., None]) -> Callable[[], None]:
+    """A command without flags, for the list of commands."""
+
+    def listed() -> None: ...
+
+    listed.__doc__ = command.__doc__
+    return listed
 
 
 def _name_benchmark_first(arguments: Sequence[str]) -> Sequence[str]:

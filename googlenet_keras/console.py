@@ -64,10 +64,9 @@ _LOG_HANDLER = _PlainLogHandler()  # one, which a logger takes once
 
 def show_log() -> None:
     """Shows the log of this project, from INFO on, as plain lines on the terminal."""
-    for package in ("googlenet_keras", "tuning"):
-        logger = logging.getLogger(package)
-        logger.setLevel(logging.INFO)
-        logger.addHandler(_LOG_HANDLER)
+    logger = logging.getLogger("googlenet_keras")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_LOG_HANDLER)
 
 
 class _PlainTable(Table):

@@ -11,20 +11,18 @@ from rich.console import Console
 
 from googlenet_keras import machine
 from googlenet_keras.artifacts.artifact import LABELS_FILE
-from googlenet_keras.artifacts.mediapipe_metadata import (
-    MEDIAPIPE_MISSING_MESSAGE,
-    has_mediapipe,
-)
+from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
 from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
 from googlenet_keras.classifier import WEIGHTS_FILE
 from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.exporting import converters, measuring, parity, report
 from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
-from googlenet_keras.exporting.formats import Format
+from googlenet_keras.exporting.formats import Format, check_libraries
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
 from googlenet_keras.exporting.report import ExportReport, FormatRow
 from googlenet_keras.files import write_json
+from googlenet_keras.installation import is_installed
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage.builder import build_page, check_builder
 from googlenet_keras.webpage.page import add_page
@@ -60,6 +58,7 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
     that fails its check is in it with the suffix .failed. Raises UserError.
     """
     config = to_config(run, **options)
+    check_libraries(config.formats)
     if config.web:
         check_builder()
     with open_job(config) as job:
@@ -115,7 +114,7 @@ def _make_formats(job: ExportJob) -> ExportReport:
         "keras": keras,
         "formats": rows,
         "options": options | {"dataset": job.dataset.name},
-        "missing": [] if has_mediapipe() else [MEDIAPIPE_MISSING_MESSAGE],
+        "missing": [] if is_installed("mediapipe") else [MEDIAPIPE_MISSING_MESSAGE],
         "provenance": dict(job.classifier.provenance),
         "environment": machine.environment(),
     }

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from googlenet_keras import files
 from googlenet_keras.errors import UserError
+from googlenet_keras.installation import command_line
 
 TOP_K = 5  # what "top5" counts in every file
 EVENT_KEY = "event"  # marks a line of metrics.jsonl that is not an epoch's
@@ -122,7 +123,7 @@ class RunFolder:
             problem = "has none" if path.is_dir() else "is not a folder"
             raise UserError(
                 f"a run folder has a {folder.config.name}; {path} {problem}. Name the "
-                "folder that train.py printed, such as runs/digits-bn-..."
+                "folder that the training printed, such as runs/digits-bn-..."
             )
         return folder
 
@@ -214,7 +215,7 @@ class RunFolder:
         if "best" in result and "validation" not in result:
             raise UserError(
                 f"{self.result} is a search's, not a run's; the search's best network "
-                "is trained by python -m tuning.search --resume --retrain."
+                f"is trained by {command_line('search')} --resume --retrain."
             )
         return files.convert(result, Result, str(self.result))
 

@@ -1,6 +1,5 @@
 """Images and runs that the tests share; everything is made here, nothing is fetched."""
 
-import fcntl
 import os
 import tempfile
 
@@ -8,12 +7,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="googlenet_keras_tests_")
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from making import call_main, write_photos
+from making import call_main, one_process, write_photos
 
 from googlenet_keras.console import show_log
 
@@ -46,14 +44,6 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the test processes of a session share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-@contextmanager
-def one_process(lock: Path) -> Iterator[None]:
-    """Lets one process at a time run the block."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What several tests make: photographs on disk, calls with a command line."""
 
+import fcntl
 import os
 import pty
 import stat
@@ -7,7 +8,7 @@ import sys
 import tempfile
 import termios
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from subprocess import Popen
@@ -97,6 +98,14 @@ def call_main(main: Callable[[], None], *arguments: str) -> None:
         main()
     finally:
         sys.argv = before
+
+
+@contextmanager
+def one_process(lock: Path) -> Iterator[None]:
+    """Lets one process at a time run the block."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def on_terminal(columns: int, *command: str) -> tuple[int, str]:

@@ -103,7 +103,7 @@ def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
     monkeypatch.setattr(runs, "train_network", lambda *_: path.unlink() or trained)
     with pytest.raises(UserError, match=f"{path} is gone.* put it back") as error:
         gk.train(config)
-    assert f"train.py --resume --run-folder {config.run_folder}" in str(error.value)
+    assert f"train --resume --run-folder {config.run_folder}" in str(error.value)
     monkeypatch.undo()
     path.write_bytes(content)
     assert gk.train(config).result["test"]["images"] == 8

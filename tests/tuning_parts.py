@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.training.options import TrainConfig
-from tuning.budget import Budget, Costs
-from tuning.config import SearchConfig
-from tuning.job import SearchFolder, SearchJob
-from tuning.latency import WORK_KINDS, LatencyModel
-from tuning.space import Space, round_width
+from googlenet_keras.tuning.budget import Budget, Costs
+from googlenet_keras.tuning.config import SearchConfig
+from googlenet_keras.tuning.job import SearchFolder, SearchJob
+from googlenet_keras.tuning.latency import WORK_KINDS, LatencyModel
+from googlenet_keras.tuning.space import Space, round_width
 
 MILLISECONDS_PER = {"network": 0.05, "pointwise_macs": 7e-9, "spatial_macs": 5e-9}
 

@@ -1,1 +1,1 @@
-"""Searches filter widths for a budget: python -m tuning.search."""
+"""Has the script of the width search: python -m tuning.search."""

@@ -16,6 +16,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.isolated import MAX_ARTIFACT_BYTES, IsolatedRuntime
 from googlenet_keras.artifacts.runtimes import (
     ASSETS_FOLDER,
+    RUNTIME_MODULES,
     Runtime,
     contents_error,
     is_artifact,
@@ -28,6 +29,7 @@ from googlenet_keras.data.dataset import check_labels
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_readable
+from googlenet_keras.installation import require
 from googlenet_keras.run_folder import RunFolder
 
 SMALLEST_PROBABILITY = 1e-12  # that a float file tells from 0, for its logarithm
@@ -40,7 +42,7 @@ TEXT_FILES = (LABELS_FILE, DESCRIPTION_FILE)
 class Artifact(Predictor):
     """An exported file, ready to run; used like a Classifier, with the main head only.
 
-    It is a .tflite file, a .onnx file or a SavedModel folder that export.py made.
+    It is a .tflite file, a .onnx file or a SavedModel folder that `export` made.
     """
 
     runtime: Runtime | IsolatedRuntime
@@ -59,6 +61,7 @@ class Artifact(Predictor):
         if not path.exists():
             raise UserError(f"no such exported file: {path}.")
         if is_single_file(path):
+            require(f"a {path.suffix} file", "export", [RUNTIME_MODULES[path.suffix]])
             check_readable(path, MAX_ARTIFACT_BYTES)
         # a SavedModel is a program, to be trusted or not to be opened
         if is_single_file(path) and not current_process().daemon:

@@ -1,7 +1,7 @@
 """Runs an exported file in a child process, since it may be anybody's.
 
 It may never end, take all memory or crash its runtime. Nothing in a file proves that
-export.py made it, so that all are run so.
+`export` made it, so that all are run so.
 """
 
 import signal

@@ -1,6 +1,5 @@
 """Metadata inside a TFLite file, where MediaPipe Tasks and ML Kit read it."""
 
-import importlib.util
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -8,10 +7,11 @@ from googlenet_keras.artifacts.artifact import LABELS_FILE
 from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
 from googlenet_keras.artifacts.tflite_schema import pack, unpack
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.installation import install_command, is_installed
 
 MEDIAPIPE_MISSING_MESSAGE = (
     "no TFLITE_METADATA, which MediaPipe Tasks and ML Kit need: "
-    "pip install -r requirements-mobile.txt and export again"
+    f"{install_command('mobile')}, and export again"
 )
 MIN_PARSER_VERSION = "1.0.0"  # the first that reads labels and normalization
 
@@ -38,14 +38,9 @@ class ModelCard:
         )
 
 
-def has_mediapipe() -> bool:
-    """Whether MediaPipe, which brings the metadata's schema, is installed."""
-    return importlib.util.find_spec("mediapipe") is not None
-
-
 def add_metadata(data: bytes, card: ModelCard) -> bytes:
     """Adds metadata to the TFLite file `data` if MediaPipe is installed."""
-    if not has_mediapipe():
+    if not is_installed("mediapipe"):  # which brings the metadata's schema
         return data
     from ai_edge_litert import schema_py_generated as schema
 

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.installation import command_line
 from googlenet_keras.machine import cores
 
 IMAGE_INPUT, PROBABILITIES_OUTPUT = "image", "probabilities"  # of every file
 TFLITE_SUFFIX, ONNX_SUFFIX, SAVED_MODEL_FILE = ".tflite", ".onnx", "saved_model.pb"
+RUNTIME_MODULES = {TFLITE_SUFFIX: "ai_edge_litert", ONNX_SUFFIX: "onnxruntime"}
 NUMBER_TYPES = ("float32", "uint8", "int8")  # of an input or output
 MAX_TEXT_BYTES = 2**24  # of a text inside a file
 ASSETS_FOLDER = "assets.extra"  # of a SavedModel; TensorFlow leaves it alone
@@ -112,7 +114,8 @@ def contents_error(path: Path, error: Exception) -> UserError:
     """The error for an exported file whose texts cannot be read."""
     return UserError(
         "an exported file has its labels and its preprocessing inside; in "
-        f"{path} they cannot be read ({first_line(error)}). Export it with export.py."
+        f"{path} they cannot be read ({first_line(error)}). Export it with "
+        f"{command_line('export')}."
     )
 
 

@@ -1,1 +1,1 @@
-"""The commands of `python -m googlenet_keras`, one module each."""
+"""The commands of `googlenet-keras`, one module each."""

@@ -17,7 +17,7 @@ class Describe:
 
     variant: str = "bn"  # Network: bn, paper, torchvision or slim.
     architecture: Path | None = None
-    """A file with the network in place of --variant, as tuning.search writes it."""
+    """A file with the network in place of --variant, as `search` writes it."""
     image_size: tuple[int, ...] = (224,)  # Pixels from 32, one or height and width.
     classes: int = 1000  # Number of classes, from 2.
     width: float = 1.0  # Factor on every filter count, rounded to multiples of 8.

@@ -12,6 +12,7 @@ from googlenet_keras.data.dataset import Dataset, Split, listed_split
 from googlenet_keras.data.folder_source import open_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
+from googlenet_keras.installation import EXTRAS, require
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
@@ -108,6 +109,8 @@ def _open_tfds(name: str, fraction: float, builder: "DatasetBuilder") -> Dataset
 
 
 def _tfds_builder(name: str, data_dir: Path | None, download: bool) -> "DatasetBuilder":
+    what = f"dataset={name!r:.200}, which is neither digits nor an existing folder,"
+    require(what, "tfds", EXTRAS["tfds"])
     import tensorflow_datasets as tfds
 
     try:

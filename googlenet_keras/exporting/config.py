@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from googlenet_keras.errors import UserError, unknown_choice_error
+from googlenet_keras.installation import command_line
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.options import Text, check_options
 
@@ -86,5 +87,5 @@ def _newest_run() -> RunFolder:
         return max(exportable, key=lambda run: run.result.stat().st_mtime)
     raise UserError(
         f"there is no finished run in {RUNS_FOLDER}/ to export; train one with "
-        "python train.py, or name one with --run-folder."
+        f"{command_line('train')}, or name one with --run-folder."
     )

@@ -13,9 +13,12 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.exporting import converters
 from googlenet_keras.exporting.config import WEB_FORMAT
 from googlenet_keras.exporting.converters import Convert, Source, response_norms
+from googlenet_keras.installation import require
 
 ALLOWED_LOST_IMAGES = 3  # that top-1 may always lose
 PAGE_FORMATS = ("int8", "float32")  # the files that the page runs
+TFLITE_LIBRARIES = ("ai_edge_litert",)
+ONNX_LIBRARIES = ("onnx", "onnxruntime", "tf2onnx")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Format:
     name: str
     file: str
     make: Callable[[Source, Path], None]  # writes the file, in a process of its own
+    libraries: tuple[str, ...] = ()  # of the extra "export", by their modules
     is_calibrated: bool = False  # `make` needs calibration images
     is_integer: bool = False  # it must compute in integers, but for response norms
     takes_photos: bool = False  # it answers encoded photos too
@@ -36,7 +40,7 @@ class Format:
 
 def _tflite(name: str, convert: Convert, **options: Any) -> Format:
     make = partial(converters.write_tflite, convert)
-    return Format(name, f"{name}.tflite", make, **options)
+    return Format(name, f"{name}.tflite", make, TFLITE_LIBRARIES, **options)
 
 
 _EQUAL: dict[str, Any] = {"max_difference": 1e-4, "min_agreement": 1.0}
@@ -63,9 +67,16 @@ FORMATS = {
             "which TFLite does not have in int16",
             **_CALIBRATED,
         ),
-        Format("onnx", "model.onnx", converters.write_onnx, **_EQUAL),
+        Format("onnx", "model.onnx", converters.write_onnx, ONNX_LIBRARIES, **_EQUAL),
     )
 }
+
+
+def check_libraries(names: Iterable[str]) -> None:
+    """Raises UserError if the formats in `names`, none: all, need a missing library."""
+    formats = _named(names) or FORMATS.values()
+    needed = {library for format in formats for library in format.libraries}
+    require("export", "export", sorted(needed))
 
 
 def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
@@ -76,8 +87,7 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
     """
     has_norms = bool(response_norms(arch))
     impossible = [f for f in FORMATS.values() if has_norms and f.no_response_norms]
-    files = [PAGE_FORMATS if name == WEB_FORMAT else (name,) for name in names]
-    selected = [FORMATS[name] for name in dict.fromkeys(chain.from_iterable(files))]
+    selected = _named(names)
     for format in selected:
         if format in impossible:
             raise UserError(
@@ -86,3 +96,8 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
                 "--variant bn."
             )
     return selected or [f for f in FORMATS.values() if f not in impossible]
+
+
+def _named(names: Iterable[str]) -> list[Format]:
+    files = [PAGE_FORMATS if name == WEB_FORMAT else (name,) for name in names]
+    return [FORMATS[name] for name in dict.fromkeys(chain.from_iterable(files))]

@@ -85,7 +85,9 @@ def parse_flags(
     return tyro.cli(kind, args=arguments, registry=PLAIN_NUMBERS, **options)
 
 
-def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
+def read_flags(
+    arguments: Sequence[str] | None = None, prog: str | None = None
+) -> TrainConfig:
     """Reads the options in `arguments`, or in sys.argv; the others are the recipe's.
 
     With --resume the others are those of the run in --run-folder, if there is one.
@@ -96,7 +98,7 @@ def read_flags(arguments: Sequence[str] | None = None) -> TrainConfig:
         TrainConfig,
         arguments,
         default=read_defaults(TrainConfig, arguments, recipe),
-        prog="train.py",
+        prog=prog,
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
     return resume_options(TrainConfig, config)

@@ -104,7 +104,7 @@ class TrainConfig:
     variant: str = "bn"
     """Network: bn, paper, torchvision or slim."""
     architecture: Path | None = None
-    """File with the network in place of --variant, as tuning.search writes it."""
+    """File with the network in place of --variant, as `search` writes it."""
     weights: str = ""
     """Start from: a run, a classifier, torchvision, onnx-zoo, caffe, slim or a file."""
     freeze_until: Literal[

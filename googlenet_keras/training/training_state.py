@@ -13,6 +13,7 @@ from msgspec import Meta
 from googlenet_keras.data import pipeline
 from googlenet_keras.errors import DiskError, InterruptionError, UserError
 from googlenet_keras.files import append_json_line, convert
+from googlenet_keras.installation import command_line
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import checkpoints
@@ -319,4 +320,4 @@ def _is_finite(tensors: Mapping[str, np.ndarray]) -> bool:
 def resume_hint(folder: RunFolder) -> str:
     """The command that resumes the run in `folder`."""
     quoted = shlex.quote(str(folder))
-    return f"Resume it with\n  python train.py --resume --run-folder {quoted}"
+    return f"Resume it with\n  {command_line('train')} --resume --run-folder {quoted}"

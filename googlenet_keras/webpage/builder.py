@@ -1,5 +1,6 @@
-"""Builds the web page with npm from the folder web/."""
+"""Builds the web page with npm from its sources."""
 
+import hashlib
 import logging
 import os
 import re
@@ -9,8 +10,13 @@ import subprocess
 from pathlib import Path
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import atomic_folder, cache_folder
+from googlenet_keras.installation import CHECKOUT
 
-WEB_SOURCE_FOLDER = Path(__file__).parents[2] / "web"
+PACKAGED_SOURCE_FOLDER = Path(__file__).with_name("source")  # of an installed package
+WEB_SOURCE_FOLDER = (
+    PACKAGED_SOURCE_FOLDER if PACKAGED_SOURCE_FOLDER.is_dir() else CHECKOUT / "web"
+)
 NPM_LOCK_FILE = "package-lock.json"
 INSTALLED_LOCK_FILE = "node_modules/.package-lock.json"
 NODE_REQUIREMENT = "Node.js 20.19 or later of 20, or from 22.12"  # Vite's
@@ -21,12 +27,6 @@ log = logging.getLogger(__name__)
 
 def check_builder() -> None:
     """Raises UserError if the page cannot be built here."""
-    if not (WEB_SOURCE_FOLDER / NPM_LOCK_FILE).is_file():
-        raise UserError(
-            "the format web is built from the folder web/ of the project's repository, "
-            f"and {WEB_SOURCE_FOLDER} is not there; export from a clone of it, or "
-            "leave web out."
-        )
     version = node_version()
     if not can_build(version) or not shutil.which("npm"):
         there = ".".join(map(str, version)) or "none"
@@ -55,18 +55,36 @@ def build_page(folder: Path, npm_log: Path) -> None:
 
     npm_log: the file that takes what npm prints. Raises UserError if npm fails.
     """
-    lock = WEB_SOURCE_FOLDER / NPM_LOCK_FILE
-    installed = WEB_SOURCE_FOLDER / INSTALLED_LOCK_FILE
+    sources = _build_folder()
+    lock, installed = sources / NPM_LOCK_FILE, sources / INSTALLED_LOCK_FILE
     if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
         log.info("installing what the page is built with")
-        _npm(npm_log, *NPM_INSTALL_ARGUMENTS)
-    _npm(npm_log, "run", "build", "--", "--outDir", str(folder.resolve()))
+        _npm(sources, npm_log, *NPM_INSTALL_ARGUMENTS)
+    _npm(sources, npm_log, "run", "build", "--", "--outDir", str(folder.resolve()))
 
 
-def _npm(npm_log: Path, *arguments: str) -> None:
+def _build_folder() -> Path:
+    """The folder of the sources, in which npm may install.
+
+    That is web/ in a checkout, and else a copy in the user's cache, since an installed
+    package's own folder may be read-only and belongs to pip.
+    """
+    if WEB_SOURCE_FOLDER != PACKAGED_SOURCE_FOLDER:
+        return WEB_SOURCE_FOLDER
+    digest = hashlib.sha256()
+    for path in sorted(WEB_SOURCE_FOLDER.rglob("*")):
+        digest.update(path.read_bytes() if path.is_file() else path.name.encode())
+    folder = cache_folder() / "webpage" / digest.hexdigest()[:16]
+    if not folder.is_dir():
+        with atomic_folder(folder) as temporary:
+            shutil.copytree(WEB_SOURCE_FOLDER, temporary, dirs_exist_ok=True)
+    return folder
+
+
+def _npm(sources: Path, npm_log: Path, *arguments: str) -> None:
     with subprocess.Popen(
         [shutil.which("npm") or "npm", *arguments],
-        cwd=WEB_SOURCE_FOLDER,
+        cwd=sources,
         env=os.environ | {"CI": "true", "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -88,5 +106,5 @@ def _npm(npm_log: Path, *arguments: str) -> None:
         reason = (errors or lines[-1:] or ["it does not say why"])[0][:300]
         raise UserError(
             f"npm {arguments[0]} could not make the page: {reason}. Run it in "
-            f"{WEB_SOURCE_FOLDER} to see more, or leave web out of --formats."
+            f"{sources} to see more, or leave web out of --formats."
         )

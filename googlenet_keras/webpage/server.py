@@ -7,6 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.installation import command_line
 from googlenet_keras.run_folder import RunFolder
 
 WEB_FOLDER, INDEX_FILE = "web", "index.html"
@@ -28,7 +29,7 @@ def web_folder(run: Path) -> Path:
             return folder
     raise UserError(
         f"a run is served from its export/{WEB_FOLDER}, and {run} has none; make it "
-        f"with python export.py --run-folder {run} --formats web."
+        f"with {command_line('export')} --run-folder {run} --formats web."
     )
 
 

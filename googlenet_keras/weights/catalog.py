@@ -13,6 +13,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM, PAPER, SLIM, TORCH
 from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import atomic_file, cache_folder
+from googlenet_keras.installation import require
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
 from googlenet_keras.weights.weight_file import (
     MAX_CHECKPOINT_BYTES,
@@ -53,6 +54,11 @@ class PublishedWeights:
     weight_sources: Callable[[Architecture, tuple[str, ...]], Sources]
     has_trained_heads: bool = True
     max_bytes: int = MAX_FILE_BYTES
+    libraries: tuple[str, ...] = ()  # of the extra "export", by their modules
+
+    def check_libraries(self) -> None:
+        """Raises UserError if a library that reads the file is not installed."""
+        require(f"a file of {self.name} weights", "export", self.libraries)
 
     def architecture(self, variant: str | None = None) -> Architecture:
         """The network of `variant`, by default the file's own. Raises UserError."""
@@ -72,6 +78,7 @@ class PublishedWeights:
 
         Raises UserError if it cannot be downloaded or is another file.
         """
+        self.check_libraries()
         path = cache_folder() / "weights" / self.url.rpartition("/")[2]
         if path.is_file() and self.matches(path):
             return path
@@ -158,6 +165,7 @@ ONNX_ZOO_WEIGHTS = PublishedWeights(
     suffixes=(".onnx",),
     read=from_onnx.read,
     weight_sources=from_caffe.weight_sources,  # its names are Caffe's
+    libraries=("onnx",),
 )
 
 CAFFE_WEIGHTS = PublishedWeights(

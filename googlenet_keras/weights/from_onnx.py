@@ -1,13 +1,17 @@
 """Reads the ONNX model zoo's two files: GoogLeNet, and Inception v1 from Caffe2."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.weight_file import WeightFile, parse_in_child
+
+if TYPE_CHECKING:
+    import onnx
 
 CAFFE_LRN = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # Caffe's lrn_param
 ONNX_LRN_DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}  # ONNX's own
@@ -29,6 +33,9 @@ def read(path: Path) -> WeightFile:
 
 def parse_onnx(path: Path) -> WeightFile:
     """Parses an ONNX file in this process; a damaged file may raise any error."""
+    import onnx
+    from onnx import numpy_helper
+
     graph = onnx.load(path, load_external_data=False).graph
     tensors: dict[str, np.ndarray] = {}
     for tensor in graph.initializer:
@@ -64,6 +71,8 @@ def _padding_rule(node: onnx.NodeProto) -> str:
 
     Raises UserError for an operator that GoogLeNet does not have, or not like that.
     """
+    import onnx
+
     if node.op_type not in GOOGLENET_OPERATORS:
         raise UserError(f"GoogLeNet has no operator {node.op_type!r:.80}.")
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}

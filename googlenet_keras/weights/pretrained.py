@@ -22,6 +22,7 @@ from googlenet_keras.files import (
     check_readable,
     expand_user,
 )
+from googlenet_keras.installation import require
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import assign_weights
 from googlenet_keras.run_folder import RunFolder
@@ -204,6 +205,7 @@ def read_labels(labels: Labels | None) -> tuple[str, ...]:
     if labels is None or labels == "names":
         file = resources.files("googlenet_keras.weights") / "imagenet_labels.txt"
     elif labels == "wordnet":  # in the same order
+        require("labels='wordnet'", "tfds", ["tensorflow_datasets"])
         folder = resources.files("tensorflow_datasets.datasets.imagenet2012")
         file = folder / "labels.txt"
     elif isinstance(labels, str | Path):
@@ -236,6 +238,7 @@ def check_label_count(labels: tuple[str, ...], classes: int) -> None:
 
 
 def _check_file(file: Path, published: PublishedWeights) -> Path:
+    published.check_libraries()
     if published.name == "slim" and Path(f"{file}.index").is_file():
         return file  # a checkpoint's prefix
     check_readable(file, published.max_bytes)

@@ -97,7 +97,7 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
 ):
     data = (bundle / "float32.tflite").read_bytes()
     classifier = Classifier.load(bundle.parent)
-    monkeypatch.setattr(mediapipe_metadata, "has_mediapipe", lambda: False)
+    monkeypatch.setattr(mediapipe_metadata, "is_installed", lambda _: False)
     card = mediapipe_metadata.ModelCard.of(classifier, "CC0-1.0")
     plain = mediapipe_metadata.add_metadata(data[:5000], card)
     path = tmp_path / "plain.tflite"

@@ -431,7 +431,7 @@ def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     shown = str(error.value)
     assert shown.startswith(f"{path} is ")
-    assert f"train.py --resume --run-folder {config.run_folder}" in shown
+    assert f"train --resume --run-folder {config.run_folder}" in shown
     resumed = train_network(config)
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)

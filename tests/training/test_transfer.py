@@ -223,7 +223,7 @@ def test_a_recipe_for_what_starts_from_weights():
 
 
 def test_a_search_has_widths_of_its_own():
-    from tuning.config import SearchConfig
+    from googlenet_keras.tuning.config import SearchConfig
 
     with pytest.raises(UserError, match="no --weights"):
         SearchConfig(TrainConfig(weights="torchvision"), max_macs="1M")

@@ -4,9 +4,9 @@ from tuning_parts import budget, model, space
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM, PAPER
 from googlenet_keras.errors import UserError
-from tuning.budget import COST_NAMES, Costs
-from tuning.latency import convert_untrained
-from tuning.space import Space
+from googlenet_keras.tuning.budget import COST_NAMES, Costs
+from googlenet_keras.tuning.latency import convert_untrained
+from googlenet_keras.tuning.space import Space
 
 
 def values(searched, seed):

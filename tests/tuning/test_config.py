@@ -7,7 +7,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.options import TrainConfig
-from tuning.config import SearchConfig, read_search_flags
+from googlenet_keras.tuning.config import SearchConfig, read_search_flags
 
 
 def test_limits_are_read_with_their_suffixes():

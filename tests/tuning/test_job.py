@@ -2,8 +2,8 @@ import pytest
 from making import small_run, write_photos
 
 from googlenet_keras.errors import UserError
-from tuning.config import SearchConfig
-from tuning.job import prepare_search
+from googlenet_keras.tuning.config import SearchConfig
+from googlenet_keras.tuning.job import prepare_search
 
 
 def test_class_names_that_cannot_be_exported_are_refused_first(tmp_path):

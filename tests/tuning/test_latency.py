@@ -7,8 +7,14 @@ from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
-from tuning import latency
-from tuning.latency import HELD_OUT_NETWORKS, WORK_KINDS, LatencyModel, Task, count_work
+from googlenet_keras.tuning import latency
+from googlenet_keras.tuning.latency import (
+    HELD_OUT_NETWORKS,
+    WORK_KINDS,
+    LatencyModel,
+    Task,
+    count_work,
+)
 
 TASK = Task(classes=10, image_size=(64,))
 

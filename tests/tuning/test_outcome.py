@@ -7,8 +7,8 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, read_json_lines
-from tuning import outcome
-from tuning.trials import TrialLog
+from googlenet_keras.tuning import outcome
+from googlenet_keras.tuning.trials import TrialLog
 
 WIDE, NARROW = BATCH_NORM.scale_width(1), BATCH_NORM.scale_width(0.125)
 

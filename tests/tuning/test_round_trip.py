@@ -14,7 +14,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.network.build import build_network
 from googlenet_keras.run_folder import RunFolder
-from tuning.budget import Costs
+from googlenet_keras.tuning.budget import Costs
 
 VALUES = {"stem": 0.5, "inception_3": 1.0, "inception_4": 1.5, "inception_5": 2.0}
 SIZE, CLASSES = 32, 10

@@ -15,12 +15,13 @@ from making import ARCHITECTURES, call_main, two_modules
 from tuning_parts import model
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.commands.search import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
-from tuning import search, workers
-from tuning.config import SearchConfig
-from tuning.latency import Task, latency_cache_file
+from googlenet_keras.tuning import search, workers
+from googlenet_keras.tuning.config import SearchConfig
+from googlenet_keras.tuning.latency import Task, latency_cache_file
 
 ROOT = Path(__file__).parents[2]
 BASE = two_modules().scale_width(4)
@@ -34,10 +35,11 @@ OPTIONS = (  # a trial has half of the recipe's two epochs
 PATIENCE = 240  # seconds
 
 
-def start(*arguments, log):
+def start(*arguments, log, command=("-m", "tuning.search"), cwd=ROOT):
     return subprocess.Popen(
-        [sys.executable, "-m", "tuning.search", *arguments],
-        cwd=ROOT,
+        [sys.executable, *command, *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=log.open("a"),
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -133,7 +135,8 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
 def test_a_search_that_is_stopped_ends_its_workers_and_their_trainings(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"
     options = (*OPTIONS, "--trials", "3", "--workers", "1", "--run-folder", str(folder))
-    process = start(*options, log=log)
+    elsewhere = {"command": ("-m", "googlenet_keras", "search"), "cwd": tmp_path}
+    process = start(*options, log=log, **elsewhere)
     wait_for((folder / "trials" / "0" / "config.json").exists, process)
     assert len(trainings(folder)) == 2  # the worker, and the training of its trial
     process.terminate()
@@ -148,7 +151,7 @@ def test_a_search_that_is_stopped_ends_its_workers_and_their_trainings(tmp_path)
 def test_a_finished_search_is_not_repeated(tmp_path, capsys):
     folder = tmp_path / "found"
     options = (*OPTIONS, "--trials", "1", "--run-folder", str(folder))
-    call_main(search.main, *options)
+    call_main(main, *options)
     check_result(folder)
     before = rows(folder)
     assert len(before) == 2
@@ -156,12 +159,12 @@ def test_a_finished_search_is_not_repeated(tmp_path, capsys):
         RunFolder(folder).lock(),
         pytest.raises(UserError, match="one process at a time"),
     ):
-        call_main(search.main, "--resume", *options)
-    call_main(search.main, "--resume", *options)
+        call_main(main, "--resume", *options)
+    call_main(main, "--resume", *options)
     assert rows(folder) == before
     assert "trial 0, 1 of 1: top-1" in capsys.readouterr().out
     with pytest.raises(ValueError, match="never overwritten"):
-        call_main(search.main, *options)
+        call_main(main, *options)
 
 
 def check_result(folder):

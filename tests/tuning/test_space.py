@@ -5,7 +5,7 @@ from tuning_parts import space, to_values
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
-from tuning.space import SEARCHED_WIDTHS_DIFFERENCE
+from googlenet_keras.tuning.space import SEARCHED_WIDTHS_DIFFERENCE
 
 
 def drawn(hyperparameters, seed):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import call_main
+from making import call_main, one_process
 from making_pictures import LONG, encoded, transparent_files, turned_files
 from PIL import Image
 
@@ -30,17 +30,22 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def tools():
+def tools(shared_folder):
     """web/ with what the page is built, checked and driven with."""
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--prefer-offline"],
-        cwd=WEB_SOURCE_FOLDER,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode and not os.environ.get("CI"):
-        pytest.skip(f"npm cannot install what web/ needs: {done.stderr[-300:]}")
-    assert done.returncode == 0, done.stderr
+    installed = shared_folder / "npm"
+    with one_process(shared_folder / "npm.lock"):
+        if installed.exists():
+            return WEB_SOURCE_FOLDER
+        done = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--prefer-offline"],
+            cwd=WEB_SOURCE_FOLDER,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode and not os.environ.get("CI"):
+            pytest.skip(f"npm cannot install what web/ needs: {done.stderr[-300:]}")
+        assert done.returncode == 0, done.stderr
+        installed.touch()
     return WEB_SOURCE_FOLDER
 
 

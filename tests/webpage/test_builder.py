@@ -1,10 +1,12 @@
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from making import is_running
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import cache_folder
 from googlenet_keras.webpage import builder
 
 
@@ -23,12 +25,9 @@ def fake_npm(folder, monkeypatch, script, version="v24.1.0"):
     return sources
 
 
-def test_what_is_missing_is_told_before_any_work(tmp_path, monkeypatch):
+def test_what_is_missing_is_told_before_any_work(monkeypatch):
     monkeypatch.setattr(builder.shutil, "which", lambda _: None)
     with pytest.raises(UserError, match=r"from 22\.12; there is none\."):
-        builder.check_builder()
-    monkeypatch.setattr(builder, "WEB_SOURCE_FOLDER", tmp_path)
-    with pytest.raises(UserError, match="from a clone of it, or leave web out"):
         builder.check_builder()
 
 
@@ -51,6 +50,30 @@ def test_it_is_installed_once_and_built(tmp_path, monkeypatch):
     first, *builds = (tmp_path / "calls").read_text().splitlines()
     assert first == "ci --omit=dev --ignore-scripts --prefer-offline"
     assert builds == [f"run build -- --outDir {tmp_path / 'made'}"] * 2
+
+
+def test_an_installed_packages_sources_stay_as_they_are(tmp_path, monkeypatch):
+    installed = builder.INSTALLED_LOCK_FILE
+    script = f'mkdir -p node_modules; touch {installed}; pwd >> "$RECORD"'
+    sources = fake_npm(tmp_path, monkeypatch, script)
+    (sources / "src").mkdir()
+    (sources / "src" / "main.ts").write_text("first")
+    monkeypatch.setattr(builder, "PACKAGED_SOURCE_FOLDER", sources)
+    monkeypatch.setenv("RECORD", str(tmp_path / "folders"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = sorted(sources.rglob("*"))
+    for _ in range(2):
+        builder.build_page(tmp_path / "made", tmp_path / "log")
+    (sources / "src" / "main.ts").write_text("second")  # another version
+    builder.build_page(tmp_path / "made", tmp_path / "log")
+    assert sorted(sources.rglob("*")) == before
+    # each is one where npm installs, or builds
+    one, *same, _, other = map(Path, (tmp_path / "folders").read_text().splitlines())
+    assert same == [one, one]
+    assert other != one
+    assert one.parent == other.parent == cache_folder() / "webpage"
+    assert (one / "src" / "main.ts").read_text() == "first"
+    assert (other / "src" / "main.ts").read_text() == "second"
 
 
 def test_what_npm_refuses_is_told(tmp_path, monkeypatch):

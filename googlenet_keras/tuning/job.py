@@ -13,10 +13,10 @@ from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.job import open_training_data, resolve_data_options
 from googlenet_keras.training.options import TrainConfig
-from tuning.budget import Budget, Costs
-from tuning.config import SearchConfig
-from tuning.latency import LatencyModel, Task, load_latency_model
-from tuning.space import Space
+from googlenet_keras.tuning.budget import Budget, Costs
+from googlenet_keras.tuning.config import SearchConfig
+from googlenet_keras.tuning.latency import LatencyModel, Task, load_latency_model
+from googlenet_keras.tuning.space import Space
 
 TRIAL_EPOCHS_FRACTION = 0.5  # of a full training's, for the longest trial
 MEDIAN_ERROR_MARGIN, MAX_LATENCY_MARGIN = 3, 0.3  # in median errors; as a fraction

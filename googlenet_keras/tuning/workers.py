@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.installation import EXTRAS, require
 from googlenet_keras.machine import cores
 from googlenet_keras.processes import (
     ProcessError,
@@ -21,7 +22,7 @@ from googlenet_keras.processes import (
 )
 
 if TYPE_CHECKING:
-    from tuning.job import SearchJob
+    from googlenet_keras.tuning.job import SearchJob
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def check_chief(local_workers: int) -> None:
 
 def connect_to_chief() -> None:
     """Waits for the chief to listen. Raises UserError if it does not within 45 s."""
+    require("search", "search", EXTRAS["search"])
     import grpc
     from keras_tuner.src.distribute import oracle_client
 
@@ -78,7 +80,7 @@ def connect_to_chief() -> None:
 
 def work(job: SearchJob) -> None:
     """Trains what the chief proposes until it has no more. Raises UserError."""
-    from tuning.oracle import Tuner
+    from googlenet_keras.tuning.oracle import Tuner
 
     with _chief_errors(CHIEF_REPLY_SECONDS):
         Tuner(job, log=None).search()

@@ -16,9 +16,9 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.stopwatch import Spent, Stopwatch, peak_megabytes
 from googlenet_keras.training.options import TrainConfig
-from tuning.budget import COST_NAMES
-from tuning.job import SearchJob
-from tuning.space import Values
+from googlenet_keras.tuning.budget import COST_NAMES
+from googlenet_keras.tuning.job import SearchJob
+from googlenet_keras.tuning.space import Values
 
 log = logging.getLogger(__name__)
 

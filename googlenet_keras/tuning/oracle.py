@@ -26,9 +26,9 @@ from googlenet_keras.console import print_text
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import read_json, write_bytes, write_json
 from googlenet_keras.processes import ProcessError
-from tuning.job import SearchJob
-from tuning.space import Values
-from tuning.trials import TrialLog, TrialRow, train_trial
+from googlenet_keras.tuning.job import SearchJob
+from googlenet_keras.tuning.space import Values
+from googlenet_keras.tuning.trials import TrialLog, TrialRow, train_trial
 
 SEARCH_OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
 TUNER_FOLDER, TUNER_STATE_FILE = "tuner", "tuner.json"  # keras-tuner's own

@@ -31,7 +31,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, convert, read_json, write_json
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.stopwatch import time_calls
-from tuning.space import round_width
+from googlenet_keras.tuning.space import round_width
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 from googlenet_keras.architecture.architecture import MIN_WIDTH_MULTIPLIER, Architecture
 from googlenet_keras.architecture.table1 import ResponseNorm
 from googlenet_keras.errors import UserError
-from tuning.latency import LatencyModel, Task
-from tuning.space import Space, Values
+from googlenet_keras.tuning.latency import LatencyModel, Task
+from googlenet_keras.tuning.space import Space, Values
 
 # int8.tflite has a byte for each weight and beside that: its frame, and for each
 # channel the bias, the scale and the zero point; measured, see the tests

@@ -134,7 +134,9 @@ class SearchConfig:
         return options.read_options(cls, {**data, "training": training})
 
 
-def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
+def read_search_flags(
+    arguments: Sequence[str] | None = None, prog: str | None = None
+) -> SearchConfig:
     """Reads the options in `arguments`, or in sys.argv.
 
     With --resume they are those of the search in --run-folder. Raises UserError if one
@@ -150,7 +152,7 @@ def read_search_flags(arguments: Sequence[str] | None = None) -> SearchConfig:
             lambda name: SearchConfig(recipe(name)),
             must_exist=True,
         ),
-        prog="python -m tuning.search",
+        prog=prog,
         description="Searches the filter widths that suit a budget best.",
     )
     training = TrainConfig(**vars(config.training))

@@ -13,9 +13,10 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.console import new_table, print_table
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
-from tuning import latency
-from tuning.job import SearchJob
-from tuning.trials import TrialLog, TrialRow
+from googlenet_keras.installation import command_line
+from googlenet_keras.tuning import latency
+from googlenet_keras.tuning.job import SearchJob
+from googlenet_keras.tuning.trials import TrialLog, TrialRow
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
     write_json(folder.result, result)
     log.info(
         f"everything is in {folder}; train and export the best, trial {best['trial']}, "
-        "with\n  python -m tuning.search --resume --retrain --run-folder "
+        f"with\n  {command_line('search')} --resume --retrain --run-folder "
         f"{shlex.quote(str(folder))}"
     )
     return result

@@ -1,0 +1,1 @@
+"""The width search: filter widths that suit a budget."""
