@@ -1,0 +1,143 @@
+"""What pip installs: pyproject.toml beside the tested versions, and a whole wheel."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import googlenet_keras
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+LISTS = {  # the tested versions, and where pyproject.toml has the same libraries
+    "requirements.txt": [
+        *PROJECT["dependencies"],
+        *(EXTRAS["export"] + EXTRAS["search"] + EXTRAS["tfds"]),
+    ],
+    "requirements-mobile.txt": EXTRAS["mobile"],
+    "requirements-dev.txt": EXTRAS["dev"],
+}
+
+
+def by_name(lines):
+    """The requirements in `lines` by their normal names, without our own extras."""
+    stripped = (line.partition("#")[0].strip() for line in lines)
+    found = map(Requirement, filter(None, stripped))
+    named = {canonicalize_name(x.name): x for x in found}
+    return {name: x for name, x in named.items() if name != "googlenet-keras"}
+
+
+@pytest.mark.parametrize("file", LISTS)
+def test_tested_versions_are_within_what_the_package_allows(file):
+    tested = by_name((ROOT / file).read_text().splitlines())
+    allowed = by_name(LISTS[file])
+    assert tested.keys() == allowed.keys()
+    for name, requirement in tested.items():
+        assert requirement.extras == allowed[name].extras
+        pins = [x.version for x in requirement.specifier if x.operator in ("~=", ">=")]
+        assert len(pins) == 1, name
+        assert pins[0] in allowed[name].specifier, name
+
+
+def test_every_extra_is_in_all():
+    (everything,) = map(Requirement, EXTRAS["all"])
+    assert everything.extras == EXTRAS.keys() - {"all", "dev"}
+
+
+def test_a_tight_range_says_why():
+    for line in (ROOT / "pyproject.toml").read_text().splitlines():
+        if line.strip().startswith('"') and "~=" in line:
+            assert "# " in line, line
+
+
+def test_the_version_has_its_changes():
+    assert "version" not in PROJECT  # it is in googlenet_keras/__init__.py alone
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## {googlenet_keras.__version__}\n" in changes
+
+
+def package_files():
+    """What a wheel must have, by its name there: every file of the package and web/."""
+    left_out = {"node_modules", "__pycache__", "dist"}
+    for source, target in (
+        ("googlenet_keras", "googlenet_keras"),
+        ("web", "googlenet_keras/webpage/source"),
+    ):
+        for path in (ROOT / source).rglob("*"):
+            name = path.relative_to(ROOT / source)
+            if path.is_file() and not left_out & {*name.parts}:
+                yield path, f"{target}/{name.as_posix()}"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel, built from a copy: the build leaves files beside its sources."""
+    copy = tmp_path_factory.mktemp("checkout") / "copy"
+    for source, _ in package_files():
+        target = copy / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, copy)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir"]
+    subprocess.run([*pip, copy.parent, copy], check=True, capture_output=True)
+    (path,) = copy.parent.glob("*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_a_wheel_has_the_whole_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (metadata,) = [n for n in archive.namelist() if n.endswith("/METADATA")]
+        header = HeaderParser().parsestr(archive.read(metadata).decode())
+        folder = metadata.removesuffix("METADATA")
+        for name in ("LICENSE", "NOTICE"):
+            packed_text = archive.read(f"{folder}licenses/{name}").decode()
+            assert packed_text == (ROOT / name).read_text()
+    assert packed == {name for _, name in package_files()}
+    assert header["Version"] == googlenet_keras.__version__
+    assert header["License-Expression"] == "Apache-2.0"
+    assert header.get_all("License-File") == ["LICENSE", "NOTICE"]
+    assert {*header.get_all("Provides-Extra")} == EXTRAS.keys()
+    assert header.get_payload() == (ROOT / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_command_works_outside_the_checkout(wheel, tmp_path):
+    site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target"]
+    subprocess.run([*pip, site, wheel], check=True, capture_output=True)
+    folder.mkdir()
+
+    def call(*arguments, status=0):
+        done = subprocess.run(
+            [site / "bin" / "googlenet-keras", *arguments],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert call("--version") == f"googlenet-keras {googlenet_keras.__version__}\n"
+    trained = call("train", "--recipe", "smoke", "--width", "0.05")
+    (run,) = (folder / "runs").iterdir()
+    assert f"  googlenet-keras predict runs/{run.name} IMAGE..." in trained
+    call("export", "--formats", "float32")
+    picture = run / "plots" / "curves.png"
+    for model in (run, run / "export" / "float32.tflite"):
+        assert call("predict", model, picture).count("%") == 5
+    refused = call("train", "--run-folder", run, status=2)
+    assert "never overwritten" in refused
