@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -163,7 +164,7 @@ def read_search_flags(
 def _check_tune_flag(arguments: Sequence[str]) -> None:
     """Raises UserError for --tune without names and for a second one."""
     flags = [text.partition("=")[0] for text in arguments]
-    pairs = zip(arguments, [*arguments[1:], "--"], strict=True)
+    pairs = pairwise([*arguments, "--"])
     is_empty = any(x == "--tune" and after.startswith("--") for x, after in pairs)
     if is_empty or flags.count("--tune") > 1:
         raise UserError(

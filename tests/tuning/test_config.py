@@ -63,6 +63,10 @@ def test_flags_that_say_nothing_or_twice_are_refused(flags, message):
     )
 
 
+def test_no_flags_are_the_defaults():
+    assert read_search_flags([]) == SearchConfig()
+
+
 def test_an_unknown_tuner_is_named(capsys):
     with pytest.raises(SystemExit) as stop:
         read_search_flags(["--tuner", "grid"])
