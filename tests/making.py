@@ -90,6 +90,17 @@ def small_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
     return replace(config, **options)
 
 
+def small_flags(data: Path) -> list[str]:
+    """The flags of `small_run`."""
+    config = small_run(None, data)
+    names = ("recipe", "dataset", "architecture", "width", "epochs", "batch_size")
+    return [
+        part
+        for name in (*names, "precision")
+        for part in (f"--{name.replace('_', '-')}", str(getattr(config, name)))
+    ]
+
+
 def call_main(main: Callable[[], None], *arguments: str) -> None:
     """Calls a script's main with these command-line arguments."""
     before = sys.argv

@@ -10,6 +10,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+from making import small_flags, write_photos
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -115,6 +116,7 @@ def test_a_wheel_has_the_whole_package_and_nothing_else(wheel):
 @pytest.mark.slow
 def test_the_command_works_outside_the_checkout(wheel, tmp_path):
     site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target"]
     subprocess.run([*pip, site, wheel], check=True, capture_output=True)
     folder.mkdir()
@@ -132,12 +134,12 @@ def test_the_command_works_outside_the_checkout(wheel, tmp_path):
         return done.stdout + done.stderr
 
     assert call("--version") == f"googlenet-keras {googlenet_keras.__version__}\n"
-    trained = call("train", "--recipe", "smoke", "--width", "0.05")
+    trained = call("train", *small_flags(photos))
     (run,) = (folder / "runs").iterdir()
     assert f"  googlenet-keras predict runs/{run.name} IMAGE..." in trained
     call("export", "--formats", "float32")
-    picture = run / "plots" / "curves.png"
-    for model in (run, run / "export" / "float32.tflite"):
-        assert call("predict", model, picture).count("%") == 5
-    refused = call("train", "--run-folder", run, status=2)
-    assert "never overwritten" in refused
+    file = run / "export" / "float32.tflite"
+    assert call("predict", file, photos / "a" / "0.jpg").count("%") == 2
+    assert call("predict", "no.tflite", photos, status=2) == (
+        "error: no such exported file: no.tflite.\n"
+    )
