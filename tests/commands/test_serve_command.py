@@ -97,7 +97,7 @@ def test_a_browser_that_leaves_is_no_error(folder, capfd):
 def test_a_run_or_its_page_is_served_and_nothing_else(folder, tmp_path):
     assert web_folder(folder.parents[1]) == folder
     assert web_folder(folder) == folder
-    with pytest.raises(UserError, match=r"export\.py --run-folder .* --formats web"):
+    with pytest.raises(UserError, match=r"export --run-folder .* --formats web"):
         web_folder(tmp_path)
     with pytest.raises(UserError, match="has none"):
         main(["serve", str(tmp_path)])
