@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from googlenet_keras.architecture.ablations import ablate as ablate
     from googlenet_keras.architecture.architecture import Architecture as Architecture
     from googlenet_keras.architecture.arithmetic import macs as macs
     from googlenet_keras.architecture.arithmetic import parameters as parameters
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "architecture.architecture": ["Architecture"],
     "architecture.variants": ["VARIANTS"],
+    "architecture.ablations": ["ablate"],
     "architecture.arithmetic": ["parameters", "macs"],
     "architecture.description": ["describe"],
     "models": ["build"],

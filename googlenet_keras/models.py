@@ -24,9 +24,11 @@ Without its top, the network gives features:
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import keras
 
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM, VARIANTS
 from googlenet_keras.classifier import Classifier
@@ -49,6 +51,8 @@ def build(
     auxiliary: bool = True,
     include_top: bool = True,
     pooling: str | None = None,
+    module: str | None = None,
+    head: str | None = None,
     width: float = 1.0,
     widths: Mapping[str, int] | None = None,
     initialization: str = "he",
@@ -65,18 +69,24 @@ def build(
     weights, or bn. weights: what Classifier.from_pretrained takes, such as torchvision,
     caffe, onnx-zoo, slim, a run, a saved classifier or a file. classes: None for those
     of the weights, or 1000. With another number the classification layers start anew,
-    as do auxiliary heads that the weights lack or have for another image size.
+    as do heads that the weights lack or have in another form or for another image size.
     image_size: one number or (height, width), from 32; None for that of the weights, or
     224. include_top: False for the trunk alone; then `pooling` None gives the last
     feature map [batch, rows, columns, 1024], "avg" and "max" a vector [batch, 1024].
+    module, head: "naive" and "dense" build what the paper argues against; see ablate.
     width, widths, initialization, joint, portable: see build_network. Raises UserError
     for unknown names, sizes out of range, contradictions and weights that do not fit.
     """
     _check_top(include_top, classes, pooling)
-    if weights is not None and (width != 1 or widths):
-        raise UserError("weights come with their network; leave out width and widths.")
+    if weights is not None and (width != 1 or widths or module or head):
+        raise UserError(
+            "weights come with their network; leave out width, widths, module and head."
+        )
     start, arch, known, size = _load(weights, variant)
     classes = known if classes is None else classes
+    arch = ablate(arch, module=module, head=head)
+    if not include_top:
+        arch = replace(arch, dense_units=None)  # the top's; the pool gives the last map
     network = build_network(
         arch,
         classes=classes,

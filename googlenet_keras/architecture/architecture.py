@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 from googlenet_keras.architecture.table1 import (
     AUXILIARY_HEADS,
+    MAX_WIDTH,
     TABLE_1,
     AuxiliaryHead,
     Inception,
@@ -21,6 +22,7 @@ MAX_WIDTH_MULTIPLIER = 100.0
 MAX_ROWS = 256  # GoogLeNet has 20
 PIXEL_SCALES = (1e-6, 1e6)
 NAME_PATTERN = re.compile(r"\w[\w-]{0,99}", re.ASCII)  # of files and layers
+DENSE_LAYER = "main_fc"  # in the main head, as aux1_fc is in the first auxiliary one
 HEAD_NAMES = tuple(head.name for head in AUXILIARY_HEADS)
 ROW_KINDS = {kind.__name__: kind for kind in get_args(Row)}
 ALLOWED_FIELD_VALUES: dict[str, tuple[object, ...]] = {
@@ -39,7 +41,8 @@ class Architecture:
     padding: "symmetric" (Caffe, PyTorch: convolutions padded alike on both sides, pools
     in ceil mode), "floor" (the same, with pools in floor mode) or "same" (TensorFlow).
     wide_kernel: side of the kernel of the modules' 5x5 branch. auxiliary_pool: "5x5/3"
-    windows, smaller where the map is, or "adaptive 4x4". Pixels enter as (pixel -
+    windows, smaller where the map is, or "adaptive 4x4". dense_units: of a dense layer
+    on the flattened last map; None: global average pooling. Pixels enter as (pixel -
     pixel_mean) / pixel_scale. differences: what is not as in the paper, a sentence
     each. Raises UserError for values that no network can have.
     """
@@ -52,6 +55,7 @@ class Architecture:
     gamma: bool = True
     padding: Literal["symmetric", "same", "floor"] = "symmetric"
     auxiliary_pool: Literal["5x5/3", "adaptive 4x4"] = "5x5/3"
+    dense_units: int | None = None
     dropout: float = 0.4
     auxiliary_dropout: float = 0.7
     pixel_mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
@@ -70,7 +74,10 @@ class Architecture:
         is_scale = isinstance(scale, Real) and PIXEL_SCALES[0] <= scale <= most
         some_rows = f"a tuple of one row or more, at most {MAX_ROWS}, as in table1.py"
         has_rows = _is_tuple(self.rows, Row) and 0 < len(self.rows) <= MAX_ROWS
+        units = 1 if self.dense_units is None else self.dense_units
+        is_width = type(units) is int and 1 <= units <= MAX_WIDTH
         rules = {
+            "dense_units": (is_width, f"none or a whole number from 1 to {MAX_WIDTH}"),
             "dropout": (_is_rate(self.dropout), rate),
             "auxiliary_dropout": (_is_rate(self.auxiliary_dropout), rate),
             "pixel_scale": (
@@ -113,11 +120,10 @@ class Architecture:
 
     def widths(self) -> dict[str, int]:
         """Filters of convolutions and units of hidden dense layers, by layer name."""
-        return {
-            part.name + end: getattr(part, field)
-            for part in (*self.rows, *self.heads)
-            for end, field in part.WIDTHS.items()
-        }
+        widths: dict[str, int] = {}
+        for part in (*self.rows, *self.heads):
+            widths |= part.widths()
+        return widths | ({DENSE_LAYER: self.dense_units} if self.dense_units else {})
 
     def with_widths(self, widths: Mapping[str, int]) -> Self:
         """Returns a copy of the network with the given filter counts, by layer name.
@@ -137,10 +143,15 @@ class Architecture:
 
         def resize(part: Any) -> Any:
             fields = part.WIDTHS.items()
-            return replace(part, **{f: merged[part.name + end] for end, f in fields})
+            new = {field: merged.get(part.name + end) for end, field in fields}
+            return replace(part, **new)
 
-        rows, heads = map(resize, self.rows), map(resize, self.heads)
-        return replace(self, rows=tuple(rows), heads=tuple(heads))
+        return replace(
+            self,
+            rows=tuple(map(resize, self.rows)),
+            heads=tuple(map(resize, self.heads)),
+            dense_units=merged.get(DENSE_LAYER),
+        )
 
     def scale_width(self, multiplier: float) -> Self:
         """The same network, every width times `multiplier`.

@@ -1,12 +1,13 @@
 """Sizes, padding, parameters and multiply-adds of an Architecture, from its rows."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TypeAlias
 
 from googlenet_keras.architecture import table1
-from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.architecture import DENSE_LAYER, Architecture
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 
@@ -138,15 +139,15 @@ def iterate_stages(
     check_classes(classes)
     current: FeatureMap = (*height_and_width(image_size), 3)
     for row in arch.rows:
-        stage = _stage(arch, row, current)
+        stage = row_stage(arch, row, current)
         yield stage
         current = stage.output
         for head in arch.heads if auxiliary else ():
             if head.after == row.name:
                 yield _head(arch, head, current, classes)
-    channels = current[2]
-    yield Stage("average_pool", (1, 1, channels))
-    yield Stage("main", (1, 1, classes), (Layer("main", channels, classes),))
+    last = _last_hidden_stage(arch, current)
+    yield last
+    yield Stage("main", (1, 1, classes), (Layer("main", last.output[2], classes),))
 
 
 def height_and_width(image_size: ImageSize) -> tuple[int, int]:
@@ -210,19 +211,22 @@ def output_size(row: table1.Conv | table1.MaxPool, size: int, rule: str) -> int:
     return (size + sum(padding(row, size, rule)) - row.window) // row.stride + 1
 
 
-def _stage(arch: Architecture, row: table1.Row, inputs: FeatureMap) -> Stage:
+def row_stage(arch: Architecture, row: table1.Row, inputs: FeatureMap) -> Stage:
+    """The Stage of a row of `arch` that reads a map of `inputs`. Raises UserError."""
     height, width, channels = inputs
     if isinstance(row, table1.ResponseNorm):
         return Stage(row.name, inputs)
     if isinstance(row, table1.Inception):
         layers: list[Layer] = []
+        joined = 0
         for branch in row.branches(arch.wide_kernel):
             current = inputs
             for step in branch:
-                stage = _stage(arch, step, current)
+                stage = row_stage(arch, step, current)
                 layers += stage.layers
                 current = stage.output
-        return Stage(row.name, (height, width, row.filters), tuple(layers))
+            joined += current[2]
+        return Stage(row.name, (height, width, joined), tuple(layers))
     height, width = (output_size(row, side, arch.padding) for side in inputs[:2])
     if min(height, width) < 1:
         raise UserError(
@@ -239,13 +243,21 @@ def _stage(arch: Architecture, row: table1.Row, inputs: FeatureMap) -> Stage:
     return Stage(row.name, (height, width, row.filters), (layer,))
 
 
+def _last_hidden_stage(arch: Architecture, inputs: FeatureMap) -> Stage:
+    """What is between the last row and the main classifier: a pool or a dense layer."""
+    if arch.dense_units is None:
+        return Stage("average_pool", (1, 1, inputs[2]))
+    layer = Layer(DENSE_LAYER, math.prod(inputs), arch.dense_units)
+    return Stage(DENSE_LAYER, (1, 1, arch.dense_units), (layer,))
+
+
 def _head(
     arch: Architecture, head: table1.AuxiliaryHead, inputs: FeatureMap, classes: int
 ) -> Stage:
     height, width = (auxiliary_window(arch, side)[2] for side in inputs[:2])
     conv = table1.Conv(f"{head.name}_conv", head.filters, 1)
     layers = (
-        *_stage(arch, conv, (height, width, inputs[2])).layers,
+        *row_stage(arch, conv, (height, width, inputs[2])).layers,
         Layer(f"{head.name}_fc", height * width * head.filters, head.units),
         Layer(head.name, head.units, classes),
     )

@@ -2,12 +2,14 @@
 
 from typing import TypedDict
 
+from googlenet_keras.architecture.ablations import without_reductions
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.arithmetic import (
     ImageSize,
     Stage,
     height_and_width,
     iterate_stages,
+    row_stage,
 )
 from googlenet_keras.architecture.table1 import Inception
 from googlenet_keras.architecture.variants import get_architecture
@@ -45,7 +47,10 @@ class Reduction(TypedDict):
 
 
 class AveragePooling(TypedDict):
-    """The map that global average pooling reads, and the dense weights it saves."""
+    """The map that the main head reads, and the weights of a dense layer on it.
+
+    dense_weights_saved: of as many units as the map has channels; 0 with a dense head.
+    """
 
     map_height: int
     map_width: int
@@ -97,7 +102,7 @@ def describe(
         "macs": macs,
         "macs_with_auxiliary": sum(stage.macs for stage in stages),
         "reductions": [
-            _reduction(row, before, stage, arch.wide_kernel)
+            _reduction(arch, row, before, stage)
             for row, before, stage in zip(
                 arch.rows, [Stage("image", (*size, 3)), *trunk], trunk, strict=False
             )
@@ -107,7 +112,9 @@ def describe(
             "map_height": height,
             "map_width": width,
             "channels": channels,
-            "dense_weights_saved": height * width * channels * channels,
+            "dense_weights_saved": (
+                height * width * channels * channels if arch.dense_units is None else 0
+            ),
         },
         "differences": list(arch.differences),
     }
@@ -127,16 +134,20 @@ def _row(stage: Stage, parameters: int, macs: int) -> RowDescription:
     }  # fmt: skip
 
 
-def _reduction(row: Inception, before: Stage, stage: Stage, kernel: int) -> Reduction:
-    height, width, channels = before.output
-    *_, reduce_5x5, conv_5x5, _ = stage.layers
-    map_size = height * width * channels
-    direct_5x5 = map_size * kernel**2 * row.conv5x5
+def _reduction(
+    arch: Architecture, row: Inception, before: Stage, stage: Stage
+) -> Reduction:
+    naive = row_stage(arch, without_reductions(row), before.output)
+    branch_5x5 = (f"{row.name}_5x5_reduce", f"{row.name}_5x5")
+    reduced_macs, direct_macs = (
+        sum(layer.macs for layer in made.layers if layer.name in branch_5x5)
+        for made in (stage, naive)
+    )
     return {
         "module": row.name,
         "macs": stage.macs,
-        "naive_macs": map_size * (row.conv1x1 + 9 * row.conv3x3) + direct_5x5,
-        "naive_output_channels": row.filters - row.pool_proj + channels,
-        "branch_5x5_macs": reduce_5x5.macs + conv_5x5.macs,
-        "branch_5x5_direct_macs": direct_5x5,
+        "naive_macs": naive.macs,
+        "naive_output_channels": naive.output[2],
+        "branch_5x5_macs": reduced_macs,
+        "branch_5x5_direct_macs": direct_macs,
     }

@@ -18,6 +18,7 @@ class _NamedRow:
     """A named row or head; raises UserError unless its numbers are integers in range.
 
     WIDTHS: the field of each layer's width, by what the layer's name has after its own.
+    A width of None stands for a layer that is left out, where the field allows it.
     """
 
     WIDTHS: ClassVar[dict[str, str]] = {}
@@ -28,11 +29,18 @@ class _NamedRow:
             value = getattr(self, field.name)
             is_window = field.name in ("kernel", "window", "stride")
             most = MAX_WINDOW if is_window else MAX_WIDTH
-            if field.type is int and (type(value) is not int or not 1 <= value <= most):
+            if field.type is str or (value is None and field.type is not int):
+                continue
+            if type(value) is not int or not 1 <= value <= most:
                 raise UserError(
                     f"{field.name} of {self.name!s:.100} must be a whole number from 1 "
                     f"to {most}; received {value!r:.200}."
                 )
+
+    def widths(self) -> dict[str, int]:
+        """The width of each layer that the row has, by the layer's name."""
+        named = {self.name + end: getattr(self, f) for end, f in self.WIDTHS.items()}
+        return {name: width for name, width in named.items() if width is not None}
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,11 @@ class ResponseNorm(_NamedRow):
 
 @dataclass(frozen=True)
 class Inception(_NamedRow):
-    """One Inception module; the fields are Table 1's columns of filters."""
+    """One Inception module; the fields are Table 1's columns of filters.
+
+    None for a reduction: the convolution behind it reads the module's whole input. None
+    for pool_proj: the pooled input is not projected and keeps its channels.
+    """
 
     WIDTHS = {
         "_1x1": "conv1x1",
@@ -76,31 +88,28 @@ class Inception(_NamedRow):
         "_pool_proj": "pool_proj",
     }
     conv1x1: int
-    reduce3x3: int
+    reduce3x3: int | None
     conv3x3: int
-    reduce5x5: int
+    reduce5x5: int | None
     conv5x5: int
-    pool_proj: int
-
-    @property
-    def filters(self) -> int:
-        """Channels of the concatenated branches."""
-        return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
+    pool_proj: int | None
 
     def branches(self, wide_kernel: int) -> tuple[tuple[Conv | MaxPool, ...], ...]:
         """The four branches in the order of their concatenation.
 
         wide_kernel: side of the third branch's kernel, 5 in the paper.
         """
+        widths = self.widths()
 
-        def conv(end: str, kernel: int = 1) -> Conv:
-            return Conv(self.name + end, getattr(self, self.WIDTHS[end]), kernel)
+        def conv(end: str, kernel: int = 1) -> tuple[Conv, ...]:
+            name = self.name + end
+            return (Conv(name, widths[name], kernel),) if name in widths else ()
 
         return (
-            (conv("_1x1"),),
-            (conv("_3x3_reduce"), conv("_3x3", 3)),
-            (conv("_5x5_reduce"), conv("_5x5", wide_kernel)),
-            (MaxPool(f"{self.name}_pool", 3, 1), conv("_pool_proj")),
+            conv("_1x1"),
+            conv("_3x3_reduce") + conv("_3x3", 3),
+            conv("_5x5_reduce") + conv("_5x5", wide_kernel),
+            (MaxPool(f"{self.name}_pool", 3, 1), *conv("_pool_proj")),
         )
 
 

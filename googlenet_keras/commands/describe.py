@@ -1,14 +1,35 @@
-"""`describe`: prints Table 1 of the paper for a variant."""
+"""`describe`: prints Table 1 of the paper for a variant, or beside the printed one."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
 
+from googlenet_keras.architecture.ablations import ablate
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.description import Description, describe
+from googlenet_keras.architecture.paper import (
+    SOURCES,
+    TABLE_1_COLUMNS,
+    Comparison,
+    compare_with_paper,
+    network_costs,
+)
 from googlenet_keras.console import new_table, print_table, print_text
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import check_output_files, write_json
 from googlenet_keras.training.options import TrainConfig
+
+SHORT_COLUMNS = {column: column for column in TABLE_1_COLUMNS} | {
+    "3x3 reduce": "3x3r",
+    "5x5 reduce": "5x5r",
+    "pool proj": "proj",
+    "parameters": "params",
+    "operations": "ops",
+}
 
 
 @dataclass(frozen=True)
@@ -18,23 +39,72 @@ class Describe:
     variant: str = "bn"  # Network: bn, paper, torchvision or slim.
     architecture: Path | None = None
     """A file with the network in place of --variant, as `search` writes it."""
+    module: str | None = None
+    """naive: Inception modules without 1x1 reductions and projections."""
+    head: str | None = None
+    """dense: a hidden dense layer in place of global average pooling."""
     image_size: tuple[int, ...] = (224,)  # Pixels from 32, one or height and width.
     classes: int = 1000  # Number of classes, from 2.
     width: float = 1.0  # Factor on every filter count, rounded to multiples of 8.
+    paper: bool = False
+    """Compare the numbers that the paper prints with the computed ones instead."""
     json: bool = False  # Print JSON instead of tables.
+    save: Path | None = None
+    """File to write or replace with the network, for train.py --architecture."""
+    pictures: Path | None = None
+    """Folder for pictures of a module and of each row's costs, without reductions and
+    with them."""
 
     def run(self) -> None:
-        arch = TrainConfig(
-            variant=self.variant, architecture=self.architecture, width=self.width
-        ).to_architecture()
-        description = describe(arch, classes=self.classes, image_size=self.image_size)
+        if self.paper:
+            self._compare()
+            return
+        base, arch = self._networks()
+        describe_task = partial(
+            describe, classes=self.classes, image_size=self.image_size
+        )
+        description = describe_task(arch)
+        if self.save:
+            check_output_files(self.save)
+            write_json(self.save, arch.to_json())
+        if self.pictures:
+            from googlenet_keras.commands.describe_pictures import draw_pictures
+
+            draw_pictures(arch, self.classes, self.image_size, self.pictures)
         if self.json:
             print(json.dumps(description, indent=2))
         else:
-            _print(description)
+            _print(description, describe_task(base))
+            if self.save:
+                print_text(
+                    f"\nthe network is {self.save}; train it with\n"
+                    f"  python train.py --architecture {self.save}"
+                )
+
+    def _networks(self) -> tuple[Architecture, Architecture]:
+        """The network as designed, and without what --module and --head take away."""
+        config = TrainConfig(variant=self.variant, architecture=self.architecture)
+        base = config.to_architecture()
+        arch = ablate(base, module=self.module, head=self.head)
+        return base.scale_width(self.width), arch.scale_width(self.width)
+
+    def _compare(self) -> None:
+        if replace(self, json=False) != Describe(paper=True):
+            raise UserError(
+                "--paper compares the paper's own network at 224 pixels; it can be "
+                "combined with --json only."
+            )
+        comparisons = compare_with_paper()
+        if self.json:
+            numbers = [vars(x) | {"matches": x.matches} for x in comparisons]
+            content = {"numbers": numbers, "costs": network_costs(), "sources": SOURCES}
+            print(json.dumps(content, indent=2))
+        else:
+            _print_comparisons(comparisons)
 
 
-def _print(description: Description) -> None:
+def _print(description: Description, base: Description) -> None:
+    """Prints the tables; `base` is the network before any ablation."""
     size = "x".join(map(str, description["image_size"]))
     print_text(
         f"{description['variant']} at {size} pixels, {description['classes']:,} classes"
@@ -46,13 +116,22 @@ def _print(description: Description) -> None:
         f"{description['parameters_with_auxiliary']:,} and "
         f"{description['macs_with_auxiliary']:,}"
     )
-    print_table(_reductions_table(description))
+    if description != base:
+        print_text(
+            f"{description['parameters'] / base['parameters']:.1f} times the parameters"
+            f" and {description['macs'] / base['macs']:.1f} times the multiply-adds of "
+            f"{base['variant']}"
+        )
+    if any(row["macs"] < row["naive_macs"] for row in description["reductions"]):
+        print_table(_reductions_table(description))
     pooling = description["average_pooling"]
-    print(
-        f"\nAverage pooling saves a dense layer of {pooling['map_height']} x "
-        f"{pooling['map_width']} x {pooling['channels']} x {pooling['channels']} = "
-        f"{pooling['dense_weights_saved']:,} weights.\n\nDifferences from the paper:"
-    )
+    if saved := pooling["dense_weights_saved"]:
+        print(
+            f"\nAverage pooling saves a dense layer of {pooling['map_height']} x "
+            f"{pooling['map_width']} x {pooling['channels']} x {pooling['channels']} = "
+            f"{saved:,} weights."
+        )
+    print("\nDifferences from the paper:")
     for difference in description["differences"]:
         print_text(f"  - {difference}")
 
@@ -87,4 +166,50 @@ def _reductions_table(description: Description) -> Table:
             f"{row['branch_5x5_macs'] / 1e6:.1f}",
             f"{row['branch_5x5_direct_macs'] / 1e6:.1f}",
         )
+    return table
+
+
+def _print_comparisons(comparisons: Sequence[Comparison]) -> None:
+    explanations = dict.fromkeys(x.explanation for x in comparisons if x.explanation)
+    notes = {text: str(number) for number, text in enumerate(explanations, start=1)}
+    print(
+        "Table 1 as printed; under a row what is computed here, if it reads differently"
+    )
+    print_table(_printed_rows_table(comparisons, notes))
+    table = new_table("", "source", numbers=("printed", "computed", ""))
+    table.padding = 0  # fits 80 columns
+    for x in comparisons:
+        if not x.row:
+            note = notes.get(x.explanation, "")
+            table.add_row(x.quantity, x.source, x.printed, x.shown, note)
+    print()
+    print_table(table)
+    costs = new_table("", numbers=("parameters", "multiply-adds"))
+    for name, cost in network_costs().items():
+        costs.add_row(name, f"{cost['parameters']:,}", f"{cost['macs']:,}")
+    print("\nThe price of what was left out, and of AlexNet, computed")
+    print_table(costs)
+    print("\nSources")
+    for name, source in SOURCES.items():
+        print_text(f"  {name}: {source}")
+    print("\nWhy numbers differ")
+    for text, number in notes.items():
+        print_text(f"{number:>3} {text}")
+
+
+def _printed_rows_table(
+    comparisons: Sequence[Comparison], notes: Mapping[str, str]
+) -> Table:
+    table = new_table("", numbers=(*SHORT_COLUMNS.values(), ""))
+    table.padding = 0  # fits 80 columns
+    for row in dict.fromkeys(x.row for x in comparisons if x.row):
+        cells = {x.quantity: x for x in comparisons if x.row == row}
+        printed, computed = (
+            [getattr(cells[x], part) if x in cells else "" for x in SHORT_COLUMNS]
+            for part in ("printed", "shown")
+        )
+        table.add_row(row.removeprefix("inception_"), *printed)
+        if computed != printed:
+            found = dict.fromkeys(notes.get(x.explanation) for x in cells.values())
+            table.add_row("", *computed, ",".join(filter(None, found)), style="dim")
     return table

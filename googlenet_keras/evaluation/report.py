@@ -133,7 +133,8 @@ def _gallery(
 ) -> list[dict[str, Any]]:
     """Each image with its file or number, label, prediction and activation map.
 
-    The map is None unless one Classifier predicted from these very images.
+    The map is None unless one Classifier, with average pooling, predicted from these
+    very images.
     """
     scores, names = evaluation.main, evaluation.class_names
     files = evaluation.dataset.split(evaluation.split).files
@@ -148,8 +149,9 @@ def _gallery(
         }
         for i, image in images.items()
     ]
-    if images and evaluation.classifier and evaluation.crops == CENTER_CROP:
-        explain = plots.activation_maps(evaluation.classifier)
+    classifier = evaluation.classifier if evaluation.crops == CENTER_CROP else None
+    if images and classifier and classifier.architecture.dense_units is None:
+        explain = plots.activation_maps(classifier)
         maps = explain(np.stack(list(images.values())))
         for item, (i, image), map_ in zip(items, images.items(), maps, strict=True):
             seen = map_[..., scores.predicted[i]]

@@ -117,7 +117,10 @@ class _Builder:
             for head in self.arch.heads if auxiliary else ():
                 if head.after == row.name:
                     heads[head.name] = self._head(head, x)
-        x = layers.GlobalAveragePooling2D(name="average_pool")(x)  # [batch, 1024]
+        if self.arch.dense_units is None:
+            x = layers.GlobalAveragePooling2D(name="average_pool")(x)  # [batch, 1024]
+        else:
+            x = self._dense("main", self.arch.dense_units, x)
         x = layers.Dropout(self.arch.dropout, name="dropout")(x)
         return {"main": self._logits("main", x), **heads}
 
@@ -136,19 +139,30 @@ class _Builder:
         return (portable if self.portable else plain)(name=row.name)(x)
 
     def _inception(self, module: table1.Inception, x: KerasTensor) -> KerasTensor:
-        branches = module.branches(self.arch.wide_kernel)
-        ends = [x] * len(branches)
-        if self.joint:  # the convolutions that three of the branches begin with
-            first = [row for row, *_ in branches if isinstance(row, table1.Conv)]
-            norms = [self._norm(row) for row in first] if self.arch.batch_norm else ()
-            convolutions = [self._conv2d(row, "valid") for row in first]
-            joint = JointConvolutions(convolutions, norms, name=f"{module.name}_joint")
-            ends[:3] = joint(x)
-            branches = (*(branch[1:] for branch in branches[:3]), branches[3])
-        for number, branch in enumerate(branches):
+        first = self._joint_convolutions(module, x) if self.joint else {}
+        ends = []
+        for branch in module.branches(self.arch.wide_kernel):
+            y = x
             for row in branch:
-                ends[number] = self._row(row, ends[number])
+                y = first[row.name] if row.name in first else self._row(row, y)
+            ends.append(y)
         return layers.Concatenate(name=module.name)(ends)
+
+    def _joint_convolutions(
+        self, module: table1.Inception, x: KerasTensor
+    ) -> dict[str, KerasTensor]:
+        """Outputs of the module's 1x1 convolutions that read its input, by name."""
+        first = [
+            row
+            for row, *_ in module.branches(self.arch.wide_kernel)
+            if isinstance(row, table1.Conv) and row.kernel == 1
+        ]
+        if len(first) < 2:
+            return {}
+        norms = [self._norm(row) for row in first] if self.arch.batch_norm else ()
+        convolutions = [self._conv2d(row, "valid") for row in first]
+        joint = JointConvolutions(convolutions, norms, name=f"{module.name}_joint")
+        return dict(zip((row.name for row in first), joint(x), strict=True))
 
     def _convolution(self, row: table1.Conv, x: KerasTensor) -> KerasTensor:
         x, padding = self._pad(x, row)
@@ -198,16 +212,20 @@ class _Builder:
             )
             pool = layers.AveragePooling2D((height, width), stride, name=f"{name}_pool")
         x = self._convolution(table1.Conv(f"{name}_conv", head.filters, 1), pool(x))
-        x = layers.Flatten(name=f"{name}_flatten")(x)
-        x = layers.Dense(
-            head.units,
+        x = self._dense(name, head.units, x)
+        x = layers.Dropout(self.arch.auxiliary_dropout, name=f"{name}_dropout")(x)
+        return self._logits(name, x)
+
+    def _dense(self, head: str, units: int, x: KerasTensor) -> KerasTensor:
+        """The hidden dense layer of a head on the flattened map `x`."""
+        x = layers.Flatten(name=f"{head}_flatten")(x)
+        return layers.Dense(
+            units,
             "relu",
             kernel_initializer=self.initialization.kernel(),
             bias_initializer=keras.initializers.Constant(self.initialization.bias),
-            name=f"{name}_fc",
+            name=f"{head}_fc",
         )(x)
-        x = layers.Dropout(self.arch.auxiliary_dropout, name=f"{name}_dropout")(x)
-        return self._logits(name, x)
 
     def _logits(self, name: str, x: KerasTensor) -> KerasTensor:
         if self.initialization.balanced:
@@ -225,8 +243,14 @@ def add_activation_map(network: keras.Model) -> keras.Model:
     Class activation maps (arXiv 1512.04150), [batch, rows, columns, classes] float32:
     what each place adds to the class's logit, times the number of places. GoogLeNet
     ends in average pooling and one dense layer, so that they are exact: a map's mean is
-    the logit. Their weights are a copy of the main classifier's.
+    the logit. Their weights are a copy of the main classifier's. Raises UserError for a
+    network that has a dense layer in place of average pooling.
     """
+    if "average_pool" not in (layer.name for layer in network.layers):
+        raise UserError(
+            "activation maps need global average pooling before the main classifier; "
+            "this network has a dense layer there. Leave them out."
+        )
     pooling, main = network.get_layer("average_pool"), network.get_layer("main")
     kernel, bias = main.get_weights()
     conv = keras.layers.Conv2D(main.units, 1, name=ACTIVATION_MAP, dtype="float32")

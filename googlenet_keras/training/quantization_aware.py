@@ -31,6 +31,7 @@ OWN_RANGE_LAYERS = (
     keras.layers.ReLU,
     keras.layers.Rescaling,
     keras.layers.GlobalAveragePooling2D,
+    keras.layers.Dense,
     LocalResponseNormalization,
 )
 
@@ -151,7 +152,7 @@ def add_fake_quantization(network: keras.Model) -> keras.Model:
             inputs = (integer_pixels(inputs[0]),)
         result = layer(*inputs, **options)
         branch = BRANCH_OUTPUT.fullmatch(layer.name)
-        if not (branch or isinstance(layer, OWN_RANGE_LAYERS) or layer.name == "main"):
+        if not (branch or isinstance(layer, OWN_RANGE_LAYERS)):
             return result
         name = f"{branch[1] if branch else layer.name}_range"
         return ranges.setdefault(name, FakeQuantize(name=name))(result)

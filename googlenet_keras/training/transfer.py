@@ -57,8 +57,8 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
     """Copies the weights of `start` to a network for `labels`; returns a summary.
 
     The trunk is copied whole; of a head, what belongs to the classes that `start` knows
-    by name. An auxiliary head that `start` lacks, or has for another image size, keeps
-    its initialization. Raises UserError if the trunks differ.
+    by name. A head that `start` lacks or has in another form, as for another image
+    size, keeps its initialization. Raises UserError if the trunks differ.
     """
     weights = named_weights(start.network)
     variables = {weight_name(v): v for v in network.weights}
@@ -76,8 +76,9 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
         elif is_trunk(layer) or layer.split("_")[0] in heads:
             variable.assign(weights[name])
     parts = ", ".join(["the trunk", *(head for head in heads if head != "main")])
+    count = len(known) if "main" in heads else 0
     return (
-        f"copied {parts}; {len(known)} of {len(labels)} classes are known by name, the "
+        f"copied {parts}; {count} of {len(labels)} classes are known by name, the "
         "others are initialized"
     )
 

@@ -30,10 +30,10 @@ Values = Mapping[str, Any]
 class Space:
     """The networks that a search may try: widths around those of `base`.
 
-    base: the uniform network of the budget's size; its auxiliary heads keep their
-    widths. level: "coarse", a factor for each stage, 1/4 to 2 in sixteenths; or "fine",
-    a multiple of 8 for each convolution, in the same range. tune: of dropout,
-    learning_rate, variant and heads, those that are searched too.
+    base: the uniform network of the budget's size; its heads keep their widths. level:
+    "coarse", a factor for each stage, 1/4 to 2 in sixteenths; or "fine", a multiple of
+    8 for each convolution, in the same range. tune: of dropout, learning_rate, variant
+    and heads, those that are searched too.
     """
 
     base: Architecture
@@ -43,7 +43,7 @@ class Space:
     @cached_property
     def layers(self) -> dict[str, list[str]]:
         """The layers whose widths each width hyperparameter decides."""
-        heads = tuple(f"{head.name}_" for head in self.base.heads)
+        heads = ("main_", *(f"{head.name}_" for head in self.base.heads))
         layers: dict[str, list[str]] = {}
         for layer in self.base.widths():
             if not layer.startswith(heads):
