@@ -20,7 +20,7 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.architecture.variants import VARIANTS
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.files import write_json
@@ -58,10 +58,10 @@ def full_device(path: Path) -> Path:
     return path
 
 
-def two_modules(variant: str = "bn") -> Architecture:
+def two_modules(variant: str | Architecture = "bn") -> Architecture:
     """The variant, narrow, with two of its nine modules, which is traced in a third."""
     kept = ("conv1_7x7_s2", "pool1_3x3_s2", "inception_4a", "inception_4d")
-    whole = VARIANTS[variant].scale_width(0.125)
+    whole = get_architecture(variant).scale_width(0.125)
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
 
 
@@ -171,7 +171,8 @@ def classifier(variant, classes=7, size=64, seed=0, whole=False):
 
     It has two of the nine modules, unless `whole`.
     """
-    arch = VARIANTS[variant].scale_width(0.125) if whole else two_modules(variant)
+    arch = get_architecture(variant).scale_width(0.125)
+    arch = arch if whole else two_modules(variant)
     keras.utils.set_random_seed(seed)
     network = build_network(arch, classes=classes, image_size=size)
     random = np.random.default_rng(seed)

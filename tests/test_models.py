@@ -8,6 +8,7 @@ from making import classifier, two_modules
 
 import googlenet_keras
 from googlenet_keras import models
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.architecture.arithmetic import parameters
 from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.errors import UserError
@@ -128,7 +129,9 @@ def test_an_architecture_may_change_what_has_no_weights(paper):
         ({"include_top": False, "classes": 10}, "top=False excludes classes=10; drop"),
         ({"pooling": "avg"}, "'avg' needs include_top=False; give it"),
         ({"include_top": False, "pooling": "mean"}, "one of avg, max; received 'mean'"),
-        ({"weights": "torchvision", "width": 0.5}, "leave out width and widths"),
+        ({"weights": "torchvision", "width": 0.5}, "leave out width, widths"),
+        ({"weights": "torchvision", "head": "dense"}, "widths, module and head"),
+        ({"module": "navie"}, "Did you mean 'naive'"),
         ({"variant": "papr"}, "Did you mean 'paper'"),
         ({"classes": 0}, r"at least 2 and at most 1000000; received 0\."),
         ({"image_size": 16}, "at least 32 pixels"),
@@ -137,6 +140,38 @@ def test_an_architecture_may_change_what_has_no_weights(paper):
 def test_contradictions_and_values_out_of_range(options, message):
     with pytest.raises(UserError, match=message):
         build(**options)
+
+
+def test_what_the_paper_argues_against():
+    options = {"classes": 3, "image_size": 32, "auxiliary": False, "width": 0.125}
+    network = build("bn", module="naive", head="dense", **options)
+    arch = ablate("bn", module="naive", head="dense").scale_width(0.125)
+    assert sum(int(np.prod(v.shape)) for v in network.trainable_weights) == parameters(
+        arch, classes=3, image_size=32
+    )
+    features = build(arch, image_size=64, include_top=False, pooling="avg")
+    (last,) = (row for row in arch.rows if row.name == "inception_5b")
+    assert features.output_shape == features.layers[-1].input.shape[::3]
+    assert not [v.path for v in features.weights if "main" in v.path]
+    assert last.pool_proj is None
+
+
+@pytest.mark.slow
+def test_weights_with_reductions_are_not_those_of_a_naive_network(paper):
+    made, folder = paper
+    naive = ablate(made.architecture, module="naive")
+    with pytest.raises(UserError, match=r"another network's: .* left over: .*_reduce"):
+        build(naive, weights=folder)
+
+
+@pytest.mark.slow
+def test_a_dense_head_starts_anew_on_the_trunk_of_the_weights(paper):
+    made, folder = paper
+    network = build(ablate(made.architecture, head="dense"), weights=folder)
+    before, after = named_weights(made.network), named_weights(network)
+    assert after["main_fc/kernel"].shape == (2 * 2 * 128, 1024)
+    for name in before.keys() - {"main/kernel", "main/bias"}:
+        np.testing.assert_array_equal(after[name], before[name])
 
 
 def test_weights_of_another_variant(paper):

@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import small_run, write_photos
+from making import small_run, two_modules, write_photos
 
 import googlenet_keras as gk
 from googlenet_keras import runs
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import read_json
+from googlenet_keras.files import read_json, write_json
 from googlenet_keras.network.weights import named_weights
 
 
@@ -107,3 +108,21 @@ def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
     monkeypatch.undo()
     path.write_bytes(content)
     assert gk.train(config).result["test"]["images"] == 8
+
+
+@pytest.mark.slow
+def test_a_network_that_the_paper_argues_against_is_trained(tmp_path):
+    photos = write_photos(tmp_path / "photos", {"a": 5, "b": 5})
+    arch = ablate(two_modules(), module="naive", head="dense")
+    write_json(tmp_path / "network.json", arch.to_json())
+    run = gk.train(
+        replace(
+            small_run(tmp_path / "run", photos), architecture=tmp_path / "network.json"
+        )
+    )
+    assert run.classifier.architecture == arch
+    loaded = gk.Classifier.load(run.folder.classifier)
+    assert loaded.architecture == arch
+    report = run.folder.report.read_text()
+    assert "bn_naive_dense" in report
+    assert "class activation map" not in report  # they need average pooling

@@ -87,7 +87,7 @@ def test_what_is_ablated_stays_so():
 def test_widths_are_those_of_the_layers_that_exist():
     assert len(NAIVE.widths()) == 3 + 9 * 3 + 4
     assert DENSE.widths() == PAPER.widths() | {"main_fc": 1024}
-    with pytest.raises(UserError, match="must be one of .*'inception_3a_3x3_reduce'"):
+    with pytest.raises(UserError, match=r"must be one of .*'inception_3a_3x3_reduce'"):
         NAIVE.with_widths({"inception_3a_3x3_reduce": 8})
     with pytest.raises(UserError, match="layer must be one of"):
         PAPER.with_widths({"main_fc": 8})

@@ -4,6 +4,7 @@ import tensorflow as tf
 from making import classifier
 from making_pictures import transparent_files, turned_files, upright
 
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.data.decode import decode_unoriented
@@ -17,6 +18,7 @@ from googlenet_keras.exporting.converters import (
 )
 from googlenet_keras.exporting.inspection import inspect_tflite, operators
 
+ABLATED = ablate("bn", module="naive", head="dense")
 NORMS = ("pool1_norm1", "conv2_norm2")
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
 
@@ -29,7 +31,8 @@ def converted(tmp_path_factory):
 
     def convert(variant, name):
         if variant not in networks:
-            networks[variant] = deployable_network(classifier(variant, whole=True))
+            arch = ABLATED if variant == ABLATED.name else variant
+            networks[variant] = deployable_network(classifier(arch, whole=True))
             save_static(networks[variant], folder / variant)
         norms = NORMS if variant == "paper" else ()
         to_format = {"float32": to_float32, "int8": to_int8}[name]
@@ -47,6 +50,7 @@ def converted(tmp_path_factory):
 @pytest.mark.parametrize(("variant", "name", "tolerance"), [
     ("bn", "float32", 1e-5),
     ("paper", "float32", 1e-5),
+    (ABLATED.name, "float32", 1e-5),
     ("bn", "int8", 0.05),
     ("paper", "int8", 0.05),
 ])  # fmt: skip

@@ -8,7 +8,8 @@ from making import classifier
 from scipy.special import softmax
 
 from googlenet_keras.architecture import arithmetic
-from googlenet_keras.architecture.table1 import Conv
+from googlenet_keras.architecture.ablations import ablate
+from googlenet_keras.architecture.table1 import Conv, Inception
 from googlenet_keras.architecture.variants import BATCH_NORM, VARIANTS
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.errors import UserError
@@ -16,6 +17,14 @@ from googlenet_keras.network.build import add_activation_map, build_network
 from googlenet_keras.network.weights import assign_weights, named_weights
 
 TINY = {"classes": 3, "width": 0.125}
+ABLATED = ablate("bn", module="naive", head="dense")
+PARTLY_NAIVE = replace(  # 1x1 convolutions alone can be joined: here two of three
+    BATCH_NORM,
+    rows=tuple(
+        replace(row, reduce3x3=None) if isinstance(row, Inception) else row
+        for row in BATCH_NORM.rows
+    ),
+)
 
 
 def trainable(model) -> int:
@@ -82,11 +91,13 @@ def test_slims_trunk_has_5_607_184_values():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize(
+    "variant", [*VARIANTS.values(), ABLATED], ids=lambda arch: arch.name
+)
 @pytest.mark.parametrize("size", [32, 47, (64, 97), 130])
 def test_any_size_from_32_pixels_has_the_maps_of_the_arithmetic(variant, size):
     model = build_network(variant, image_size=size, **TINY)
-    arch = VARIANTS[variant].scale_width(0.125)
+    arch = variant.scale_width(0.125)
     for stage in arithmetic.iterate_stages(arch, 3, size, auxiliary=False):
         if stage.output[0] > 1:
             assert model.get_layer(stage.name).output.shape[1:] == stage.output
@@ -186,6 +197,23 @@ def test_concatenation_is_in_the_papers_order():
     assert [x.shape[-1] for x in joined] == [64, 128, 32, 32]
 
 
+def test_a_naive_module_joins_its_branches_and_its_pooled_input():
+    model = build_network(ABLATED, image_size=32, auxiliary=False, **TINY)
+    joined = model.get_layer("inception_3a").input
+    assert [x.shape[-1] for x in joined] == [8, 16, 8, 24]
+    assert joined[3] is model.get_layer("inception_3a_pool").output
+
+
+def test_a_dense_head_reads_every_place_of_the_last_map():
+    model = build_network(ABLATED, image_size=64, auxiliary=False, **TINY)
+    channels = model.get_layer("inception_5b").output.shape[-1]
+    assert model.get_layer("main_fc").kernel.shape == (2 * 2 * channels, 128)
+    assert model.get_layer("main_fc").activation is keras.activations.relu
+    assert model.get_layer("main").input.shape == (None, 128)
+    with pytest.raises(UserError, match="need global average pooling"):
+        add_activation_map(model)
+
+
 def test_caffe_initialization():
     model = build_network("paper", image_size=32, initialization="caffe", **TINY)
     layer = model.get_layer("inception_5b_1x1")
@@ -216,7 +244,7 @@ def test_bad_arguments():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["bn", "paper", "slim"])
+@pytest.mark.parametrize("variant", ["bn", "paper", "slim", ABLATED, PARTLY_NAIVE])
 def test_joint_convolutions_compute_the_same_with_the_same_weights(variant):
     keras.utils.set_random_seed(1)
     plain = build_network(variant, image_size=64, **TINY)

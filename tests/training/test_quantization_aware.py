@@ -5,6 +5,7 @@ import pytest
 from making import call_main, classifier
 
 import export
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.classifier import Classifier
@@ -32,7 +33,9 @@ def test_rounding_follows_the_range_in_training_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["bn", "paper"])
+@pytest.mark.parametrize(
+    "variant", ["bn", "paper", ablate("bn", module="naive", head="dense")], ids=str
+)
 def test_the_file_rounds_as_the_network_did(variant, tmp_path):
     network = add_fake_quantization(deployable_network(classifier(variant, whole=True)))
     network(IMAGES, training=True)  # the ranges

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from making import classifier, two_modules, write_photos
 
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.build import build_network
@@ -53,6 +54,20 @@ def test_the_trunk_is_copied_and_so_are_classes_of_the_same_name(old):
                 np.testing.assert_array_equal(value[..., here], before[name][..., here])
         else:
             np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_head_of_another_form_starts_anew(old):
+    network = build_network(
+        ablate(ARCH, head="dense"), classes=7, image_size=64, joint=True
+    )
+    before = named_weights(network)
+    said = copy_weights(network, old, old.labels)
+    assert said.startswith("copied the trunk, aux1, aux2; 0 of 7 classes are known")
+    after, theirs = named_weights(network), named_weights(old.network)
+    for name, value in after.items():
+        own = before if name.startswith("main") else theirs
+        np.testing.assert_array_equal(value, own[name], err_msg=name)
 
 
 @pytest.mark.slow

@@ -1,11 +1,12 @@
 import random
 
 import pytest
-from tuning_parts import space, to_values
+from tuning_parts import budget, space, to_values
 
+from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
-from googlenet_keras.tuning.space import SEARCHED_WIDTHS_DIFFERENCE
+from googlenet_keras.tuning.space import SEARCHED_WIDTHS_DIFFERENCE, Space
 
 
 def drawn(hyperparameters, seed):
@@ -47,6 +48,20 @@ def test_each_stage_has_a_factor_and_each_convolution_a_width():
     assert len(space("fine").grids) == 57
     assert space("fine").grids["inception_5b_1x1"] == tuple(range(48, 385, 8))
     assert space("fine", width=0.01).grids["conv1_7x7_s2"] == (8, 16)
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+def test_a_network_without_reductions_is_searched_as_it_is(level):
+    base = ablate("bn", module="naive", head="dense").scale_width(0.5)
+    searched = Space(base, level)
+    values = drawn(searched.hyperparameters(), seed=1)
+    arch = searched.to_architecture(values)
+    assert arch.widths().keys() == base.widths().keys()
+    assert arch.dense_units == base.dense_units == 512
+    assert len(searched.grids) == (3 + 9 * 3 if level == "fine" else 4)
+    limited = budget(macs=100e6)
+    fitted = searched.to_architecture(limited.fit(values, searched))
+    assert 95e6 < limited.costs.of(fitted, "macs") <= 100e6
 
 
 def test_heads_left_out_are_not_in_the_network():
