@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from making import ROOT
 
 from googlenet_keras.architecture import paper
 from googlenet_keras.architecture.paper import (
@@ -126,3 +127,23 @@ def test_a_number_is_shown_with_one_digit_more_than_printed(
 ):
     found = Comparison("", "", printed, computed, "text")
     assert (found.matches, found.shown) == (matches, shown)
+
+
+def test_the_page_has_these_numbers():
+    page = (ROOT / "docs" / "googlenet.md").read_text()
+    assert f"compares {len(COMPARISONS)} numbers" in page
+    for row in dict.fromkeys(row for row, column in TABLE_1 if column == "parameters"):
+        output, depth, parameters, operations = (
+            TABLE_1[row, x] for x in ("output", "depth", "parameters", "operations")
+        )
+        cells = [row.removeprefix("inception_"), output.printed, depth.printed]
+        for x in (parameters, operations):
+            cells += [x.printed, x.shown]
+        assert f"| {' | '.join(cells)} |" in page
+    costs = network_costs()
+    for name in ("GoogLeNet", "AlexNet"):
+        parameters, macs = costs[name].values()
+        assert f"| {name} | {parameters:,} | {macs:,} |" in page
+    for cost in ("parameters", "macs"):
+        heads = costs["with auxiliary heads"][cost] - costs["GoogLeNet"][cost]
+        assert f"{heads:,}" in page
