@@ -1,8 +1,8 @@
 """The numbers that the paper and others print, beside those that the table gives.
 
 The paper is arXiv 1409.4842, read in a copy of its text. Its parameters are weights
-without biases, its operations multiply-adds, its K is 1024. A number matches if the computed one rounds to it; for
-each that does not, one line says why.
+without biases, its operations multiply-adds, its K is 1024. A number matches if the
+computed one rounds to it; for each that does not, one line says why.
 """
 
 import re

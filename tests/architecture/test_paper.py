@@ -4,6 +4,8 @@ import pytest
 from making import ROOT
 
 from googlenet_keras.architecture import paper
+from googlenet_keras.architecture.ablations import ablate
+from googlenet_keras.architecture.arithmetic import macs, parameters
 from googlenet_keras.architecture.paper import (
     Comparison,
     compare_with_paper,
@@ -147,3 +149,15 @@ def test_the_page_has_these_numbers():
     for cost in ("parameters", "macs"):
         heads = costs["with auxiliary heads"][cost] - costs["GoogLeNet"][cost]
         assert f"{heads:,}" in page
+
+
+def test_the_page_has_the_costs_of_the_networks_it_trained():
+    page = (ROOT / "docs" / "googlenet.md").read_text()
+    for name, module, head in (
+        *(("bn", None, None), ("naive", "naive", None)),
+        ("dense", None, "dense"),
+    ):
+        arch = ablate("bn", module=module, head=head).scale_width(0.25)
+        trained = parameters(arch, classes=10, image_size=64)
+        multiplied = macs(arch, classes=10, image_size=64)
+        assert f"| `{name}` | {trained:,} | {multiplied:,} |" in page
