@@ -1,4 +1,4 @@
-"""The Python API as a user types it: docs/api.md block by block, and its five lines."""
+"""The Python API as a user types it: docs/api.md block by block, and the README's."""
 
 import hashlib
 import re
@@ -75,6 +75,28 @@ def test_every_block_of_the_documentation_runs(session, torchvision):
     report = read_json(names["run"].folder.export / "report.json")
     assert len(report["formats"]) == 7
     assert all(row["passed"] for row in report["formats"].values())
+
+
+def test_the_readmes_session_runs(session, torchvision):
+    (block,) = BLOCK.findall((ROOT / "README.md").read_text())
+    for text, quicker in (
+        ('"modern"', '"smoke"'),
+        ("image_size=128", "image_size=32, batch_size=4"),
+        ("export(run)", "export(run, formats=('float32',))"),
+    ):
+        assert block.count(text) == 1
+        block = block.replace(text, quicker)
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert (names["run"].folder.export / "float32.tflite").is_file()
+    assert names["network"].output["main"].shape == (None, 10)
+
+
+def test_no_other_page_has_a_session():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert {page.name for page in pages if BLOCK.search(page.read_text())} == {
+        *("README.md", "api.md")
+    }
 
 
 def test_weights_and_classes_that_a_keras_user_expects(session, torchvision):

@@ -5,7 +5,8 @@ from googlenet_keras.training.options import AppliedRecipe, TrainConfig
 
 MODERN = TrainConfig()
 """What trains well today from scratch: SGD with Nesterov momentum, warm-up and cosine
-decay, label smoothing, averaged weights. Source: this project's own runs (README)."""
+decay, label smoothing, averaged weights. Source: this project's own runs
+(docs/performance.md)."""
 
 PAPER = TrainConfig(
     recipe=AppliedRecipe("paper"),
@@ -69,7 +70,7 @@ FINETUNE = TrainConfig(
     epochs=40,
 )
 """A few hundred photographs, from weights that know others: a low rate, lower still in
-the trunk. Source: this project's own runs (README)."""
+the trunk. Source: this project's own runs (docs/fine-tuning.md)."""
 
 RECIPES = {r.recipe: r for r in (MODERN, PAPER, CAFFE_QUICK, SMOKE, FINETUNE)}
 
