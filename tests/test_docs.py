@@ -23,7 +23,7 @@ from tuning import search
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
     for path in (
-        ROOT / "README.md",
+        *sorted(ROOT.glob("*.md")),
         *sorted((ROOT / "docs").glob("*.md")),
         ROOT / "examples" / "README.md",
     )
@@ -60,9 +60,8 @@ NOT_RUN = {
 }
 # of these lines only the files that they name are checked
 OTHER_PROGRAMS = {
-    **dict.fromkeys(
-        ("pip", "peers/bin/pip", "python3", ".", "export", "adb"), "not ours"
-    ),
+    **dict.fromkeys(("pip", "peers/bin/pip", "python3", ".", "export"), "not ours"),
+    **dict.fromkeys(("adb", "ruff", "mypy", "lint-imports", "mkdocs"), "not ours"),
     "peers/bin/python": "needs PyTorch",
 }
 NOT_PARSED = {
