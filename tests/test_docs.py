@@ -129,6 +129,7 @@ def parsers(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         write_json(folder / "config.json", {})
         write_json(folder / "best_architecture.json", two_modules().to_json())
+    write_json(tmp_path / "network.json", two_modules().to_json())
     for owner, name in (
         (tyro, "cli"),
         (tyro.extras, "subcommand_cli_from_dict"),
