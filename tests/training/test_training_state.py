@@ -413,8 +413,7 @@ def spoil(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("split", "damage"),
-    [("train", spoil), ("validation", type(Path()).unlink)],
+    ("split", "damage"), [("train", spoil), ("validation", type(Path()).unlink)]
 )
 def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(
     data, whole, tmp_path, split, damage
