@@ -89,7 +89,7 @@ def test_only_regular_files_are_read_and_not_more_of_them_than_allowed(tmp_path)
         for read in (read_json, read_json_lines):
             with pytest.raises(UserError, match="only regular files are opened"):
                 read(path)
-    with pytest.raises(UserError, match=r"none\.json cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"no such file: .*none\.json"):
         read_json(tmp_path / "none.json")
     (tmp_path / "large").write_bytes(16_000_001 * b" ")
     with pytest.raises(UserError, match="16,000,000 bytes at most; it has 16,000,001"):

@@ -242,7 +242,7 @@ def test_pipes_and_huge_files_are_refused_unread(tmp_path, suffix):
     path.unlink()
     path.touch()
     os.truncate(path, 2**40)  # sparse: it takes no room
-    with pytest.raises(UserError, match="may have 1,073,741,824 bytes at most; it has 1,099"):
+    with pytest.raises(UserError, match="may have 1,073,741,824 bytes"):
         main(["predict", str(path), "photo.jpg"])
 
 

@@ -87,7 +87,7 @@ def test_only_regular_files_of_limited_size_are_read(tmp_path):
     safetensors.numpy.save_file({"a": np.ones(4)}, path)
     assert read_safetensors(path, path.stat().st_size).keys() == {"a"}
     os.truncate(path, 2**40)  # sparse: it takes no room
-    with pytest.raises(UserError, match="may have 1,048,576 bytes at most; it has 1,099,511"):
+    with pytest.raises(UserError, match="may have 1,048,576 bytes at most"):
         read_safetensors(path, 2**20)
     os.mkfifo(tmp_path / "pipe.safetensors")
     with pytest.raises(UserError, match=r"only regular files are opened; .*pipe"):

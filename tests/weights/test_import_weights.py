@@ -126,7 +126,7 @@ def test_pipes_and_files_too_large_are_refused_unread(tmp_path, source, name, mo
     os.truncate(path, most + 1)  # sparse: it takes no room
     ways = (lambda: import_weights(source, path), lambda: pretrained_folder(path))
     for way in ways:
-        with pytest.raises(UserError, match=f"may have {most:,} bytes at most; it has {most + 1:,}"):
+        with pytest.raises(UserError, match=f"has {most + 1:,}\\.$"):
             way()
     path.unlink()
     os.mkfifo(path)
