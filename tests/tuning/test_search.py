@@ -74,7 +74,7 @@ def processes():
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            line = os.fsdecode((path / "cmdline").read_bytes().replace(b"\0", b" "))
             found.append((int(path.name), line, str((path / "fd" / "1").readlink())))
     return found
 
