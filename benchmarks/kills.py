@@ -1,7 +1,7 @@
 """Kills a run on the digits again and again, and compares it with one left alone.
 
 `python -m benchmarks.kills --kills 20` trains once without interruption, then the same
-with SIGKILL at random moments, each time gone on with by --resume. It ends with status
+with SIGKILL at random moments, resumed with --resume each time. It ends with status
 1 unless the classifiers' weights are equal bit for bit and metrics.jsonl has every
 epoch once.
 """
@@ -27,10 +27,11 @@ from googlenet_keras.files import TEMPORARY_SUFFIX, read_json_lines
 from googlenet_keras.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
-OFTEN = "0.0005"  # minutes between checkpoints: less than a step and its writing take
-STARTING, TRAINING = 8.0, 1.5  # seconds that a kill waits at most
-PATIENCE = 120.0  # seconds for a checkpoint to appear
-TIMES = ("seconds", "images_per_second")  # what no two runs have in common
+CHECKPOINT_MINUTES = "0.0005"  # less than a step and its writing take
+MAX_STARTING_SECONDS = 8.0  # that a kill waits, of a process that starts
+MAX_TRAINING_SECONDS = 1.5  # that it waits, of one that trains
+CHECKPOINT_TIMEOUT_SECONDS = 120.0  # seconds for a checkpoint to appear
+TIME_KEYS = ("seconds", "images_per_second")  # what no two runs have in common
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     with tempfile.TemporaryDirectory() as folder:
         whole, killed = Path(folder, "whole"), Path(folder, "killed")
-        _command(whole, options).wait()
+        if status := _command(whole, options).wait():
+            sys.exit(f"the run that nobody kills failed with status {status}")
         equal = compare(options, killed, whole)
     sys.exit(not equal)
 
@@ -79,17 +81,21 @@ def compare(options: Options, killed: Path, whole: Path) -> bool:
 
 
 def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
-    """Starts the run or goes on with it, kills it, and says where it was."""
-    before, done = _newest(run), _done(run)
+    """Starts or resumes the run, kills it, and says where it was."""
+    before, done = _newest_checkpoint(run), _progress(run)
     process = _command(run, options)
     if moments.random() < options.early:
-        time.sleep(moments.uniform(0, STARTING))
+        time.sleep(moments.uniform(0, MAX_STARTING_SECONDS))
         where = "early"
     else:
-        end = time.monotonic() + PATIENCE
-        while _newest(run) == before and time.monotonic() < end:
+        end = time.monotonic() + CHECKPOINT_TIMEOUT_SECONDS
+        while (
+            _newest_checkpoint(run) == before
+            and time.monotonic() < end
+            and process.poll() is None
+        ):
             time.sleep(0.01)
-        time.sleep(moments.uniform(0, TRAINING))
+        time.sleep(moments.uniform(0, MAX_TRAINING_SECONDS))
         if moments.random() < options.writing:
             while not _is_writing(run) and process.poll() is None:
                 time.sleep(0.0005)
@@ -98,23 +104,25 @@ def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
     process.wait()
     if _is_writing(run):
         where += ", writing a checkpoint"
-    if _done(run) < done:
-        raise SystemExit(f"it began anew: {done} was done, {_done(run)} is")
-    return f"{where}, newest checkpoint {_newest(run) or 'none'}"
+    if _progress(run) < done:
+        raise SystemExit(
+            f"it restarted earlier: epoch and step {done} became {_progress(run)}"
+        )
+    return f"{where}, newest checkpoint {_newest_checkpoint(run) or 'none'}"
 
 
 def _is_writing(run: Path) -> bool:
     return any(run.glob(f"checkpoints/*{TEMPORARY_SUFFIX}"))
 
 
-def _newest(run: Path) -> str:
+def _newest_checkpoint(run: Path) -> str:
     names = [p.stem for p in run.glob("checkpoints/*.sha256")]
     return max(names, default="")
 
 
-def _done(run: Path) -> tuple[int, int]:
+def _progress(run: Path) -> tuple[int, int]:
     """Epochs and steps of the newest checkpoint."""
-    if not (name := _newest(run)):
+    if not (name := _newest_checkpoint(run)):
         return 0, 0
     with safe_open(RunFolder(run).checkpoints / f"{name}.safetensors", "np") as file:
         progress = json.loads(file.metadata()["progress"])
@@ -124,7 +132,7 @@ def _done(run: Path) -> tuple[int, int]:
 def _command(run: Path, options: Options) -> subprocess.Popen:
     command = [sys.executable, "train.py", "--resume", "--run-folder", str(run)]
     command += ["--recipe", "smoke", "--epochs", str(options.epochs)]
-    command += ["--checkpoint-minutes", OFTEN]
+    command += ["--checkpoint-minutes", CHECKPOINT_MINUTES]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)
 
@@ -137,7 +145,7 @@ def _weights_equal(*runs: Path) -> bool:
 def _figures(run: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl without what no two runs have in common."""
     lines = read_json_lines(RunFolder(run).metrics)
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+    return [{k: v for k, v in line.items() if k not in TIME_KEYS} for line in lines]
 
 
 if __name__ == "__main__":

@@ -29,9 +29,15 @@ from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 RUNS = 30
 
 
-def driven(run: Path, photos: list[Path], rounds: int) -> tuple[dict, list[dict]]:
+def drive_page(run: Path, photos: list[Path], rounds: int) -> tuple[dict, list[dict]]:
     """What page.mjs saw, and the lines of the page's CSV file."""
-    work = Path(tempfile.mkdtemp())
+    with tempfile.TemporaryDirectory() as folder:
+        return _drive_page(run, photos, rounds, Path(folder))
+
+
+def _drive_page(
+    run: Path, photos: list[Path], rounds: int, work: Path
+) -> tuple[dict, list[dict]]:
     serve = [sys.executable, "-m", "googlenet_keras", "serve", str(run), "--port", "0"]
     config = {
         "web": str(WEB_SOURCE_FOLDER),
@@ -95,7 +101,7 @@ def main() -> None:
     photos = sorted(options.photos.glob("*/*.*")) if options.photos else []
     web = options.run / "export" / "web"
     before = {f: milliseconds(web / f"{f}.tflite") for f in ("int8", "float32")}
-    found, lines = driven(options.run, photos, options.rounds)
+    found, lines = drive_page(options.run, photos, options.rounds)
     after = {f: milliseconds(web / f"{f}.tflite") for f in before}
     print(f"ready in {found['milliseconds']:.0f} ms, {found['bytes'] / 1e6:.2f} MB")
     for name in before:

@@ -76,8 +76,8 @@ class ImportWeights:
 
     source: Positional[str]  # torchvision, onnx-zoo, caffe or slim.
     paths: Positional[tuple[Path, ...]]
-    """[FILE] RUN: the file, which is downloaded if it is left out, and the new folder
-    for the Classifier."""
+    """[FILE] CLASSIFIER: the file, which is downloaded if it is left out, and a new
+    folder."""
     variant: str | None = None
     """The network that the weights become: bn keeps the outputs of torchvision's or
     slim's weights in true 5x5 branches; none: the network that the source has."""
@@ -85,9 +85,9 @@ class ImportWeights:
     """ImageNet's classes by names (tench) or wordnet (n01440764, as its folders and
     TFDS call them); for other classes a text file with a label on each line."""
     transform_input: bool = True
-    """torchvision: how the network was made. Its published weights have
-    transform_input, and so have those fine-tuned from them; what was trained from
-    scratch has ImageNet's mean and standard deviation: --no-transform-input."""
+    """torchvision only: whether the network was made with transform_input, as the
+    published weights and those fine-tuned from them were. For one trained from scratch
+    give --no-transform-input."""
 
     def run(self) -> None:
         from googlenet_keras.weights.catalog import get_published
@@ -97,8 +97,8 @@ class ImportWeights:
         if len(paths) not in (1, 2) or paths[-1].name.endswith(suffixes):
             raise UserError(
                 "import-weights needs a source, a file or none, and a new folder for "
-                f"the Classifier: {self.source} [FILE] RUN; received "
-                f"{' '.join(map(str, paths)) or 'no path'}."
+                f"the Classifier: {self.source} [FILE] CLASSIFIER; "
+                f"received {' '.join(map(str, paths)) or 'no path'}."
             )
         *files, folder = paths
         if os.path.lexists(folder):
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "current folder is a dot (.)."
         )
     tyro.extras.subcommand_cli_from_dict(
-        {name: _listed(command) for name, command in SCRIPT_COMMANDS.items()}
+        {name: _without_flags(command) for name, command in SCRIPT_COMMANDS.items()}
         | COMMANDS,
         args=_name_benchmark_first(arguments),
         prog=PROGRAM,
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ).run()
 
 
-def _listed(command: Callable[..., None]) -> Callable[[], None]:
+def _without_flags(command: Callable[..., None]) -> Callable[[], None]:
     """A command without flags, for the list of commands."""
 
     def listed() -> None: ...

@@ -128,7 +128,9 @@ class _Output(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
             if self.fileno() == 2 or isinstance(error, BrokenPipeError):
                 return len(data)
             raise DiskError(

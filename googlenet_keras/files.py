@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,12 +20,14 @@ from googlenet_keras.errors import DiskError, UserError
 
 TEMPORARY_SUFFIX = ".tmp"  # of a file or folder that is being written
 HOST = socket.gethostname().replace(".", "-")
-TEMPORARY_FOLDER = re.compile(r"(.+)\.([^.]+)-(\d+)\.(?:new|old)\.tmp", re.DOTALL)
+TEMPORARY_FOLDER = re.compile(
+    r"(.+)\.([^.]+)-(\d+)(?:-\d+)?\.(?:new|old)\.tmp", re.DOTALL
+)
 ABANDONED_SECONDS = 3600  # after the last change by another machine or container
 MAX_JSON_BYTES = 16 * 10**6  # a million labels, the most that a file here holds
 MAX_JSON_LINES_BYTES = 256 * 10**6  # a line has MAX_JSON_BYTES at most
 MAX_JSON_DEPTH = 32  # lists and objects within each other
-_filling: set[Path] = set()  # temporary folders of this process
+_own_folders: set[Path] = set()  # temporary folders of this process
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +60,7 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned_folders(path.parent)
-        _filling.update((new, old))
+        _own_folders.update((new, old))
         new.mkdir()
     try:
         yield new
@@ -65,30 +68,41 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             if replace and path.exists():
                 path.rename(old)
             if not path.exists():
-                new.rename(path)
+                _rename_unless_there(new, path)
     finally:
         _restore_or_remove(old, path)
         _restore_or_remove(new, path)
-        _filling.difference_update((new, old))
+        _own_folders.difference_update((new, old))
+
+
+def _rename_unless_there(folder: Path, path: Path) -> None:
+    """Renames `folder` to `path`; does nothing if another process was faster."""
+    try:
+        folder.rename(path)
+    except OSError:
+        if not path.is_dir():
+            raise
 
 
 def _temporary(path: Path, role: str = "") -> Path:
-    return path.with_name(f"{path.name}.{HOST}-{os.getpid()}{role}{TEMPORARY_SUFFIX}")
+    """A name that no other process and no other thread gives."""
+    writer = f"{HOST}-{os.getpid()}-{threading.get_native_id()}"
+    return path.with_name(f"{path.name}.{writer}{role}{TEMPORARY_SUFFIX}")
 
 
 def _remove_abandoned_folders(parent: Path) -> None:
     """Restores or removes the temporary folders of processes that were killed."""
     for folder in parent.glob(f"*{TEMPORARY_SUFFIX}"):
         parts = TEMPORARY_FOLDER.fullmatch(folder.name)
-        if not parts or folder in _filling:
+        if not parts or folder in _own_folders:
             continue
         name, host, process = parts[1], parts[2], int(parts[3])
         with suppress(FileNotFoundError):  # another process removes it too
             if host != HOST:
-                gone = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
+                is_abandoned = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
             else:  # a container's next process has the same number
-                gone = process == os.getpid() or not _is_alive(process)
-            if gone:
+                is_abandoned = process == os.getpid() or not _is_alive(process)
+            if is_abandoned:
                 _restore_or_remove(folder, parent / name)
 
 
@@ -233,7 +247,9 @@ def read_json_lines(
     for number, line in enumerate(lines, start=1):
         try:
             if line or number < len(lines):
-                data = _parse_json(line[:MAX_JSON_BYTES], "it")  # longer ones are none
+                data = _parse_json(
+                    line[:MAX_JSON_BYTES], "it"
+                )  # a cut line is invalid JSON
                 rows.append(check(convert(data, dict[str, Any], "it")))
         except UserError as error:
             damage = f"line {number} is damaged: {error}"

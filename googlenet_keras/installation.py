@@ -53,7 +53,7 @@ def is_installed(module: str) -> bool:
 def require(what: str, extra: str, modules: Iterable[str]) -> None:
     """Raises UserError if one of `modules`, of an extra, is not installed.
 
-    what: that needs them.
+    what: the feature that needs them, for the message.
     """
     missing = [EXTRAS[extra][x] for x in modules if not is_installed(x)]
     if missing:

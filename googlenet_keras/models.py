@@ -68,11 +68,12 @@ def build(
     variant: bn, paper, torchvision, slim or an Architecture; None for that of the
     weights, or bn. weights: what Classifier.from_pretrained takes, such as torchvision,
     caffe, onnx-zoo, slim, a run, a saved classifier or a file. classes: None for those
-    of the weights, or 1000. With another number the classification layers start anew,
-    as do heads that the weights lack or have in another form or for another image size.
-    image_size: one number or (height, width), from 32; None for that of the weights, or
-    224. include_top: False for the trunk alone; then `pooling` None gives the last
-    feature map [batch, rows, columns, 1024], "avg" and "max" a vector [batch, 1024].
+    of the weights, or 1000. With another number the classification layers are
+    initialized, as are heads that the weights lack or have in another form or for
+    another image size. image_size: one number or (height, width), from 32; None for
+    that of the weights, or 224. include_top: False for the trunk alone; then `pooling`
+    None gives the last feature map [batch, rows, columns, 1024], "avg" and "max" a
+    vector [batch, 1024].
     module, head: "naive" and "dense" build what the paper argues against; see ablate.
     width, widths, initialization, joint, portable: see build_network. Raises UserError
     for unknown names, sizes out of range, contradictions and weights that do not fit.

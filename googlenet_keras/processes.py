@@ -55,10 +55,10 @@ class ChildProcess:
         )
 
     def __call__(self, function: Call, *arguments: Any) -> Any:
-        """What `function` gives for the arguments. Raises ProcessError."""
+        """Calls `function` in the child; returns its result. Raises ProcessError."""
         error: BaseException | None
         try:
-            with _hidden_script():  # submit starts the child
+            with _hide_script():  # submit starts the child
                 future = self._pool.submit(function, *arguments)
             error = future.exception()  # what it raises is of this process
         except BrokenProcessPool as broken:
@@ -106,7 +106,7 @@ def child_process(log: Path | None, **limits: int) -> Iterator[ChildProcess]:
 
 @contextmanager
 def interruption_by_sigterm() -> Iterator[None]:
-    """Raises InterruptionError within the block at SIGTERM, which would leave children.
+    """Turns SIGTERM into InterruptionError in the block, so that children end too.
 
     A second one ends this process at once. A handler that is set already stays.
     """
@@ -137,7 +137,7 @@ util.Finalize(None, _end_resource_tracker, exitpriority=-1)  # after all others
 
 
 @contextmanager
-def _hidden_script() -> Iterator[None]:
+def _hide_script() -> Iterator[None]:
     """Keeps multiprocessing from running the user's script again in a new child.
 
     It would train twice in a script that has no `if __name__ == "__main__":`.

@@ -210,7 +210,10 @@ class RunFolder:
     def read_result(self) -> Result:
         """Reads result.json. Raises UserError if the run is not finished."""
         if not self.is_finished:
-            raise UserError(f"{self} has no {self.result.name}: it is not finished.")
+            raise UserError(
+                f"{self} has no {self.result.name}: it is not finished. Finish it with "
+                f"{command_line('train')} --resume --run-folder {self}."
+            )
         result = files.read_json(self.result)
         if "best" in result and "validation" not in result:
             raise UserError(
@@ -224,18 +227,21 @@ class RunFolder:
 
         Raises UserError for a damaged line.
         """
-        lines = files.read_json_lines(self.metrics, _check_line)
+        lines = files.read_json_lines(self.metrics, _parse_line)
         epochs = [line for line in lines if EVENT_KEY not in line]
         heads = {frozenset(x[part]) for x in epochs for part in ("train", "validation")}
         if len(heads) > 1:
-            raise UserError(f"all lines of {self.metrics} must have the same heads.")
+            raise UserError(
+                f"all lines of {self.metrics} must have the same heads; they differ. "
+                "Remove the lines that another run has written."
+            )
         return epochs
 
     def truncate_epochs(self, epochs: int) -> None:
         """Drops all epochs but the first `epochs`, and damaged lines."""
         lines: list[dict[str, Any]] = []
         if self.metrics.exists():
-            lines = files.read_json_lines(self.metrics, _check_line, skip_damaged=True)
+            lines = files.read_json_lines(self.metrics, _parse_line, skip_damaged=True)
         text = "".join(
             json.dumps(line) + "\n"
             for line in lines
@@ -254,5 +260,5 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
-def _check_line(line: dict[str, Any]) -> dict[str, Any]:
+def _parse_line(line: dict[str, Any]) -> dict[str, Any]:
     return line if EVENT_KEY in line else files.convert(line, Epoch, "an epoch")

@@ -23,7 +23,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def transforms(size: int, training: bool) -> v2.Compose:
-    """The reference's crops, antialiased, to normalised float32."""
+    """The reference's crops, antialiased, to normalized float32."""
     resized = int(size * 256 / 224)
     crop = (
         [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]

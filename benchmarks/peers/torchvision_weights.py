@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     torch.save(
         model.state_dict(), folder / "legacy.pth", _use_new_zipfile_serialization=False
     )
-    # blotches: noise would be the same grey in every image by the time it is averaged
+    # blotches: noise would be the same gray in every image by the time it is averaged
     blotches = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)
     images = blotches.repeat(28, axis=1).repeat(28, axis=2)
     np.save(folder / "images.npy", images)

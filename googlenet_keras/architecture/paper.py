@@ -1,4 +1,4 @@
-"""The numbers that the paper and others print, beside those that the table gives.
+"""Compares the numbers printed in the paper with those computed from Table 1.
 
 The paper is arXiv 1409.4842, read in a copy of its text. Its parameters are weights
 without biases, its operations multiply-adds, its K is 1024. A number matches if the

@@ -1,4 +1,4 @@
-"""An exported file with its runtime, its labels and its preprocessing."""
+"""Artifact: an exported file, used like a Classifier."""
 
 import json
 import zipfile

@@ -27,9 +27,9 @@ from googlenet_keras.machine import cores
 from googlenet_keras.processes import Call, ChildProcess, ProcessError
 
 MAX_ARTIFACT_BYTES = 2**30  # float32 of six times GoogLeNet's width
-MEMORY_BYTES, MEMORY_BYTES_PER_THREAD = 2**32, 2**28  # address space
-OPENING_SECONDS = 60.0  # with a first image; GoogLeNet takes less than one
-SLOWDOWN = 50  # how many times as long as the first image a later one may take
+RUNTIME_MEMORY_BYTES, RUNTIME_MEMORY_BYTES_PER_THREAD = 2**32, 2**28  # address space
+MAX_OPENING_SECONDS = 60.0  # with a first image; GoogLeNet takes less than one
+MAX_SLOWDOWN = 50  # how many times as long as the first image a later one may take
 
 
 class Opened(NamedTuple):
@@ -50,20 +50,20 @@ class IsolatedRuntime:
     """
 
     def __init__(self, path: Path, threads: int, names: Sequence[str]) -> None:
-        """Opens the file and runs it once. Raises UserError if that cannot be.
+        """Opens the file and runs it once. Raises UserError if it cannot be run.
 
         threads: 0 for one on each core. names: of the texts.
         """
         self._path, self._threads = path, threads or cores()
-        memory = MEMORY_BYTES + MEMORY_BYTES_PER_THREAD * self._threads
+        memory = RUNTIME_MEMORY_BYTES + RUNTIME_MEMORY_BYTES_PER_THREAD * self._threads
         self._call = ChildProcess(None, memory_bytes=memory)
         weakref.finalize(self, self._call.close)
-        opened: Opened = self._ask(_open, names, OPENING_SECONDS)
+        opened: Opened = self._ask(_open, names, MAX_OPENING_SECONDS)
         self.texts, self.size, self.classes, self.step, self._seconds = opened
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Computes the probabilities. Raises UserError if that cannot be."""
-        limit = OPENING_SECONDS + SLOWDOWN * self._seconds * len(images)
+        """Computes the probabilities. Raises UserError if it cannot be run."""
+        limit = MAX_OPENING_SECONDS + MAX_SLOWDOWN * self._seconds * len(images)
         return self._ask(_run, images, limit)
 
     def _ask(self, function: Call, *arguments: Any) -> Any:

@@ -34,7 +34,7 @@ class ModelCard:
             f"GoogLeNet ({classifier.architecture.name})",
             f"{len(classifier.labels)} classes, trained on {data}.",
             str(origin.get("commit") or "unknown"),
-            license or str(origin.get("licence", "not stated")),
+            license or str(origin.get("license", origin.get("licence", "not stated"))),
         )
 
 

@@ -68,7 +68,10 @@ def _moves(
         raise UserError(f"quarantine must be a folder; {existing} is none.")
     moves = {root / name: quarantine / name for name in names}
     if taken := [target for target in moves.values() if os.path.lexists(target)]:
-        raise UserError(f"nothing is overwritten, and {taken[0]} exists.")
+        raise UserError(
+            f"nothing is overwritten, and {taken[0]} exists. Move it, or choose "
+            "another --quarantine."
+        )
     return moves
 
 

@@ -1,6 +1,7 @@
-"""`describe`: prints Table 1 of the paper for a variant, or beside the printed one."""
+"""`describe`: prints a variant's Table 1, or compares it with the paper's."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from googlenet_keras.architecture.paper import (
 from googlenet_keras.console import new_table, print_table, print_text
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_files, write_json
+from googlenet_keras.installation import command_line
 from googlenet_keras.training.options import TrainConfig
 
 SHORT_COLUMNS = {column: column for column in TABLE_1_COLUMNS} | {
@@ -50,7 +52,7 @@ class Describe:
     """Compare the numbers that the paper prints with the computed ones instead."""
     json: bool = False  # Print JSON instead of tables.
     save: Path | None = None
-    """File to write or replace with the network, for train.py --architecture."""
+    """File to write or replace with the network, for `train --architecture`."""
     pictures: Path | None = None
     """Folder for pictures of a module and of each row's costs, without reductions and
     with them."""
@@ -78,7 +80,8 @@ class Describe:
             if self.save:
                 print_text(
                     f"\nthe network is {self.save}; train it with\n"
-                    f"  python train.py --architecture {self.save}"
+                    f"  {command_line('train')} --architecture "
+                    f"{shlex.quote(str(self.save))}"
                 )
 
     def _networks(self) -> tuple[Architecture, Architecture]:
@@ -173,7 +176,7 @@ def _print_comparisons(comparisons: Sequence[Comparison]) -> None:
     explanations = dict.fromkeys(x.explanation for x in comparisons if x.explanation)
     notes = {text: str(number) for number, text in enumerate(explanations, start=1)}
     print(
-        "Table 1 as printed; under a row what is computed here, if it reads differently"
+        "Table 1 as printed; a dim line below a row shows computed values that differ"
     )
     print_table(_printed_rows_table(comparisons, notes))
     table = new_table("", "source", numbers=("printed", "computed", ""))
@@ -187,7 +190,7 @@ def _print_comparisons(comparisons: Sequence[Comparison]) -> None:
     costs = new_table("", numbers=("parameters", "multiply-adds"))
     for name, cost in network_costs().items():
         costs.add_row(name, f"{cost['parameters']:,}", f"{cost['macs']:,}")
-    print("\nThe price of what was left out, and of AlexNet, computed")
+    print("\nCosts of the ablations and of AlexNet, computed")
     print_table(costs)
     print("\nSources")
     for name, source in SOURCES.items():

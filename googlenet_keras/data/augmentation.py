@@ -59,7 +59,7 @@ class Augmentation:
         elif content == UPRIGHT_JPEG:
             crop = self._crop_jpeg(image, self.size, draws)
         else:
-            crop = self._crop_oriented(image, draws)
+            crop = self._crop_any_format(image, draws)
         crop = tf.ensure_shape(crop, [*self.size, 3])
         if self.color_jitter:
             crop = jitter_colors(crop, seed, self.color_jitter)
@@ -68,7 +68,7 @@ class Augmentation:
             return crop
         return tf.cond(draws[-2] < 0.5, lambda: tf.reverse(crop, [1]), lambda: crop)
 
-    def _crop_oriented(self, encoded: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    def _crop_any_format(self, encoded: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         orientation = exif_orientation(encoded)
         transposed = orientation >= decode.FIRST_TRANSPOSED_ORIENTATION
         size = tf.where(transposed, self.size[::-1], self.size)

@@ -1,6 +1,6 @@
 """Caches images between epochs: encoded in memory, or decoded and smaller on disk.
 
-The cache is never augmented: every epoch crops and mirrors anew.
+What is cached is not augmented: every epoch draws new crops.
 """
 
 import hashlib

@@ -25,6 +25,7 @@ from googlenet_keras.data.image_files import (
 )
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import cache_folder, read_json, write_json
+from googlenet_keras.machine import cores
 
 MAX_CACHE_BYTES = 10**9  # of some 200 bytes for each image
 CHUNK_FILES = 1024  # handed to the threads at a time, so that memory is bounded
@@ -92,7 +93,7 @@ def check_files(root: Path, paths: Sequence[Path]) -> dict[Path, FileCheck]:
     stale = [p for p, n in names.items() if n not in known or known[n].is_stale(p)]
     chunks = (stale[i : i + CHUNK_FILES] for i in range(0, len(stale), CHUNK_FILES))
     try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             checked = (x for chunk in chunks for x in pool.map(_check_file, chunk))
             checks = track(checked, "checking images", len(stale))
             for path, check in zip(stale, checks, strict=True):

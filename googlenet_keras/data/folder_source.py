@@ -53,7 +53,7 @@ def open_folder(root: Path, validation_fraction: float, divide: bool = True) -> 
     folders = _split_folders(root, left_out) or {"train": root}
     splits = {name: _files_by_class(f, left_out) for name, f in folders.items()}
     _log_left_out(left_out)
-    checks = _drop_broken(root, splits)
+    checks = _remove_broken_files(root, splits)
     if divide:
         _check_splits(root, folders, splits)
         labels = tuple(splits["train"])
@@ -207,7 +207,9 @@ def _log_left_out(left_out: LeftOut) -> None:
     log.warning("\n".join([f"leaving out {len(left_out)} files or folders", *lines]))
 
 
-def _drop_broken(root: Path, splits: Mapping[str, Files]) -> dict[Path, FileCheck]:
+def _remove_broken_files(
+    root: Path, splits: Mapping[str, Files]
+) -> dict[Path, FileCheck]:
     """Removes broken files from `splits`; returns the checks of the others."""
     every = [p for files in splits.values() for paths in files.values() for p in paths]
     checks = check_files(root, every)

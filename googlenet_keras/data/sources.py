@@ -41,11 +41,13 @@ def open_dataset(
     TFDS download and prepare the data. Raises UserError for an unknown name, a class
     without images and fewer than two classes.
     """
+    if not name:
+        raise UserError("a data set needs a name; received an empty one.")
     if name == "digits":
         return _open_digits()
     if os.path.isdir(os.path.expanduser(name)):
         return open_folder(expand_user(name), validation_fraction, divide)
-    if not name or name.startswith((".", "~", "/")):
+    if name.startswith((".", "~", "/")):
         raise UserError(f"no such folder: {name}.")
     builder = _tfds_builder(name, data_dir, download)
     return _open_tfds(name, validation_fraction, builder)
@@ -82,7 +84,10 @@ def _open_tfds(name: str, fraction: float, builder: "DatasetBuilder") -> Dataset
             f"{name} has {', '.join(features)}."
         )
     if "train" not in splits:
-        raise UserError(f"{name} has no split train; it has {', '.join(splits)}.")
+        raise UserError(
+            f"a data set needs a split train; {name} has {', '.join(splits)}. Choose "
+            "another."
+        )
     train, validation = "train", "validation"
     if validation not in splits:
         images = splits["train"].num_examples

@@ -94,6 +94,8 @@ def evaluate(
     an image that cannot be read any more (UnreadableImageError).
     """
     ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
+    if not ensemble:
+        raise UserError("evaluate needs at least one classifier; received none.")
     crop_count = Crops(ensemble[0].preprocessing, crops).count
     batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // crop_count)
     names = ensemble[0].labels

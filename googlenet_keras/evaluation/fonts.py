@@ -1,4 +1,4 @@
-"""Names as matplotlib can draw them: in the installed fonts, or as numbers."""
+"""Finds fonts for class names, and numbers the names that no font can draw."""
 
 import logging
 from collections.abc import Sequence

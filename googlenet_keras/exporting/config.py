@@ -33,7 +33,7 @@ class ExportConfig:
     """Epochs of quantization-aware training, if int8 loses too much; 0: none."""
     onnx_layout: Layout = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
-    licence: Text | None = None
+    license: Text | None = None
     """License that the files state, such as CC-BY-4.0; none: what is known."""
     dataset: Text | None = None
     """digits, a folder of class folders or a TFDS name; none: the run's own."""
@@ -55,9 +55,15 @@ class ExportConfig:
                 raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
         has_int8 = not self.formats or {"int8", WEB_FORMAT} & {*self.formats}
         if self.qat_epochs and not has_int8:
-            raise UserError("qat_epochs trains for int8, which formats leaves out.")
+            raise UserError(
+                "qat_epochs needs int8 among the formats; received "
+                f"{', '.join(self.formats)}. Add int8, or leave qat_epochs out."
+            )
         if self.activation_map and not self.web:
-            raise UserError("activation_map is the page's; name web among the formats.")
+            raise UserError(
+                "activation_map needs the format web; add it to formats, or leave "
+                "activation_map out."
+            )
         if self.activation_map and self.qat_epochs:
             raise UserError(
                 "the network that qat_epochs trains has no activation_map; leave one "

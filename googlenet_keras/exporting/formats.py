@@ -74,7 +74,7 @@ FORMATS = {
 
 def check_libraries(names: Iterable[str]) -> None:
     """Raises UserError if the formats in `names`, none: all, need a missing library."""
-    formats = _named(names) or FORMATS.values()
+    formats = _formats_by_name(names) or FORMATS.values()
     needed = {library for format in formats for library in format.libraries}
     require("export", "export", sorted(needed))
 
@@ -87,7 +87,7 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
     """
     has_norms = bool(response_norms(arch))
     impossible = [f for f in FORMATS.values() if has_norms and f.no_response_norms]
-    selected = _named(names)
+    selected = _formats_by_name(names)
     for format in selected:
         if format in impossible:
             raise UserError(
@@ -98,6 +98,6 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
     return selected or [f for f in FORMATS.values() if f not in impossible]
 
 
-def _named(names: Iterable[str]) -> list[Format]:
+def _formats_by_name(names: Iterable[str]) -> list[Format]:
     files = [PAGE_FORMATS if name == WEB_FORMAT else (name,) for name in names]
     return [FORMATS[name] for name in dict.fromkeys(chain.from_iterable(files))]

@@ -39,7 +39,7 @@ class ExportJob:
     """Everything that decides an export, each part resolved once, on first use.
 
     folder: the bundle while it is written. convert: calls a function in the process
-    that converts. A property raises UserError if it cannot be had.
+    that converts. A property raises UserError if it cannot be resolved.
     """
 
     config: ExportConfig
@@ -96,9 +96,9 @@ def open_job(config: ExportConfig) -> Iterator[ExportJob]:
         child_process(folder / EXPORT_LOG_FILE) as convert,
     ):
         channels_first = config.onnx_layout == "nchw"
-        source = Source(saved, Path(work), channels_first, config.licence)
+        source = Source(saved, Path(work), channels_first, config.license)
         job = ExportJob(config, run, source, folder, convert)
-        _ = job.formats, job.images  # what cannot be had is told before any work
+        _ = job.formats, job.images  # fail before any conversion
         if any(format.is_calibrated for format in job.formats):
             geometry, count = job.classifier.preprocessing, config.calibration_images
             images = calibration_images(job.dataset, geometry, count)

@@ -3,13 +3,14 @@
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import (
     expand_hostlist,  # SLURM's list syntax has no public reader
@@ -126,23 +127,30 @@ class Distribution:
         """Raises UserError on every worker unless `facts` are the same on all."""
         if self.workers == 1:
             return
-        text = json.dumps(facts, sort_keys=True, default=str)
-        if len(set(self._all_of(zlib.crc32(text.encode())))) > 1:
+        texts = {name: json.dumps(fact, default=str) for name, fact in facts.items()}
+        own = [zlib.crc32(text.encode()) for text in texts.values()]
+        equal = (self._gathered(own) == own).all(axis=0)
+        if not equal.all():
+            names = [name for name, same in zip(texts, equal, strict=True) if not same]
+            has = ", ".join(f"{name} {texts[name]:.100}" for name in names)
             raise UserError(
-                "all workers must have the same options and data, and they differ. "
-                f"Worker {self.worker} has {text}"
+                "all workers must have the same options and data; they differ in "
+                f"{', '.join(names)}. Worker {self.worker} has {has}. Start the same "
+                "command with the same data on all of them."
             )
 
     def maximum(self, number: int) -> int:
         """Returns the largest `number` of all workers; every worker must call it."""
-        return max(self._all_of(number))
+        return int(self._gathered([number]).max())
 
-    def _all_of(self, number: int) -> list[int]:
-        return self._gather(tf.constant([number], tf.int64)).numpy().tolist()
+    def _gathered(self, numbers: Sequence[int]) -> np.ndarray:
+        """The `numbers` of all devices, [devices, numbers]."""
+        gathered = self._gather(tf.constant(numbers, tf.int64))
+        return gathered.numpy().reshape(-1, len(numbers))
 
     @tf.function
-    def _gather(self, number: tf.Tensor) -> tf.Tensor:
-        own = self.strategy.run(tf.identity, args=(number,))
+    def _gather(self, numbers: tf.Tensor) -> tf.Tensor:
+        own = self.strategy.run(tf.identity, args=(numbers,))
         return self.strategy.gather(own, axis=0)
 
 

@@ -236,8 +236,12 @@ def _check_strategy(config: TrainConfig) -> None:
         return
     flag = f"--strategy {config.strategy}"
     if config.xla == "on":
-        raise UserError(f"--xla on compiles the steps of one device; not with {flag}.")
+        raise UserError(
+            f"--xla on needs a single device; received {flag}. Leave one of them out."
+        )
     if config.batch_size == "auto":
-        raise UserError(f"--batch-size auto tries one device; with {flag}, a number.")
+        raise UserError(
+            f"--batch-size auto needs a single device; received {flag}. Give a number."
+        )
     if config.strategy == "multi-worker" and not config.run_folder:
         raise UserError(f"{flag} requires --run-folder, the same for all workers.")

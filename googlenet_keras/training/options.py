@@ -189,8 +189,8 @@ class TrainConfig:
         check_options(self)
         if not isinstance(self.recipe, AppliedRecipe):
             raise UserError(
-                "only a recipe whose options were applied can be recorded; received "
-                f"recipe={self.recipe!r}. Use TrainConfig.from_recipe({self.recipe!r})."
+                f"recipe={self.recipe!r} alone sets no options; use "
+                f"TrainConfig.from_recipe({self.recipe!r})."
             )
         if self.recipe not in RECIPE_NAMES:
             raise unknown_choice_error("recipe", self.recipe, RECIPE_NAMES)

@@ -106,7 +106,7 @@ class TrainingState(keras.callbacks.Callback):
         Raises UserError if the training or validation data have changed or epochs were
         lost, and unless all workers have done the same steps.
         """
-        state, folder = self._newest(), self._folder
+        state, folder = self._newest_checkpoint(), self._folder
         if state:
             self._check_data(state.progress["data"])
             self._rollbacks = state.progress["rollbacks"]
@@ -144,7 +144,7 @@ class TrainingState(keras.callbacks.Callback):
         there is no checkpoint, and UserError unless all workers return to the same.
         """
         config, epoch, step = self._job.config, self.epoch, self.step
-        state = self._newest() if self._rollbacks < MAX_ROLLBACKS else None
+        state = self._newest_checkpoint() if self._rollbacks < MAX_ROLLBACKS else None
         if state:
             self._rollbacks += 1
             self._rolled_back = True
@@ -255,7 +255,7 @@ class TrainingState(keras.callbacks.Callback):
         has_epochs = metrics.is_file() and metrics.stat().st_size > 0
         return has_epochs or bool(job.config.weights and not job.start)
 
-    def _newest(self) -> State | None:
+    def _newest_checkpoint(self) -> State | None:
         return checkpoints.newest_checkpoint(
             self._folder.checkpoints, self._distribution.is_chief, self._check
         )

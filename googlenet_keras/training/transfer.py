@@ -36,7 +36,7 @@ def load_initial_classifier(
     file = description_file(folder)
     start = Classifier.load(file.parent)
     variant = start.architecture.name
-    allowed = (variant, BATCH_NORM.name)  # nobody may have asked for the default
+    allowed = (variant, BATCH_NORM.name)  # the default counts as not given
     if not config.architecture and config.variant not in allowed:
         raise UserError(
             f"weights come with their network; {config.weights} has {variant!r}, and "

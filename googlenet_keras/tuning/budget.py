@@ -23,7 +23,7 @@ BISECTION_STEPS = 16  # of the range of multipliers
 class Costs(Task):
     """Computes what networks cost without building them.
 
-    latency: predicts milliseconds of int8.tflite; None if they are not asked for.
+    latency: predicts milliseconds of int8.tflite; None before that is measured.
     label_bytes: size of labels.txt, which int8.tflite contains.
     """
 

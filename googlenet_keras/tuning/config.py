@@ -89,8 +89,8 @@ class SearchConfig:
         self.limits()  # raises
         if self.training.weights:
             raise UserError(
-                "a search changes the widths, and weights have theirs: no --weights, "
-                "and no recipe that has them, such as finetune."
+                "a width search cannot start from weights, whose widths are fixed; "
+                "leave out --weights and recipes that set it, such as finetune."
             )
         arch = self.training.to_architecture()
         for width in self.baselines:

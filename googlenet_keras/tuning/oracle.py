@@ -180,14 +180,14 @@ class _BudgetOracle(keras_tuner.Oracle):
             self.job.space.to_architecture(trial.hyperparameters.values)
             if trial.status == TrialStatus.COMPLETED and trial.score is None:
                 raise UserError(f"trial {trial.trial_id} has no score")
-        if lost := self._logged().keys() - self.trials.keys():
+        if lost := self._trials_in_log().keys() - self.trials.keys():
             raise UserError(f"trial {min(lost)} is missing")
         ended = [n for n, t in self.trials.items() if t.status in ENDED_STATUSES]
         self._retry_queue = [n for n in self._retry_queue if n not in ended]
         for name in ended:
             self._log_trial(name)
 
-    def _logged(self) -> dict[str, TrialRow]:
+    def _trials_in_log(self) -> dict[str, TrialRow]:
         """The trials in the log, by name, without baselines."""
         rows = self.log.rows if self.log else []
         return {row["trial"]: row for row in rows if row["status"] != "baseline"}
@@ -197,7 +197,7 @@ class _BudgetOracle(keras_tuner.Oracle):
 
         Raises UserError if the log cannot, since an older version has written it.
         """
-        rows = {int(name): row for name, row in self._logged().items()}
+        rows = {int(name): row for name, row in self._trials_in_log().items()}
         digits = len(str(self.max_trials))  # of keras-tuner's numbers
         numbers = range(max(rows, default=-1) + 1)
         try:
@@ -237,7 +237,7 @@ class _BudgetOracle(keras_tuner.Oracle):
         self._save_trial(trial)
 
     def _replay(self, name: str, values: Values) -> None:
-        """Puts a restored trial where the search method had it."""
+        """Adds a restored trial to the search method's own state, if it has one."""
 
 
 class _RandomOracle(_BudgetOracle, keras_tuner.oracles.RandomSearchOracle):

@@ -105,11 +105,16 @@ class TrialLog:
     def check_any_completed(self) -> None:
         """Raises UserError if no trial was completed."""
         if not self.ranking():
-            reasons = [row["reason"] for row in self.with_status("failed")]
-            last = reasons[-1] if reasons else "none was started."
+            failed = self.with_status("failed")
+            if not failed:
+                raise UserError(
+                    "a search needs one trial that completes, and none was started: "
+                    "nothing new fits the budget. Raise a limit."
+                )
             raise UserError(
-                "a search needs one trial that completes, and all failed, the last "
-                f"since {last} The logs are in trials/ of the run folder."
+                f"a search needs one trial that completes, and all {len(failed)} "
+                f"failed, the last since {failed[-1]['reason']} The logs are in "
+                "trials/ of the run folder."
             )
 
     def with_status(self, status: Status) -> list[TrialRow]:

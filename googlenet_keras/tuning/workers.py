@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # environment variables that say who is who: chief, tuner0, tuner1, ...
 TUNER_ID, ORACLE_IP = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP"
 ORACLE_PORT = "KERASTUNER_ORACLE_PORT"
-VARIABLES = (TUNER_ID, ORACLE_IP, ORACLE_PORT)
+TUNER_VARIABLES = (TUNER_ID, ORACLE_IP, ORACLE_PORT)
 LOOPBACK_ADDRESS = "127.0.0.1"
 CHIEF_CONNECT_SECONDS = 45
 CHIEF_REPLY_SECONDS = 600  # a Gaussian process may think for a minute
@@ -38,13 +38,13 @@ MAX_WORKER_STARTS = 6  # of a worker
 
 def role() -> Literal["alone", "chief", "worker"]:
     """This process's role. Raises UserError if only some variables are set."""
-    given = [name for name in VARIABLES if os.environ.get(name)]
+    given = [name for name in TUNER_VARIABLES if os.environ.get(name)]
     if not given:
         return "alone"
-    if len(given) < len(VARIABLES):
+    if len(given) < len(TUNER_VARIABLES):
         raise UserError(
-            f"a search on several machines needs {', '.join(VARIABLES)}; received "
-            f"{' and '.join(given)} only."
+            f"a search on several machines needs {', '.join(TUNER_VARIABLES)}; "
+            f"received {' and '.join(given)} only."
         )
     return "chief" if "chief" in os.environ[TUNER_ID] else "worker"
 
@@ -116,11 +116,6 @@ def local_workers(job: SearchJob) -> Iterator[None]:
     if not job.config.workers:
         yield
         return
-    with socket.create_server((LOOPBACK_ADDRESS, 0)) as probe:
-        port = str(probe.getsockname()[1])
-    os.environ |= dict(zip(VARIABLES, ("chief", LOOPBACK_ADDRESS, port), strict=True))
-    # or a cluster's proxy is asked for it; gRPC knows the name in small letters only
-    os.environ["no_grpc_proxy"] = LOOPBACK_ADDRESS  # noqa: SIM112
     stopped, failures = Event(), list[str]()
     threads = [
         Thread(
@@ -128,10 +123,10 @@ def local_workers(job: SearchJob) -> Iterator[None]:
         )
         for n in range(job.config.workers)
     ]
-    for thread in threads:
-        thread.start()
     try:
-        with interruption_by_sigterm():
+        with _chief_environment(), interruption_by_sigterm():
+            for thread in threads:
+                thread.start()
             yield
     except KeyboardInterrupt:
         if failures:
@@ -143,8 +138,26 @@ def local_workers(job: SearchJob) -> Iterator[None]:
             process.terminate()
         for thread in threads:
             thread.join()
-        for name in VARIABLES:
-            del os.environ[name]
+
+
+@contextmanager
+def _chief_environment() -> Iterator[None]:
+    """Makes this process the chief, at a free port, within the block."""
+    with socket.create_server((LOOPBACK_ADDRESS, 0)) as probe:
+        port = str(probe.getsockname()[1])
+    changes = dict(zip(TUNER_VARIABLES, ("chief", LOOPBACK_ADDRESS, port), strict=True))
+    # or a cluster's proxy is asked for it; gRPC knows the name in small letters only
+    changes["no_grpc_proxy"] = LOOPBACK_ADDRESS
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ |= changes
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _supervise(job: SearchJob, name: str, stopped: Event, failures: list[str]) -> None:

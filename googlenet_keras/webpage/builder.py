@@ -30,6 +30,7 @@ def check_builder() -> None:
     version = node_version()
     if not can_build(version) or not shutil.which("npm"):
         there = ".".join(map(str, version)) or "none"
+        there = "no npm" if can_build(version) else there
         raise UserError(
             f"the format web is built by npm with {NODE_REQUIREMENT}; there is {there}"
             ". Install both from nodejs.org, or leave web out of --formats."

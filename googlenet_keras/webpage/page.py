@@ -44,7 +44,7 @@ def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
             shutil.copy(job.folder / FORMATS[name].file, page)
         if job.config.activation_map:
             _add_activation_maps(job)
-        row.update(_complete(page, job))
+        row.update(_add_model_files(page, job))
     if not row["passed"]:
         shutil.rmtree(page)
     return row
@@ -85,9 +85,9 @@ def max_difference_in_int8_steps(
     return float(np.abs(first - second).max()) * 256
 
 
-def _complete(page: Path, job: ExportJob) -> FormatRow:
+def _add_model_files(page: Path, job: ExportJob) -> FormatRow:
     """Completes the built page with the model's labels, name and list of files."""
-    card = ModelCard.of(job.classifier, job.config.licence)
+    card = ModelCard.of(job.classifier, job.config.license)
     names = {"name": card.name, "description": card.description}
     contents = job.images.contents
     (page / LABELS_FILE).write_text(contents.to_texts()[LABELS_FILE], "utf-8")
@@ -95,7 +95,7 @@ def _complete(page: Path, job: ExportJob) -> FormatRow:
     first = _first_bytes(page)
     float32 = (page / FORMATS["float32"].file).stat().st_size
     model = names | {
-        "licence": card.license,
+        "license": card.license,
         "preprocessing": contents.preprocessing.to_json()
         | {"least_side": contents.preprocessing.least_side}
         | {"jpeg_ratios": list(JPEG_RATIOS)},

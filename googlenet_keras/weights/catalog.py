@@ -13,7 +13,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM, PAPER, SLIM, TORCH
 from googlenet_keras.console import progress_bar
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import atomic_file, cache_folder
-from googlenet_keras.installation import require
+from googlenet_keras.installation import command_line, require
 from googlenet_keras.weights import from_caffe, from_onnx, from_slim, from_torchvision
 from googlenet_keras.weights.weight_file import (
     MAX_CHECKPOINT_BYTES,
@@ -121,7 +121,8 @@ def _receive(weights: PublishedWeights, file_name: str) -> Iterator[bytes]:
     except (OSError, HTTPException) as error:  # of the network
         raise UserError(
             f"{weights.url} cannot be downloaded: {error}. Download it elsewhere and "
-            f"name the file: import-weights {weights.name} {file_name} RUN"
+            f"name the file: {command_line('import-weights')} {weights.name} "
+            f"{file_name} CLASSIFIER"
         ) from error
 
 

@@ -67,7 +67,7 @@ def parse_onnx(path: Path) -> WeightFile:
 
 
 def _padding_rule(node: onnx.NodeProto) -> str:
-    """ "symmetric" or "floor" for a pool of stride 2, "" for another operator.
+    """Returns "symmetric" or "floor" for a pool of stride 2, "" for another operator.
 
     Raises UserError for an operator that GoogLeNet does not have, or not like that.
     """

@@ -95,9 +95,9 @@ def pretrained_folder(
         variant = variant or preferred_variant  # others than the default were asked for
     variant = published.architecture(variant).name
     own = published.name == name
-    file = published.download() if own else _check_file(path, published)
-    folder = cache_folder() / "classifiers" / _cache_key(file, variant, labels)
     with _import_lock:  # between threads; another process may import the same
+        file = published.download() if own else _check_file(path, published)
+        folder = cache_folder() / "classifiers" / _cache_key(file, variant, labels)
         if not folder.is_dir():
             classifier = import_weights(
                 published.name, file, variant=variant, labels=labels
@@ -186,7 +186,7 @@ def _provenance(
     origin = {
         "weights_from": published.name,
         "file": path.name,
-        "licence": published.license,
+        "license": published.license,
         "claimed_top1": published.top1,
         "claimed_top5": published.top5,
         "claimed_by": published.claimed_by,
@@ -211,16 +211,16 @@ def read_labels(labels: Labels | None) -> tuple[str, ...]:
     elif isinstance(labels, str | Path):
         file = Path(labels)
     else:
-        return _distinct(tuple(labels))
+        return _number_duplicates(tuple(labels))
     try:
         if isinstance(file, Path):
             check_readable(file, MAX_LABELS_BYTES)
-        return _distinct(tuple(file.read_text("utf-8-sig").splitlines()))
+        return _number_duplicates(tuple(file.read_text("utf-8-sig").splitlines()))
     except (OSError, ValueError) as error:
         raise UserError(f"{labels} holds no labels: {error}.") from error
 
 
-def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
+def _number_duplicates(labels: tuple[str, ...]) -> tuple[str, ...]:
     counts = Counter(labels)
     return tuple(
         f"{label} ({place})" if counts[label] > 1 else label
@@ -266,7 +266,7 @@ def _select_heads(
     }
     heads = tuple(head for head in names if by_head[head] & tensors.keys())
     if not heads:
-        log.info("the file has no auxiliary heads; training starts new ones")
+        log.info("the file has no auxiliary heads; training initializes them")
         return tensors, ()
     if published.has_trained_heads:
         note = ""

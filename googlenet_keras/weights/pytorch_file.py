@@ -51,7 +51,7 @@ class _StoredTensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-class _Skipped:
+class _Placeholder:
     """Stands for objects of all other classes: takes anything, does and keeps nothing.
 
     There is one instance, whatever is pickled: to make it again takes no memory.
@@ -71,7 +71,7 @@ class _Skipped:
     append = extend = add = __setitem__ = __setstate__ = _ignore
 
 
-_SKIPPED: Any = object.__new__(_Skipped)
+_SKIPPED: Any = object.__new__(_Placeholder)
 
 
 def _rebuild_tensor(
@@ -118,7 +118,7 @@ class _Unpickler(pickle.Unpickler):
         full = f"{module}.{name}"
         if TYPE_NAME.fullmatch(full):
             return full
-        return _ALLOWED_CALLABLES.get(full, _Skipped)
+        return _ALLOWED_CALLABLES.get(full, _Placeholder)
 
     def persistent_load(self, pid: Any) -> _Storage:
         tag, kind, key, *_ = pid  # device, count, in the older layout a view

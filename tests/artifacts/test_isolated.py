@@ -23,7 +23,7 @@ GREEN = np.full((32, 32, 3), [0, 9, 0], np.uint8)
 @pytest.fixture
 def short_limit(monkeypatch):
     """Two seconds in place of a minute."""
-    monkeypatch.setattr(isolated, "OPENING_SECONDS", 2.0)
+    monkeypatch.setattr(isolated, "MAX_OPENING_SECONDS", 2.0)
 
 
 @pytest.mark.parametrize("write", [tflite, onnx_file])

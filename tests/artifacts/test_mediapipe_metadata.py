@@ -113,7 +113,9 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
 @pytest.mark.slow
 def test_the_license_is_the_weights_own_unless_one_is_given():
     made = replace(made_classifier("bn"), provenance={"licence": "MIT"})
+    new = replace(made, provenance={"license": "MIT"})  # "licence" in older files
     unknown = replace(made, provenance={})
+    assert mediapipe_metadata.ModelCard.of(new, None).license == "MIT"
     assert mediapipe_metadata.ModelCard.of(made, None).license == "MIT"
     assert mediapipe_metadata.ModelCard.of(made, "CC0-1.0").license == "CC0-1.0"
     assert mediapipe_metadata.ModelCard.of(unknown, None).license == "not stated"

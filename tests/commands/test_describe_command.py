@@ -99,7 +99,7 @@ def test_networks_that_the_paper_argues_against(capsys):
 def test_a_network_is_saved_for_training(capsys, tmp_path):
     file = tmp_path / "naive.json"
     out = shown(capsys, "--module", "naive", "--width", "0.25", "--save", str(file))
-    assert f"train.py --architecture {file}" in out
+    assert f"train --architecture {file}" in out
     network = Architecture.from_json(json.loads(file.read_text()))
     assert network == ablate("bn", module="naive").scale_width(0.25)
     again = json.loads(shown(capsys, "--architecture", str(file), "--json"))

@@ -67,7 +67,7 @@ def test_activation_maps_are_for_the_page_and_not_after_qat():
         ("qat_epochs", 1.5, "qat_epochs=1.5: Expected `int`, got `float`"),
         ("formats", "int8", "formats must be names, such as"),
         ("onnx_layout", "nhcw", "Did you mean 'nhwc'"),
-        ("licence", "", "licence='': Expected `str` of length >= 1"),
+        ("license", "", "license='': Expected `str` of length >= 1"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_name(option, value, message):

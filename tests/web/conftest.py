@@ -58,7 +58,7 @@ def exported(tools, run_folder, tmp_path_factory):
     call_main(
         export.main,
         *("--run-folder", str(folder), "--dataset", "digits"),
-        *("--formats", "web", "--activation-map", "--licence", "CC0-1.0"),
+        *("--formats", "web", "--activation-map", "--license", "CC0-1.0"),
     )
     return folder
 

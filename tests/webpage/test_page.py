@@ -33,7 +33,7 @@ def built(bundle, run_folder, tmp_path):
     shutil.copytree(WEB_SOURCE_FOLDER / "public", folder / "web", dirs_exist_ok=True)
     for name in ("int8.tflite", "float32.tflite"):
         shutil.copy(bundle / name, folder)
-    config = ExportConfig(run_folder, formats=("web",), licence="CC0-1.0")
+    config = ExportConfig(run_folder, formats=("web",), license="CC0-1.0")
     return ExportJob(
         config,
         RunFolder(run_folder),
@@ -59,7 +59,7 @@ def test_the_page_knows_its_model(built):
     assert int8["image"] == {"scale": 1.0, "zero": 0}
     assert float32["probabilities"] == {"scale": 0.0, "zero": 0}
     assert "activation_map" not in int8
-    assert (model["licence"], model["ahead"]) == ("CC0-1.0", True)
+    assert (model["license"], model["ahead"]) == ("CC0-1.0", True)
     manifest = json.loads((web / "manifest.webmanifest").read_text())
     assert manifest["name"] == model["name"] == "GoogLeNet (bn)"
     assert manifest["description"] == "10 classes, trained on digits."
