@@ -9,33 +9,27 @@ import logging
 import math
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import keras_tuner
-from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
 from googlenet_keras.console import print_text
 from googlenet_keras.errors import DiskError, UserError
-from googlenet_keras.files import read_json, write_bytes, write_json
-from googlenet_keras.processes import ProcessError
+from googlenet_keras.files import read_json, write_json
 from googlenet_keras.tuning.job import SearchJob
 from googlenet_keras.tuning.space import Values
-from googlenet_keras.tuning.trials import TrialLog, TrialRow, train_trial
+from googlenet_keras.tuning.trials import TrialLog, TrialRow
 
 SEARCH_OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
-TUNER_FOLDER, TUNER_STATE_FILE = "tuner", "tuner.json"  # keras-tuner's own
 FAILURE_REASON_FILE = "reason.txt"  # in a trial's folder there
 HYPERBAND_FACTOR = 2  # half of the trials are promoted, to twice the epochs
 ENDED_STATUSES = (TrialStatus.COMPLETED, TrialStatus.FAILED)
-POLL_SECONDS = 0.2  # between two requests for work; keras-tuner itself would not wait
 log = logging.getLogger(__name__)
 
 
@@ -295,59 +289,8 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
         self._brackets[-1]["rounds"][number].append({"past_id": past, "id": name})
 
 
-class Tuner(BaseTuner):
-    """Asks an oracle, possibly in another process, for trials and trains them."""
-
-    def __init__(self, job: SearchJob, log: TrialLog | None) -> None:
-        self.train = partial(train_trial, job)
-        oracle = _make_oracle(job, log)
-        if log and log.rows:  # without this file keras-tuner would not resume
-            folder = job.folder.path / TUNER_FOLDER
-            folder.mkdir(exist_ok=True)
-            write_json(folder / TUNER_STATE_FILE, {})
-        super().__init__(oracle, directory=job.folder.path, project_name=TUNER_FOLDER)
-        if not self._is_worker():
-            self.save()  # or a search killed in its first trials would start again
-
-    def is_done(self) -> bool:
-        """Whether every trial has ended."""
-        waiting = self.oracle.ongoing_trials or self.oracle._retry_queue
-        return self.remaining_trials <= 0 and not waiting
-
-    def pre_create_trial(self) -> None:
-        time.sleep(POLL_SECONDS)
-
-    def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """Trains a trial; writes the reason for a failure to a file.
-
-        keras-tuner would not send the reason to the chief.
-        """
-        try:
-            figures = self.train(trial.trial_id, trial.hyperparameters.values)
-        except (ProcessError, UserError, OSError) as error:
-            file = Path(self.get_trial_dir(trial.trial_id), FAILURE_REASON_FILE)
-            write_bytes(file, str(error).encode())
-            raise keras_tuner.errors.FailedTrialError(str(error)) from error
-        metrics: dict[str, Any] = {**figures}
-        top1 = metrics.pop("top1")
-        metrics |= {f"val_{head}_top1": value for head, value in top1.items()}
-        return {name: value for name, value in metrics.items() if value is not None}
-
-    def save(self) -> None:
-        if not self._is_worker():
-            self.oracle.save()
-        write_json(Path(self._get_tuner_fname()), self.get_state())
-
-    def reload(self) -> None:
-        if not self._is_worker():
-            self.oracle.reload()  # the tuner itself has no state
-
-    def _get_tuner_fname(self) -> str:
-        # one name for all, so that a search resumes with more workers or fewer
-        return os.path.join(self.project_dir, TUNER_STATE_FILE)
-
-
-def _make_oracle(job: SearchJob, log: TrialLog | None) -> _BudgetOracle:
+def make_oracle(job: SearchJob, log: TrialLog | None) -> keras_tuner.Oracle:
+    """Makes the oracle of --tuner. log: None in a worker, whose chief writes it."""
     trials = job.config.trials
     initial = max(3, math.ceil(trials / 3))
     kinds: dict[str, tuple[type[_BudgetOracle], dict[str, Any]]] = {

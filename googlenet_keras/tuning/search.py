@@ -24,9 +24,9 @@ def search(config: SearchConfig) -> "SearchResult":
     if config.retrain:
         require("search --retrain", "export", EXTRAS["export"])
     from googlenet_keras.tuning.job import prepare_search
-    from googlenet_keras.tuning.oracle import Tuner
     from googlenet_keras.tuning.outcome import write_result
     from googlenet_keras.tuning.trials import TrialLog, retrain_best, train_baselines
+    from googlenet_keras.tuning.tuner import Tuner
 
     job = prepare_search(config)
     with job.folder.lock():

@@ -80,7 +80,7 @@ def connect_to_chief() -> None:
 
 def work(job: SearchJob) -> None:
     """Trains what the chief proposes until it has no more. Raises UserError."""
-    from googlenet_keras.tuning.oracle import Tuner
+    from googlenet_keras.tuning.tuner import Tuner
 
     with _chief_errors(CHIEF_REPLY_SECONDS):
         Tuner(job, log=None).search()

@@ -7,8 +7,8 @@ from tuning_parts import job
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.processes import ProcessError
-from googlenet_keras.tuning.oracle import Tuner
 from googlenet_keras.tuning.trials import TrialLog
+from googlenet_keras.tuning.tuner import Tuner
 
 FIGURES = {"epochs": 2, "seconds": 1.0, "cpu_seconds": 1.0, "peak_megabytes": None}
 
