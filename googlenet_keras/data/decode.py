@@ -113,22 +113,24 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
         lambda: tf.constant(False),
     )
 
-    def blended() -> tf.Tensor:
+    def with_alpha() -> tf.Tensor:
         image = tf.io.decode_png(encoded, channels=4)
         return on_black(image[..., :3], image[..., 3:])
 
     # 4 channels of a file of less than 8 bits that has no alpha would be transparent
-    return tf.cond(transparent, blended, lambda: tf.io.decode_png(encoded, channels=3))
+    return tf.cond(
+        transparent, with_alpha, lambda: tf.io.decode_png(encoded, channels=3)
+    )
 
 
 # not inlined, or each of their many nodes would be visited for other files as well
-_apart = tf.function(
+_separate_function = tf.function(
     input_signature=[tf.TensorSpec([], tf.string)],
     experimental_attributes={"_noinline": True},
 )
 
 
-@_apart
+@_separate_function
 def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes the first frame alone, with black for its transparent color."""
 
@@ -144,15 +146,16 @@ def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
     def colors(flags: tf.Tensor) -> tf.Tensor:
         return tf.where(flags >= GIF_TABLE, 2 ** (flags % 8 + 1), 0)
 
-    everywhere = colors(bytes_at(encoded, 10, 1)[0])
-    start = 13 + 3 * everywhere
+    global_colors = colors(bytes_at(encoded, 10, 1)[0])
+    start = 13 + 3 * global_colors
     frame, (_, transparent) = walk(encoded, start, step, (tf.constant(False), -1))
-    own = colors(bytes_at(encoded, frame + 9, 1)[0])
-    start = frame + 11 + 3 * own
+    local_colors = colors(bytes_at(encoded, frame + 9, 1)[0])
+    start = frame + 11 + 3 * local_colors
     end, (is_cut, _) = walk(encoded, start, step, (tf.constant(True), -1))
     end = tf.where(is_cut, tf.strings.length(encoded), end)
-    known = (transparent >= 0) & (transparent < tf.where(own > 0, own, everywhere))
-    color = tf.where(own > 0, frame + 10, 13) + 3 * transparent
+    count = tf.where(local_colors > 0, local_colors, global_colors)
+    known = (transparent >= 0) & (transparent < count)
+    color = tf.where(local_colors > 0, frame + 10, 13) + 3 * transparent
     color = tf.where(known, tf.minimum(color, end), end)
     after = tf.minimum(color + 3, end)
     parts = [
@@ -165,7 +168,7 @@ def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_image(image, channels=3, expand_animations=False)
 
 
-@_apart
+@_separate_function
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a BMP; TensorFlow itself takes the numbers in a palette for gray."""
     info = bytes_at(encoded, 10, 60)
@@ -204,7 +207,7 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(height > 0, lambda: image[::-1], lambda: image)
 
 
-@_apart
+@_separate_function
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a WebP, and whatever else TensorFlow knows."""
     head = bytes_at(encoded, 12, 9)
@@ -213,12 +216,12 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     # alpha is not set
     flags = tf.gather([bytes([i | WEBP_ALPHA]) for i in range(256)], head[8])
 
-    def flagged() -> tf.Tensor:
+    def with_alpha_flag() -> tf.Tensor:
         size = tf.strings.length(encoded)
         after = tf.strings.substr(encoded, tf.minimum(21, size), size)
         return tf.strings.join([tf.strings.substr(encoded, 0, 20), flags, after])
 
-    data = tf.cond(is_extended, flagged, lambda: encoded)
+    data = tf.cond(is_extended, with_alpha_flag, lambda: encoded)
     image = tf.io.decode_image(data, channels=0, expand_animations=False)
     return tf.cond(
         tf.shape(image)[2] == 4,
