@@ -9,8 +9,6 @@ the weights it has if nobody kills it; a search, `tuning.search --recipe smoke -
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import googlenet_keras as gk
-from googlenet_keras.files import read_json, read_json_lines
+from googlenet_keras.cli import main
+from googlenet_keras.files import read_json, read_json_lines, write_json
 
 ROOT = Path(__file__).parents[1]
 OLDER = ROOT / "tests" / "fixtures" / "0fb9b65"
@@ -31,23 +30,13 @@ def older(tmp_path):
 
 
 def call(*arguments):
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    main([*map(str, arguments)])
 
 
 @pytest.mark.slow
 def test_a_finished_run_evaluates_to_its_own_figures(older):
     figures = older / "figures.json"
-    call("-m", "googlenet_keras", "evaluate", older / "finished", "--split", "test",
-         "--json", figures)  # fmt: skip
+    call("evaluate", older / "finished", "--split", "test", "--json", figures)
     now = read_json(figures)["crops"]["1"]["main"]
     then = read_json(older / "finished" / "result.json")["test"]["main"]
     assert now["top1"] == pytest.approx(then["top1"], abs=2 / 300)
@@ -64,7 +53,7 @@ def test_a_saved_classifier_opens(older):
 
 @pytest.mark.slow
 def test_a_finished_run_exports(older):
-    call("export.py", "--run-folder", older / "finished", "--formats", "float32")
+    call("export", "--run-folder", older / "finished", "--formats", "float32")
     report = read_json(older / "finished" / "export" / "report.json")
     assert report["formats"]["float32"]["passed"]
 
@@ -72,7 +61,7 @@ def test_a_finished_run_exports(older):
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_weights_of_one_left_alone(older):
     run = older / "interrupted"
-    call("train.py", "--resume", "--run-folder", run, "--checkpoint-minutes", "10")
+    call("train", "--resume", "--run-folder", run, "--checkpoint-minutes", "10")
     resumed = load_file(run / "classifier" / "weights.safetensors")
     expected = load_file(older / "uninterrupted.safetensors")
     assert resumed.keys() == expected.keys()
@@ -87,12 +76,11 @@ def test_a_killed_run_resumes_to_the_weights_of_one_left_alone(older):
 
 
 @pytest.mark.slow
-def test_a_searchs_architecture_is_built_and_described(older):
+def test_a_searchs_architecture_is_built_and_described(older, capsys):
     file = older / "search" / "best_architecture.json"
-    described = json.loads(
-        call("-m", "googlenet_keras", "describe", "--architecture", file, "--json",
-             "--image-size", "32", "--classes", "10")
-    )  # fmt: skip
+    call("describe", "--architecture", file, "--json", "--image-size", "32",
+         "--classes", "10")  # fmt: skip
+    described = json.loads(capsys.readouterr().out)
     best = read_json(older / "search" / "result.json")["best"]
     assert described["macs"] == best["macs"]
     arch = gk.Architecture.from_json(read_json(file))
@@ -103,7 +91,7 @@ def test_a_searchs_architecture_is_built_and_described(older):
 def test_a_finished_search_ends_as_it_did(older):
     search = older / "search"
     before = read_json_lines(search / "trials.jsonl")
-    call("-m", "tuning.search", "--resume", "--run-folder", search)
+    call("search", "--resume", "--run-folder", search)
     assert read_json_lines(search / "trials.jsonl") == before
     assert read_json(search / "result.json")["best"] == before_best(before)
 
@@ -117,8 +105,10 @@ def before_best(rows):
 def test_a_killed_search_goes_on_where_it_was(older):
     search = older / "search_interrupted"
     before = read_json_lines(search / "trials.jsonl")
-    call("-m", "tuning.search", "--resume", "--run-folder", search)
+    config = read_json(search / "config.json")
+    write_json(search / "config.json", config | {"trials": 3})  # one more, not two
+    call("search", "--resume", "--run-folder", search)
     rows = read_json_lines(search / "trials.jsonl")
     assert rows[:2] == before
     searched = [row for row in rows if row["status"] != "baseline"]
-    assert len(searched) == len({row["trial"] for row in searched}) == 4
+    assert len(searched) == len({row["trial"] for row in searched}) == 3

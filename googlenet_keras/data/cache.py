@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from googlenet_keras.console import track
-from googlenet_keras.data.dataset import PIXELS, Split, listed_split
+from googlenet_keras.data.dataset import PIXELS, Split, listed_split, without_autograph
 from googlenet_keras.data.decode import DECODING_VERSION, decode
 from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.data.preprocessing import MIN_REMAINING_SHRINK, resize, to_uint8
@@ -36,7 +36,7 @@ def cache_split(split: Split, mode: str, height: int, width: int) -> Split:
     if mode != "memory":
         return split
     loaded = split.in_order().map(
-        lambda _, label, reference: (label, split.load(reference)),
+        without_autograph(lambda _, label, reference: (label, split.load(reference))),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     with explain_unreadable(split):
@@ -97,6 +97,7 @@ def _digest(files: tuple[Path, ...], side: int) -> str:
 def _write_copies(split: Split, side: int, folder: Path) -> None:
     """Writes an upright, reduced copy of each image to a file named by its index."""
 
+    @without_autograph
     def write(index: tf.Tensor, _: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
         image = decode(split.load(reference), at_least=MIN_REMAINING_SHRINK * side)
         size = tf.cast(tf.shape(image)[:2], tf.float32)

@@ -18,6 +18,8 @@ SHUFFLE_BUFFER = 8192  # encoded images, for sources without random access
 LOOKUP_BLOCK_SIZE = 256  # references at a time
 MAX_LISTED_CLASSES = 5  # in a message
 
+# AutoGraph would take seconds to rewrite all functions within one that tf.data calls
+without_autograph = tf.autograph.experimental.do_not_convert
 log = logging.getLogger(__name__)
 
 
@@ -70,9 +72,11 @@ class Split:
         order = tf.random.experimental.stateless_shuffle(indices, seed=key)
         # looked up in blocks: a function call for each image costs more
         blocks = tf.data.Dataset.from_tensor_slices(order).batch(LOOKUP_BLOCK_SIZE)
-        return blocks.map(
-            lambda i: (i, tf.gather(labels, i), tf.gather(references, i))
-        ).unbatch()
+
+        def look_up(i: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return i, tf.gather(labels, i), tf.gather(references, i)
+
+        return blocks.map(without_autograph(look_up)).unbatch()
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,6 @@ def listed_split(
     label = tf.constant(np.asarray(labels, np.int64))
     reference = tf.constant(list(references), tf.string)
     indices = tf.data.Dataset.range(len(labels))
-    dataset = indices.map(lambda i: (i, label[i], reference[i]))
+    dataset = indices.map(without_autograph(lambda i: (i, label[i], reference[i])))
     listed = (label, reference)
     return Split(len(labels), lambda: dataset, load, listed=listed, **details)

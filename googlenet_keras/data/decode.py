@@ -126,6 +126,7 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
 # not inlined, or each of their many nodes would be visited for other files as well
 _separate_function = tf.function(
     input_signature=[tf.TensorSpec([], tf.string)],
+    autograph=False,
     experimental_attributes={"_noinline": True},
 )
 

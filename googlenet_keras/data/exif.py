@@ -31,7 +31,7 @@ JPEG_DISTANCES[0xD0:0xD9] = [2] * 9
 JPEG_DISTANCES[0xFF] = 1  # a fill byte
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of an image file, 1 to 8; 1 if it has none.
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from googlenet_keras.console import printable, track
 from googlenet_keras.data.augmentation import Augmentation
-from googlenet_keras.data.dataset import UPRIGHT_JPEG, Split
+from googlenet_keras.data.dataset import UPRIGHT_JPEG, Split, without_autograph
 from googlenet_keras.data.decode import decode
 from googlenet_keras.data.preprocessing import Crops, Preprocessing, to_uint8
 from googlenet_keras.data.regularization import Regularization
@@ -120,16 +120,22 @@ class TrainingPipeline:
         options.autotune.enabled = False  # every core is used from the start
         return (
             tf.data.Dataset.range(start[0], epochs)
-            .flat_map(lambda epoch: self._examples(epoch, start, shard))
-            .map(partial(self._image, regularize), num_parallel_calls=tf.data.AUTOTUNE)
+            .flat_map(without_autograph(partial(self._examples, start, shard)))
+            .map(
+                without_autograph(partial(self._image, regularize)),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
             .batch(self.batch_size // shard.replicas, drop_remainder=True)
-            .map(partial(self._batch, mix), num_parallel_calls=tf.data.AUTOTUNE)
+            .map(
+                without_autograph(partial(self._batch, mix)),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
             .prefetch(tf.data.AUTOTUNE)
             .with_options(options)
         )
 
     def _examples(
-        self, epoch: tf.Tensor, start: tuple[int, int], shard: Shard
+        self, start: tuple[int, int], shard: Shard, epoch: tf.Tensor
     ) -> tf.data.Dataset:
         """Returns a dataset of (epoch, (index, label, reference)) of one epoch."""
         used = steps_per_epoch(self.split, self.batch_size) * self.batch_size
@@ -235,6 +241,7 @@ def evaluation_batches(
     replica, as equal as can be: TensorFlow cannot compute with an empty one.
     """
 
+    @without_autograph
     def prepare(_: tf.Tensor, label: tf.Tensor, reference: tf.Tensor) -> tuple:
         image = preprocessing.read(split.load(reference))
         return image, dict.fromkeys(heads, label)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.dataset import Dataset, Split, listed_split
+from googlenet_keras.data.dataset import Dataset, Split, listed_split, without_autograph
 from googlenet_keras.data.folder_source import open_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
@@ -101,7 +101,9 @@ def _open_tfds(name: str, fraction: float, builder: "DatasetBuilder") -> Dataset
             read_config=tfds.ReadConfig(try_autocache=False),
             shuffle_files=False,
         ).enumerate()
-        dataset = dataset.map(lambda i, x: (i, x["label"], x["image"]))
+        dataset = dataset.map(
+            without_autograph(lambda i, x: (i, x["label"], x["image"]))
+        )
         return Split(splits[name].num_examples, lambda: dataset, tf.identity)
 
     test = split("test") if "test" in splits else None

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from googlenet_keras.classifier import Classifier, Prediction, Predictor, load_image
+from googlenet_keras.data.dataset import without_autograph
 from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import Evaluation
@@ -128,7 +129,8 @@ def images_at(evaluation: Evaluation, indices: Sequence[int]) -> dict[int, np.nd
     split = evaluation.dataset.split(evaluation.split)
     preprocessing = evaluation.members[0].preprocessing
     wanted = tf.constant(indices, tf.int64)
-    examples = split.in_order().filter(lambda i, *_: tf.reduce_any(i == wanted))
+    is_wanted = without_autograph(lambda i, *_: tf.reduce_any(i == wanted))
+    examples = split.in_order().filter(is_wanted)
     with explain_unreadable(split):
         return {
             int(i): preprocessing.read(split.load(reference)).numpy()

@@ -90,7 +90,10 @@ def write_saved_model(source: Source, path: Path) -> None:
         }
 
     photos = tf.TensorSpec((None,), tf.string, name="image_bytes")
-    serve, by_photo = _serve(network, batch=None), tf.function(serve_bytes, [photos])
+    serve, by_photo = (
+        _serve(network, batch=None),
+        tf.function(serve_bytes, [photos], autograph=False),
+    )
     signatures = {"serve": serve, "serving_default": serve, "serve_bytes": by_photo}
     _save(network, path, signatures)
     Contents.of(classifier).add_to_saved_model(path)

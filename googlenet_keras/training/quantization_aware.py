@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.dataset import Dataset, without_autograph
 from googlenet_keras.data.pipeline import steps_per_epoch
 from googlenet_keras.network.layers import LocalResponseNormalization
 from googlenet_keras.network.weights import assign_weights, named_weights
@@ -119,9 +119,12 @@ def train_quantization_aware(
         warmup_epochs=0.0,
         weight_decay=0.0,
     ).resolve(dataset.kind)
-    batches = training_batches(config, dataset, heads=("main",)).map(
-        lambda images, labels: (images, {"main": tf.gather(numbers, labels["main"])})
-    )
+
+    def renumber(images: tf.Tensor, labels: dict[str, tf.Tensor]) -> tuple:
+        return images, {"main": tf.gather(numbers, labels["main"])}
+
+    batches = training_batches(config, dataset, heads=("main",))
+    batches = batches.map(without_autograph(renumber))
     steps = steps_per_epoch(dataset.train, config.batch_size)
     logits = {"main": network.get_layer("main_range").output}
     trained = keras.Model(network.inputs, logits)

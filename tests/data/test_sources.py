@@ -46,8 +46,13 @@ def test_orders_are_complete_and_decided_by_seed_and_epoch():
     assert all(labels[int(i)] == label for i, label, _ in split.shuffled(3, 4))
 
 
+def test_an_empty_name_is_refused():
+    with pytest.raises(UserError, match="a data set needs a name"):
+        open_dataset("")
+
+
 def test_folders_that_do_not_exist():
-    for name in ("", "~no_such_user/x", "./" + "x" * 300):
+    for name in ("~no_such_user/x", "./" + "x" * 300):
         with pytest.raises(UserError, match="no such folder"):
             open_dataset(name)
 
