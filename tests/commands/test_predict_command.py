@@ -30,17 +30,6 @@ def test_pictures_of_where_the_network_looks(run_folder, tmp_path, capsys):
     assert "2 activation maps are in" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_a_pipe_gets_whole_names(run_folder, tmp_path):
-    root = write_photos(tmp_path / ("long name " * 20), {"a": 1})
-    photo = str(root / "a" / "0.jpg")
-    command = [sys.executable, "-m", "googlenet_keras", "predict", run_folder, photo]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    (line,) = [line for line in done.stdout.splitlines() if "0.jpg" in line]
-    assert line.startswith(photo)
-    assert line.count("%") == 5
-
-
 @pytest.mark.parametrize("arguments", [("",), ("x.jpg", ""), ("x.jpg", "--explain=")])
 def test_an_empty_name_is_not_the_current_folder(arguments):
     with pytest.raises(UserError, match=r"the current folder is a dot \(\.\)"):
@@ -50,7 +39,7 @@ def test_an_empty_name_is_not_the_current_folder(arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
 def test_names_that_are_not_utf_8_are_escaped(run_folder, tmp_path, locale):
-    root = write_photos(tmp_path / "photos", {"a": 1})
+    root = write_photos(tmp_path / ("long name " * 20), {"a": 1})  # a pipe cuts nothing
     for name in (b"caf\xe9.jpg", "caf\xe9.jpg".encode()):
         shutil.copy(root / "a" / "0.jpg", os.fsencode(root / "a") + b"/" + name)
     made = tmp_path / "made"
@@ -62,7 +51,7 @@ def test_names_that_are_not_utf_8_are_escaped(run_folder, tmp_path, locale):
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     lines = done.stdout.splitlines()
     shown = b"caf\\xe9.jpg" if locale else "caf\xe9.jpg".encode()
-    for name in (b"/0.jpg", b"/caf\\xe9.jpg", b"/" + shown):
+    for name in (os.fsencode(root / "a" / "0.jpg"), b"/caf\\xe9.jpg", b"/" + shown):
         assert any(name in line and line.count(b"%") == 5 for line in lines)
     assert sum(line.count(b".jpg") for line in lines) == 3
     assert len(list(made.iterdir())) == 3

@@ -44,7 +44,7 @@ def exported(found, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "found"
     call_main(
         train.main,
-        *("--recipe", "smoke", "--width", "1", "--epochs", "2"),
+        *("--recipe", "smoke", "--width", "1", "--epochs", "1"),
         *("--architecture", str(found[1]), "--run-folder", str(folder)),
     )
     export(folder, formats=("int8",))
