@@ -21,7 +21,7 @@ from googlenet_keras.errors import DiskError, UserError
 TEMPORARY_SUFFIX = ".tmp"  # of a file or folder that is being written
 HOST = socket.gethostname().replace(".", "-")
 TEMPORARY_FOLDER = re.compile(
-    r"(.+)\.([^.]+)-(\d+)(?:-\d+)?\.(?:new|old)\.tmp", re.DOTALL
+    r"(.+)\.([^.]+)-(\d+)(?:\.\d+)?\.(?:new|old)\.tmp", re.DOTALL
 )
 ABANDONED_SECONDS = 3600  # after the last change by another machine or container
 MAX_JSON_BYTES = 16 * 10**6  # a million labels, the most that a file here holds
@@ -86,7 +86,7 @@ def _rename_unless_there(folder: Path, path: Path) -> None:
 
 def _temporary(path: Path, role: str = "") -> Path:
     """A name that no other process and no other thread gives."""
-    writer = f"{HOST}-{os.getpid()}-{threading.get_native_id()}"
+    writer = f"{HOST}-{os.getpid()}.{threading.get_native_id()}"
     return path.with_name(f"{path.name}.{writer}{role}{TEMPORARY_SUFFIX}")
 
 

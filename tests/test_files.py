@@ -4,7 +4,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Annotated, NotRequired, TypedDict
 
 import pytest
@@ -15,6 +17,7 @@ from googlenet_keras import files
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import (
     append_json_line,
+    atomic_file,
     atomic_folder,
     convert,
     expand_user,
@@ -164,7 +167,9 @@ def test_an_atomic_folder_appears_whole(tmp_path):
 
 HALF = """
 import os, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from googlenet_keras.files import atomic_folder
 with atomic_folder(Path(sys.argv[1])) as folder:
     (folder / "a").write_text("half")
@@ -191,12 +196,30 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
 
 def test_a_leftover_of_the_same_name_does_not_block(tmp_path):
     """A container that is started again has the host and the number of before."""
-    left = tmp_path / f"made.{files.HOST}-{os.getpid()}.new.tmp"
+    left = files._temporary(tmp_path / "made", ".new")
     left.mkdir()
     (left / "half").touch()
     with atomic_folder(tmp_path / "made") as folder:
         assert os.listdir(folder) == []
     assert os.listdir(tmp_path) == ["made"]
+
+
+def test_two_threads_may_write_the_same_file_and_folder(tmp_path):
+    both = Barrier(2)
+
+    def write(text):
+        with atomic_file(tmp_path / "file") as file:
+            file.write_text(text)
+            both.wait(10)  # each has its own temporary file
+            assert file.read_text() == text
+        with atomic_folder(tmp_path / "folder") as folder:
+            (folder / "a").write_text(text)
+            both.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(write, "xy")) == [None, None]
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert (tmp_path / "folder" / "a").read_text() in "xy"
 
 
 @pytest.mark.parametrize(
