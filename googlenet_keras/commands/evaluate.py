@@ -42,7 +42,8 @@ class Evaluate:
     models: Positional[tuple[Path, ...]]  # Runs, saved classifiers or exported files.
     crops: tuple[str, ...] = ("1",)
     """Crops of each image: 1 (the center), 10, 144 (as the paper tested), phone (the
-    whole photo stretched, as MediaPipe Tasks does it); several are compared."""
+    whole photo stretched, as MediaPipe Tasks does it), phone-square (the center as
+    MediaPipe resizes it, given as its region of interest); several are compared."""
     dataset: str | None = None
     """digits, a folder of class folders or a TFDS name; none: the first run's own. Of
     another folder without split folders every image is evaluated."""
@@ -114,7 +115,9 @@ class Evaluate:
         if not self.models:
             raise UserError("evaluate needs a run, a classifier or an exported file.")
         if not self.crops:
-            raise UserError("--crops needs one kind at least: 1, 10, 144 or phone.")
+            raise UserError(
+                "--crops needs one kind at least: 1, 10, 144, phone or phone-square."
+            )
         for kind in self.crops:
             check_crops(kind)
         check_output_files(self.report, self.json)
@@ -134,6 +137,6 @@ def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
             "a phone that stretches the whole photo, as MediaPipe Tasks does, reaches "
             f"{abs(gap):.3f} {'less' if gap > 0 else 'more'} top-1 than the center "
             f"crop (95 %: {near:.3f} to {far:.3f})"
-            + ("; cut the middle of the photo in the app." if gap > 0 else ".")
+            + ("; pass the center as region of interest." if gap > 0 else ".")
         )
     return {"top1": gap, "interval": [low, high]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
@@ -11,13 +11,23 @@ from googlenet_keras.data.decode import decode
 from googlenet_keras.errors import UserError, unknown_choice_error
 
 MIN_REMAINING_SHRINK = 3.0  # that antialiased resizing does after libjpeg's halving
-CENTER_CROP, PHONE_CROP = "1", "phone"
-CROP_COUNTS = {CENTER_CROP: 1, "10": 10, "144": 144, PHONE_CROP: 1}
+CENTER_CROP, PHONE_CROP, PHONE_SQUARE_CROP = "1", "phone", "phone-square"
+PHONE_CROPS = (PHONE_CROP, PHONE_SQUARE_CROP)
+CROP_COUNTS = {CENTER_CROP: 1, "10": 10, "144": 144} | dict.fromkeys(PHONE_CROPS, 1)
 # section 7 of the paper: shorter sides, in input sides
 PAPER_SCALES = [side / 224 for side in (256, 288, 320, 352)]
 # places of a window within an image, (down, right), as parts of the free space
 CORNERS_AND_CENTER = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 START_MIDDLE_END = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0))
+
+
+class Region(NamedTuple):
+    """A part of an image, 0..1 of its width or height, as MediaPipe's RectF has it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 @dataclass(frozen=True)
@@ -57,12 +67,21 @@ class Preprocessing:
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """Crops and resizes [h, w, 3] uint8 to [height, width, 3] float32 in 0..255."""
-        shape = tf.shape(image)[:2]
+        crop = cut(image, *self.window(tf.shape(image)[:2]))
+        return tf.ensure_shape(resize(crop, self.size), [*self.size, 3])
+
+    def window(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(begin [row, column], size [height, width]) of the crop in an image."""
         target = tf.constant(self.size, tf.float32)
         scale = self.crop_fraction * tf.reduce_min(tf.cast(shape, tf.float32) / target)
-        window = tf.maximum(tf.cast(tf.round(target * scale), tf.int32), 1)
-        crop = cut(image, (shape - window) // 2, window)
-        return tf.ensure_shape(resize(crop, self.size), [*self.size, 3])
+        size = tf.maximum(tf.cast(tf.round(target * scale), tf.int32), 1)
+        return (shape - size) // 2, size
+
+    def region_of_interest(self, height: int, width: int) -> Region:
+        """The crop in an image of these sides, for MediaPipe."""
+        begin, size = (x.numpy() for x in self.window(tf.constant([height, width])))
+        (top, left), (bottom, right) = begin.tolist(), (begin + size).tolist()
+        return Region(left / width, top / height, right / width, bottom / height)
 
     def read(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes and preprocesses an image to [height, width, 3] float32 in 0..255.
@@ -91,8 +110,9 @@ class Crops:
     the resized photo, and their mirror images. "144": section 7 of the paper: at each
     of four scales, of the left, center and right square (or top, center and bottom),
     the corners, the center and the whole, and their mirror images. "phone": the whole
-    photo stretched, not antialiased, as MediaPipe Tasks 1.2 does it. Raises UserError
-    for another kind.
+    photo stretched, not antialiased, as MediaPipe Tasks 1.2 does it. "phone-square":
+    the same of the crop of `preprocessing`, as with its region of interest. Raises
+    UserError for another kind.
     """
 
     preprocessing: Preprocessing
@@ -113,11 +133,11 @@ class Crops:
     def read(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes an image to upright crops [count, height, width, 3] in 0..255.
 
-        A large JPEG is decoded smaller, except for "phone": phones do not.
+        A large JPEG is decoded smaller, except for phones, which do not.
         """
         if self.kind == CENTER_CROP:
             return self.preprocessing.read(encoded)[None]
-        if self.kind == PHONE_CROP:
+        if self.kind in PHONE_CROPS:
             return self(decode(encoded))
         least_side = MIN_REMAINING_SHRINK * self._scales[-1] * max(self.size)
         return self(decode(encoded, least_side))
@@ -126,10 +146,13 @@ class Crops:
         """Crops an upright image [h, w, 3] to [count, height, width, 3] float32."""
         if self.kind == CENTER_CROP:
             return self.preprocessing(image)[None]
-        if self.kind == PHONE_CROP:
+        if self.kind in PHONE_CROPS:
+            if self.kind == PHONE_SQUARE_CROP:
+                image = cut(image, *self.preprocessing.window(tf.shape(image)[:2]))
             # bilinear from each pixel's corner, half a pixel off the usual
             image = tf.cast(image, tf.float32)[None]
-            return tf.raw_ops.ResizeBilinear(images=image, size=self.size)
+            resized = tf.raw_ops.ResizeBilinear(images=image, size=self.size)
+            return tf.ensure_shape(resized, [1, *self.size, 3])
         crops = []
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         for scale in self._scales:

@@ -88,10 +88,10 @@ def evaluate(
     """Evaluates a network on the split "train", "validation" or "test" of `dataset`.
 
     Several are an ensemble: their probabilities are averaged, as are those of an
-    image's crops. crops: "1", "10", "144" or "phone", see Crops. Classes are matched by
-    name. Raises UserError for an unknown split or kind of crops, a class of the data
-    that the network does not know, an ensemble that does not agree on the classes and
-    an image that cannot be read any more (UnreadableImageError).
+    image's crops. crops: "1", "10", "144", "phone" or "phone-square", see Crops.
+    Classes are matched by name. Raises UserError for an unknown split or kind of crops,
+    a class of the data that the network does not know, an ensemble that does not agree
+    on the classes and an image that cannot be read any more (UnreadableImageError).
     """
     ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
     if not ensemble:

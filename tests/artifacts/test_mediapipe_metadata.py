@@ -14,16 +14,21 @@ from googlenet_keras.artifacts.artifact import Artifact, Contents
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Crops
 
-# MediaPipe as an app uses it, in a process of its own: no option but the path
+# MediaPipe as an app uses it, in a process of its own
 CLASSIFY = """
 import json, sys
 import mediapipe
 from mediapipe.tasks.python import vision
+from mediapipe.tasks.python.components.containers.rect import RectF
+from mediapipe.tasks.python.vision.core.image_processing_options import (
+    ImageProcessingOptions,
+)
 found = []
-for model, photo in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+for model, photo, region in json.loads(sys.argv[1]):
+    options = ImageProcessingOptions(RectF(**region) if region else None)
     with vision.ImageClassifier.create_from_model_path(model) as classifier:
         image = mediapipe.Image.create_from_file(photo)
-        (head,) = classifier.classify(image).classifications
+        (head,) = classifier.classify(image, options).classifications
     found.append({x.category_name: x.score for x in head.categories})
 print(json.dumps(found))
 """
@@ -31,10 +36,10 @@ TOLERANCES = {"float32": 1e-4, "float16": 0.005, "int8": 0.005}
 SHAPES = [(32, 32), (90, 61), (200, 300), (20, 100)]  # the first is the network's own
 
 
-def by_mediapipe(*models_and_photos):
-    """Probabilities by label, for each pair of a model and a photo."""
+def by_mediapipe(*calls):
+    """Probabilities by label, for each model, photo and region of interest, or None."""
     done = subprocess.run(
-        [sys.executable, "-c", CLASSIFY, *models_and_photos],
+        [sys.executable, "-c", CLASSIFY, json.dumps(calls, default=str)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -47,7 +52,7 @@ def by_mediapipe(*models_and_photos):
 def test_mediapipe_gives_the_labels_by_name(bundle, tmp_path):
     digit = write_noise(tmp_path / "digit.png", SHAPES[0])
     models = [bundle / f"{name}.tflite" for name in TOLERANCES]
-    answers = by_mediapipe(*(x for model in models for x in (model, digit)))
+    answers = by_mediapipe(*((model, digit, None) for model in models))
     for model, found in zip(models, answers, strict=True):
         (expected,) = Artifact.load(model).predict(digit, top=10)
         assert set(found) == set("0123456789")
@@ -57,13 +62,22 @@ def test_mediapipe_gives_the_labels_by_name(bundle, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path):
+@pytest.mark.parametrize("kind", ["phone", "phone-square"])
+def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, kind):
     file = bundle / "float32.tflite"
-    photos = [write_noise(tmp_path / f"{x[0]}.png", x) for x in SHAPES[1:]]
-    answers = by_mediapipe(*(x for photo in photos for x in (file, photo)))
     exported = Artifact.load(file)
+    # what the file asks for is the largest square, which says less
+    geometry = replace(exported.preprocessing, crop_fraction=0.75)
+    photos = [write_noise(tmp_path / f"{x[0]}.png", x) for x in SHAPES[1:]]
+    regions = [geometry.region_of_interest(*shape) for shape in SHAPES[1:]]
+    answers = by_mediapipe(
+        *(
+            (file, photo, (None if kind == "phone" else region._asdict()))
+            for photo, region in zip(photos, regions, strict=True)
+        )
+    )
     for photo, found in zip(photos, answers, strict=True):
-        crop = Crops(exported.preprocessing, "phone").read(photo.read_bytes())
+        crop = Crops(geometry, kind).read(photo.read_bytes())
         (expected,) = exported.probabilities(crop.numpy())
         for label, probability in zip(exported.labels, expected, strict=True):
             # it interpolates in 32nds of a pixel; the training tells how much that is

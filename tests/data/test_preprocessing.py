@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from making import both_ways, ramp
+from making_pictures import scene
 
 from googlenet_keras.data.preprocessing import (
     CORNERS_AND_CENTER,
@@ -176,8 +177,20 @@ def test_a_phone_stretches_the_whole_photo():
     np.testing.assert_allclose(crop[0, 0, :, 1], 3 * np.arange(224), atol=1e-3)
 
 
+def test_the_region_of_interest_is_the_crop():
+    geometry = Preprocessing(128, 128, 0.875)  # of 534 x 400: 350 x 350 from (92, 25)
+    expected = (25 / 400, 92 / 534, 375 / 400, 442 / 534)
+    assert geometry.region_of_interest(534, 400) == expected
+    image = scene()
+    square = Crops(geometry, "phone-square")(image).numpy()
+    (top, left), (height, width) = (x.numpy() for x in geometry.window(image.shape[:2]))
+    center = image[top : top + height, left : left + width]
+    np.testing.assert_array_equal(square, Crops(geometry, "phone")(center).numpy())
+    assert not np.array_equal(square, Crops(geometry, "1")(image).numpy())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["1", "10", "144", "phone"])
+@pytest.mark.parametrize("kind", ["1", "10", "144", "phone", "phone-square"])
 def test_crops_of_a_file_are_those_of_its_pixels(kind):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
     crops = Crops(Preprocessing(32, 48, 0.875), kind)
@@ -188,7 +201,7 @@ def test_crops_of_a_file_are_those_of_its_pixels(kind):
     np.testing.assert_allclose(read, crops(pixels).numpy(), atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["1", "10", "144", "phone"])
+@pytest.mark.parametrize("kind", ["1", "10", "144", "phone", "phone-square"])
 def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(kind):
     rows, columns = np.indices((1024, 1408))  # an eighth of it is cut at whole pixels
     waves = [128 + 100 * np.sin(rows / a + columns / b) for a, b in
