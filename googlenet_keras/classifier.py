@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypedDict, Union
 
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION_FILE = "classifier.json"
 WEIGHTS_FILE = "weights.safetensors"
+FIRST_BATCH_SIZE = 8  # of a stream, whose first answer is waited for
+DECODING_THREADS = 2  # one decodes while the other is in Python, half of the time each
+EMPTY_FOLDER = "a folder without files"  # as the problem of one to predict
 MAX_HEADER_BYTES = 2**22  # of that file, which has a hundred bytes for each tensor
 
 Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
@@ -54,7 +60,7 @@ Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
 [n, height, width, 3], uint8 or float in 0..255."""
 
 _Source: TypeAlias = tuple[Path | np.ndarray, bool]
-"""A file or pixels, and whether it was found in a folder and may be no image."""
+"""A file or pixels, and whether it may be no image, as a folder's files may."""
 
 Label: TypeAlias = Annotated[str, Meta(min_length=1)]
 log = logging.getLogger(__name__)
@@ -75,8 +81,8 @@ class Prediction:
     """An image's likeliest labels with their probabilities, likeliest first."""
 
     path: Path | None  # the image's file; None for pixels
-    top: tuple[tuple[str, float], ...]  # empty for a folder's file that is no image
-    problem: str | None = None  # what such a file is
+    top: tuple[tuple[str, float], ...]  # empty for a file that cannot be read
+    problem: str | None = None  # why it cannot
 
 
 class Predictor(ABC):
@@ -107,37 +113,65 @@ class Predictor(ABC):
         Raises UserError for `top` below 1, a folder without files, and what is not an
         image, except for files in folders.
         """
-        if top < 1:
-            raise UserError(f"top must be at least 1; received {top}.")
-        sources = list(_sources(images))
+        _check_top(top)
+        sources = list(_sources(images, is_strict=True))
         if not sources:
             raise UserError("predict needs at least one image file or folder.")
-        predictions: list[Prediction] = []
-        for start in track(range(0, len(sources), EVALUATION_BATCH_SIZE), "predicting"):
-            batch = sources[start : start + EVALUATION_BATCH_SIZE]
-            loaded = [self._load(*source) for source in batch]
-            pixels = [image for image in loaded if isinstance(image, np.ndarray)]
-            rows = iter(self.probabilities(np.stack(pixels)) if pixels else ())
-            for (source, _), image in zip(batch, loaded, strict=True):
-                path = source if isinstance(source, Path) else None
-                if isinstance(image, ImageFileError):
-                    predictions.append(Prediction(path, (), image.problem))
-                    continue
-                row = next(rows)
-                order = np.argsort(-row, kind="stable")[:top]
-                labels = tuple((self.labels[i], float(row[i])) for i in order)
-                predictions.append(Prediction(path, labels))
-        return predictions
+        found = track(self._predictions(sources, top), "predicting", len(sources))
+        return list(found)
+
+    def stream(
+        self, images: Image | Iterable[Image], top: int = 5
+    ) -> Iterator[Prediction]:
+        """Predicts image after image, of any number, in memory for one batch.
+
+        images: as for `predict`; a generator is read as its images are needed. What is
+        missing or not an image is no error here: its Prediction has a problem. Raises
+        UserError for `top` below 1 and for pixels that are not an image.
+        """
+        _check_top(top)
+        sources = _sources(images, is_strict=False)
+        first = islice(sources, FIRST_BATCH_SIZE)
+        return chain(self._predictions(first, top), self._predictions(sources, top))
+
+    def _predictions(
+        self, sources: Iterable[_Source], top: int
+    ) -> Iterator[Prediction]:
+        sources = iter(sources)
+        with ThreadPoolExecutor(DECODING_THREADS) as pool:
+            while batch := list(islice(sources, EVALUATION_BATCH_SIZE)):
+                loaded = list(pool.map(self._load, *zip(*batch, strict=True)))
+                yield from self._predict_batch(batch, loaded, top)
+
+    def _predict_batch(
+        self,
+        batch: Sequence[_Source],
+        loaded: Sequence[np.ndarray | ImageFileError],
+        top: int,
+    ) -> Iterator[Prediction]:
+        pixels = [image for image in loaded if isinstance(image, np.ndarray)]
+        rows = iter(self.probabilities(np.stack(pixels)) if pixels else ())
+        for (source, _), image in zip(batch, loaded, strict=True):
+            path = source if isinstance(source, Path) else None
+            if isinstance(image, ImageFileError):
+                yield Prediction(path, (), image.problem)
+            else:
+                yield Prediction(path, self._likeliest(next(rows), top))
+
+    def _likeliest(self, row: np.ndarray, top: int) -> tuple[tuple[str, float], ...]:
+        """The `top` labels with the largest of the probabilities [classes]."""
+        order = np.argsort(-row, kind="stable")[:top]
+        return tuple((self.labels[i], float(row[i])) for i in order)
 
     def _load(
-        self, source: Path | np.ndarray, in_folder: bool
+        self, source: Path | np.ndarray, may_fail: bool
     ) -> np.ndarray | ImageFileError:
         if not isinstance(source, Path):
             return self.preprocessing(source).numpy()
         try:
             return load_image(self.preprocessing, source)
         except ImageFileError as error:
-            if in_folder:
+            if may_fail:
                 return error
             raise
 
@@ -282,23 +316,39 @@ def load_image(preprocessing: Preprocessing, path: Path) -> np.ndarray:
     except tf.errors.OpError as error:
         raise ImageFileError(path, BROKEN) from error
     except OSError as error:
+        if os.path.isdir(path):
+            raise ImageFileError(path, EMPTY_FOLDER) from error
         raise ImageFileError(path, error.strerror or UNREADABLE) from error
 
 
-def _sources(images: Image | Iterable[Image]) -> Iterator[_Source]:
+def image_files(path: Path) -> list[Path]:
+    """The files below a folder; a path that is no folder or has no files is itself."""
+    # unlike Path.is_dir it raises nothing, such as for a name that is too long
+    return (files_below(path) if os.path.isdir(path) else []) or [path]
+
+
+def _check_top(top: int) -> None:
+    if top < 1:
+        raise UserError(f"top must be at least 1; received {top}.")
+
+
+def _sources(images: Image | Iterable[Image], is_strict: bool) -> Iterator[_Source]:
+    """The files and pixels. is_strict: raises UserError for a path without files."""
     if isinstance(images, str | Path):
         path = Path(images)
-        if not path.exists() or images == "":  # which Path takes for the current folder
+        # Path takes "" for the current folder
+        if images == "" or (is_strict and not path.exists()):
             raise UserError(f"no such image or folder: {path}.")
-        files = files_below(path) if path.is_dir() else [path]
-        if not files:
+        files = image_files(path)
+        is_folder = os.path.isdir(path)
+        if is_strict and is_folder and files == [path]:
             raise UserError(f"a folder to predict needs images; {path} has no files.")
-        yield from ((file, path.is_dir()) for file in files)
+        yield from ((file, is_folder or not is_strict) for file in files)
     elif hasattr(images, "__array__") or not isinstance(images, Iterable):
         yield from ((image, False) for image in _pixels(images))
     else:
         for image in images:
-            yield from _sources(image)
+            yield from _sources(image, is_strict)
 
 
 def _pixels(images: Any) -> list[np.ndarray]:

@@ -19,37 +19,13 @@ from googlenet_keras.commands.benchmark import BENCHMARKS, Benchmark
 from googlenet_keras.commands.check_data import CheckData
 from googlenet_keras.commands.describe import Describe
 from googlenet_keras.commands.evaluate import Evaluate
-from googlenet_keras.console import print_text, run_script, track
+from googlenet_keras.commands.predict import Predict
+from googlenet_keras.console import print_text, run_script
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import atomic_folder, check_output_files
 from googlenet_keras.installation import PROGRAM, command_line
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.flags import PLAIN_NUMBERS
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Predicts the likeliest labels of image files, with probabilities."""
-
-    model: Positional[Path]  # A run, a saved classifier or an exported file.
-    images: Positional[tuple[Path, ...]]  # JPEG, PNG, GIF, BMP, WebP files, or folders.
-    top: int = 5  # Labels per image.
-    explain: Path | None = None
-    """Folder for a picture of each image: where the network sees its likeliest labels
-    (class activation maps); none: no pictures."""
-
-    def run(self) -> None:
-        from googlenet_keras.artifacts.artifact import open_classifier
-        from googlenet_keras.evaluation.plots import Explainer
-        from googlenet_keras.evaluation.tables import print_predictions
-
-        classifier = open_classifier(self.model)
-        explainer = Explainer(classifier, self.explain) if self.explain else None
-        predictions = classifier.predict(self.images, self.top)
-        print_predictions(predictions)
-        if explainer:
-            pictures = [explainer(x) for x in track(predictions, "drawing") if x.top]
-            print_text(f"{len(pictures)} activation maps are in {self.explain}")
 
 
 @dataclass(frozen=True)

@@ -24,23 +24,25 @@ UNLIMITED_COLUMNS = 10**6  # for a pipe or a file, where nothing needs to fit
 # control characters, line separators, bidirectional embeddings, overrides and isolates,
 # and the halves of surrogate pairs that stand for the bytes of a name that is not UTF-8
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+NOT_UNICODE = re.compile(r"[\ud800-\udfff]")
 Item = TypeVar("Item")
 
 
-def printable(text: object) -> str:
+def printable(text: object, escaped: re.Pattern[str] = UNPRINTABLE) -> str:
     r"""The text with its control characters escaped, such as \x1b.
 
     They are in labels and file names of others, and could recolor, overwrite or reorder
-    what a terminal, a page or a plot shows.
+    what a terminal, a page or a plot shows. escaped: NOT_UNICODE leaves them as they
+    are, for a format that has its own escapes.
     """
 
     def escape(match: re.Match[str]) -> str:
-        escaped = match[0].encode("unicode_escape").decode()
-        return escaped.replace(r"\udc", r"\x")  # a byte of a file name
+        code = match[0].encode("unicode_escape").decode()
+        return code.replace(r"\udc", r"\x")  # a byte of a file name
 
     if isinstance(text, Path):  # whose bytes are UTF-8, whatever the locale
         text = os.fsencode(text).decode("utf-8", "surrogateescape")
-    return UNPRINTABLE.sub(escape, str(text))
+    return escaped.sub(escape, str(text))
 
 
 def print_text(text: object, file: IO[str] | None = None) -> None:
@@ -124,14 +126,18 @@ class _Output(io.FileIO):
     still done. Raises DiskError if standard output cannot be written.
     """
 
+    reader_left = False
+
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
-            os.close(null)
-            if self.fileno() == 2 or isinstance(error, BrokenPipeError):
+            if null != self.fileno():
+                os.close(null)
+            self.reader_left = isinstance(error, BrokenPipeError)
+            if self.fileno() == 2 or self.reader_left:
                 return len(data)
             raise DiskError(
                 f"standard output cannot be written: {error.strerror}."

@@ -1,9 +1,11 @@
 import io
 import os
+from itertools import islice, repeat
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from making import classifier as make_classifier
 from making_pictures import (
     encoded,
     png16,
@@ -14,6 +16,7 @@ from making_pictures import (
 )
 from PIL import Image
 
+from googlenet_keras import classifier as classifier_module
 from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.classifier import Classifier, predict
 from googlenet_keras.data.decode import decode_unoriented
@@ -24,6 +27,23 @@ from googlenet_keras.evaluation.tables import print_predictions
 @pytest.fixture(scope="module")
 def classifier(run_folder):
     return Classifier.load(run_folder)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A Classifier that takes a moment to make."""
+    return make_classifier("bn")
+
+
+@pytest.fixture
+def batch_size(monkeypatch):
+    """Sets how many images are predicted at a time."""
+
+    def set_size(size):
+        for name in ("EVALUATION_BATCH_SIZE", "FIRST_BATCH_SIZE"):
+            monkeypatch.setattr(classifier_module, name, size)
+
+    return set_size
 
 
 @pytest.fixture
@@ -217,3 +237,63 @@ def test_a_table_says_what_is_no_image(classifier, images, capsys):
     print_predictions(classifier.predict(images))
     (line,) = [x for x in capsys.readouterr().out.splitlines() if "c.tif" in x]
     assert line.rstrip().endswith("TIFF (convert it to JPEG or PNG)")
+
+
+def test_a_stream_has_the_predictions_of_predict(small, images, batch_size):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    several = [images, pixels, images / "a.png", Image.fromarray(pixels[0])]
+    expected = small.predict(several, top=7)
+    assert [p.path and p.path.name for p in expected] == [
+        *("a.png", "b.jpg", None, None, None, "a.png", None)
+    ]
+    batch_size(2)
+    for found, wanted in zip(small.stream(several, top=7), expected, strict=True):
+        assert found.path == wanted.path
+        close(found, wanted)
+
+
+def test_a_stream_reads_its_images_as_they_are_needed(small, batch_size):
+    """A list of all of them would have no end."""
+    batch_size(2)
+    read = []
+    endless = (read.append(1) or x for x in repeat(np.zeros((8, 8, 3), np.uint8)))
+    first = list(islice(small.stream(endless, top=1), 3))
+    assert len(first) == 3
+    assert len(read) == 4
+
+
+def test_what_a_stream_cannot_read_has_a_problem(small, images):
+    (images / "text.jpg").write_text("x")
+    (images / "empty").mkdir()
+    named = {
+        "gone.jpg": "No such file or directory",
+        "a.png": None,
+        "text.jpg": "no image",
+        "empty": "a folder without files",
+        "a.png/b.jpg": "Not a directory",
+        "x" * 300: "File name too long",
+    }
+    found = list(small.stream(images / name for name in named))
+    assert [p.path for p in found] == [images / name for name in named]
+    assert [p.problem for p in found] == list(named.values())
+    assert [len(p.top) for p in found] == [0, 5, 0, 0, 0, 0]
+
+
+def test_a_file_that_disappears_while_others_are_predicted(small, images, batch_size):
+    batch_size(1)
+    stream = small.stream(images)
+    first = next(stream)
+    (images / "b.jpg").unlink()
+    (second,) = stream
+    assert (first.path.name, first.problem) == ("a.png", None)
+    assert (second.path.name, second.top) == ("b.jpg", ())
+    assert second.problem == "No such file or directory"
+
+
+def test_a_stream_refuses_at_once_what_it_cannot_do(small, images):
+    with pytest.raises(UserError, match=r"top must be at least 1; received 0\."):
+        small.stream(images, top=0)
+    with pytest.raises(UserError, match="no such image or folder"):
+        next(small.stream(""))
+    with pytest.raises(UserError, match=r"must be \[height, width, 3\]"):
+        next(small.stream(np.zeros((8, 8))))
