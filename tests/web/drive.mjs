@@ -21,6 +21,35 @@ async function lost(url) {
   return found;
 }
 
+/** What the camera's first bar shows, and what each frame alone says, frame by frame. */
+function watched(page, enough) {
+  return page.evaluate(
+    (enough) =>
+      new Promise((resolve) => {
+        const [bars, steady, raw] = [document.querySelector("#bars"), [], []];
+        const end = () => (observer.disconnect(), resolve({ steady, raw }));
+        const observer = new MutationObserver(() => {
+          steady.push(bars.querySelector(".label").textContent);
+          const { textContent } = bars.querySelector(".raw");
+          raw.push(/^this frame: (.*), [\d.]+ %$/.exec(textContent)[1]);
+          if (raw.filter((label, i) => i && label !== raw[i - 1]).length >= enough) end();
+        });
+        observer.observe(bars, { childList: true });
+        setTimeout(end, 30_000);
+      }),
+    enough,
+  );
+}
+
+/** Waits until the camera's next frame is answered, by the file of that name. */
+async function nextFrame(page, file) {
+  await page.locator("#latency").evaluate((element) => (element.textContent = ""));
+  await page.waitForFunction(
+    (file) => new RegExp(`^${file}: .*frames`).test(document.querySelector("#latency").textContent),
+    file,
+  );
+}
+
 const scenarios = {
   async photo(url) {
     const began = performance.now();
@@ -108,6 +137,13 @@ const scenarios = {
     await page.waitForFunction(() => / [1-9]\d*\.\d frames/.test(document.querySelector("#latency").textContent));
     const found = { latency: await text(page, "#latency"), bars: await labels(page) };
     await page.screenshot({ path: config.screenshots.camera });
+    found.watched = await watched(page, 12);
+    found.violations = await violations(page);
+    await page.check("[value=float32]");
+    await nextFrame(page, "float32");
+    await page.click("#turn");
+    await nextFrame(page, "float32");
+    found.again = await labels(page);
     await page.click("#camera");
     found.stopped = !(await page.locator("#result").isVisible());
     await choose(page, config.photos);

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -137,6 +138,23 @@ def test_the_camera_runs_stops_and_may_be_refused(found):
     assert refused["early"] == "halved.jpg"
     assert refused["trouble"].startswith("The camera was refused")
     assert not refused["after"]
+
+
+def changes(labels):
+    return sum(a != b for a, b in pairwise(labels))
+
+
+def test_the_camera_shows_a_steady_label_and_the_one_of_the_frame(found):
+    watched = found["camera"]["watched"]
+    assert changes(watched["raw"]) == 12
+    assert len(set(watched["raw"])) == 2
+    assert set(watched["steady"]) <= set(watched["raw"])
+    assert changes(watched["steady"]) <= 4  # the first frame may be an odd one
+    assert found["camera"]["violations"] == []
+
+
+def test_the_camera_goes_on_with_another_file_and_another_camera(found):
+    assert len(found["camera"]["again"]) == 5
 
 
 def test_without_https_all_but_the_camera_works(found):

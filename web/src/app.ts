@@ -2,16 +2,17 @@
 
 import { Album, type Entry } from "./album";
 import { measure } from "./benchmark";
-import { Camera } from "./camera";
+import { Camera, type Frame } from "./camera";
 import { csv, save } from "./csv";
 import { complain, page, say } from "./elements";
 import { Engine } from "./engine";
 import { decode, filesOf, pasted } from "./photo";
 import type { Format, Model } from "./protocol";
 import { guesses } from "./ranking";
+import { Steady } from "./steady";
 import { clearTable, writeRow } from "./table";
 import { sentence } from "./trouble";
-import { showBars, showLatency, showPhoto } from "./view";
+import { showBars, showLatency, showPhoto, showSteady } from "./view";
 
 const TOLD = 10; // photos between two words on how far it is
 
@@ -19,6 +20,7 @@ export class App {
   private readonly engine: Engine;
   private readonly album: Album;
   private readonly camera = new Camera(page.video);
+  private steady = new Steady(); // of one camera and one file
   private format: Format = "int8";
   private shown: Entry | null = null;
   private place: number | null = null; // the class whose map is shown; none: the first
@@ -94,6 +96,7 @@ export class App {
     if (format !== "int8") say(`Opening ${format}.`);
     const { runtime } = await this.engine.open(format);
     this.format = format;
+    this.steady = new Steady();
     page.runtime.textContent = `${format} computes on ${runtime}, on this device.`;
   }
 
@@ -219,18 +222,21 @@ export class App {
     page.video.classList.toggle("mirrored", this.camera.mirrored);
     page.camera.textContent = "Stop camera";
     page.title.textContent = "Camera";
+    this.steady = new Steady();
     this.camera
-      .watch((frame, rate) => this.answerFrame(frame, rate))
+      .watch((frame) => this.answerFrame(frame))
       .catch((error: unknown) => {
         this.stopCamera();
         complain(sentence(error));
       });
   }
 
-  private async answerFrame(frame: ImageBitmap, rate: number): Promise<void> {
-    const answer = await this.engine.classify(this.format, frame, false);
-    if (!this.camera.running) return;
-    showBars(guesses(answer, this.labels), null, null);
+  private async answerFrame({ bitmap, milliseconds, rate }: Frame): Promise<void> {
+    const { steady } = this;
+    const answer = await this.engine.classify(this.format, bitmap, false);
+    // of a camera or a file that has been left meanwhile
+    if (!this.camera.running || this.steady !== steady) return;
+    showSteady(steady.add(answer.probabilities, milliseconds), answer, this.labels);
     const time = answer.milliseconds.toFixed(1);
     page.latency.textContent = `${answer.format}: ${time} ms · ${rate.toFixed(1)} frames/s`;
   }

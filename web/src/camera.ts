@@ -4,6 +4,14 @@ import { cameraTrouble, Trouble } from "./trouble";
 
 const WINDOW = 20; // frames that a rate is the mean of
 
+export interface Frame {
+  readonly bitmap: ImageBitmap;
+  /** When it was taken, of a clock that only goes forward. */
+  readonly milliseconds: number;
+  /** Frames in a second at present. */
+  readonly rate: number;
+}
+
 export class Camera {
   private stream: MediaStream | null = null;
   private facing: "environment" | "user" = "environment";
@@ -49,16 +57,17 @@ export class Camera {
   }
 
   /** Calls `answer` with each frame, one at a time, until the camera stops. */
-  async watch(answer: (frame: ImageBitmap, rate: number) => Promise<void>): Promise<void> {
+  async watch(answer: (frame: Frame) => Promise<void>): Promise<void> {
     const times: number[] = [];
     const { stream } = this;
     while (stream && this.stream === stream) {
       await nextFrame();
       if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue;
-      const frame = await createImageBitmap(this.video);
-      times.push(performance.now());
+      const bitmap = await createImageBitmap(this.video);
+      const milliseconds = performance.now();
+      times.push(milliseconds);
       if (times.length > WINDOW) times.shift();
-      await answer(frame, rateOf(times));
+      await answer({ bitmap, milliseconds, rate: rateOf(times) });
     }
   }
 }

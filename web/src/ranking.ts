@@ -10,11 +10,20 @@ export interface Guess {
   readonly probability: number;
 }
 
-/** The five likeliest, likeliest first; equal ones in the order of the labels. */
-export function guesses(answer: Answer, labels: readonly string[]): Guess[] {
-  const { probabilities } = answer;
+/** The five likeliest, likeliest first; equal ones in the order of the labels.
+ *
+ * first: the place of one that comes first all the same.
+ */
+export function guesses(
+  { probabilities }: Pick<Answer, "probabilities">,
+  labels: readonly string[],
+  first: number | null = null,
+): Guess[] {
   const places = Array.from(probabilities.keys());
-  places.sort((a, b) => probabilities[b]! - probabilities[a]! || a - b);
+  const late = (place: number) => Number(place !== first);
+  places.sort(
+    (a, b) => late(a) - late(b) || probabilities[b]! - probabilities[a]! || a - b,
+  );
   return places.slice(0, SHOWN).map((place) => ({
     place,
     label: labels[place] ?? `class ${place}`,

@@ -4,6 +4,7 @@ import { make, page } from "./elements";
 import { drawMap, drawPhoto, mostEvidence } from "./overlay";
 import { type Answer, type Format, FORMATS } from "./protocol";
 import { type Guess, guesses } from "./ranking";
+import type { Steadied } from "./steady";
 
 const MAPPED = 3; // classes that share the colours' range
 
@@ -35,6 +36,19 @@ function bar(
   const value = make("span", percent(guess.probability), { className: "value" });
   item.append(label, value);
   return item;
+}
+
+/** The steady label and the averages as bars, and small what this frame alone says. */
+export function showSteady(
+  steadied: Steadied,
+  frame: Answer,
+  labels: readonly string[],
+): void {
+  showBars(guesses(steadied, labels, steadied.place), null, null);
+  const [raw] = guesses(frame, labels, steadied.raw);
+  const text = raw ? `this frame: ${raw.label}, ${percent(raw.probability)}` : "";
+  const label = page.bars.querySelector(".label");
+  label?.after(make("span", text, { className: "raw" }));
 }
 
 /** The photo, with the map of the class at `place` over it if there is one. */
