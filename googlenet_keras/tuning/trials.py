@@ -112,9 +112,9 @@ class TrialLog:
                     "nothing new fits the budget. Raise a limit."
                 )
             raise UserError(
-                f"a search needs one trial that completes, and all {len(failed)} "
-                f"failed, the last since {failed[-1]['reason']} The logs are in "
-                "trials/ of the run folder."
+                f"a search needs one trial that completes; {len(failed)} failed, the "
+                f"last since {failed[-1]['reason']} The logs are in trials/ of the run "
+                "folder."
             )
 
     def with_status(self, status: Status) -> list[TrialRow]:

@@ -52,7 +52,7 @@ def test_the_page_stands_for_the_files_that_it_runs():
 
 
 def test_activation_maps_are_for_the_page_and_not_after_qat():
-    with pytest.raises(UserError, match="name web among the formats"):
+    with pytest.raises(UserError, match="needs the format web; add it"):
         ExportConfig(activation_map=True)
     with pytest.raises(UserError, match="leave one of them out"):
         ExportConfig(formats=("web",), activation_map=True, qat_epochs=2)

@@ -240,7 +240,7 @@ def test_a_recipe_for_what_starts_from_weights():
 def test_a_search_has_widths_of_its_own():
     from googlenet_keras.tuning.config import SearchConfig
 
-    with pytest.raises(UserError, match="no --weights"):
+    with pytest.raises(UserError, match="leave out --weights"):
         SearchConfig(TrainConfig(weights="torchvision"), max_macs="1M")
 
 

@@ -65,7 +65,7 @@ def test_a_limit_on_milliseconds_is_measured_once(
 def test_a_search_without_a_trial_that_ended_says_why(tmp_path):
     trials = TrialLog(job(tmp_path))
     trials.add("0", "failed", WIDE, reason="out of memory.", learning_rate_factor=1.0)
-    with pytest.raises(UserError, match=r"all failed, the last since out of mem"):
+    with pytest.raises(UserError, match=r"; 1 failed, the last since out of mem"):
         trials.check_any_completed()
 
 

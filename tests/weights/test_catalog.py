@@ -82,7 +82,7 @@ def test_no_network(source):
     with pytest.raises(UserError) as caught:
         nowhere.download()
     assert "http://127.0.0.1:9/net.caffemodel cannot be downloaded" in str(caught.value)
-    assert "import-weights caffe net.caffemodel RUN" in str(caught.value)
+    assert "import-weights caffe net.caffemodel CLASSIFIER" in str(caught.value)
 
 
 def test_a_file_that_is_gone(source):

@@ -54,7 +54,9 @@ def test_an_existing_folder_stays(file, tmp_path):
 
 
 def test_a_folder_that_was_forgotten(file):
-    with pytest.raises(UserError, match=r"caffe \[FILE\] RUN; received .*googlenet"):
+    with pytest.raises(
+        UserError, match=r"caffe \[FILE\] CLASSIFIER; received .*googlenet"
+    ):
         main(["import-weights", "caffe", str(file)])
     assert file.is_file()
 
@@ -90,7 +92,7 @@ def test_other_classes_need_their_labels(tmp_path):
         (["cafe", "a.caffemodel", "b"], "Did you mean 'caffe'"),
         (["caffe", "a.caffemodel", "b"], "no such file: a.caffemodel"),
         (["caffe", "here.pth", "b"], r"ends in \.caffemodel; received here\.pth"),
-        (["caffe", "a", "b", "c"], r"\[FILE\] RUN; received a b c"),
+        (["caffe", "a", "b", "c"], r"\[FILE\] CLASSIFIER; received a b c"),
         (["caffe", "none/b"], "no such folder: none"),
         (["caffe", "here.caffemodel", "b", "--variant", "bn"], "must be one of paper"),
         (["caffe", "here.caffemodel", "b", "--labels", "none"], "holds no labels"),
