@@ -33,7 +33,7 @@ for model, photo, region in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
 TOLERANCES = {"float32": 1e-4, "float16": 0.005, "int8": 0.005}
-SHAPES = [(32, 32), (90, 61), (200, 300), (20, 100)]  # the first is the network's own
+SHAPES = [(90, 61), (200, 300), (40, 100)]
 
 
 def by_mediapipe(*calls):
@@ -50,7 +50,7 @@ def by_mediapipe(*calls):
 
 @pytest.mark.slow
 def test_mediapipe_gives_the_labels_by_name(bundle, tmp_path):
-    digit = write_noise(tmp_path / "digit.png", SHAPES[0])
+    digit = write_noise(tmp_path / "digit.png", (32, 32))
     models = [bundle / f"{name}.tflite" for name in TOLERANCES]
     answers = by_mediapipe(*((model, digit, None) for model in models))
     for model, found in zip(models, answers, strict=True):
@@ -68,8 +68,8 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, kin
     exported = Artifact.load(file)
     # what the file asks for is the largest square, which says less
     geometry = replace(exported.preprocessing, crop_fraction=0.75)
-    photos = [write_noise(tmp_path / f"{x[0]}.png", x) for x in SHAPES[1:]]
-    regions = [geometry.region_of_interest(*shape) for shape in SHAPES[1:]]
+    photos = [write_noise(tmp_path / f"{x[0]}.png", x) for x in SHAPES]
+    regions = [geometry.region_of_interest(*shape) for shape in SHAPES]
     answers = by_mediapipe(
         *(
             (file, photo, (None if kind == "phone" else region._asdict()))
@@ -80,7 +80,8 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, kin
         crop = Crops(geometry, kind).read(photo.read_bytes())
         (expected,) = exported.probabilities(crop.numpy())
         for label, probability in zip(exported.labels, expected, strict=True):
-            # it interpolates in 32nds of a pixel; the training tells how much that is
+            # it interpolates in 32nds of a pixel, at a region's border with what lies
+            # beyond; how much that moves, the training tells
             assert found[label] == pytest.approx(probability, abs=0.006)
 
 
