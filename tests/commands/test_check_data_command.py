@@ -47,7 +47,7 @@ def test_names_that_are_not_utf_8(root, tmp_path, locale):
     away = tmp_path / "away"
     done = call(root, "--quarantine", away, **locale)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    assert done.stdout.endswith(b"caf\\xe9.check.json\n")
+    assert b"caf\\xe9.check.json\n" in done.stdout
     assert b"a/caf\\xe9.jpg: no image\n" in done.stdout
     assert b"  gr\\xfcn: 1\n" in done.stdout
     assert (b"  caf\\xe9: 1\n" if locale else "  caf\xe9: 1\n".encode()) in done.stdout
