@@ -39,21 +39,23 @@ from googlenet_keras.classifier import Predictor
 from googlenet_keras.data.pipeline import EVALUATION_BATCH_SIZE
 from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 
-RUNNER = Path(__file__).parents[1] / "tests" / "web" / "steady.mjs"
-SIDE = 400  # pixels of a photograph on the canvas
-WINDOW = 0.85  # of SIDE that the camera sees; the rest is room for the hand
+STEADY_RUNNER = Path(__file__).parents[1] / "tests" / "web" / "steady.mjs"
+PHOTO_PIXELS = 400  # pixels of a photograph on the canvas
+VIEW_FRACTION = (
+    0.85  # of PHOTO_PIXELS that the camera sees; the rest is room for the hand
+)
 TREMOR_SECONDS = 0.15  # for which a hand's shift lasts
-MOST = 0.8  # of the frames at rest that say a photograph's label
-COLUMNS = (
+MIN_LABEL_FRACTION = 0.8  # of the frames at rest that say a photograph's label
+TABLE_COLUMNS = (
     *("ms", "margin", "hold", "raw/s", "steady/s", "ratio", "without"),
     *("late", "most", ">0.5"),
 )
-SETTLED_SECONDS = 0.2  # for which a label stays until it counts as the new scene's
+MIN_STAY_SECONDS = 0.2  # for which a label stays until it counts as the new scene's
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is looked at, and what smooths it."""
+    """Options of the pan and of the smoothing."""
 
     file: Annotated[Path, tyro.conf.Positional]
     """An exported file, a classifier or a run."""
@@ -82,7 +84,7 @@ class Options:
 
 
 class Scene(NamedTuple):
-    """Frames: when it comes into view, is all that is in view, and begins to leave."""
+    """Numbers of frames: a photograph appears, fills the view and begins to leave."""
 
     start: int
     rest: int
@@ -101,15 +103,17 @@ def canvas(options: Options) -> Image.Image:
     """The photographs' middles side by side."""
     found = [path for path in options.photos.rglob("*") if path.is_file()]
     drawn = random.Random(options.seed).sample(sorted(found), options.count)
-    wide = Image.new("RGB", (SIDE * len(drawn), SIDE))
+    wide = Image.new("RGB", (PHOTO_PIXELS * len(drawn), PHOTO_PIXELS))
     for i, path in enumerate(drawn):
         upright = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        wide.paste(ImageOps.fit(upright, (SIDE, SIDE)), (SIDE * i, 0))
+        wide.paste(
+            ImageOps.fit(upright, (PHOTO_PIXELS, PHOTO_PIXELS)), (PHOTO_PIXELS * i, 0)
+        )
     return wide
 
 
 def centers(options: Options) -> np.ndarray:
-    """Where the camera looks, [frame, (x, y)] in photographs' sides."""
+    """The center of each frame, [frame, (x, y)] in photographs' sides."""
     found = scenes(options)
     frames = np.arange(found[-1].end)
     known = [(x, i) for i, scene in enumerate(found) for x in (scene.rest, scene.end)]
@@ -123,15 +127,22 @@ def centers(options: Options) -> np.ndarray:
 
 
 def frames(options: Options) -> Iterator[np.ndarray]:
-    """What the camera sees, [height, width, 3] uint8."""
+    """Yields the camera's frames, [height, width, 3] uint8."""
     wide = canvas(options)
     random_numbers = np.random.default_rng(options.seed + 1)
-    free = np.array(wide.size) - SIDE * WINDOW
+    free = np.array(wide.size) - PHOTO_PIXELS * VIEW_FRACTION
     for center in centers(options):
-        left, top = np.clip(SIDE * (center - WINDOW / 2), 0, free)
-        seen = (left, top, left + SIDE * WINDOW, top + SIDE * WINDOW)
-        image = wide.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=seen)
-        noise = random_numbers.normal(0, options.noise, (SIDE, SIDE, 3))
+        left, top = np.clip(PHOTO_PIXELS * (center - VIEW_FRACTION / 2), 0, free)
+        seen = (
+            left,
+            top,
+            left + PHOTO_PIXELS * VIEW_FRACTION,
+            top + PHOTO_PIXELS * VIEW_FRACTION,
+        )
+        image = wide.resize(
+            (PHOTO_PIXELS, PHOTO_PIXELS), Image.Resampling.BILINEAR, box=seen
+        )
+        noise = random_numbers.normal(0, options.noise, (PHOTO_PIXELS, PHOTO_PIXELS, 3))
         yield np.uint8(np.clip(image + noise, 0, 255))
 
 
@@ -149,9 +160,9 @@ def smooth(
     milliseconds: Sequence[float],
     settings: Sequence[dict[str, float]] = ({},),
 ) -> list[dict]:
-    """What the page shows, for each of `settings`: those that differ from its own.
+    """Runs the page's smoothing once for each of `settings`, which replace its own.
 
-    Each has the settings, and for each frame places, raw and averages.
+    Each result has the settings, and for each frame places, raw and averages.
     """
     asked = {
         "web": str(WEB_SOURCE_FOLDER),
@@ -160,12 +171,14 @@ def smooth(
         "settings": list(settings),
     }
     return json.loads(
-        subprocess.check_output(["node", RUNNER], input=json.dumps(asked), text=True)
+        subprocess.check_output(
+            ["node", STEADY_RUNNER], input=json.dumps(asked), text=True
+        )
     )
 
 
 def changes(labels: Sequence[int]) -> int:
-    """How often the label changes."""
+    """The number of times that the label changes."""
     return sum(a != b for a, b in itertools.pairwise(labels))
 
 
@@ -197,12 +210,12 @@ def own_label(raw: Sequence[int], scene: Scene) -> int | None:
     """The label of most frames while the camera rests; None: they are divided."""
     seen = raw[scene.rest : scene.end]
     ((label, count),) = Counter(seen).most_common(1)
-    return label if count >= MOST * len(seen) else None
+    return label if count >= MIN_LABEL_FRACTION * len(seen) else None
 
 
 def arrival(labels: Sequence[int], new: int, scene: Scene, rate: float) -> float:
     """The first frame of the scene from which on the label is `new` for a while."""
-    count = max(round(SETTLED_SECONDS * rate), 1)
+    count = max(round(MIN_STAY_SECONDS * rate), 1)
     for i in range(scene.start, scene.end - count + 1):
         if set(labels[i : i + count]) == {new}:
             return i
@@ -225,7 +238,7 @@ def row(found: dict, pan: Sequence[Scene], rate: float) -> list[str]:
 
 
 def combinations(options: Options) -> list[dict[str, float]]:
-    """Settings of all combinations; those not asked for are left to the page."""
+    """Every combination of the settings that are given; the page has the others."""
     asked = {
         "timeConstant": options.time_constants,
         "margin": options.margins,
@@ -243,7 +256,7 @@ def main() -> None:
     probabilities = answers(open_classifier(options.file), options)
     pan = scenes(options)
     milliseconds = [1000 * i / options.rate for i in range(len(probabilities))]
-    table = Table(*COLUMNS, box=box.SIMPLE)
+    table = Table(*TABLE_COLUMNS, box=box.SIMPLE)
     for found in smooth(probabilities, milliseconds, combinations(options)):
         table.add_row(*row(found, pan, options.rate))
     Console().print(table)

@@ -55,20 +55,38 @@ class Evaluate:
     json: Path | None = None  # Write figures, by class too, and the confusion matrix.
 
     def run(self) -> None:
-        from googlenet_keras.artifacts.artifact import find_run, open_classifier
-        from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROP
-        from googlenet_keras.evaluation.evaluate import (
-            evaluate,
-            is_own_data,
-            open_run_dataset,
-        )
-        from googlenet_keras.evaluation.report import write_report
+        from googlenet_keras.artifacts.artifact import find_run
         from googlenet_keras.evaluation.tables import print_classes, print_figures
 
         self._check()
-        members = [open_classifier(path) for path in self.models]
-        names = [str(path) for path in self.models]
         run = RunFolder(find_run(self.models[0]))
+        found = self._evaluate(run)
+        figures = {kind: evaluation.figures() for kind, evaluation in found.items()}
+        first = found[self.crops[0]]
+        print_figures(figures, self._title)
+        print_classes(first.by_class())
+        first.warn_of_missing_classes()
+        gap = _phone_gap(found)
+        if self.json:
+            write_json(self.json, self._to_json(found, figures, gap))
+        if self.report:
+            self._write_report(self.report, first, figures, run)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.split}, crops"
+
+    @property
+    def _names(self) -> list[str]:
+        return [str(path) for path in self.models]
+
+    def _evaluate(self, run: RunFolder) -> dict[str, Evaluation]:
+        """Evaluates all models together, with each kind of crops."""
+        from googlenet_keras.artifacts.artifact import open_classifier
+        from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROPS
+        from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
+
+        members = [open_classifier(path) for path in self.models]
         dataset = open_run_dataset(
             run,
             self.dataset,
@@ -77,37 +95,38 @@ class Evaluate:
             divide=False,
         )
         # a phone's figures say little without the center crop's
-        kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * (PHONE_CROP in self.crops))
-        found = {kind: evaluate(members, dataset, self.split, kind) for kind in kinds}
-        figures = {kind: evaluation.figures() for kind, evaluation in found.items()}
-        first, title = found[self.crops[0]], f"{self.split}, crops"
-        print_figures(figures, title)
-        print_classes(first.by_class())
-        first.warn_of_missing_classes()
-        gap = _phone_gap(found)
-        if self.json:
-            crops = {
-                kind: {
-                    **figures[kind],
-                    "classes": evaluation.by_class(),
-                    "confusion": evaluation.confusion().tolist(),
-                }
-                for kind, evaluation in found.items()
+        with_phone = any(kind in PHONE_CROPS for kind in self.crops)
+        kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * with_phone)
+        return {kind: evaluate(members, dataset, self.split, kind) for kind in kinds}
+
+    def _to_json(
+        self,
+        found: Mapping[str, Evaluation],
+        figures: Mapping[str, Mapping[str, Any]],
+        gap: dict[str, Any] | None,
+    ) -> EvaluationReport:
+        crops = {
+            kind: {
+                **figures[kind],
+                "classes": evaluation.by_class(),
+                "confusion": evaluation.confusion().tolist(),
             }
-            report = EvaluationReport(
-                models=names, split=self.split, crops=crops, phone_gap=gap
-            )
-            write_json(self.json, report)
-        if self.report:
-            write_report(
-                self.report,
-                first,
-                {f"{title} {kind}": row for kind, row in figures.items()},
-                names,
-                run,
-                own_data=is_own_data(run, self.dataset),
-            )
-            print_text(f"the report is {self.report}")
+            for kind, evaluation in found.items()
+        }
+        return EvaluationReport(
+            models=self._names, split=self.split, crops=crops, phone_gap=gap
+        )
+
+    def _write_report(
+        self, path: Path, first: Evaluation, figures: Mapping[str, Any], run: RunFolder
+    ) -> None:
+        from googlenet_keras.evaluation.evaluate import is_own_data
+        from googlenet_keras.evaluation.report import write_report
+
+        results = {f"{self._title} {kind}": row for kind, row in figures.items()}
+        own_data = is_own_data(run, self.dataset)
+        write_report(path, first, results, self._names, run, own_data=own_data)
+        print_text(f"the report is {path}")
 
     def _check(self) -> None:
         from googlenet_keras.data.preprocessing import check_crops

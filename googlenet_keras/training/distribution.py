@@ -129,7 +129,7 @@ class Distribution:
             return
         texts = {name: json.dumps(fact, default=str) for name, fact in facts.items()}
         own = [zlib.crc32(text.encode()) for text in texts.values()]
-        equal = (self._gathered(own) == own).all(axis=0)
+        equal = (self._gather_numbers(own) == own).all(axis=0)
         if not equal.all():
             names = [name for name, same in zip(texts, equal, strict=True) if not same]
             has = ", ".join(f"{name} {texts[name]:.100}" for name in names)
@@ -141,10 +141,10 @@ class Distribution:
 
     def maximum(self, number: int) -> int:
         """Returns the largest `number` of all workers; every worker must call it."""
-        return int(self._gathered([number]).max())
+        return int(self._gather_numbers([number]).max())
 
-    def _gathered(self, numbers: Sequence[int]) -> np.ndarray:
-        """The `numbers` of all devices, [devices, numbers]."""
+    def _gather_numbers(self, numbers: Sequence[int]) -> np.ndarray:
+        """Returns the `numbers` of all devices, [devices, numbers]."""
         gathered = self._gather(tf.constant(numbers, tf.int64))
         return gathered.numpy().reshape(-1, len(numbers))
 
