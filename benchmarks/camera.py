@@ -35,8 +35,8 @@ from rich.console import Console
 from rich.table import Table
 
 from googlenet_keras.artifacts.artifact import open_classifier
-from googlenet_keras.classifier import Predictor
 from googlenet_keras.data.pipeline import EVALUATION_BATCH_SIZE
+from googlenet_keras.predictor import Predictor
 from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 
 STEADY_RUNNER = Path(__file__).parents[1] / "tests" / "web" / "steady.mjs"

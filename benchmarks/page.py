@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.classifier import predict
+from googlenet_keras.predictor import predict
 from googlenet_keras.webpage.builder import WEB_SOURCE_FOLDER
 
 RUNS = 30

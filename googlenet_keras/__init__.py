@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from googlenet_keras.artifacts.artifact import Artifact as Artifact
     from googlenet_keras.artifacts.artifact import open_classifier as open_classifier
     from googlenet_keras.classifier import Classifier as Classifier
-    from googlenet_keras.classifier import Prediction as Prediction
-    from googlenet_keras.classifier import predict as predict
     from googlenet_keras.data.preprocessing import Preprocessing as Preprocessing
     from googlenet_keras.data.sources import open_dataset as open_dataset
     from googlenet_keras.errors import UserError as UserError
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
     from googlenet_keras.models import build as build
+    from googlenet_keras.predictor import Prediction as Prediction
+    from googlenet_keras.predictor import predict as predict
     from googlenet_keras.runs import Run as Run
     from googlenet_keras.runs import train as train
     from googlenet_keras.training.options import TrainConfig as TrainConfig
@@ -37,7 +37,8 @@ _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "architecture.arithmetic": ["parameters", "macs"],
     "architecture.description": ["describe"],
     "models": ["build"],
-    "classifier": ["Classifier", "Prediction", "predict"],
+    "classifier": ["Classifier"],
+    "predictor": ["Prediction", "predict"],
     "artifacts.artifact": ["Artifact", "open_classifier"],
     "data.sources": ["open_dataset"],
     "data.preprocessing": ["Preprocessing"],

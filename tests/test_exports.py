@@ -11,13 +11,14 @@ from making import call_main, write_photos
 import export as script
 from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.artifacts.runtimes import open_runtime
-from googlenet_keras.classifier import Classifier, predict
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.job import open_job
 from googlenet_keras.exports import export, to_config
+from googlenet_keras.predictor import predict
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.runs import Run
 

@@ -24,12 +24,13 @@ from googlenet_keras.artifacts.runtimes import (
     open_runtime,
     read_texts,
 )
-from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier, Predictor
+from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier
 from googlenet_keras.data.dataset import check_labels
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_readable
 from googlenet_keras.installation import require
+from googlenet_keras.predictor import Predictor
 from googlenet_keras.run_folder import RunFolder
 
 SMALLEST_PROBABILITY = 1e-12  # that a float file tells from 0, for its logarithm

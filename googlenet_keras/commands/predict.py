@@ -17,9 +17,9 @@ from googlenet_keras.files import check_output_files
 from googlenet_keras.line_output import STANDARD_OUTPUT, LineOutput, line_outputs
 
 if TYPE_CHECKING:
-    from googlenet_keras.classifier import Prediction, Predictor
     from googlenet_keras.evaluation.plots import Explainer
     from googlenet_keras.evaluation.prediction_rows import LineFormat
+    from googlenet_keras.predictor import Prediction, Predictor
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Predict:
         return problems
 
     def _files(self) -> list[Path]:
-        from googlenet_keras.classifier import image_files
+        from googlenet_keras.predictor import image_files
 
         found = [file for path in self.images for file in image_files(path)]
         files = [file for file in found if not self._is_output(file)]

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from googlenet_keras.classifier import Classifier, Predictor
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import (
@@ -28,6 +28,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
 from googlenet_keras.files import expand_user
+from googlenet_keras.predictor import Predictor
 from googlenet_keras.run_folder import Figures, RunFolder
 
 

@@ -11,13 +11,14 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from googlenet_keras.classifier import Classifier, Prediction, Predictor, load_image
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import without_autograph
 from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.evaluation.fonts import drawable, warn_of_numbers
 from googlenet_keras.network.build import ACTIVATION_MAP, add_activation_map
+from googlenet_keras.predictor import Prediction, Predictor, load_image
 
 MAX_NAMED_CLASSES = 40  # more class names than this cannot be read on the axes
 DARK_CELL_FRACTION = 0.7  # of a class; its cell is then too deep for dark text

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypedDict
 
-from googlenet_keras.classifier import Prediction
 from googlenet_keras.console import NOT_UNICODE, printable
+from googlenet_keras.predictor import Prediction
 
 
 class LabelProbability(TypedDict):

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.text import Text
 
-from googlenet_keras.classifier import Prediction
 from googlenet_keras.console import new_table, print_table
 from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
+from googlenet_keras.predictor import Prediction
 from googlenet_keras.run_folder import HeadFigures
 
 MAX_TABLE_CLASSES = 20  # more rows than this are not read

@@ -98,10 +98,10 @@ def peak():
 
 def look(folder):
     """Checks and loads each file as check-data and predict do."""
-    from googlenet_keras.classifier import load_image
     from googlenet_keras.data.checks import _check_file
     from googlenet_keras.data.image_files import ImageFileError
     from googlenet_keras.data.preprocessing import Preprocessing
+    from googlenet_keras.predictor import load_image
 
     preprocessing = Preprocessing(64, 64, 0.875)
 

@@ -5,11 +5,12 @@ import tensorflow as tf
 
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.classifier import Classifier, predict
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.plots import Explainer, activation_maps
 from googlenet_keras.network.build import build_network
+from googlenet_keras.predictor import predict
 
 SIDE, OBJECT = 128, 40  # pixels; 4 x 4 places
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from googlenet_keras.classifier import Prediction
 from googlenet_keras.evaluation.prediction_rows import JSON_LINES, csv_format
+from googlenet_keras.predictor import Prediction
 
 TOP = (("t-shirt", 0.75), ("caf\xe9", 0.125), ("c", 1e-9))
 NOT_UTF_8 = Path(os.fsdecode(b"photos/caf\xe9.jpg"))

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-from googlenet_keras.classifier import Prediction
 from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.tables import (
     print_classes,
@@ -8,6 +7,7 @@ from googlenet_keras.evaluation.tables import (
     print_figures,
     print_predictions,
 )
+from googlenet_keras.predictor import Prediction
 
 HOSTILE, ESCAPED = (
     "[red]\x1b[31m\x07\u202e\udce9\n:cat:",

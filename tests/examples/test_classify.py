@@ -19,7 +19,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.classifier import predict
+from googlenet_keras.predictor import predict
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "classify.py"
 

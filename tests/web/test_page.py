@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from googlenet_keras.artifacts.artifact import Artifact
-from googlenet_keras.classifier import Classifier, predict
+from googlenet_keras.classifier import Classifier
+from googlenet_keras.predictor import predict
 from googlenet_keras.webpage.builder import NODE_REQUIREMENT, can_build, node_version
 
 CHROMIUM = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))

@@ -16,12 +16,13 @@ from making_pictures import (
 )
 from PIL import Image
 
-from googlenet_keras import classifier as classifier_module
+from googlenet_keras import predictor as predictor_module
 from googlenet_keras.artifacts.artifact import open_classifier
-from googlenet_keras.classifier import Classifier, predict
+from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.decode import decode_unoriented
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.tables import print_predictions
+from googlenet_keras.predictor import predict
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def batch_size(monkeypatch):
 
     def set_size(size):
         for name in ("EVALUATION_BATCH_SIZE", "FIRST_BATCH_SIZE"):
-            monkeypatch.setattr(classifier_module, name, size)
+            monkeypatch.setattr(predictor_module, name, size)
 
     return set_size
 
