@@ -27,7 +27,9 @@ model, photo = sys.argv[1:]
 with zipfile.ZipFile(model) as packed:
     labels = packed.read("labels.txt").decode().splitlines()
     geometry = json.loads(packed.read("classifier.json"))["preprocessing"]
-height, width = geometry["height"], geometry["width"]
+# of phone.tflite; the crop is between them, and they may hold anything
+rows, columns = geometry.get("margin_height", 0), geometry.get("margin_width", 0)
+height, width = geometry["height"] - 2 * rows, geometry["width"] - 2 * columns
 
 image = Image.open(photo)
 image.load()  # also what a PNG has at its end
@@ -46,6 +48,7 @@ crop = (round(width * scale), round(height * scale))
 left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
 box = (left, top, left + crop[0], top + crop[1])
 pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
+pixels = np.pad(pixels, ((rows, rows), (columns, columns), (0, 0)))
 
 interpreter = Interpreter(model)
 interpreter.allocate_tensors()

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypedDict
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NotRequired,
+    Self,
+    TypeAlias,
+    TypedDict,
+)
 
 import numpy as np
 import safetensors.numpy
@@ -14,6 +22,7 @@ from msgspec import Meta
 from scipy.special import log_softmax, softmax
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import convert, read_json, write_bytes, write_json
@@ -46,6 +55,7 @@ class Description(TypedDict):
     labels: tuple[Label, ...]
     heads: tuple[str, ...]
     provenance: dict[str, Any]
+    calibration: NotRequired[dict[str, Any] | None]  # older ones have none
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,8 @@ class Classifier(Predictor):
 
     network: images [batch, height, width, 3] in 0..255 to logits by head. architecture:
     what it was built from. labels: class names in the order of the logits, no two
-    alike. provenance: how it was made, as plain values. Raises UserError for other
-    labels.
+    alike. provenance: how it was made, as plain values. calibration: what its
+    probabilities mean, if that is known. Raises UserError for other labels.
     """
 
     network: keras.Model
@@ -63,6 +73,7 @@ class Classifier(Predictor):
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         _check_labels(self.labels)
@@ -82,6 +93,15 @@ class Classifier(Predictor):
         logits = self.logits(images).items()
         return {head: log_softmax(x.astype(np.float64), axis=1) for head, x in logits}
 
+    def calibrate(self, calibration: Calibration) -> Self:
+        """Divides the main head's logits by the temperature, in the network's weights.
+
+        Returns the Classifier with the calibration; its network is the same object.
+        """
+        main = self.network.get_layer("main")
+        main.set_weights([x / calibration.temperature for x in main.get_weights()])
+        return replace(self, calibration=calibration)
+
     def save(self, folder: Path | str) -> None:
         """Writes classifier.json and weights.safetensors, each atomically."""
         folder = Path(folder)
@@ -92,6 +112,7 @@ class Classifier(Predictor):
             "labels": self.labels,
             "heads": self.heads,
             "provenance": dict(self.provenance),
+            "calibration": self.calibration.to_json() if self.calibration else None,
         }
         write_json(folder / DESCRIPTION_FILE, description)
         weights = safetensors.numpy.save(named_weights(self.network))
@@ -107,10 +128,12 @@ class Classifier(Predictor):
         path = file.with_name(WEIGHTS_FILE)
         description: Description = read_json(file, Description)
         labels, provenance = description["labels"], description["provenance"]
+        fitted = description.get("calibration")
         try:
             _check_labels(labels)
             architecture = Architecture.from_json(description["architecture"])
             preprocessing = Preprocessing.from_json(description["preprocessing"])
+            calibration = Calibration.from_json(fitted) if fitted else None
             network = build_network(
                 architecture,
                 classes=len(labels),
@@ -124,7 +147,9 @@ class Classifier(Predictor):
             assign_weights(network, read_safetensors(path, most))
         except UserError as error:
             raise UserError(f"{path} cannot be loaded: {error}") from error
-        return cls(network, architecture, preprocessing, labels, provenance)
+        return cls(
+            network, architecture, preprocessing, labels, provenance, calibration
+        )
 
     @classmethod
     def from_pretrained(
@@ -172,7 +197,7 @@ def description_file(folder: Path) -> Path:
     file = RunFolder.open(folder).classifier / DESCRIPTION_FILE
     if not file.is_file():
         raise UserError(
-            f"{file.parent}, which keeps a run's best epoch, has no {file.name}; train "
+            f"{file.parent}, which holds a run's network, has no {file.name}; train "
             "again, or name a folder that has one."
         )
     return file

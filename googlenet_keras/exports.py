@@ -6,21 +6,25 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import keras
 import numpy as np
 from rich.console import Console
 
 from googlenet_keras import machine
-from googlenet_keras.artifacts.artifact import LABELS_FILE
+from googlenet_keras.artifacts.artifact import LABELS_FILE, SMALLEST_PROBABILITY
 from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
-from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
+from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT, TFLITE_SUFFIX
 from googlenet_keras.classifier import WEIGHTS_FILE
 from googlenet_keras.data.pipeline import explain_unreadable
+from googlenet_keras.evaluation.calibration import fit_temperature
 from googlenet_keras.exporting import converters, measuring, parity, report
 from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
+from googlenet_keras.exporting.converters import Source
 from googlenet_keras.exporting.formats import Format, check_libraries
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
 from googlenet_keras.exporting.report import ExportReport, FormatRow
+from googlenet_keras.exporting.whole_photos import take_whole_photos
 from googlenet_keras.files import write_json
 from googlenet_keras.installation import is_installed
 from googlenet_keras.run_folder import RunFolder
@@ -86,15 +90,38 @@ def to_config(run: Exportable, **options: Any) -> ExportConfig:
 
 def _train_for_int8(job: ExportJob) -> None:
     """Fine-tunes with quantization-aware training, and saves the network for int8."""
-    from googlenet_keras.training.quantization_aware import train_quantization_aware
+    from googlenet_keras.training import quantization_aware
 
     epochs = job.config.qat_epochs
     log.info("training for int8, %d epochs", epochs)
     with explain_unreadable(job.dataset.train):
-        network = train_quantization_aware(
+        network = quantization_aware.train_quantization_aware(
             job.classifier, job.dataset, job.class_numbers, epochs
         )
-    converters.save_static(network, job.source.work / converters.QAT_MODEL_FOLDER)
+    if job.classifier.calibration:  # which the training has changed
+        temperature = _temperature(network, job)
+        quantization_aware.divide_logits(network, temperature)
+    for format in filter(lambda x: x.is_integer, job.formats):
+        source = job.source_of(format)
+        _, folder = source.model_folders
+        converters.save_static(_rounded(network, source), folder)
+
+
+def _rounded(network: keras.Model, source: Source) -> keras.Model:
+    """The trained network with the input of a file."""
+    from googlenet_keras.training.quantization_aware import IntegerPixels
+
+    if not source.whole_photos:
+        return network
+    return take_whole_photos(network, source.whole_photos, IntegerPixels())
+
+
+def _temperature(network: keras.Model, job: ExportJob) -> float:
+    """The temperature of a network that gives probabilities, by validation images."""
+    found = [network.predict_on_batch(x) for x in job.images.batches("calibrating")]
+    probabilities = np.concatenate([x[PROBABILITIES_OUTPUT] for x in found])
+    logs = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
+    return fit_temperature(logs, job.images.labels)
 
 
 def _make_formats(job: ExportJob) -> ExportReport:
@@ -126,8 +153,7 @@ def _time_ratios(rows: Mapping[str, FormatRow], job: ExportJob) -> dict[str, flo
     if "float32" not in paths:
         return {}
     with Console().status("timing in turns with float32"):
-        size = job.classifier.preprocessing.size
-        return measuring.time_ratios(paths["float32"], paths, size, job.log)
+        return measuring.time_ratios(paths["float32"], paths, job.log)
 
 
 def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
@@ -138,12 +164,13 @@ def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
     row, path = FormatRow(file=format.file), job.folder / format.file
     with report.outcome(format.name, row):
         with Console().status(f"{format.name}: converting"):
-            job.convert(format.make, job.source, path)
+            job.convert(format.make, job.source_of(format), path)
         row["megabytes"] = report.megabytes(path)
         if path.suffix == TFLITE_SUFFIX:
             norms = converters.response_norms(job.classifier.architecture)
             row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
-        row.update(parity.compare(path, format, job.images, expected, job.log))
+        images = job.images_of(format)
+        row.update(parity.compare(path, format, images, expected, job.log))
     if not row["passed"] and path.exists():
         row["file"] += FAILED_SUFFIX
         path.rename(job.folder / row["file"])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.calibration import COVERAGES, Calibration
 from googlenet_keras.console import track
 from googlenet_keras.data.decode import on_black
 from googlenet_keras.data.folder_source import files_below
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 FIRST_BATCH_SIZE = 8  # of a stream, whose first answer is waited for
 DECODING_THREADS = 2  # one decodes while the other is in Python, half of the time each
+MAX_ANSWER_LABELS = 5  # the names that an answer has
 EMPTY_FOLDER = "a folder without files"  # as the problem of one to predict
 
 Image: TypeAlias = Union[str, Path, np.ndarray, "PIL.Image.Image"]
@@ -48,11 +50,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image's likeliest labels with their probabilities, likeliest first."""
+    """An image's likeliest labels with their probabilities, likeliest first.
+
+    labels_90, labels_95: the labels of which one is right for 90 or 95 % of images like
+    those of validation, likeliest first; empty if the network is not calibrated.
+    """
 
     path: Path | None  # the image's file; None for pixels
     top: tuple[tuple[str, float], ...]  # empty for a file that cannot be read
     problem: str | None = None  # why it cannot
+    labels_90: tuple[str, ...] = ()
+    labels_95: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The labels of `labels_90` as a text: "skirt", or "skirt or dress"."""
+        more = len(self.labels_90) - MAX_ANSWER_LABELS
+        rest = (f"{more} more",) if more > 0 else ()
+        return " or ".join(self.labels_90[:MAX_ANSWER_LABELS] + rest)
 
 
 class Predictor(ABC):
@@ -60,6 +75,7 @@ class Predictor(ABC):
 
     labels: tuple[str, ...]  # class names in the order of the outputs
     preprocessing: Preprocessing
+    calibration: Calibration | None  # None: of a network that training did not end with
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -126,12 +142,23 @@ class Predictor(ABC):
             if isinstance(image, ImageFileError):
                 yield Prediction(path, (), image.problem)
             else:
-                yield Prediction(path, self._likeliest(next(rows), top))
+                yield self._prediction(path, next(rows), top)
 
-    def _likeliest(self, row: np.ndarray, top: int) -> tuple[tuple[str, float], ...]:
-        """The `top` labels with the largest of the probabilities [classes]."""
-        order = np.argsort(-row, kind="stable")[:top]
-        return tuple((self.labels[i], float(row[i])) for i in order)
+    def _prediction(self, path: Path | None, row: np.ndarray, top: int) -> Prediction:
+        """The prediction of the probabilities `row`, [classes]."""
+        order = np.argsort(-row, kind="stable")
+        labels = [self.labels[i] for i in order]
+        likeliest = zip(labels[:top], row[order].tolist(), strict=False)
+        sets = (self._set_size(row, coverage) for coverage in COVERAGES)
+        return Prediction(
+            path, tuple(likeliest), None, *(tuple(labels[:size]) for size in sets)
+        )
+
+    def _set_size(self, row: np.ndarray, coverage: int) -> int:
+        """The size of the prediction set; 0 for a network without calibration."""
+        if not self.calibration:
+            return 0
+        return int(self.calibration.set_size(row[None], coverage)[0])
 
     def _load(
         self, source: Path | np.ndarray, may_fail: bool

@@ -29,6 +29,12 @@ class HeadFigures(TypedDict, total=False):
     macro_f1: float
     loss: float
     calibration_error: float
+    # of the main head of a calibrated network: images whose label is in the prediction
+    # set, and how many labels a set has in the mean
+    coverage_90: float
+    coverage_95: float
+    set_size_90: float
+    set_size_95: float
     intervals: Mapping[str, tuple[float, float] | None]  # 95 %, of each figure
 
 

@@ -8,9 +8,10 @@ from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.pipeline import UnreadableImageError
 from googlenet_keras.errors import DiskError
 from googlenet_keras.evaluation import fonts, plots
-from googlenet_keras.evaluation.evaluate import evaluate
+from googlenet_keras.evaluation.calibration import fit_calibration
+from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
 from googlenet_keras.evaluation.report import write_report
-from googlenet_keras.files import write_json
+from googlenet_keras.files import atomic_folder, write_json
 from googlenet_keras.run_folder import Result, RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.flags import read_stored_options, resume_options
@@ -39,7 +40,7 @@ class Run:
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The Classifier of the best epoch."""
+        """The trained Classifier."""
         return Classifier.load(self.folder.classifier)
 
     @cached_property
@@ -54,7 +55,10 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the classifier, counted from 1."""
+        """The epoch that the classifier is of, counted from 1.
+
+        It is the last one that is not clearly worse than an earlier one.
+        """
         return self.result["best_epoch"]
 
 
@@ -94,14 +98,15 @@ def _find_weights(config: TrainConfig) -> Path:
 
 
 def _finish(run: Run, trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
-    """Evaluates the best epoch, writes plots, report and result, drops checkpoints.
+    """Evaluates the network, writes plots, report and result, drops checkpoints.
 
     The figures are those of float32, which `evaluate` gives again, whatever the
     precision of training.
     """
     run.classifier, run.dataset = trained.classifier, trained.job.dataset
-    folder, classifier, dataset = run.folder, run.classifier, run.dataset
-    validation = evaluate(classifier, dataset, "validation")
+    folder, dataset = run.folder, run.dataset
+    validation = _calibrate(run, evaluate(run.classifier, dataset, "validation"))
+    classifier = run.classifier
     test = evaluate(classifier, dataset, "test") if dataset.test else None
     for evaluation in filter(None, (validation, test)):
         evaluation.warn_of_missing_classes()
@@ -125,3 +130,14 @@ def _finish(run: Run, trained: TrainedNetwork, stopwatch: Stopwatch) -> None:
     write_report(folder.report, validation, results, names, folder, own_data=True)
     write_json(folder.result, result)
     folder.remove_checkpoints()  # there is nothing left to resume
+
+
+def _calibrate(run: Run, validation: Evaluation) -> Evaluation:
+    """Calibrates the run's Classifier, on disk too; returns its figures after that."""
+    if run.classifier.calibration:  # the run was stopped after that
+        return validation
+    found = fit_calibration(validation.log_probabilities, validation.labels)
+    run.classifier = run.classifier.calibrate(found)
+    with atomic_folder(run.folder.classifier, replace=True) as folder:
+        run.classifier.save(folder)
+    return validation.calibrate(run.classifier, found.temperature)

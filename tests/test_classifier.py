@@ -7,8 +7,10 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
+from making import classifier as make_classifier
 
 from googlenet_keras.architecture.variants import get_architecture
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
@@ -23,6 +25,8 @@ def classifier(request):
     return Classifier(network, arch, preprocessing, ("a", "[b]", "<c>"), {"seed": 1})
 
 
+CALIBRATION = Calibration(0.75, 0.25, 0.125)
+SQUARES = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype("float32")
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3)).astype("float32")
 
 
@@ -36,6 +40,40 @@ def test_it_comes_back_as_it_was_saved(classifier, tmp_path):
     assert loaded.provenance == {"seed": 1}
     for head, logits in classifier.logits(IMAGES).items():
         np.testing.assert_array_equal(loaded.logits(IMAGES)[head], logits)
+
+
+@pytest.mark.slow
+def test_calibration_divides_the_main_heads_logits_and_is_saved(tmp_path):
+    made = make_classifier("bn", whole=True)
+    before = made.logits(SQUARES)
+    calibrated = made.calibrate(CALIBRATION)
+    calibrated.save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.calibration == CALIBRATION
+    after = loaded.logits(SQUARES)
+    np.testing.assert_allclose(after["main"], before["main"] / 0.75, rtol=1e-4)
+    np.testing.assert_allclose(after["aux1"], before["aux1"], rtol=1e-4)
+
+
+def test_a_saved_classifier_of_before_has_no_calibration(tmp_path):
+    make_classifier("bn").save(tmp_path)
+    path = tmp_path / "classifier.json"
+    description = json.loads(path.read_text())
+    del description["calibration"]
+    path.write_text(json.dumps(description))
+    assert Classifier.load(tmp_path).calibration is None
+
+
+@pytest.mark.parametrize("calibration", [
+    "x", [1], {"temperature": 1}, {**CALIBRATION.to_json(), "temperature": -1},
+])  # fmt: skip
+def test_a_calibration_that_cannot_be_is_refused(calibration, tmp_path):
+    make_classifier("bn").save(tmp_path)
+    path = tmp_path / "classifier.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({**description, "calibration": calibration}))
+    with pytest.raises(UserError, match="calibration"):
+        Classifier.load(tmp_path)
 
 
 def test_probabilities_are_the_main_heads_softmax(classifier):

@@ -37,8 +37,14 @@ def test_result_json_has_the_agreed_shape(run_folder):
     for split in ("validation", "test"):
         assert set(result[split]) == {"images", "main", "aux1", "aux2"}
         figures = {"top1", "top5", "macro_f1", "loss", "calibration_error"}
-        assert set(result[split]["main"]) == {*figures, "intervals"}
-        assert set(result[split]["main"]["intervals"]) == figures
+        assert set(result[split]["aux1"]) == {*figures, "intervals"}
+        assert set(result[split]["aux1"]["intervals"]) == figures
+        coverages, sizes = (
+            {f"{name}_90", f"{name}_95"} for name in ("coverage", "set_size")
+        )
+        main = result[split]["main"]
+        assert set(main) == {*figures, *coverages, *sizes, "intervals"}
+        assert set(main["intervals"]) == {*figures, *coverages}
         assert result[split]["images"] == 300
     assert result["epochs"] == 2
 
@@ -50,7 +56,9 @@ def test_the_validation_during_training_is_the_one_reported(run_folder):
     best = lines[result["best_epoch"] - 1]["validation"]["main"]
     # trained in this machine's fastest precision, evaluated in float32
     assert abs(best["top1"] - result["validation"]["main"]["top1"]) <= 0.02
-    assert abs(best["loss"] - result["validation"]["main"]["loss"]) <= 0.02
+    assert result["validation"]["main"]["loss"] < best["loss"]  # it is calibrated
+    aux1 = lines[result["best_epoch"] - 1]["validation"]["aux1"]
+    assert abs(aux1["loss"] - result["validation"]["aux1"]["loss"]) <= 0.02
 
 
 def test_tensorboard_reads_the_curves(run_folder):

@@ -36,6 +36,35 @@ def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_a_run_that_is_stopped_after_its_calibration_is_calibrated_once(
+    tmp_path, monkeypatch
+):
+    photos = write_photos(tmp_path / "photos", {"a": 10, "b": 10})
+    config = small_run(tmp_path / "run", photos, resume=True, epochs=2)
+    monkeypatch.setattr(runs, "write_report", stop)
+    with pytest.raises(KeyboardInterrupt):
+        gk.train(config)
+    monkeypatch.undo()
+    first = gk.Classifier.load(config.run_folder / "classifier")
+    assert first.calibration
+    run = gk.train(config)
+    assert run.classifier.calibration == first.calibration
+    for name, value in named_weights(first.network).items():
+        np.testing.assert_array_equal(
+            named_weights(run.classifier.network)[name], value
+        )
+    again = gk.evaluate(run.classifier, run.dataset).figures()
+    for figure in ("loss", "top1", "coverage_90", "set_size_95"):
+        reported = run.result["validation"]["main"][figure]
+        assert again["main"][figure] == pytest.approx(reported, abs=1e-5)
+    assert not list(run.folder.path.glob("*.tmp"))
+
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
 def test_a_finished_run_is_opened(run_folder):
     before = (run_folder / "result.json").stat().st_mtime_ns
     run = gk.train(replace(gk.Run(run_folder).config, resume=True))

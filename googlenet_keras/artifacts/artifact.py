@@ -24,6 +24,7 @@ from googlenet_keras.artifacts.runtimes import (
     open_runtime,
     read_texts,
 )
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier
 from googlenet_keras.data.dataset import check_labels
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -49,6 +50,7 @@ class Artifact(Predictor):
     runtime: Runtime | IsolatedRuntime
     labels: tuple[str, ...]
     preprocessing: Preprocessing
+    calibration: Calibration | None = None
 
     @classmethod
     def load(cls, path: Path | str, threads: int = 0) -> Self:
@@ -77,7 +79,7 @@ class Artifact(Predictor):
                 f"{runtime.classes} probabilities of images of {runtime.size}; export "
                 "it again."
             )
-        return cls(runtime, labels, contents.preprocessing)
+        return cls(runtime, labels, contents.preprocessing, contents.calibration)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         found = self.runtime(np.asarray(images))
@@ -116,7 +118,7 @@ def find_run(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Contents:
-    """Labels, preprocessing and architecture of an exported file.
+    """Labels, preprocessing, architecture and calibration of an exported file.
 
     Raises UserError for a label that does not fit on a line of a text file.
     """
@@ -124,6 +126,7 @@ class Contents:
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     architecture: Architecture
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
@@ -131,7 +134,12 @@ class Contents:
     @classmethod
     def of(cls, classifier: Classifier) -> Self:
         """The contents that go into every exported file of `classifier`."""
-        return cls(classifier.labels, classifier.preprocessing, classifier.architecture)
+        return cls(
+            classifier.labels,
+            classifier.preprocessing,
+            classifier.architecture,
+            classifier.calibration,
+        )
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -148,10 +156,12 @@ class Contents:
         """The contents from the `texts` inside the file `path`. Raises UserError."""
         try:
             description = json.loads(texts[DESCRIPTION_FILE])
+            fitted = dict(description).get("calibration")  # older files have none
             return cls(
                 tuple(texts[LABELS_FILE].splitlines()),
                 Preprocessing.from_json(description["preprocessing"]),
                 Architecture.from_json(description["architecture"]),
+                Calibration.from_json(fitted) if fitted else None,
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise contents_error(path, error) from error
@@ -161,6 +171,7 @@ class Contents:
         description = {
             "architecture": self.architecture.to_json(),
             "preprocessing": self.preprocessing.to_json(),
+            "calibration": self.calibration.to_json() if self.calibration else None,
         }
         return {
             LABELS_FILE: "\n".join(self.labels) + "\n",

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     megabytes = result["peak_megabytes"]  # None on Windows
     memory = f", at most {megabytes:.0f} MB of memory" if megabytes else ""
     print_text(
-        f"best epoch {result['best_epoch']} of {result['epochs']}, "
+        f"network of epoch {result['best_epoch']} of {result['epochs']}, "
         f"{result['seconds']:.0f} s{memory}\n"
         f"everything is in {run.folder}; try\n"
         f"  {command_line('predict')} {run.folder} IMAGE..."

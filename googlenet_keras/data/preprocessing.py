@@ -35,12 +35,17 @@ class Preprocessing:
     """The geometry of evaluation: a center crop, then an antialiased resize.
 
     The crop has the input's aspect ratio and keeps `crop_fraction` of the largest such
-    window: 0.875 on a square input is the usual resize to 256 and crop of 224.
+    window: 0.875 on a square input is the usual resize to 256 and crop of 224. Of a
+    file for whole photographs, the input has margins that the network does not look at:
+    `margin_height` rows at the top and the bottom, `margin_width` columns at each side.
+    The crop is in the middle, and the margins may hold anything.
     """
 
     height: int
     width: int
     crop_fraction: float
+    margin_height: int = 0
+    margin_width: int = 0
 
     def __post_init__(self) -> None:
         sides = all(
@@ -54,6 +59,17 @@ class Preprocessing:
                 f"{self.height!r:.100}, {self.width!r:.100}, "
                 f"{self.crop_fraction!r:.100}."
             )
+        self._check_margins()
+
+    def _check_margins(self) -> None:
+        are_whole = all(type(x) is int and x >= 0 for x in self.margins)
+        if not (are_whole and min(self.crop_size) >= 1):
+            raise UserError(
+                "margin_height and margin_width must be whole numbers from 0 that "
+                f"leave some of the input; received {self.margin_height!r:.100}, "
+                f"{self.margin_width!r:.100} of {self.height!r:.100}, "
+                f"{self.width!r:.100}."
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,25 +77,55 @@ class Preprocessing:
         return self.height, self.width
 
     @property
+    def margins(self) -> tuple[int, int]:
+        """Rows at the top and the bottom, columns at each side."""
+        return self.margin_height, self.margin_width
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width of the input without its margins."""
+        return (
+            self.height - 2 * self.margin_height,
+            self.width - 2 * self.margin_width,
+        )
+
+    @property
     def least_side(self) -> float:
         """Lower limit, in pixels, on the shorter side of a decoded JPEG."""
-        return MIN_REMAINING_SHRINK * max(self.size) / self.crop_fraction
+        return MIN_REMAINING_SHRINK * max(self.crop_size) / self.crop_fraction
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """Crops and resizes [h, w, 3] uint8 to [height, width, 3] float32 in 0..255."""
         crop = cut(image, *self.window(tf.shape(image)[:2]))
-        return tf.ensure_shape(resize(crop, self.size), [*self.size, 3])
+        resized = resize(crop, self.crop_size)
+        if any(self.margins):
+            resized = tf.pad(resized, [[x, x] for x in (*self.margins, 0)])
+        return tf.ensure_shape(resized, [*self.size, 3])
 
     def window(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(begin [row, column], size [height, width]) of the crop in an image."""
-        target = tf.constant(self.size, tf.float32)
+        target = tf.constant(self.crop_size, tf.float32)
         scale = self.crop_fraction * tf.reduce_min(tf.cast(shape, tf.float32) / target)
         size = tf.maximum(tf.cast(tf.round(target * scale), tf.int32), 1)
         return (shape - size) // 2, size
 
+    def window_with_margins(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(begin, size) of the part of an image to stretch to the input, as `window`.
+
+        That is the crop with the margins around it, or less if the image is too small.
+        """
+        _, size = self.window(shape)
+        whole = tf.cast(size * self.size, tf.float32) / tf.constant(
+            self.crop_size, tf.float32
+        )
+        limit = tf.reduce_min(tf.cast(shape, tf.float32) / whole)
+        size = tf.cast(tf.round(whole * tf.minimum(limit, 1.0)), tf.int32)
+        return (shape - size) // 2, size
+
     def region_of_interest(self, height: int, width: int) -> Region:
-        """The crop in an image of these sides, for MediaPipe."""
-        begin, size = (x.numpy() for x in self.window(tf.constant([height, width])))
+        """The part of an image of these sides that MediaPipe stretches to the input."""
+        window = self.window_with_margins(tf.constant([height, width]))
+        begin, size = (x.numpy() for x in window)
         (top, left), (bottom, right) = begin.tolist(), (begin + size).tolist()
         return Region(left / width, top / height, right / width, bottom / height)
 
@@ -120,6 +166,11 @@ class Crops:
 
     def __post_init__(self) -> None:
         check_crops(self.kind)
+        if CROP_COUNTS[self.kind] > 1 and any(self.preprocessing.margins):
+            raise UserError(
+                f"a file for whole photographs cannot take the crops {self.kind!r}; "
+                f"take {CENTER_CROP}, {' or '.join(PHONE_CROPS)}, or another file."
+            )
 
     @property
     def count(self) -> int:
@@ -148,7 +199,8 @@ class Crops:
             return self.preprocessing(image)[None]
         if self.kind in PHONE_CROPS:
             if self.kind == PHONE_SQUARE_CROP:
-                image = cut(image, *self.preprocessing.window(tf.shape(image)[:2]))
+                window = self.preprocessing.window_with_margins(tf.shape(image)[:2])
+                image = cut(image, *window)
             # bilinear from each pixel's corner, half a pixel off the usual
             image = tf.cast(image, tf.float32)[None]
             resized = tf.raw_ops.ResizeBilinear(images=image, size=self.size)

@@ -1,16 +1,19 @@
 """Evaluates one network or an ensemble on a split, every image counted once."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.console import track
 from googlenet_keras.data import pipeline
@@ -26,10 +29,11 @@ from googlenet_keras.data.preprocessing import CENTER_CROP, Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
+from googlenet_keras.evaluation.calibration import change_temperature, set_figures
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
 from googlenet_keras.files import expand_user
 from googlenet_keras.predictor import Predictor
-from googlenet_keras.run_folder import Figures, RunFolder
+from googlenet_keras.run_folder import Figures, HeadFigures, RunFolder
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Evaluation:
     """The scores of each head on all images of a split, in the order they are read."""
 
     heads: dict[str, ImageScores]
+    log_probabilities: np.ndarray  # of the main head, [images, classes]
     class_names: tuple[str, ...]
     members: Sequence[Predictor]  # the evaluated network, or an ensemble
     dataset: Dataset
@@ -48,6 +53,22 @@ class Evaluation:
         """The evaluated Classifier; None for an ensemble or an exported file."""
         (first, *others) = self.members
         return first if isinstance(first, Classifier) and not others else None
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """That of the evaluated network, if these are the views that it is for."""
+        is_its_view = self.crops == CENTER_CROP and len(self.members) == 1
+        return self.members[0].calibration if is_its_view else None
+
+    def calibrate(self, classifier: Classifier, temperature: float) -> Evaluation:
+        """This evaluation after the main head's logits were divided by `temperature`.
+
+        classifier: the evaluated one, which has been changed in the same way.
+        """
+        logs = change_temperature(self.log_probabilities, temperature)
+        heads = {**self.heads, "main": metrics.score_images(logs, self.labels)}
+        members = [classifier]
+        return replace(self, heads=heads, log_probabilities=logs, members=members)
 
     @property
     def main(self) -> ImageScores:
@@ -63,6 +84,10 @@ class Evaluation:
         """The number of images, and the metrics of each head."""
         classes = len(self.class_names)
         by_head = {h: metrics.figures(s, classes) for h, s in self.heads.items()}
+        if self.calibration:
+            sets = set_figures(self.log_probabilities, self.main, self.calibration)
+            sets["intervals"] |= by_head["main"]["intervals"]
+            by_head["main"] = cast(HeadFigures, {**by_head["main"], **sets})
         return cast(Figures, {"images": len(self.labels), **by_head})
 
     def by_class(self) -> dict[str, ClassFigures]:
@@ -115,6 +140,7 @@ def evaluate(
     ]
     heads = [h for h in ensemble[0].heads if all(h in x.heads for x in ensemble)]
     batches: dict[str, list[ImageScores]] = defaultdict(list)
+    main_logs = []
     steps = math.ceil(images.count / batch_size)
     with pipeline.explain_unreadable(images):
         for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
@@ -123,8 +149,11 @@ def evaluate(
                 logs = np.stack([by_head[head] for _, by_head in answers])
                 mean = metrics.log_mean(logs, axis=0)
                 batches[head].append(metrics.score_images(mean, labels))
+                if head == "main":
+                    main_logs.append(mean)
     scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
-    return Evaluation(scores, names, ensemble, dataset, split, crops)
+    logs = np.concatenate(main_logs)
+    return Evaluation(scores, logs, names, ensemble, dataset, split, crops)
 
 
 def _log_probabilities(

@@ -100,8 +100,8 @@ def figures(scores: ImageScores, classes: int) -> HeadFigures:
         "loss": values[1],
         "calibration_error": values[2],
         "intervals": {
-            "top1": _wilson(scores.correct),
-            "top5": _wilson(in_top5) if has_top5 else None,
+            "top1": wilson(scores.correct),
+            "top5": wilson(in_top5) if has_top5 else None,
             "macro_f1": intervals[0],
             "loss": intervals[1],
             "calibration_error": intervals[2],
@@ -109,7 +109,8 @@ def figures(scores: ImageScores, classes: int) -> HeadFigures:
     }
 
 
-def _wilson(hits: np.ndarray) -> Interval:
+def wilson(hits: np.ndarray) -> Interval:
+    """Wilson's 95 % interval of a fraction; hits: [images] of booleans."""
     test = binomtest(int(hits.sum()), len(hits))
     interval = test.proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
@@ -123,8 +124,7 @@ def _bootstrap(
     Percentiles, corrected for the bias of resampling: images drawn twice raise a
     calibration error.
     """
-    bins = (scores.confidence * CALIBRATION_BINS).astype(int)
-    bins = np.minimum(bins, CALIBRATION_BINS - 1)
+    bins = bin_confidences(scores.confidence)
     overconfidence = scores.confidence - scores.correct
 
     def statistics(images: np.ndarray) -> Sequence[float]:
@@ -145,6 +145,12 @@ def _bootstrap(
     tail = (1 - CONFIDENCE_LEVEL) / 2
     limits = np.clip(np.quantile(samples, [tail, 1 - tail], axis=0), 0, (1, np.inf, 1))
     return values, [(low, high) for low, high in limits.T.tolist()]
+
+
+def bin_confidences(confidences: np.ndarray) -> np.ndarray:
+    """The bin, from 0, of each confidence, [images]; all bins are equally wide."""
+    bins = (confidences * CALIBRATION_BINS).astype(int)
+    return np.minimum(bins, CALIBRATION_BINS - 1)
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:

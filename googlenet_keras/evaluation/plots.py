@@ -15,8 +15,10 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import without_autograph
 from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation.calibration import reliability
 from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.evaluation.fonts import drawable, warn_of_numbers
+from googlenet_keras.evaluation.metrics import ImageScores
 from googlenet_keras.network.build import ACTIVATION_MAP, add_activation_map
 from googlenet_keras.predictor import Prediction, Predictor, load_image
 
@@ -26,6 +28,7 @@ DARK_TEXT_COLOR = "#111111"  # on light cells, whatever the page's own text is
 PREDICTIONS_GRID = (4, 6)  # rows and columns of predictions.png
 AXES_TITLES = {"loss": "cross-entropy", "top1": "top-1", "rate": "learning rate"}
 CLASSES_PER_PHOTO = 3
+LARGEST_DOT = 300  # square points, of a reliability diagram
 MAP_OPACITY = 0.55  # of the map over the photo
 MAP_COLORMAP = "inferno"
 
@@ -100,6 +103,23 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str) -> F
             is_dark = fractions[row, column] > DARK_CELL_FRACTION
             color = "white" if is_dark else DARK_TEXT_COLOR
             axes.text(column, row, count, ha="center", va="center", color=color, size=7)
+    return figure
+
+
+def reliability_diagram(parts: Mapping[str, ImageScores]) -> Figure:
+    """Plots top-1 against confidence, in bins, for each of `parts`.
+
+    The area of a dot is the number of its images; a calibrated network's dots are on
+    the diagonal.
+    """
+    figure = Figure(figsize=(4 * len(parts), 4), layout="constrained")
+    (row,) = figure.subplots(1, len(parts), squeeze=False)
+    for axes, (title, scores) in zip(row, parts.items(), strict=True):
+        bins = reliability(scores)
+        sizes = LARGEST_DOT * bins["images"] / bins["images"].max()
+        axes.plot([0, 1], [0, 1], ":", color="gray")
+        axes.scatter(bins["confidence"], bins["top1"], sizes)
+        axes.set(title=title, xlabel="confidence", ylabel="top-1", aspect="equal")
     return figure
 
 

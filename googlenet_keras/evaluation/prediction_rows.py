@@ -16,6 +16,8 @@ from typing import NamedTuple, TypedDict
 from googlenet_keras.console import NOT_UNICODE, printable
 from googlenet_keras.predictor import Prediction
 
+SET_SEPARATOR = "|"  # of the labels in a cell of CSV
+
 
 class LabelProbability(TypedDict):
     """A label with its probability, a fraction of 1."""
@@ -25,10 +27,15 @@ class LabelProbability(TypedDict):
 
 
 class PredictionRow(TypedDict):
-    """An image's line of JSON; `top` is empty if there is a problem."""
+    """An image's line of JSON; the lists are empty if there is a problem.
+
+    labels_90, labels_95: as in a Prediction, of a calibrated network.
+    """
 
     path: str | None
     top: list[LabelProbability]
+    labels_90: list[str]
+    labels_95: list[str]
     problem: str | None
 
 
@@ -43,7 +50,7 @@ def csv_format(labels: int) -> LineFormat:
     """CSV with columns for so many labels."""
     numbers = range(1, labels + 1)
     columns = [name for i in numbers for name in (f"label_{i}", f"probability_{i}")]
-    header = _csv(["path", "problem", *columns])
+    header = _csv(["path", "problem", *columns, "labels_90", "labels_95"])
     return LineFormat(header, partial(_csv_line, labels=labels))
 
 
@@ -51,7 +58,8 @@ def _csv_line(prediction: Prediction, labels: int) -> str:
     path, problem = prediction.path or "", prediction.problem or ""
     cells = [cell for pair in prediction.top[:labels] for cell in pair]
     empty = [""] * (2 * labels - len(cells))
-    return _csv([path, problem, *cells, *empty])
+    sets = (prediction.labels_90, prediction.labels_95)
+    return _csv([path, problem, *cells, *empty, *map(SET_SEPARATOR.join, sets)])
 
 
 def _csv(cells: list[object]) -> str:
@@ -64,15 +72,21 @@ def _json_line(prediction: Prediction) -> str:
     """A prediction as one line of JSON, which is ASCII."""
     path = prediction.path
     labels = [
-        LabelProbability(label=printable(label, NOT_UNICODE), probability=probability)
+        LabelProbability(label=_text(label), probability=probability)
         for label, probability in prediction.top
     ]
     row = PredictionRow(
-        path=printable(path, NOT_UNICODE) if path else None,
+        path=_text(path) if path else None,
         top=labels,
+        labels_90=[_text(label) for label in prediction.labels_90],
+        labels_95=[_text(label) for label in prediction.labels_95],
         problem=prediction.problem,
     )
     return json.dumps(row) + "\n"
+
+
+def _text(value: object) -> str:
+    return printable(value, NOT_UNICODE)
 
 
 JSON_LINES = LineFormat("", _json_line)

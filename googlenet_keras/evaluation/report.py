@@ -8,9 +8,11 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from googlenet_keras.architecture.description import describe
+from googlenet_keras.calibration import COVERAGES
 from googlenet_keras.console import printable
 from googlenet_keras.data.preprocessing import CENTER_CROP
-from googlenet_keras.evaluation import html, plots
+from googlenet_keras.evaluation import html, metrics, plots
+from googlenet_keras.evaluation.calibration import change_temperature
 from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.evaluation.fonts import numbered
@@ -84,6 +86,7 @@ def write_report(
         "classes": classes,
         "confusion": html.inline_svg(confusion, f"Confusion matrix of {shown}"),
         "numbered": numbered(evaluation.class_names),
+        "calibration": _calibration(evaluation),
         **sections,
         **_photos(evaluation, [row["name"] for row in classes["rows"]]),
         **_run_content(run if count == 1 else None),
@@ -103,6 +106,24 @@ def _classes(evaluation: Evaluation, own_data: bool) -> dict[str, Any]:
     left_out = max(0, len(rows) - 2 * CLASSES_AT_EACH_END)
     del rows[CLASSES_AT_EACH_END : CLASSES_AT_EACH_END + left_out]
     return {"rows": rows, "left_out": left_out}
+
+
+def _calibration(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The calibration's figures and its diagram; None for an uncalibrated network."""
+    calibration, classes = evaluation.calibration, len(evaluation.class_names)
+    if not calibration:
+        return None
+    logs = change_temperature(evaluation.log_probabilities, 1 / calibration.temperature)
+    before = metrics.score_images(logs, evaluation.labels)
+    title = "Top-1 of images by confidence, before and after calibration"
+    diagram = plots.reliability_diagram({"before": before, "after": evaluation.main})
+    return {
+        "temperature": calibration.temperature,
+        "diagram": html.inline_svg(diagram, title),
+        "before": metrics.figures(before, classes),
+        "after": evaluation.figures()["main"],
+        "coverages": COVERAGES,
+    }
 
 
 def _photos(evaluation: Evaluation, sampled: Sequence[str]) -> dict[str, Any]:

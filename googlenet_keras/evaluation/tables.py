@@ -5,12 +5,14 @@ from typing import Any
 
 from rich.text import Text
 
-from googlenet_keras.console import new_table, print_table
+from googlenet_keras.calibration import COVERAGES
+from googlenet_keras.console import new_table, print_table, print_text
 from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
 from googlenet_keras.predictor import Prediction
 from googlenet_keras.run_folder import HeadFigures
 
+SETS_COLUMN = "90 % prediction set"
 MAX_TABLE_CLASSES = 20  # more rows than this are not read
 METRICS_WITH_INTERVAL = ("top1", "macro_f1")
 
@@ -30,6 +32,21 @@ def print_figures(
             cells = (_figure(row, metric) for metric in METRIC_NAMES)
             table.add_row(part, images, head, *cells)
     print_table(table)
+    for part, found in parts.items():
+        if found and "coverage_90" in found["main"]:
+            print_text(f"{part}: {_describe_sets(found['main'])}")
+
+
+def _describe_sets(figures: HeadFigures) -> str:
+    """What the prediction sets are worth, in a sentence."""
+    values = dict(figures)
+    meant = " and ".join(map(str, COVERAGES))
+    right = " and ".join(f"{values[f'coverage_{c}']:.1%}" for c in COVERAGES)
+    labels = " and ".join(f"{values[f'set_size_{c}']:.2f}" for c in COVERAGES)
+    return (
+        f"prediction sets for {meant} % of the images are right for {right}, with "
+        f"{labels} labels in the mean"
+    )
 
 
 def _figure(figures: HeadFigures, metric: str) -> str | Text:
@@ -56,10 +73,13 @@ def print_classes(classes: Mapping[str, ClassFigures]) -> None:
 
 def print_predictions(predictions: Iterable[Prediction]) -> None:
     """Prints each image's labels with their probabilities, likeliest first."""
-    table = new_table("image", "labels")
+    predictions = list(predictions)
+    columns = [SETS_COLUMN] if any(x.labels_90 for x in predictions) else []
+    table = new_table("image", "labels", *columns)
     for prediction in predictions:
         labels = ", ".join(f"{label} {p:.1%}" for label, p in prediction.top)
-        table.add_row(str(prediction.path), labels or prediction.problem or "no image")
+        cells = (labels or prediction.problem or "no image", prediction.answer)
+        table.add_row(str(prediction.path), *cells[: 1 + len(columns)])
     print_table(table)
 
 

@@ -1,7 +1,7 @@
 """Converts a saved classifier to the files of all formats: SavedModel, TFLite, ONNX."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -25,12 +25,14 @@ from googlenet_keras.artifacts.runtimes import (
 from googlenet_keras.artifacts.tflite_schema import name_tensors
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.exif import JPEG_SIGNATURE
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.exporting.inspection import operators
+from googlenet_keras.exporting.whole_photos import take_whole_photos, to_whole_photos
 from googlenet_keras.files import atomic_folder
 from googlenet_keras.network.build import add_activation_map
 from googlenet_keras.run_folder import TOP_K
 
-CALIBRATION_FILE, QAT_MODEL_FOLDER = "calibration.npy", "rounded"
+CALIBRATION_FILE = "calibration.npy"
 ONNX_OPSET = 17  # 18 turns the average pool into two operators; tf2onnx ends there
 # the first bytes of a JPEG, PNG, GIF, BMP or WebP file
 IMAGE_SIGNATURES = (JPEG_SIGNATURE, b"\x89PNG", b"GIF8", b"BM", b"RIFF")
@@ -47,6 +49,24 @@ class Source:
     license: str | None = None  # as the user states it
     activation_map: bool = False  # the network has this output too
     portable: bool = True  # as for deployable_network
+    whole_photos: Preprocessing | None = None  # the geometry of a file that takes them
+
+    @property
+    def model_folders(self) -> tuple[Path, Path]:
+        """Of SavedModels for the TFLite converter, plain and with int8's rounding."""
+        suffix = "_with_map" if self.activation_map else ""
+        suffix += "_of_whole_photos" if self.whole_photos else ""
+        return self.work / f"static{suffix}", self.work / f"rounded{suffix}"
+
+    def calibration_images(self) -> np.ndarray | tuple[()]:
+        """Inputs of the file, [n, height, width, 3] uint8; empty if there are none."""
+        file = self.work / CALIBRATION_FILE
+        if not file.exists():
+            return ()
+        images = np.load(file)
+        if not self.whole_photos:
+            return images
+        return to_whole_photos(images, self.whole_photos)
 
 
 @cache
@@ -55,6 +75,9 @@ def _load(source: Source) -> tuple[Classifier, keras.Model]:
     hide_gpus()
     classifier = Classifier.load(source.folder)
     network = deployable_network(classifier, source.portable)
+    if source.whole_photos:
+        network = take_whole_photos(network, source.whole_photos)
+        classifier = replace(classifier, preprocessing=source.whole_photos)
     return classifier, add_activation_map(network) if source.activation_map else network
 
 
@@ -174,14 +197,13 @@ Convert = Callable[[StaticModel], bytes]
 def write_tflite(convert: Convert, source: Source, path: Path) -> None:
     """Writes a TFLite file with its labels, preprocessing and metadata."""
     classifier, network = _load(source)
-    static = source.work / ("static_with_map" if source.activation_map else "static")
+    static, rounded = source.model_folders
     if not static.exists():
         with atomic_folder(static) as folder:
             save_static(network, folder)
-    images, rounded = source.work / CALIBRATION_FILE, source.work / QAT_MODEL_FOLDER
     model = StaticModel(
         static,
-        np.load(images) if images.exists() else (),
+        source.calibration_images(),
         response_norms(classifier.architecture),
         rounded if rounded.exists() else None,
     )

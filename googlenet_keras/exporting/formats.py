@@ -31,6 +31,7 @@ class Format:
     libraries: tuple[str, ...] = ()  # of the extra "export", by their modules
     is_calibrated: bool = False  # `make` needs calibration images
     is_integer: bool = False  # it must compute in integers, but for response norms
+    takes_whole_photos: bool = False  # as input, stretched to fit
     takes_photos: bool = False  # it answers encoded photos too
     no_response_norms: str | None = None  # why networks with such layers cannot have it
     max_difference: float = math.inf  # of any probability
@@ -60,6 +61,13 @@ FORMATS = {
         _tflite("float16", converters.to_float16, min_agreement=0.995),
         _tflite("dynamic", converters.to_dynamic, **_QUANTIZED),
         _tflite("int8", converters.to_int8, is_integer=True, **_CALIBRATED),
+        _tflite(
+            "phone",
+            converters.to_int8,
+            is_integer=True,
+            takes_whole_photos=True,
+            **_CALIBRATED,
+        ),
         _tflite(
             "int16x8",
             converters.to_int16x8,

@@ -11,7 +11,7 @@ from googlenet_keras.exporting.report import FormatRow
 GPU_OPERATORS = frozenset([
     "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEQUANTIZE",
     "FULLY_CONNECTED", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "QUANTIZE",
-    "RESHAPE", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "SUB",
+    "RESHAPE", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "STRIDED_SLICE", "SUB",
 ])  # fmt: skip
 CAST_OPERATORS = ("QUANTIZE", "DEQUANTIZE")
 # The converter's own entry counts operators as they were before int16x8; ADD, MEAN and

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,10 @@ from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.converters import CALIBRATION_FILE, Source
 from googlenet_keras.exporting.formats import Format, select_formats
 from googlenet_keras.exporting.measuring import Images
+from googlenet_keras.exporting.whole_photos import (
+    median_aspect,
+    whole_photo_preprocessing,
+)
 from googlenet_keras.files import atomic_folder
 from googlenet_keras.processes import Call, child_process
 from googlenet_keras.run_folder import RunFolder
@@ -80,6 +84,25 @@ class ExportJob:
         contents, split = Contents.of(self.classifier), self.dataset.validation
         labels = [int(label) for _, label, _ in split.in_order()]
         return Images(split, self.class_numbers[labels], contents)
+
+    @cached_property
+    def whole_photos(self) -> Preprocessing:
+        """The geometry of a file that takes whole photographs."""
+        aspect = self.config.phone_aspect or median_aspect(self.dataset.validation)
+        return whole_photo_preprocessing(self.classifier.preprocessing, aspect)
+
+    def source_of(self, format: Format) -> Source:
+        """What a format is converted from."""
+        if not format.takes_whole_photos:
+            return self.source
+        return replace(self.source, whole_photos=self.whole_photos)
+
+    def images_of(self, format: Format) -> Images:
+        """The images on which a format is checked, with its own geometry."""
+        if not format.takes_whole_photos:
+            return self.images
+        contents = replace(self.images.contents, preprocessing=self.whole_photos)
+        return replace(self.images, contents=contents)
 
 
 @contextmanager

@@ -115,9 +115,7 @@ class Images:
         return [self.split.load(reference).numpy() for _, _, reference in references]
 
 
-def time_ratios(
-    base: Path, paths: Mapping[str, Path], size: tuple[int, int], log: Path
-) -> dict[str, float]:
+def time_ratios(base: Path, paths: Mapping[str, Path], log: Path) -> dict[str, float]:
     """The CPU time of each of `paths` on one thread as a multiple of that of `base`.
 
     The two run in turns, so that other work on the machine slows down both. log: as for
@@ -126,7 +124,7 @@ def time_ratios(
     try:
         with child_process(log) as call:
             return {
-                name: 1.0 if path == base else call(_time_ratio, base, path, size)
+                name: 1.0 if path == base else call(_time_ratio, base, path)
                 for name, path in paths.items()
             }
     except ProcessError as error:
@@ -159,16 +157,17 @@ def _camera_image(size: tuple[int, int]) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
 
 
-def _time_ratio(base: Path, path: Path, size: tuple[int, int]) -> float:
-    """The median over turns of the ratio of the two files' CPU times."""
-    image, ratios = _camera_image(size), []
+def _time_ratio(base: Path, path: Path) -> float:
+    """The median over turns of the ratio of the two exported files' CPU times."""
+    ratios = []
 
-    def seconds(runtime: Callable[[np.ndarray], np.ndarray]) -> float:
-        call = partial(runtime, image)
+    def seconds(path: Path) -> float:
+        runtime = cast(Runtime, _open(path, 1))
+        call = partial(runtime, _camera_image(runtime.size))
         return float(np.median(time_calls(call, calls=CALLS_PER_TURN, warmup=1).cpu))
 
     def turn() -> None:
-        ratios.append(seconds(_open(path, 1)) / seconds(_open(base, 1)))
+        ratios.append(seconds(path) / seconds(base))
 
     limits = {"calls": MAX_TURNS, "at_least": MIN_TURNS}
     time_calls(turn, warmup=0, seconds=TIMING_SECONDS, **limits)

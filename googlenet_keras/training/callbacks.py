@@ -1,4 +1,4 @@
-"""Callbacks that save the best epoch, detect failed training and log metrics."""
+"""Callbacks that save the network, detect failed training and log metrics."""
 
 import logging
 import math
@@ -17,6 +17,7 @@ from googlenet_keras.files import append_json_line
 
 DEAD_LOSS_FRACTION = 0.99  # of chance: a head above this has learned nothing
 DEAD_HEAD_STEPS = 200  # after warm-up, before the run ends for it
+CLEAR_DIFFERENCE = 2.0  # standard errors between an epoch and a better one
 log = logging.getLogger(__name__)
 
 Logs = dict[str, float]
@@ -37,26 +38,42 @@ class StatefulCallback(keras.callbacks.Callback):
             setattr(self, name, state[name])
 
 
-class SaveBest(StatefulCallback):
-    """Calls `save` after each epoch with the best main validation top-1 so far.
+class SaveLast(StatefulCallback):
+    """Calls `save` after each epoch, unless an earlier one was clearly better.
 
-    The later of equal epochs is the best: its learning rate was lower. save: None where
-    another worker saves.
+    The best of many epochs is the luckiest on the validation images, and its figures on
+    them are too good. So an epoch is left out only if its main validation top-1 is
+    below the best one by more than two standard errors. images: of validation. save:
+    None where another worker saves. best: the best top-1 so far. best_epoch: the saved
+    one, from 1.
     """
 
     STATE = ("best", "best_epoch")
 
-    def __init__(self, save: Callable[[], None] | None) -> None:
+    def __init__(self, save: Callable[[], None] | None, images: int) -> None:
         super().__init__()
-        self._save = save
+        self._save, self._images = save, images
         self.best, self.best_epoch = -1.0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        # weights that are not finite are never the best
-        if math.isfinite(logs["val_loss"]) and logs["val_main_top1"] >= self.best:
-            self.best, self.best_epoch = logs["val_main_top1"], epoch + 1
+        if not math.isfinite(logs["val_loss"]):
+            return
+        top1 = logs["val_main_top1"]
+        self.best = max(self.best, top1)
+        if top1 >= self.best - CLEAR_DIFFERENCE * standard_error(top1, self._images):
+            self.best_epoch = epoch + 1
             if self._save:
                 self._save()
+
+
+def standard_error(fraction: float, images: int) -> float:
+    """The standard error of a fraction of `images`, which is not 0 at 0 and 1.
+
+    Agresti and Coull's (1998), which adds two hits and two misses.
+    """
+    count = images + 4
+    hits = (fraction * images + 2) / count
+    return math.sqrt(hits * (1 - hits) / count)
 
 
 class NonFiniteLossError(UserError):

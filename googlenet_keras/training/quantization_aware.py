@@ -90,7 +90,7 @@ FAKE_QUANTIZED_LAYERS: dict[type, Any] = {
 }
 
 
-class _IntegerPixels(keras.layers.Layer):
+class IntegerPixels(keras.layers.Layer):
     """Rounds to whole numbers in 0..255, so that the TFLite input is plain uint8."""
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
@@ -138,13 +138,20 @@ def train_quantization_aware(
     return network
 
 
+def divide_logits(network: keras.Model, temperature: float) -> None:
+    """Divides the logits of a trained network, and their range, by `temperature`."""
+    for name in ("main", "main_range"):
+        layer = network.get_layer(name)
+        layer.set_weights([x / temperature for x in layer.get_weights()])
+
+
 def add_fake_quantization(network: keras.Model) -> keras.Model:
     """Copies a deployable network and adds the rounding that its int8 file will do.
 
     The branches of a module share one range, since concatenation does not requantize.
     """
     ranges: dict[str, FakeQuantize] = {}
-    integer_pixels = _IntegerPixels(name="raw_pixels")
+    integer_pixels = IntegerPixels(name="raw_pixels")
 
     def clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         kind = FAKE_QUANTIZED_LAYERS.get(type(layer), type(layer))

@@ -1,4 +1,4 @@
-"""Trains the network of a job, and leaves its best epoch in the run folder."""
+"""Trains the network of a job, and leaves it in the run folder."""
 
 import logging
 import sys
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """The result of training; the best epoch is in the run folder."""
+    """The result of training; the network is in the run folder, as of best_epoch."""
 
     job: TrainingJob
     best_epoch: int
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The Classifier of the best epoch."""
+        """The trained Classifier."""
         return Classifier.load(self.job.folder.classifier)
 
 
@@ -47,11 +47,11 @@ def train_network(
     """Trains as `config` says, without a final evaluation.
 
     The run folder gets config.json, environment.json, metrics.jsonl, tensorboard/,
-    checkpoints/ and classifier/, the best epoch by validation main top-1. stopwatch:
-    gets what the earlier parts of a resumed run have spent. find_weights: as in
-    TrainingJob.from_config. Of several workers only the chief writes and logs; the
-    others get None. Raises UserError, if possible before the folder is made, and
-    InterruptionError after a signal.
+    checkpoints/ and classifier/, as of the last epoch that is not clearly worse than an
+    earlier one (SaveLast). stopwatch: gets what the earlier parts of a resumed run have
+    spent. find_weights: as in TrainingJob.from_config. Of several workers only the
+    chief writes and logs; the others get None. Raises UserError, if possible before the
+    folder is made, and InterruptionError after a signal.
     """
     job = TrainingJob.from_config(config, find_weights)
     with (
@@ -80,14 +80,15 @@ class Trainer:
         config, folder, is_chief = job.config, job.folder, job.distribution.is_chief
         self._watch = _watch_learning(job, classifier.heads)
         save = partial(classifier.save, folder.classifier)
-        self._best = callbacks.SaveBest(save if is_chief else None)
+        images = job.dataset.validation.count
+        self._saved = callbacks.SaveLast(save if is_chief else None, images)
         learning: dict[str, callbacks.StatefulCallback] = {"learning": self._watch}
         if config.average_epochs:
             horizon = config.average_epochs * job.steps_per_epoch
             learning["average"] = AverageWeights(horizon)
-        parts = {**learning, "best": self._best}
+        parts = {**learning, "best": self._saved}
         self.state = TrainingState(job, parts, stop, stopwatch)
-        self.callbacks = [*learning.values(), self._best, self.state]
+        self.callbacks = [*learning.values(), self._saved, self.state]
         on_terminal = sys.stdout.isatty() or "ipykernel" in sys.modules
         self._has_bar = is_chief and on_terminal
         if is_chief:
@@ -102,7 +103,7 @@ class Trainer:
                 if on_terminal
                 else callbacks.LogEpochs(config.epochs)
             )
-            self.callbacks[-2:] = [metrics, self._best, events, progress, self.state]
+            self.callbacks[-2:] = [metrics, self._saved, events, progress, self.state]
         self._validation = job.distribution.distribute(
             lambda shard: pipeline.evaluation_batches(
                 job.dataset.validation,
@@ -113,7 +114,7 @@ class Trainer:
         )
 
     def fit(self) -> int:
-        """Trains to the end; returns the best epoch, counted from 1.
+        """Trains to the end; returns the epoch that is saved, counted from 1.
 
         Raises UserError if the network does not learn or an image cannot be read any
         more, InterruptionError after a signal.
@@ -138,7 +139,7 @@ class Trainer:
         if self._stop.signal_number:
             raise InterruptionError(state.stop_message(), self._stop.signal_number)
         self._watch.warn()
-        return self._best.best_epoch
+        return self._saved.best_epoch
 
     def _fit_segment(self) -> None:
         """Finishes a begun epoch, or else trains to the end; rolls back a bad step."""

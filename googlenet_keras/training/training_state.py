@@ -46,7 +46,7 @@ class _Learning(TypedDict):
 
 
 class _Best(TypedDict):
-    """The state of SaveBest."""
+    """The state of SaveLast."""
 
     best: Annotated[float, Meta(ge=-1, le=1)]
     best_epoch: Count

@@ -32,7 +32,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 class TrainingFigures(Spent):
     """Metrics of a completed training run."""
 
-    top1: dict[str, Fraction]  # of the best epoch, by head
+    top1: dict[str, Fraction]  # of the saved epoch, by head
     epochs: Count
 
 
@@ -197,11 +197,11 @@ def _train(config: TrainConfig) -> TrainingFigures:
     assert trained  # None only in further workers of one run
     folder = trained.job.folder
     lines = folder.read_epochs()
-    best = lines[trained.best_epoch - 1]["validation"]
+    saved = lines[trained.best_epoch - 1]["validation"]
     heads = trained.classifier.heads
     shutil.rmtree(folder.classifier)  # trials are many, and nobody uses their weights
     return {
-        "top1": {head: best[head]["top1"] for head in heads},
+        "top1": {head: saved[head]["top1"] for head in heads},
         "epochs": len(lines),
         **stopwatch.spent(),
     }

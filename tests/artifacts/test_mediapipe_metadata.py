@@ -32,7 +32,7 @@ for model, photo, region in json.loads(sys.argv[1]):
     found.append({x.category_name: x.score for x in head.categories})
 print(json.dumps(found))
 """
-TOLERANCES = {"float32": 1e-4, "float16": 0.005, "int8": 0.005}
+TOLERANCES = {"float32": 1e-4, "float16": 0.005, "int8": 0.005, "phone": 0.005}
 SHAPES = [(90, 61), (200, 300), (40, 100)]
 
 

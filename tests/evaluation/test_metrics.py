@@ -46,7 +46,9 @@ def test_logits_that_are_not_finite_are_no_hits(bad):
 
 def test_confusion_has_true_classes_down(scores):
     expected = [[1, 0, 0], [0, 1, 0], [1, 1, 0]]
-    evaluation = Evaluation({"main": scores}, ("a", "b", "c"), [], None, "test", "1")
+    evaluation = Evaluation(
+        {"main": scores}, LOGS, ("a", "b", "c"), [], None, "test", "1"
+    )
     assert evaluation.confusion().tolist() == expected
 
 

@@ -73,7 +73,7 @@ def test_every_run_has_a_report(run_folder):
     assert command in "".join(page.text)
     identifiers = [x["id"] for _, x in page.elements if "id" in x]
     assert len(set(identifiers)) == len(identifiers)
-    assert len(page.named("svg")) == 2
+    assert len(page.named("svg")) == 3
     assert len(text) < 3e6
 
 

@@ -31,6 +31,20 @@ def test_predictions_show_names_and_labels_escaped(capsys):
     assert second.rstrip().endswith("no image")
 
 
+def test_prediction_sets_have_a_column(capsys):
+    many = tuple("abcdefg")
+    print_predictions([
+        Prediction(Path("x"), (("a", 0.5),), None, ("a", "b"), many),
+        Prediction(Path("y"), (("a", 0.5),), None, many, many),
+        Prediction(Path("z"), (), "no image"),
+    ])  # fmt: skip
+    title, _, *rows = capsys.readouterr().out.splitlines()
+    assert title.rstrip().endswith("90 % prediction set")
+    assert rows[0].rstrip().endswith("a or b")
+    assert rows[1].rstrip().endswith("a or b or c or d or e or 2 more")
+    assert rows[2].split() == ["z", "no", "image"]
+
+
 def test_classes_show_their_names_escaped(capsys):
     row = {"images": 3, "precision": 0.5, "recall": 0.25, "f1": 0.3333}
     print_classes({HOSTILE: row})
@@ -52,6 +66,18 @@ def test_figures_have_their_interval_below(capsys):
         "-",
     ]
     assert interval.split() == ["0.444", "to", "0.556"]
+
+
+def test_a_sentence_says_what_prediction_sets_are_worth(capsys):
+    sets = {"coverage_90": 0.905, "coverage_95": 0.95}
+    sizes = {"set_size_90": 1.239, "set_size_95": 1.8}
+    print_figures(
+        {"test": {"images": 300, "main": {**FIGURES["main"], **sets, **sizes}}}
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "test: prediction sets for 90 and 95 % of the images are right for 90.5% and "
+        "95.0%, with 1.24 and 1.80 labels in the mean"
+    )
 
 
 def test_a_comparison_shows_names_and_values_escaped(capsys):

@@ -37,7 +37,7 @@ def classify(model, photo):
     return [(label, float(score.rstrip("%")) / 100) for score, label in lines]
 
 
-@pytest.mark.parametrize("name", ["float32", "int8"])
+@pytest.mark.parametrize("name", ["float32", "int8", "phone"])
 def test_it_answers_as_predict(bundle, tmp_path, name):
     photo = tmp_path / "digit.png"  # what the network knows: its answers are no noise
     pixels = np.uint8(load_digits().images[7] * 255 / 16)

@@ -90,7 +90,7 @@ def test_a_busy_machine_does_not_change_a_ratio(artifact, tmp_path):
     busy = [subprocess.Popen(burn) for _ in range(2 * cores())]
     try:
         paths = {"float32": artifact, "copy": copy}
-        found = time_ratios(artifact, paths, (64, 64), tmp_path / "log")
+        found = time_ratios(artifact, paths, tmp_path / "log")
     finally:
         for process in busy:
             process.kill()

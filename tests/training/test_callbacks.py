@@ -18,22 +18,29 @@ def line_model(**compile_options):
     return model
 
 
-@pytest.mark.parametrize(("values", "best", "saved"), [
-    ([0.1, 0.5, 0.4], 2, 2),
-    ([0.5, 0.5, 0.4], 2, 2),
-    ([0.3, 0.2, 0.1], 1, 1),
+@pytest.mark.parametrize(("values", "saved"), [
+    ([0.1, 0.5, 0.41], [1, 2, 3]),  # two standard errors are 0.096
+    ([0.1, 0.5, 0.39], [1, 2]),
+    ([0.1, 0.5, 0.39, 0.41], [1, 2, 4]),
+    ([0.5, 0.41, 0.33], [1, 2]),  # it is compared with the best, not with the last
+    ([1.0, 0.99, 0.8], [1, 2]),  # no certainty at 1
 ])  # fmt: skip
-def test_the_best_epoch_is_saved_the_later_of_equals(values, best, saved):
+def test_an_epoch_is_saved_unless_an_earlier_one_was_clearly_better(values, saved):
     saves = []
-    callback = watch.SaveBest(lambda: saves.append(1))
+    callback = watch.SaveLast(lambda: saves.append(callback.best_epoch), images=100)
     for epoch, value in enumerate(values):
         callback.on_epoch_end(epoch, {"val_main_top1": value, "val_loss": 1.0})
-    assert callback.best_epoch == best
-    assert len(saves) == saved
+    assert saves == saved
+    assert callback.best_epoch == saved[-1]
 
 
-def test_weights_that_are_not_finite_are_never_the_best():
-    callback = watch.SaveBest(lambda: pytest.fail("saved"))
+def test_a_standard_error():
+    assert watch.standard_error(0.5, 96) == pytest.approx(0.05)
+    assert watch.standard_error(1.0, 96) == pytest.approx((0.98 * 0.02 / 100) ** 0.5)
+
+
+def test_weights_that_are_not_finite_are_never_saved():
+    callback = watch.SaveLast(lambda: pytest.fail("saved"), images=100)
     callback.on_epoch_end(0, {"val_main_top1": 1.0, "val_loss": math.nan})
     assert callback.best_epoch == 0
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from making import call_main, classifier
+from scipy.special import log_softmax
 
 import export
 from googlenet_keras.architecture.ablations import ablate
@@ -14,6 +15,7 @@ from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.training.quantization_aware import (
     FakeQuantize,
     add_fake_quantization,
+    divide_logits,
 )
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype("float32")
@@ -49,6 +51,18 @@ def test_the_file_rounds_as_the_network_did(variant, tmp_path):
     assert np.ptp(expected) > 0.1
     contents = inspect_tflite(data, NORMS if variant == "paper" else (), True)
     assert len(contents["not_quantised"]) == (14 if variant == "paper" else 0)
+
+
+@pytest.mark.slow
+def test_logits_are_divided_with_their_range():
+    network = add_fake_quantization(deployable_network(classifier("bn", whole=True)))
+    network(IMAGES, training=True)
+    before = np.log(np.asarray(network(IMAGES)["probabilities"], "float64"))
+    divide_logits(network, 0.5)
+    after = np.log(np.asarray(network(IMAGES)["probabilities"], "float64"))
+    expected = log_softmax(before / 0.5, axis=1)
+    np.testing.assert_allclose(after, expected, atol=1e-3)
+    assert np.abs(after - before).max() > 0.1
 
 
 @pytest.mark.slow

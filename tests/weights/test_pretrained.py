@@ -156,4 +156,4 @@ def test_train_from_a_file(file, tmp_path, capsys):
     assert read_json(run / "config.json")["trunk_learning_rate"] == 0.3
     capsys.readouterr()
     call_main(train.main, *options, "--resume")  # all is done: nothing is read again
-    assert "best epoch 1 of 1" in capsys.readouterr().out
+    assert "network of epoch 1 of 1" in capsys.readouterr().out

@@ -1,0 +1,50 @@
+"""Calibration: what a network's probabilities mean, as fitted on validation images."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Self
+
+import numpy as np
+from msgspec import Meta
+
+from googlenet_keras.files import convert
+
+COVERAGES = (90, 95)  # percent of images that a prediction set is right about
+
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a network's probabilities mean, as fitted on validation images.
+
+    temperature: what the main head's logits were divided by (arXiv 1706.04599); the
+    network's weights have it already. least_probability_90, least_probability_95: of a
+    label in the prediction set, which has the right label for 90 or 95 % of new images
+    like those of validation (split conformal prediction, arXiv 1609.00451).
+    """
+
+    temperature: Annotated[float, Meta(gt=0, le=1e6)]
+    least_probability_90: Probability
+    least_probability_95: Probability
+
+    def least_probability(self, coverage: int) -> float:
+        """The least probability of a label in the set of this coverage, in percent."""
+        value: float = getattr(self, f"least_probability_{coverage}")
+        return value
+
+    def set_size(self, probabilities: np.ndarray, coverage: int) -> np.ndarray:
+        """How many labels each prediction set has, [images], at least the likeliest.
+
+        probabilities: [images, classes].
+        """
+        likely = probabilities >= self.least_probability(coverage)
+        return np.maximum(likely.sum(axis=1), 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Reads what `to_json` gives. Raises UserError for anything else."""
+        return convert(data, cls, "calibration")

@@ -1,0 +1,94 @@
+"""Fits a network's calibration on validation images, and measures it on others."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from googlenet_keras.calibration import COVERAGES, Calibration
+from googlenet_keras.evaluation.metrics import ImageScores, bin_confidences, wilson
+
+LARGEST_TEMPERATURE = 100.0  # and its inverse the smallest
+
+
+def fit_calibration(log_probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    """The calibration of log-probabilities [images, classes] for labels [images]."""
+    temperature = fit_temperature(log_probabilities, labels)
+    logs = change_temperature(log_probabilities, temperature)
+    right = np.exp(_of_labels(logs, labels))
+    limits = {
+        f"least_probability_{coverage}": least_probability(right, coverage)
+        for coverage in COVERAGES
+    }
+    return Calibration(temperature, **limits)
+
+
+def change_temperature(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Log-probabilities [images, classes] after the logits were divided by it."""
+    return log_softmax(log_probabilities / temperature, axis=1)
+
+
+def fit_temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature with the smallest cross-entropy, as in arXiv 1706.04599.
+
+    One image more, of which nothing is known, is counted: without it the temperature
+    of a network without mistakes would be 0.
+    """
+
+    def loss(logarithm: float) -> float:
+        logs = change_temperature(log_probabilities, np.exp(logarithm))
+        return float(-_of_labels(logs, labels).sum() - logs.mean())
+
+    limit = np.log(LARGEST_TEMPERATURE)
+    found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
+    return float(np.exp(found.x))
+
+
+def least_probability(right: np.ndarray, coverage: int) -> float:
+    """The least probability of a label in a prediction set (arXiv 1609.00451).
+
+    right: the probability of each validation image's label. A new image's is larger
+    for `coverage` percent or more, in the mean over validation images. 0, which every
+    label has, if there are too few images.
+    """
+    place = (len(right) + 1) * (100 - coverage) // 100
+    return float(np.sort(right)[place - 1]) if place else 0.0
+
+
+def set_figures(
+    log_probabilities: np.ndarray, scores: ImageScores, calibration: Calibration
+) -> dict[str, Any]:
+    """Coverage and mean size of the prediction sets, with the coverage's interval.
+
+    log_probabilities: [images, classes], from which `scores` were made.
+    """
+    probabilities, right = np.exp(log_probabilities), np.exp(-scores.loss)
+    found: dict[str, Any] = {}
+    intervals = {}
+    for coverage in COVERAGES:
+        # the likeliest label is always in the set
+        is_in = (right >= calibration.least_probability(coverage)) | scores.correct
+        size = calibration.set_size(probabilities, coverage).mean()
+        found[f"coverage_{coverage}"] = float(is_in.mean())
+        found[f"set_size_{coverage}"] = float(size)
+        intervals[f"coverage_{coverage}"] = wilson(is_in)
+    return {**found, "intervals": intervals}
+
+
+def reliability(scores: ImageScores) -> dict[str, np.ndarray]:
+    """Mean confidence, top-1 and number of images of each bin with images, [bins]."""
+    bins = bin_confidences(scores.confidence)
+    counts = np.bincount(bins)
+    filled = counts > 0
+    totals = {"confidence": scores.confidence, "top1": scores.correct}
+    means = {
+        name: np.bincount(bins, values)[filled] / counts[filled]
+        for name, values in totals.items()
+    }
+    return {**means, "images": counts[filled]}
+
+
+def _of_labels(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The value of each image's label, [images]; values: [images, classes]."""
+    return np.take_along_axis(values, labels[:, None], axis=1)[:, 0]

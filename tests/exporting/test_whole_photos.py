@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from making import classifier, write_photos
+
+from googlenet_keras.artifacts.artifact import Artifact
+from googlenet_keras.artifacts.deployable import deployable_network
+from googlenet_keras.data.preprocessing import Crops, Preprocessing
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.errors import UserError
+from googlenet_keras.exporting.converters import (
+    CALIBRATION_FILE,
+    Source,
+    to_float32,
+    write_tflite,
+)
+from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.whole_photos import (
+    median_aspect,
+    take_whole_photos,
+    to_whole_photos,
+    whole_photo_preprocessing,
+)
+
+SQUARE = Preprocessing(64, 64, 0.875)
+
+
+def photo(height, width, seed=0):
+    """A photograph [height, width, 3] uint8 with patches of all sizes."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)
+    waves = random.uniform(1, 9, (3, 2, 1, 1)) * np.pi
+    phases = random.uniform(0, 6, (3, 1, 1))
+    image = np.sin(waves[:, 0] * rows + phases) * np.cos(waves[:, 1] * columns)
+    return (127.5 + 127.5 * image.transpose(1, 2, 0)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("aspect", "expected"), [
+    (3 / 4, (196, 146, 34, 9)),  # 128 / 0.875 = 146.3, and 4 / 3 of that
+    (4 / 3, (146, 196, 9, 34)),
+    (1.0, (146, 146, 9, 9)),
+])  # fmt: skip
+def test_the_input_of_whole_photos_by_hand(aspect, expected):
+    found = whole_photo_preprocessing(SQUARE, aspect)
+    assert (*found.size, *found.margins) == expected
+    assert found.crop_size == (128, 128)
+    assert found.crop_fraction == 0.875
+
+
+def test_a_photo_of_the_right_aspect_is_the_input_as_a_whole():
+    geometry = whole_photo_preprocessing(SQUARE, 3 / 4)
+    left, top, right, bottom = geometry.region_of_interest(height=534, width=400)
+    assert (top, bottom) == (0, 1)
+    assert (left, right) == pytest.approx((0, 1), abs=0.005)
+
+
+def test_of_another_photo_it_is_as_much_as_there_is():
+    geometry = whole_photo_preprocessing(SQUARE, 3 / 4)
+    left, top, right, bottom = geometry.region_of_interest(height=400, width=400)
+    assert (top, bottom) == (0, 1)
+    assert (right - left) == pytest.approx(146 / 196, abs=0.005)
+    assert left == pytest.approx(1 - right)
+
+
+def test_the_middle_of_a_stretched_photo_is_the_crop():
+    image = photo(534, 400)
+    geometry = whole_photo_preprocessing(SQUARE, 400 / 534)
+    (whole,) = Crops(geometry, "phone")(image).numpy()
+    crop = geometry(image).numpy()
+    (rows, columns) = geometry.margins
+    middle = whole[rows:-rows, columns:-columns]
+    inner = crop[rows:-rows, columns:-columns]
+    assert np.abs(middle - inner).mean() < 4  # the phone does not antialias
+    assert np.abs(whole[:128, :128] - inner).mean() > 20
+    assert not crop[:rows].any()
+
+
+def test_other_crops_have_no_place():
+    with pytest.raises(UserError, match="cannot take the crops '10'"):
+        Crops(whole_photo_preprocessing(SQUARE, 0.75), "10")
+
+
+def test_the_median_of_upright_photos(tmp_path):
+    root = write_photos(tmp_path / "photos", {"a": 4, "b": 4}, size=(80, 40))
+    assert median_aspect(open_dataset(str(root)).validation) == 0.5
+
+
+def test_margins_are_dropped_and_blocks_averaged():
+    network = deployable_network(classifier("bn"))
+    geometry = whole_photo_preprocessing(SQUARE, 3 / 4)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    whole = to_whole_photos(images, geometry)
+    assert whole.shape == (2, *geometry.size, 3)
+    whole[:, :34] = 255  # anything
+    found = take_whole_photos(network, geometry)(whole.astype("float32"))
+    expected = network(images.astype("float32"))["probabilities"]
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_file_answers_a_stretched_photo_as_the_desk_answers_its_crop(tmp_path):
+    made = classifier("bn", whole=True)
+    made.save(tmp_path / "classifier")
+    geometry = whole_photo_preprocessing(made.preprocessing, 3 / 4)
+    work = tmp_path / "work"
+    work.mkdir()
+    images = [photo(400, 300, seed) for seed in range(8)]
+    inputs = np.stack([made.preprocessing(image).numpy() for image in images])
+    np.save(work / CALIBRATION_FILE, inputs.round().astype("uint8"))
+    source = Source(tmp_path / "classifier", work, whole_photos=geometry)
+    FORMATS["phone"].make(source, tmp_path / "phone.tflite")
+    write_tflite(to_float32, source, tmp_path / "float32.tflite")
+    phone, exact = (
+        Artifact.load(tmp_path / f"{name}.tflite") for name in ("phone", "float32")
+    )
+    assert phone.preprocessing == exact.preprocessing == geometry
+    expected = made.probabilities(inputs)
+    stretched, distorted = (
+        np.concatenate([Crops(g, "phone")(image).numpy() for image in images])
+        for g in (geometry, made.preprocessing)
+    )
+    found = exact.probabilities(stretched)
+    np.testing.assert_allclose(found, expected, atol=0.015)
+    assert np.abs(made.probabilities(distorted) - expected).max() > 0.03
+    np.testing.assert_allclose(phone.probabilities(stretched), found, atol=0.05)
+    (answer,) = phone.predict(images[0], top=1)
+    assert answer.top[0][1] == pytest.approx(expected[0].max(), abs=0.05)
