@@ -1,8 +1,8 @@
 """Makes the self-test of a bundle: images that show mistakes, and each file's answers.
 
 An image has a validation image in its center, where evaluation looks, and another one
-around it, so that it matters what is cropped. Gray ones get colors, so that it matters
-which channel is first.
+around it, so that it matters what is cropped. Gray ones, and every second of the
+others, get two colors, so that it matters which channel is first.
 """
 
 import json
@@ -48,7 +48,7 @@ IMAGE_COUNT, CANDIDATE_COUNT = 8, 32
 IMAGES_PER_CALL = 4  # of a network, with five inputs from each
 IMAGE_SCALE = (2.0, 1.5)  # of the input's height and width: not its aspect ratio
 MAX_GRAY_SATURATION = 8.0  # mean range of a pixel's channels
-CASTS = (  # (dark, light) colors of gray images; red and blue are far apart
+CASTS = (  # (dark, light) colors, of which red and blue are far apart
     ((16, 32, 96), (255, 208, 96)),
     ((120, 24, 16), (96, 232, 255)),
     ((96, 16, 80), (248, 255, 120)),
@@ -186,11 +186,15 @@ def make_candidates(images: Images) -> list[np.ndarray]:
 
 
 def colored(image: np.ndarray, number: int) -> np.ndarray:
-    """The image; a gray one in colors, of which `number` selects some."""
-    if np.ptp(image, axis=-1).mean() > MAX_GRAY_SATURATION:
+    """The image, in two colors if it is gray or the number is odd.
+
+    The number also selects the colors.
+    """
+    is_gray = np.ptp(image, axis=-1).mean() <= MAX_GRAY_SATURATION
+    if not is_gray and number % 2 == 0:
         return image
     dark, light = np.asarray(CASTS[number % len(CASTS)], np.float32)
-    return dark + (light - dark) * image / 255
+    return dark + (light - dark) * image.mean(-1, keepdims=True) / 255
 
 
 def compose(

@@ -36,18 +36,25 @@ def test_black_and_white_are_no_whole_numbers_when_they_are_scaled():
     assert (image.min(), image.max()) == (8, 247)
 
 
-def test_only_gray_images_are_colored_and_keep_their_contrast():
-    photo = flat(200, 100, 50)
-    np.testing.assert_array_equal(selftest.colored(photo, 1), photo)
-    for number in range(3):
+def test_gray_images_get_colors_and_keep_their_contrast():
+    for number in range(6):
         black, white = (selftest.colored(flat(x, x, x), number) for x in (0, 255))
         assert np.abs(white - black).max(-1).min() > 150
         assert np.abs(black[..., 0] - black[..., 2]).min() > 10
     assert not np.array_equal(*(selftest.colored(flat(9, 9, 9), n) for n in (0, 1)))
 
 
+def test_every_second_of_other_images_gets_colors():
+    photo = flat(200, 100, 50)
+    np.testing.assert_array_equal(selftest.colored(photo, 2), photo)
+    assert np.abs(selftest.colored(photo, 1) - photo).max() > 50
+
+
 @pytest.mark.parametrize(("count", "candidates"), [(3, 16), (100, 32)])
-def test_the_candidates_differ_and_show_all_classes(tmp_path, count, candidates):
+def test_the_candidates_differ_and_show_all_classes(
+    tmp_path, monkeypatch, count, candidates
+):
+    monkeypatch.setattr(selftest, "colored", lambda image, _: image)
     root = write_photos(tmp_path / "photos", {"a": count, "b": count})
     split = open_dataset(str(root)).train
     contents = Contents(("a", "b"), GEOMETRY, get_architecture("bn"))
