@@ -1,6 +1,7 @@
 """Classifies a photograph: python classify.py int8.tflite photo.jpg
 
-Needs ai-edge-litert, numpy and pillow; neither TensorFlow nor this project.
+With --selftest in place of the photograph it tests itself; see selftest.py. Needs
+ai-edge-litert, numpy and pillow; neither TensorFlow nor this project.
 """
 
 import json
@@ -30,32 +31,52 @@ with zipfile.ZipFile(model) as packed:
 # of phone.tflite; the crop is between them, and they may hold anything
 rows, columns = geometry.get("margin_height", 0), geometry.get("margin_width", 0)
 height, width = geometry["height"] - 2 * rows, geometry["width"] - 2 * columns
-
-image = Image.open(photo)
-image.load()  # also what a PNG has at its end
-exif = Image.Exif()
-with suppress(Exception):  # Pillow raises anything for a damaged block
-    exif.load(image.info.get("exif", b""))
-if exif.get(0x0112) in TURNS:
-    image = image.transpose(TURNS[exif[0x0112]])
-if image.mode == "I;16":
-    image = image.point(lambda value: value / 256).convert("L")
-colors = image.convert("RGBA")
-image = Image.new("RGB", colors.size)  # what is transparent is black
-image.paste(colors, mask=colors)
-scale = geometry["crop_fraction"] * min(image.height / height, image.width / width)
-crop = (round(width * scale), round(height * scale))
-left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
-box = (left, top, left + crop[0], top + crop[1])
-pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
-pixels = np.pad(pixels, ((rows, rows), (columns, columns), (0, 0)))
-
 interpreter = Interpreter(model)
 interpreter.allocate_tensors()
 (wants,), (gives,) = interpreter.get_input_details(), interpreter.get_output_details()
-interpreter.set_tensor(wants["index"], pixels[None].astype(wants["dtype"]))  # 0..255
-interpreter.invoke()
-scores = interpreter.get_tensor(gives["index"])[0]
-scores = scores / (256 if scores.dtype == np.uint8 else 1)
-for number in np.argsort(-scores, kind="stable")[:5]:
-    print(f"{scores[number]:6.1%}  {labels[number]}")
+
+
+def read(photo):
+    """An upright RGB image; what is transparent is black."""
+    image = Image.open(photo)
+    image.load()  # also what a PNG has at its end
+    exif = Image.Exif()
+    with suppress(Exception):  # Pillow raises anything for a damaged block
+        exif.load(image.info.get("exif", b""))
+    if exif.get(0x0112) in TURNS:
+        image = image.transpose(TURNS[exif[0x0112]])
+    if image.mode == "I;16":
+        image = image.point(lambda value: value / 256).convert("L")
+    colors = image.convert("RGBA")
+    image = Image.new("RGB", colors.size)
+    image.paste(colors, mask=colors)
+    return image
+
+
+def preprocess(image):
+    """The center of the image as input, [height, width, 3] in 0..255."""
+    scale = geometry["crop_fraction"] * min(image.height / height, image.width / width)
+    crop = (round(width * scale), round(height * scale))
+    left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
+    box = (left, top, left + crop[0], top + crop[1])
+    pixels = image.resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.pad(pixels, ((rows, rows), (columns, columns), (0, 0)))
+
+
+def classify(photo):
+    """The probability of each label."""
+    pixels = preprocess(read(photo))
+    interpreter.set_tensor(wants["index"], pixels[None].astype(wants["dtype"]))
+    interpreter.invoke()
+    scores = interpreter.get_tensor(gives["index"])[0]
+    return scores / (256 if scores.dtype == np.uint8 else 1)
+
+
+if photo == "--selftest":
+    from selftest import self_test
+
+    self_test(model, labels, classify)
+else:
+    scores = classify(photo)
+    for number in np.argsort(-scores, kind="stable")[:5]:
+        print(f"{scores[number]:6.1%}  {labels[number]}")

@@ -24,6 +24,7 @@ from googlenet_keras.exporting.formats import Format, check_libraries
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
 from googlenet_keras.exporting.report import ExportReport, FormatRow
+from googlenet_keras.exporting.selftest import add_self_test
 from googlenet_keras.exporting.whole_photos import take_whole_photos
 from googlenet_keras.files import write_json
 from googlenet_keras.installation import is_installed
@@ -71,6 +72,7 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
         if config.qat_epochs and any(format.is_integer for format in job.formats):
             _train_for_int8(job)
         content = _make_formats(job)
+        add_self_test(job, content["formats"])
         if config.web:
             content["web"] = add_page(job, content["formats"])
         labels = job.images.contents.to_texts()[LABELS_FILE]

@@ -54,7 +54,7 @@ def test_every_format_is_made_and_passes(bundle):
     assert all(row["passed"] for row in report["formats"].values())
     names = {path.name for path in bundle.iterdir()}
     assert names == {f.file for f in FORMATS.values()} | {
-        "labels.txt", "report.json", "formats.png", "export.log",
+        "labels.txt", "report.json", "formats.png", "export.log", "selftest",
     }  # fmt: skip
     assert (bundle / "labels.txt").read_text().split() == list("0123456789")
     assert report["missing"] == []
@@ -82,6 +82,9 @@ def test_the_report_has_the_figures_of_each_format(bundle):
         "int16x8": "2.4.0", "onnx": None,
     }  # fmt: skip
     assert rows["int16x8"]["gpu_refuses"]
+    for row in rows.values():
+        assert row["self_test"]["cannot_show"] == []
+        assert 0.02 <= row["self_test"]["tolerance"] < 0.1
     assert report["options"]["dataset"] == "digits"
     assert report["environment"]["packages"]["ai-edge-litert"]
 
@@ -202,6 +205,20 @@ def test_a_format_that_fails_is_kept_apart(partly_failed):
     assert rows["onnx"]["passed"]
     assert rows["dynamic"]["file"] == "dynamic.tflite.failed"
     assert "probabilities differ" in rows["dynamic"]["reason"]
+
+
+def test_the_self_test_has_the_same_images_and_what_passed(partly_failed, bundle):
+    folder, other = partly_failed / "selftest", bundle / "selftest"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [*(f"{number}.png" for number in range(8)), "selftest.json"]
+    for name in names[:-1]:
+        assert (folder / name).read_bytes() == (other / name).read_bytes()
+    test, whole = (
+        json.loads((x / "selftest.json").read_text()) for x in (folder, other)
+    )
+    assert list(test["files"]) == ["model.onnx"]
+    assert set(whole["files"]) == {format.file for format in FORMATS.values()}
+    assert sum(path.stat().st_size for path in other.iterdir()) < 100_000
 
 
 def test_the_classifiers_folder_gets_the_bundle_alone(partly_failed):

@@ -81,6 +81,12 @@ def _load(source: Source) -> tuple[Classifier, keras.Model]:
     return classifier, add_activation_map(network) if source.activation_map else network
 
 
+def network_probabilities(source: Source, images: np.ndarray) -> np.ndarray:
+    """What the network gives for [n, height, width, 3] float32 in 0..255."""
+    _, network = _load(source)
+    return network(images, training=False)[PROBABILITIES_OUTPUT].numpy()
+
+
 def response_norms(arch: Architecture) -> tuple[str, ...]:
     """The names of the local response normalization layers."""
     return tuple(row.name for row in arch.rows if isinstance(row, ResponseNorm))

@@ -14,6 +14,13 @@ from googlenet_keras.processes import ProcessError
 log = logging.getLogger(__name__)
 
 
+class SelfTestRow(TypedDict):
+    """What the self-test of a format can tell."""
+
+    tolerance: float  # of probabilities, for what is right
+    cannot_show: list[str]  # mistakes that change the answers too little
+
+
 class FormatRow(TypedDict, total=False):
     """A row of report.json: one format, the web page, or the Keras network."""
 
@@ -35,6 +42,7 @@ class FormatRow(TypedDict, total=False):
     mean_difference: float
     passed: bool
     reason: str | None  # why it has not passed
+    self_test: SelfTestRow
     ratio_to_float32: dict[str, float]  # of megabytes, and of CPU milliseconds in turns
     first_load_megabytes: float  # of the page, as the next
     runtime: dict[str, str]

@@ -15,6 +15,7 @@ import numpy as np
 from googlenet_keras.artifacts.artifact import LABELS_FILE
 from googlenet_keras.artifacts.mediapipe_metadata import ModelCard
 from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.artifacts.selftest import SELF_TEST_FOLDER
 from googlenet_keras.data.decode import JPEG_RATIOS
 from googlenet_keras.exporting.config import WEB_FORMAT
 from googlenet_keras.exporting.formats import FORMATS, PAGE_FORMATS
@@ -42,6 +43,7 @@ def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
             if not rows[name]["passed"]:
                 raise ValueError(f"it needs {name}, which did not pass")
             shutil.copy(job.folder / FORMATS[name].file, page)
+        shutil.copytree(job.folder / SELF_TEST_FOLDER, page / SELF_TEST_FOLDER)
         if job.config.activation_map:
             _add_activation_maps(job)
         row.update(_add_model_files(page, job))
@@ -126,8 +128,9 @@ def _files(page: Path) -> dict[str, Path]:
 
 
 def _is_own(name: str) -> bool:
-    """Whether a file belongs to the page itself, not to the runtime or a network."""
-    return not name.startswith(f"{RUNTIME_FOLDER}/") and not name.endswith(".tflite")
+    """Whether a file belongs to the page itself: no runtime, network or self-test."""
+    others = (f"{RUNTIME_FOLDER}/", f"{SELF_TEST_FOLDER}/")
+    return not name.startswith(others) and not name.endswith(".tflite")
 
 
 def _first_bytes(page: Path) -> int:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from making import classifier as made_classifier
+from PIL import Image
 
 from googlenet_keras.artifacts import mediapipe_metadata
 from googlenet_keras.artifacts.artifact import Artifact, Contents
+from googlenet_keras.artifacts.selftest import find_difference
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Crops
+from googlenet_keras.files import read_json
 
 # MediaPipe as an app uses it, in a process of its own
 CLASSIFY = """
@@ -83,6 +86,25 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, kin
             # it interpolates in 32nds of a pixel, at a region's border with what lies
             # beyond; how much that moves, the training tells
             assert found[label] == pytest.approx(probability, abs=0.006)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOLERANCES)
+def test_the_self_test_passes_with_a_region_of_interest_alone(bundle, name):
+    file, folder = bundle / f"{name}.tflite", bundle / "selftest"
+    test = read_json(folder / "selftest.json")
+    exported = Artifact.load(file)
+    images = [folder / x["image"] for x in test["files"][file.name]["answers"]]
+    (width, height) = Image.open(images[0]).size
+    region = exported.preprocessing.region_of_interest(height, width)._asdict()
+
+    def difference(region):
+        answers = by_mediapipe(*((file, image, region) for image in images))
+        found = [np.array([x[label] for label in exported.labels]) for x in answers]
+        return find_difference(test, file.name, exported.labels, found)
+
+    assert difference(region) is None
+    assert difference(None).startswith("crop: ")
 
 
 def write_noise(path, shape):

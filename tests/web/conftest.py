@@ -19,6 +19,7 @@ import export
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
+from googlenet_keras.exporting import selftest
 from googlenet_keras.webpage.builder import (
     NODE_REQUIREMENT,
     WEB_SOURCE_FOLDER,
@@ -120,6 +121,17 @@ def flicker(exported):
     return b"".join(odd if x else usual for x in is_odd)
 
 
+def write_mistaken(images, folder, mistake):
+    """Writes images of which a right preprocessing makes what a mistake would make."""
+    geometry = Preprocessing(32, 48, 0.8125)
+    folder.mkdir()
+    for path in images.glob("*.png"):
+        inputs = selftest.inputs(np.asarray(Image.open(path)), geometry)
+        image = selftest.compose(inputs[mistake], inputs["right"], geometry)
+        (folder / path.name).write_bytes(encoded(image, "PNG"))
+    return str(folder)
+
+
 @pytest.fixture(scope="module")
 def found(exported, photos, flicker, tools, tmp_path_factory):
     """What drive.mjs saw, by scenario."""
@@ -144,6 +156,10 @@ def found(exported, photos, flicker, tools, tmp_path_factory):
         "broken": [str(made / name) for name in broken],
         "video": str(made / "camera.mjpeg"),
         "csv": str(made / "photos.csv"),
+        "mistaken": {
+            name: write_mistaken(exported / "export" / "selftest", made / name, mistake)
+            for name, mistake in (("crop", "crop"), ("channels", "channel order"))
+        },
         "found": str(made / "found.json"),
         "screenshots": {name: str(made / f"{name}.png")
                         for name in ("many", "camera", "light", "dark")},

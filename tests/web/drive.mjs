@@ -1,6 +1,7 @@
 // Drives the page through scenarios and writes what it found as one JSON object.
 // node drive.mjs CONFIG.json, which test_page.py writes.
 import { readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import {
   config, served, closeAll, opened, ready, renameModel,
   text, labels, settled, silence, choose, hand,
@@ -49,6 +50,41 @@ async function nextFrame(page, file) {
     file,
   );
 }
+
+/** What the page says of itself. */
+async function tested(page) {
+  await page.locator("#tested").evaluate((element) => (element.textContent = ""));
+  await page.click("#selftest");
+  await page.waitForSelector("#selftest:enabled");
+  return text(page, "#tested");
+}
+
+/** Changes a file of the page on its way to the browser. */
+const changed = (file, change) => (page) =>
+  page.route(`**/${file}`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: change(await response.text()) });
+  });
+
+/** Has other pixels come in place of the self-test's images. */
+const replaced = (folder) => (page) =>
+  page.route("**/selftest/*.png", (route) =>
+    route.fulfill({ path: join(folder, basename(route.request().url())) }),
+  );
+
+/** Has the page take pixels in other units. */
+function rescaled(text) {
+  const model = JSON.parse(text);
+  model.files.int8.image.scale = 255;
+  return JSON.stringify(model);
+}
+
+const mistakes = {
+  labels: changed("labels.txt", (text) => text.trim().split("\n").reverse().join("\n")),
+  scaling: changed("model.json", rescaled),
+  crop: replaced(config.mistaken.crop),
+  channels: replaced(config.mistaken.channels),
+};
 
 const scenarios = {
   async photo(url) {
@@ -263,6 +299,25 @@ const scenarios = {
     await browser.close();
     const installability = installabilityErrors.map((e) => e.errorId);
     return { reached, runtime, installability, ...seen };
+  },
+
+  async selftest(url) {
+    const whole = await opened(url);
+    await ready(whole.page);
+    const found = { int8: await tested(whole.page) };
+    await whole.page.check("[value=float32]");
+    await settled(whole.page, "^float32 is ready");
+    found.float32 = await tested(whole.page);
+    await whole.browser.close();
+    for (const [mistake, change] of Object.entries(mistakes)) {
+      const { browser, page } = await opened(url, { context: { serviceWorkers: "block" } });
+      await change(page);
+      await page.reload();
+      await ready(page);
+      found[mistake] = await tested(page);
+      await browser.close();
+    }
+    return { ...found, ...whole.seen };
   },
 
   async gpu(url) {

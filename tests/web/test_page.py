@@ -36,7 +36,7 @@ def test_the_report_has_the_page(exported):
 
 @pytest.mark.parametrize("scenario", [
     "photo", "handed", "many", "camera", "refused", "insecure", "troubles",
-    "offline", "looks", "keyboard", "gpu", "updated",
+    "offline", "looks", "keyboard", "selftest", "gpu", "updated",
 ])  # fmt: skip
 def test_the_page_says_no_error_and_asks_no_other_host(found, scenario):
     seen = found[scenario]
@@ -193,6 +193,16 @@ def test_the_keyboard_reaches_everything_and_it_can_be_installed(found):
     assert found["keyboard"]["runtime"].startswith("float32")
     # Chromium installs nothing from the private window that a test has
     assert found["keyboard"]["installability"] == ["in-incognito"]
+
+
+def test_the_self_test_passes_and_names_mistakes(found):
+    seen, passed = found["selftest"], "passed (labels, crop, channel order, scaling)."
+    assert seen["int8"] == f"int8: {passed}"
+    assert seen["float32"] == f"float32: {passed}"
+    assert seen["labels"] == "int8: labels: line 1 is 9, must be 0."
+    assert seen["scaling"].startswith("int8: scaling: the pixels are 0..1")
+    assert seen["crop"].startswith("int8: crop: the whole photograph is stretched")
+    assert seen["channels"].startswith("int8: channel order: the pixels are BGR")
 
 
 def test_float32_computes_on_a_gpu_where_there_is_one(found):

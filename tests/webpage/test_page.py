@@ -33,6 +33,7 @@ def built(bundle, run_folder, tmp_path):
     shutil.copytree(WEB_SOURCE_FOLDER / "public", folder / "web", dirs_exist_ok=True)
     for name in ("int8.tflite", "float32.tflite"):
         shutil.copy(bundle / name, folder)
+    shutil.copytree(bundle / "selftest", folder / "selftest")
     config = ExportConfig(run_folder, formats=("web",), license="CC0-1.0")
     return ExportJob(
         config,
@@ -65,7 +66,9 @@ def test_the_page_knows_its_model(built):
     assert manifest["description"] == "10 classes, trained on digits."
     assert (web / "labels.txt").read_text().split() == list("0123456789")
     first = row["first_load_megabytes"] * 1e6 - (web / "int8.tflite").stat().st_size
-    assert 220 < first < 60_000  # one build of the runtime, the page, no float32
+    # one build of the runtime and the page; no float32, no self-test
+    assert 220 < first < 60_000
+    assert (web / "selftest" / "selftest.json").is_file()
 
 
 def test_the_service_worker_knows_every_file(built):

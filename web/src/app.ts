@@ -9,6 +9,7 @@ import { Engine } from "./engine";
 import { decode, filesOf, pasted } from "./photo";
 import type { Format, Model } from "./protocol";
 import { guesses } from "./ranking";
+import { selfTest } from "./selftest";
 import { Steady } from "./steady";
 import { clearTable, writeRow } from "./table";
 import { sentence } from "./trouble";
@@ -62,6 +63,7 @@ export class App {
     page.stop.onclick = () => this.stop();
     page.clear.onclick = () => this.clear();
     page.benchmark.onclick = () => this.try(() => this.measure());
+    page.selftest.onclick = () => this.try(() => this.test());
   }
 
   private offerPaste(): void {
@@ -264,6 +266,21 @@ export class App {
       throw error;
     } finally {
       page.benchmark.disabled = false;
+    }
+  }
+
+  private async test(): Promise<void> {
+    const { format } = this;
+    page.selftest.disabled = true;
+    page.tested.textContent = `Testing ${format}.`;
+    try {
+      const text = await selfTest(this.engine, this.model, format, this.labels);
+      page.tested.textContent = `${format}: ${text}.`;
+    } catch (error) {
+      page.tested.textContent = "";
+      throw error;
+    } finally {
+      page.selftest.disabled = false;
     }
   }
 }

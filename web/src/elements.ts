@@ -34,6 +34,8 @@ export const page = {
   clear: element<HTMLButtonElement>("clear"),
   benchmark: element<HTMLButtonElement>("benchmark"),
   timings: element("timings"),
+  selftest: element<HTMLButtonElement>("selftest"),
+  tested: element("tested"),
 };
 
 /** Tells what is going on; screen readers say it when they have time. */

@@ -1,0 +1,268 @@
+"""Makes the self-test of a bundle: images that show mistakes, and each file's answers.
+
+An image has a validation image in its center, where evaluation looks, and another one
+around it, so that it matters what is cropped. Gray ones, and every second of the
+others, get two colors, so that it matters which channel is first.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from googlenet_keras.artifacts.runtimes import open_runtime
+from googlenet_keras.artifacts.selftest import (
+    MISTAKES,
+    RIGHT,
+    SELF_TEST_FILE,
+    SELF_TEST_FOLDER,
+    Answer,
+    FileTest,
+    SelfTest,
+    distances,
+)
+from googlenet_keras.data.dataset import list_names
+from googlenet_keras.data.pipeline import explain_unreadable
+from googlenet_keras.data.preprocessing import (
+    PHONE_SQUARE_CROP,
+    Crops,
+    Preprocessing,
+    resize,
+)
+from googlenet_keras.errors import UserError
+from googlenet_keras.exporting.converters import Source, network_probabilities
+from googlenet_keras.exporting.job import ExportJob
+from googlenet_keras.exporting.measuring import Images
+from googlenet_keras.exporting.report import FormatRow, SelfTestRow
+from googlenet_keras.files import write_bytes
+from googlenet_keras.processes import Call, ProcessError
+
+IMAGE_COUNT, CANDIDATE_COUNT = 8, 32
+IMAGES_PER_CALL = 4  # of a network, with five inputs from each
+IMAGE_SCALE = (2.0, 1.5)  # of the input's height and width: not its aspect ratio
+MAX_GRAY_SATURATION = 8.0  # mean range of a pixel's channels
+CASTS = (  # (dark, light) colors, of which red and blue are far apart
+    ((16, 32, 96), (255, 208, 96)),
+    ((120, 24, 16), (96, 232, 255)),
+    ((96, 16, 80), (248, 255, 120)),
+)
+# black and white are left out: scaled to -1..1 they are whole numbers, which runtimes
+# turn into different bytes
+DARKEST, LIGHTEST = 8, 247
+PHONE = "phone"  # the right crop, resized as MediaPipe does it
+LISTED_CLASSES = 5  # the likeliest of each answer
+MIN_TOLERANCE = 0.02  # other processors and decoders move probabilities by 0.01
+RESIZING_TOLERANCE = 2.0  # times what MediaPipe's resizing moves
+RESIZING_PENALTY = 4.0  # the same, when images are selected
+DECIMALS = 4  # of a probability
+MIN_MISTAKE_TOLERANCES = 2.0  # that a mistake's answers are away from the right ones
+Answers: TypeAlias = Mapping[str, np.ndarray]
+"""Probabilities [classes] of one image, by RIGHT, PHONE or mistake."""
+
+log = logging.getLogger(__name__)
+
+
+def add_self_test(job: ExportJob, rows: Mapping[str, FormatRow]) -> None:
+    """Writes job.folder/selftest for the formats that passed; adds to their rows.
+
+    Every export of a run has the same images. Raises UserError.
+    """
+    passed = [format for format in job.formats if rows[format.name]["passed"]]
+    if not passed:
+        return
+    began = time.perf_counter()
+    images = _select_images(job)
+    labels, files = list(job.images.contents.labels), {}
+    for format in passed:
+        geometry = job.images_of(format).contents.preprocessing
+        path = job.folder / format.file
+        test = file_test(_call(job, _run_file, path, images, geometry))
+        files[path.name] = test
+        rows[format.name]["self_test"] = _row(format.name, test)
+    content = SelfTest(labels=labels, mistakes=MISTAKES, files=files)
+    _write(job.folder / SELF_TEST_FOLDER, content, images)
+    seconds = time.perf_counter() - began
+    log.info("%-12s made in %.0f s", SELF_TEST_FOLDER, seconds)
+
+
+def file_test(answers: Sequence[Answers]) -> FileTest:
+    """The part of selftest.json for a file that gives these answers to the images.
+
+    A mistake is in it if it can be told from what is right and from all others.
+    """
+    listed = [_to_answer(i, probabilities) for i, probabilities in enumerate(answers)]
+    test: FileTest = {"tolerance": 0.0, "answers": listed}
+    resized = distances(test, [x[PHONE] for x in answers])[RIGHT]
+    test["tolerance"] = round(MIN_TOLERANCE + RESIZING_TOLERANCE * resized, 3)
+    shown = [name for name in MISTAKES if _shows(test, name, answers)]
+    for answer in listed:
+        kept = {name: answer["probabilities"][name] for name in (RIGHT, *shown)}
+        answer["probabilities"] = kept
+    return test
+
+
+def _to_answer(number: int, answers: Answers) -> Answer:
+    compared = {name: answers[name] for name in (RIGHT, *MISTAKES)}
+    likeliest = [
+        np.argsort(-x, kind="stable")[:LISTED_CLASSES] for x in compared.values()
+    ]
+    classes = np.unique(likeliest)
+    return {
+        "image": f"{number}.png",
+        "classes": classes.tolist(),
+        "probabilities": {
+            name: [round(float(p), DECIMALS) for p in x[classes]]
+            for name, x in compared.items()
+        },
+    }
+
+
+def _shows(test: FileTest, mistake: str, answers: Sequence[Answers]) -> bool:
+    """Whether a mistake's answers are far from all others."""
+    apart = distances(test, [x[mistake] for x in answers])
+    del apart[mistake]
+    return min(apart.values()) >= MIN_MISTAKE_TOLERANCES * test["tolerance"]
+
+
+def _row(name: str, test: FileTest) -> SelfTestRow:
+    """The row of report.json; logs which mistakes the test of a format cannot show."""
+    hidden = [m for m in MISTAKES if m not in test["answers"][0]["probabilities"]]
+    if hidden:
+        log.warning(
+            f"the self-test of {name} cannot show mistakes in {list_names(hidden)}"
+        )
+    return {"tolerance": test["tolerance"], "cannot_show": hidden}
+
+
+def _write(folder: Path, content: SelfTest, images: Sequence[np.ndarray]) -> None:
+    folder.mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    write_bytes(folder / SELF_TEST_FILE, json.dumps(content).encode())
+
+
+def _select_images(job: ExportJob) -> list[np.ndarray]:
+    """The candidates on whose answers every mistake has the largest effect."""
+    candidates = make_candidates(job.images)
+    geometry = job.images.contents.preprocessing
+    answers = _call(job, _run_network, job.source, candidates, geometry)
+    scores = [round(_score(x), DECIMALS) for x in answers]
+    best = np.argsort(np.negative(scores), kind="stable")[:IMAGE_COUNT]
+    return [candidates[i] for i in sorted(best)]
+
+
+def _score(answers: Answers) -> float:
+    apart = {
+        name: float(np.abs(x - answers[RIGHT]).max()) for name, x in answers.items()
+    }
+    return min(apart[name] for name in MISTAKES) - RESIZING_PENALTY * apart[PHONE]
+
+
+def make_candidates(images: Images) -> list[np.ndarray]:
+    """Makes images from validation images, which are taken evenly from all."""
+    split, geometry = images.split, images.contents.preprocessing
+    step = -(-split.count // CANDIDATE_COUNT)
+    with explain_unreadable(split):
+        centers = [
+            geometry.read(split.load(reference)).numpy()
+            for _, _, reference in split.in_order().shard(step, 0)
+        ]
+    count = len(centers)
+    return [
+        compose(
+            colored(centers[i % count], i),
+            colored(centers[(i + i // count + count // 2) % count], i + 1),
+            geometry,
+        )
+        for i in range(min(CANDIDATE_COUNT, count**2))
+    ]
+
+
+def colored(image: np.ndarray, number: int) -> np.ndarray:
+    """The image, in two colors if it is gray or the number is odd.
+
+    The number also selects the colors.
+    """
+    is_gray = np.ptp(image, axis=-1).mean() <= MAX_GRAY_SATURATION
+    if not is_gray and number % 2 == 0:
+        return image
+    dark, light = np.asarray(CASTS[number % len(CASTS)], np.float32)
+    return dark + (light - dark) * image.mean(-1, keepdims=True) / 255
+
+
+def compose(
+    center: np.ndarray, around: np.ndarray, geometry: Preprocessing
+) -> np.ndarray:
+    """An image, uint8, of which evaluation sees `center`, with `around` around it.
+
+    center, around: [height, width, 3] in 0..255, of the input's size.
+    """
+    size = [
+        round(scale * side)
+        for scale, side in zip(IMAGE_SCALE, geometry.size, strict=True)
+    ]
+    image = resize(tf.constant(around), size).numpy()
+    (top, left), (height, width) = (
+        x.numpy() for x in geometry.window(tf.constant(size))
+    )
+    crop = resize(tf.constant(center), (height, width)).numpy()
+    image[top : top + height, left : left + width] = crop
+    return np.clip(np.round(image), DARKEST, LIGHTEST).astype(np.uint8)
+
+
+def _call(job: ExportJob, function: Call, *arguments: Any) -> list[Answers]:
+    try:
+        return job.convert(function, *arguments)
+    except ProcessError as error:
+        raise UserError(f"the self-test cannot be made: {error}") from error
+
+
+# what follows runs in the process that converts
+
+
+def _run_network(
+    source: Source, images: Sequence[np.ndarray], geometry: Preprocessing
+) -> list[Answers]:
+    return _answers(partial(network_probabilities, source), images, geometry)
+
+
+def _run_file(
+    path: Path, images: Sequence[np.ndarray], geometry: Preprocessing
+) -> list[Answers]:
+    return _answers(open_runtime(path), images, geometry)
+
+
+def _answers(
+    run: Callable[[np.ndarray], np.ndarray],
+    images: Sequence[np.ndarray],
+    geometry: Preprocessing,
+) -> list[Answers]:
+    """The answers to each image. run: [n, height, width, 3] to [n, classes]."""
+    found: list[Answers] = []
+    for begin in range(0, len(images), IMAGES_PER_CALL):
+        chunk = images[begin : begin + IMAGES_PER_CALL]
+        made = [inputs(image, geometry) for image in chunk]
+        rows = iter(run(np.stack([x for one in made for x in one.values()])))
+        found += [{name: next(rows) for name in one} for one in made]
+    return found
+
+
+def inputs(image: np.ndarray, geometry: Preprocessing) -> dict[str, np.ndarray]:
+    """Inputs [height, width, 3] from an image, uint8: right ones and mistaken ones."""
+    photo = tf.constant(image)
+    right = geometry(photo).numpy()
+    (phone,) = Crops(geometry, PHONE_SQUARE_CROP)(photo).numpy()
+    return {
+        RIGHT: right,
+        PHONE: phone,
+        "crop": resize(photo, geometry.size).numpy(),
+        "channel order": right[..., ::-1],
+        "scaling": right / 255,
+    }
