@@ -21,6 +21,7 @@ from googlenet_keras.data.dataset import (
 )
 from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import expand_user
 
 IMAGES_PER_NONE_PICTURE = 4  # images of the classes in a batch
 
@@ -33,14 +34,13 @@ def none_count(batch_size: int, replicas: int = 1) -> int:
     return replicas * max(batch_size // replicas // IMAGES_PER_NONE_PICTURE, 1)
 
 
-def open_none_folder(
-    folder: Path, class_count: int, dataset_folder: Path | None = None
-) -> Split:
+def open_none_folder(folder: Path, dataset: str, label: int = 0) -> Split:
     """Opens the pictures below `folder`, in any folders, as a split.
 
-    Broken files are left out, with a warning. class_count: their class number.
-    dataset_folder: the folder of the images of the classes, if there is one. Raises
-    UserError without a readable picture, and if one folder is in the other.
+    Broken files are left out, with a warning. dataset: the name of that of the classes,
+    as for `open_dataset`. label: the class number that training gives to the pictures.
+    Raises UserError without a readable picture, and if `dataset` is a folder that has
+    pictures in common.
     """
     if not os.path.isdir(folder):  # raises nothing, such as for a name too long
         problem = "is a file" if os.path.isfile(folder) else "does not exist"
@@ -48,8 +48,8 @@ def open_none_folder(
             "--none needs a folder of pictures of none of the classes; "
             f"{printable(folder)} {problem}."
         )
-    if dataset_folder:
-        _check_apart(folder.resolve(), dataset_folder.resolve())
+    if dataset != "digits" and os.path.isdir(expand_user(dataset)):
+        _check_apart(folder.resolve(), expand_user(dataset).resolve())
     found = files_below(folder)
     checks = check_files(folder, found)
     log_problems({p: x.problem for p, x in checks.items() if x.problem}, len(found))
@@ -63,7 +63,7 @@ def open_none_folder(
     upright = all(checks[path].upright_jpeg for path in files)
     return listed_split(
         list(map(os.fsencode, files)),
-        [class_count] * len(files),
+        [label] * len(files),
         tf.io.read_file,
         files=files,
         fingerprint=hashlib.sha256(digests.encode()).hexdigest(),

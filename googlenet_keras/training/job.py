@@ -231,10 +231,8 @@ def add_none_pictures(config: TrainConfig, dataset: Dataset) -> Dataset:
     """`dataset` with the pictures below --none, if that is given. Raises UserError."""
     if not config.none:
         return dataset
-    apart_from = expand_user(config.dataset) if dataset.train.files else None
-    folder = expand_user(str(config.none))
-    none = open_none_folder(folder, len(dataset.class_names), apart_from)
-    return replace(dataset, none=none)
+    folder, label = expand_user(str(config.none)), len(dataset.class_names)
+    return replace(dataset, none=open_none_folder(folder, config.dataset, label))
 
 
 def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:

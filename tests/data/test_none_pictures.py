@@ -35,7 +35,7 @@ def none(tmp_path_factory):
         folder.mkdir(parents=True, exist_ok=True)
         gray = np.full((48, 48, 3), 30 * (i + 1), np.uint8)
         (folder / f"{i}.png").write_bytes(tf.io.encode_png(gray).numpy())
-    return open_none_folder(root, NONE)
+    return open_none_folder(root, "digits", NONE)
 
 
 PLAIN = Augmentation(32, 32, 0.5, 1.2, True, 0.0, False)
@@ -69,22 +69,22 @@ def test_any_folders_and_files_that_are_no_images(none, tmp_path, capsys):
     root = shutil.copytree(none.files[0].parents[1], tmp_path / "copy")
     assert none.count == len(none.files) == 7
     assert none.listed[0].numpy().tolist() == [NONE] * 7
-    copy = open_none_folder(root, NONE)
+    copy = open_none_folder(root, "digits", NONE)
     assert copy.fingerprint == none.fingerprint
     (root / "b" / "notes.txt").write_text("none")
     (root / "a" / "broken.png").write_bytes((root / "a" / "0.png").read_bytes()[:99])
     (root / ".hidden.png").write_bytes(b"x")
-    more = open_none_folder(root, NONE)
+    more = open_none_folder(root, "digits", NONE)
     assert more.files == copy.files
     shown = capsys.readouterr().err
     assert "leaving out 2 of 9 files (1 broken or truncated, 1 no image)" in shown
     assert f"{root / 'b' / 'notes.txt'}: no image" in shown
     (root / "a" / "1.png").unlink()
-    assert open_none_folder(root, NONE).fingerprint != none.fingerprint
+    assert open_none_folder(root, "digits", NONE).fingerprint != none.fingerprint
 
 
 def test_upright_jpegs_are_known(photos, none):
-    assert open_none_folder(photos(a=2), NONE).content == "upright jpeg"
+    assert open_none_folder(photos(a=2), "digits").content == "upright jpeg"
     assert none.content == "encoded"
 
 
@@ -93,15 +93,15 @@ def test_what_is_no_folder_of_pictures_is_refused(tmp_path):
     file.write_text("text")
     for path, problem in ((file, "is a file"), (tmp_path / "x", "does not exist")):
         with pytest.raises(UserError, match=f"needs a folder of .* {path} {problem}"):
-            open_none_folder(path, NONE)
+            open_none_folder(path, "digits")
     (tmp_path / "empty").mkdir()
     with pytest.raises(
         UserError, match=r"has none in 0 files\. Add pictures, or leave"
     ):
-        open_none_folder(tmp_path / "empty", NONE)
+        open_none_folder(tmp_path / "empty", "digits")
     (tmp_path / "empty" / "x.jpg").write_text("text")
     with pytest.raises(UserError, match="has none in 1 files"):
-        open_none_folder(tmp_path / "empty", NONE)
+        open_none_folder(tmp_path / "empty", "digits")
 
 
 def test_the_data_sets_own_folder_is_refused(photos, tmp_path):
@@ -109,9 +109,9 @@ def test_the_data_sets_own_folder_is_refused(photos, tmp_path):
     (tmp_path / "link").symlink_to(data / "a")
     for folder in (data, data / "a", tmp_path, tmp_path / "link"):
         with pytest.raises(UserError, match="no picture may be of a class and of none"):
-            open_none_folder(folder, NONE, data)
+            open_none_folder(folder, str(data))
     other = write_photos(tmp_path / "photos of others", {"x": 1})
-    assert open_none_folder(other, NONE, data).count == 1
+    assert open_none_folder(other, str(data)).count == 1
 
 
 def test_every_picture_comes_once_before_any_comes_again(none):
@@ -177,7 +177,7 @@ def test_shards_have_the_none_pictures_of_one_alone(digits, none):
 def test_crops_of_a_picture_that_comes_again_differ(digits, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
     (tmp_path / "x.png").write_bytes(tf.io.encode_png(noise).numpy())
-    one = open_none_folder(tmp_path, NONE)
+    one = open_none_folder(tmp_path, "digits", NONE)
     found = [images[16:] for images, _ in batches(digits.test, one, epochs=1)]
     pictures = np.concatenate(found).reshape(-1, 32 * 32 * 3)
     assert len(np.unique(pictures, axis=0)) == len(pictures) == 4 * 18
@@ -213,7 +213,7 @@ def test_the_share_that_is_synthetic(digits, none):
     """All pictures of the folder are plain; no synthetic one is."""
 
     def plain(share):
-        found = batches(digits.test, none, 60, none_synthetic=share, epochs=4)
+        found = batches(digits.test, none, 60, none_synthetic=share)
         pictures = np.concatenate([images[60:] for images, _ in found])
         return np.mean([picture.std() == 0 for picture in pictures])
 
