@@ -85,7 +85,7 @@ def refusal_figures(
         "threshold": threshold,
         "auroc": float(roc_auc_score(is_known, scores)),
         "images": len(known.label),
-        "refused": float(1 - accepted.mean()),
+        "refused": float((~accepted).mean()),
         "none_pictures": len(none),
         "none_refused": float((none < threshold).mean()),
         "accepted": metrics.figures(rest, classes) if accepted.any() else None,
