@@ -7,7 +7,7 @@ import tensorflow as tf
 
 JIGSAW_TILES = 4  # on each side of an image
 TEXTURE_TILES = 4  # on each side: a part of 1/16 of the image's area is repeated
-CURVES, CURVE_POINTS = 2, 24  # of a drawing
+CURVES, CURVE_POINTS = 2, 40  # of a drawing
 STROKE_RADIUS = (0.025, 0.07)  # in sides of the image
 
 
