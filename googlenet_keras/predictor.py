@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FIRST_BATCH_SIZE = 8  # of a stream, whose first answer is waited for
 DECODING_THREADS = 2  # one decodes while the other is in Python, half of the time each
+REFUSAL = "none of these"
 MAX_ANSWER_LABELS = 5  # the names that an answer has
 EMPTY_FOLDER = "a folder without files"  # as the problem of one to predict
 
@@ -61,10 +62,16 @@ class Prediction:
     problem: str | None = None  # why it cannot
     labels_90: tuple[str, ...] = ()
     labels_95: tuple[str, ...] = ()
+    is_refused: bool = False  # as of none of the classes
 
     @property
     def answer(self) -> str:
-        """The labels of `labels_90` as a text: "skirt", or "skirt or dress"."""
+        """The labels of `labels_90` as a text: "skirt", or "skirt or dress".
+
+        "none of these" if the image is refused.
+        """
+        if self.is_refused:
+            return REFUSAL
         more = len(self.labels_90) - MAX_ANSWER_LABELS
         rest = (f"{more} more",) if more > 0 else ()
         return " or ".join(self.labels_90[:MAX_ANSWER_LABELS] + rest)
@@ -149,16 +156,17 @@ class Predictor(ABC):
         order = np.argsort(-row, kind="stable")
         labels = [self.labels[i] for i in order]
         likeliest = zip(labels[:top], row[order].tolist(), strict=False)
-        sets = (self._set_size(row, coverage) for coverage in COVERAGES)
-        return Prediction(
-            path, tuple(likeliest), None, *(tuple(labels[:size]) for size in sets)
-        )
-
-    def _set_size(self, row: np.ndarray, coverage: int) -> int:
-        """The size of the prediction set; 0 for a network without calibration."""
+        prediction = Prediction(path, tuple(likeliest))
         if not self.calibration:
-            return 0
-        return int(self.calibration.set_size(row[None], coverage)[0])
+            return prediction
+        sizes = (int(self.calibration.set_size(row[None], c)[0]) for c in COVERAGES)
+        labels_90, labels_95 = (tuple(labels[:size]) for size in sizes)
+        return replace(
+            prediction,
+            labels_90=labels_90,
+            labels_95=labels_95,
+            is_refused=bool(self.calibration.refuses(row[None])[0]),
+        )
 
     def _load(
         self, source: Path | np.ndarray, may_fail: bool

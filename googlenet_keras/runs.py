@@ -136,7 +136,9 @@ def _calibrate(run: Run, validation: Evaluation) -> Evaluation:
     """Calibrates the run's Classifier, on disk too; returns its figures after that."""
     if run.classifier.calibration:  # the run was stopped after that
         return validation
-    found = fit_calibration(validation.log_probabilities, validation.labels)
+    found = fit_calibration(
+        validation.log_probabilities, validation.labels, bool(run.config.none)
+    )
     run.classifier = run.classifier.calibrate(found)
     with atomic_folder(run.folder.classifier, replace=True) as folder:
         run.classifier.save(folder)

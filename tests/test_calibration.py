@@ -19,7 +19,19 @@ def test_a_set_has_the_likeliest_label_at_least():
     assert CALIBRATION.set_size(np.full((1, 10), 0.1), 90).tolist() == [1]
 
 
+def test_what_is_refused():
+    rows = np.array([[0.5, 0.5], [0.6, 0.4], [0.7, 0.3]])
+    assert Calibration(1.0, 0.1, 0.1, 0.6).refuses(rows).tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert not CALIBRATION.refuses(rows).any()
+
+
 def test_it_survives_json():
+    refusing = Calibration(1.0, 0.1, 0.1, 0.6)
+    assert Calibration.from_json(refusing.to_json()) == refusing
     assert Calibration.from_json(CALIBRATION.to_json()) == CALIBRATION
 
 

@@ -38,20 +38,23 @@ class ModelCard:
         )
 
 
-def add_metadata(data: bytes, card: ModelCard) -> bytes:
-    """Adds metadata to the TFLite file `data` if MediaPipe is installed."""
+def add_metadata(data: bytes, card: ModelCard, threshold: float | None) -> bytes:
+    """Adds metadata to the TFLite file `data` if MediaPipe is installed.
+
+    threshold: MediaPipe leaves out labels with a smaller probability.
+    """
     if not is_installed("mediapipe"):  # which brings the metadata's schema
         return data
     from ai_edge_litert import schema_py_generated as schema
 
     model = unpack(data)
-    model.buffers.append(schema.BufferT(data=list(_metadata(card))))
+    model.buffers.append(schema.BufferT(data=list(_metadata(card, threshold))))
     entry = schema.MetadataT(name=b"TFLITE_METADATA", buffer=len(model.buffers) - 1)
     model.metadata = [*(model.metadata or []), entry]
     return pack(model)
 
 
-def _metadata(card: ModelCard) -> bytes:
+def _metadata(card: ModelCard, threshold: float | None) -> bytes:
     # mediapipe 1.2's own writer imports a module that its wheel does not have
     import flatbuffers
     from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
@@ -85,6 +88,12 @@ def _metadata(card: ModelCard) -> bytes:
         associatedFiles=[labels],
         stats=schema.StatsT(min=[0.0], max=[1.0]),
     )
+    if threshold is not None:
+        unit = schema.ProcessUnitT(
+            schema.ProcessUnitOptions.ScoreThresholdingOptions,
+            schema.ScoreThresholdingOptionsT(globalScoreThreshold=threshold),
+        )
+        probability.processUnits = [unit]
     graph = schema.SubGraphMetadataT(
         inputTensorMetadata=[image], outputTensorMetadata=[probability]
     )

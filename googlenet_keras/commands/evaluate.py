@@ -11,11 +11,13 @@ from tyro.conf import Positional
 
 from googlenet_keras.console import print_text
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import check_output_files, write_json
+from googlenet_keras.files import check_output_files, expand_user, write_json
 from googlenet_keras.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from googlenet_keras.data.dataset import Split
     from googlenet_keras.evaluation.evaluate import Evaluation
+    from googlenet_keras.evaluation.refusal import RefusalFigures
 
 
 class EvaluationReport(TypedDict):
@@ -23,13 +25,14 @@ class EvaluationReport(TypedDict):
 
     crops: by kind, the figures of each head, {"classes": figures by class name} and
     {"confusion": counts [true][predicted]}. phone_gap: {"top1": of the center crop
-    minus that of a phone's crop, "interval": [low, high], 95 %}.
+    minus that of a phone's crop, "interval": [low, high], 95 %}. refusal: of --none.
     """
 
     models: list[str]
     split: str
     crops: Mapping[str, Mapping[str, Any]]
     phone_gap: dict[str, Any] | None
+    refusal: RefusalFigures | None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Evaluate:
     data_dir: Path | None = None
     """Folder of prepared TFDS data; none: the run's, else TFDS's own."""
     download: bool = False  # Let TFDS download and prepare the data set.
+    none: Path | None = None
+    """Folder of pictures of none of the classes, to see how many are refused."""
+    threshold: float | None = None
+    """Refuse what has a largest probability below this (0..1), with --none; none: what
+    refuses 5 % of the validation images."""
     report: Path | None = None  # Write a self-contained .html page on the first crops.
     json: Path | None = None  # Write figures, by class too, and the confusion matrix.
 
@@ -60,6 +68,7 @@ class Evaluate:
 
         self._check()
         run = RunFolder(find_run(self.models[0]))
+        none = self._open_none(run)
         found = self._evaluate(run)
         figures = {kind: evaluation.figures() for kind, evaluation in found.items()}
         first = found[self.crops[0]]
@@ -67,8 +76,9 @@ class Evaluate:
         print_classes(first.by_class())
         first.warn_of_missing_classes()
         gap = _phone_gap(found)
+        refusal = self._refusal(first, figures[self.crops[0]], none) if none else None
         if self.json:
-            write_json(self.json, self._to_json(found, figures, gap))
+            write_json(self.json, self._to_json(found, figures, gap, refusal))
         if self.report:
             self._write_report(self.report, first, figures, run)
 
@@ -99,11 +109,37 @@ class Evaluate:
         kinds = dict.fromkeys(self.crops + (CENTER_CROP,) * with_phone)
         return {kind: evaluate(members, dataset, self.split, kind) for kind in kinds}
 
+    def _open_none(self, run: RunFolder) -> Split | None:
+        from googlenet_keras.data.none_pictures import open_none_folder
+
+        if not self.none:
+            return None
+        config = run.read_config() if run.is_started else {}
+        dataset = self.dataset or config.get("dataset", "")
+        return open_none_folder(expand_user(str(self.none)), dataset)
+
+    def _refusal(
+        self, first: Evaluation, figures: Mapping[str, Any], none: Split
+    ) -> RefusalFigures:
+        """Scores the none pictures as the first crops; prints how many are refused."""
+        from googlenet_keras.evaluation import refusal
+        from googlenet_keras.evaluation.tables import print_refusal
+
+        threshold = self.threshold
+        if threshold is None:
+            threshold = refusal.refusal_threshold(first)
+        scores = refusal.score_pictures(first.members, none, first.crops)
+        classes = len(first.class_names)
+        found = refusal.refusal_figures(first.main, scores, threshold, classes)
+        print_refusal(found, figures["main"], f"{self._title} {first.crops}")
+        return found
+
     def _to_json(
         self,
         found: Mapping[str, Evaluation],
         figures: Mapping[str, Mapping[str, Any]],
         gap: dict[str, Any] | None,
+        refusal: RefusalFigures | None,
     ) -> EvaluationReport:
         crops = {
             kind: {
@@ -114,7 +150,11 @@ class Evaluate:
             for kind, evaluation in found.items()
         }
         return EvaluationReport(
-            models=self._names, split=self.split, crops=crops, phone_gap=gap
+            models=self._names,
+            split=self.split,
+            crops=crops,
+            phone_gap=gap,
+            refusal=refusal,
         )
 
     def _write_report(
@@ -139,6 +179,12 @@ class Evaluate:
             )
         for kind in self.crops:
             check_crops(kind)
+        if self.threshold is not None and not self.none:
+            raise UserError("--threshold is for --none; add --none FOLDER.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UserError(
+                f"--threshold is a probability, 0 to 1; received {self.threshold:g}."
+            )
         check_output_files(self.report, self.json)
 
 

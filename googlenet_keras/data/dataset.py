@@ -83,7 +83,8 @@ class Split:
 class Dataset:
     """Splits with the names of their classes.
 
-    kind: decides the defaults of training options that are left open.
+    kind: decides the defaults of training options that are left open. none: pictures of
+    none of the classes for training; their label is one beyond the last class.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Dataset:
     validation: Split
     test: Split | None = None
     kind: Literal["digits", "photos"] = "photos"
+    none: Split | None = None
 
     def split(self, name: str) -> Split:
         """The split "train", "validation" or "test". Raises UserError if missing."""

@@ -13,8 +13,10 @@ from googlenet_keras.console import printable, track
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.dataset import UPRIGHT_JPEG, Split, without_autograph
 from googlenet_keras.data.decode import decode
+from googlenet_keras.data.none_pictures import append_none_pictures, endless, none_count
 from googlenet_keras.data.preprocessing import Crops, Preprocessing, to_uint8
 from googlenet_keras.data.regularization import Regularization
+from googlenet_keras.data.synthetic import synthetic_picture
 from googlenet_keras.errors import UserError
 
 EVALUATION_BATCH_SIZE = 64  # images
@@ -87,7 +89,9 @@ class TrainingPipeline:
     """Makes augmented training batches from a split.
 
     Order and augmentation depend on (seed, epoch, index) alone. heads: the keys of the
-    labels. class_weights: the weight of each class's images in every head's loss.
+    labels. class_weights: the weight of each class's images in every head's loss. none:
+    pictures of none of the classes, of which each batch has `none_count` in addition.
+    none_synthetic: the part of those that is made from training images instead.
     """
 
     split: Split
@@ -97,6 +101,8 @@ class TrainingPipeline:
     seed: int
     regularization: Regularization = NO_REGULARIZATION
     class_weights: Sequence[float] | None = None
+    none: Split | None = None
+    none_synthetic: float = 0.0
 
     def batches(
         self,
@@ -112,13 +118,15 @@ class TrainingPipeline:
         `class_weights`, each pair has a third member, the weights of the images by
         head. start: the epoch, from 0, and how many of its batches to skip. shard: the
         union of all workers' batches of a step is the batch that one worker alone would
-        have. Each replica's has batch_size / replicas images, mixed within it.
+        have. Each replica's has batch_size / replicas images, mixed within it, and
+        after them its none pictures, which are never mixed: those of all replicas are
+        the next ones of an endless order, whatever the number of images in an epoch.
         """
         regularize = self.regularization.image_function()
         mix = self.regularization.batch_function()
         options = tf.data.Options()
         options.autotune.enabled = False  # every core is used from the start
-        return (
+        batches = (
             tf.data.Dataset.range(start[0], epochs)
             .flat_map(without_autograph(partial(self._examples, start, shard)))
             .map(
@@ -130,9 +138,10 @@ class TrainingPipeline:
                 without_autograph(partial(self._batch, mix)),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
-            .prefetch(tf.data.AUTOTUNE)
-            .with_options(options)
         )
+        if self.none:
+            batches = self._append(self.none, batches, start, shard)
+        return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
     def _examples(
         self, start: tuple[int, int], shard: Shard, epoch: tf.Tensor
@@ -170,6 +179,59 @@ class TrainingPipeline:
         else:
             weights = tf.gather(weights, labels)
         return images, by_head, dict.fromkeys(self.heads, weights)
+
+    def _append(
+        self,
+        none: Split,
+        batches: tf.data.Dataset,
+        start: tuple[int, int],
+        shard: Shard,
+    ) -> tf.data.Dataset:
+        """Appends to each batch its none pictures."""
+        steps = steps_per_epoch(self.split, self.batch_size)
+        count = none_count(self.batch_size, shard.replicas)
+        first = (start[0] * steps + start[1]) * count
+        parts = [tf.data.Dataset.range(first, tf.int64.max)]
+        sources = (none, self.split) if self.none_synthetic else (none,)
+        parts += [endless(source, self.seed, first) for source in sources]
+        regularize = self.regularization.image_function()
+        pictures = (
+            tf.data.Dataset.zip(*parts)
+            .shard(shard.workers, shard.worker)
+            .map(
+                without_autograph(partial(self._none_picture, none, regularize)),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+            .batch(count // shard.replicas, drop_remainder=True)
+        )
+        both = tf.data.Dataset.zip(batches, pictures)
+        return both.map(without_autograph(append_none_pictures))
+
+    def _none_picture(
+        self, none: Split, regularize: Callable, number: tf.Tensor, *examples: tuple
+    ) -> tuple:
+        """Maps (number, (index, label, reference), ...) to (picture, label).
+
+        The second example, of a training image, is for synthetic pictures.
+        """
+        # no image of a class has a key with a number below 0
+        key = tf.stack([tf.constant(self.seed << 32, tf.int64), -1 - number])
+
+        def crop(split: Split, example: tuple) -> tf.Tensor:
+            return self.augmentation(split.load(example[-1]), key, split.content)
+
+        if not self.none_synthetic:
+            picture = crop(none, examples[0])
+        else:
+            draw, own = tf.unstack(tf.random.experimental.stateless_split(key, 2))
+            picture = tf.cond(
+                tf.random.stateless_uniform([], draw) < self.none_synthetic,
+                lambda: synthetic_picture(crop(self.split, examples[1]), own),
+                lambda: crop(none, examples[0]),
+            )
+        picture = regularize(picture, key)
+        picture = to_uint8(picture) if picture.dtype.is_floating else picture
+        return picture, examples[0][1]
 
 
 def batch_indices(

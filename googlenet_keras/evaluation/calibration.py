@@ -9,11 +9,17 @@ from scipy.special import log_softmax
 from googlenet_keras.calibration import COVERAGES, Calibration
 from googlenet_keras.evaluation.metrics import ImageScores, bin_confidences, wilson
 
+ACCEPTED_PERCENT = 95  # of validation images, by the threshold that refuses others
 LARGEST_TEMPERATURE = 100.0  # and its inverse the smallest
 
 
-def fit_calibration(log_probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
-    """The calibration of log-probabilities [images, classes] for labels [images]."""
+def fit_calibration(
+    log_probabilities: np.ndarray, labels: np.ndarray, with_refusal: bool = False
+) -> Calibration:
+    """The calibration of log-probabilities [images, classes] for labels [images].
+
+    with_refusal: the network was trained to be unsure of what is of no class.
+    """
     temperature = fit_temperature(log_probabilities, labels)
     logs = change_temperature(log_probabilities, temperature)
     right = np.exp(_of_labels(logs, labels))
@@ -21,6 +27,9 @@ def fit_calibration(log_probabilities: np.ndarray, labels: np.ndarray) -> Calibr
         f"least_probability_{coverage}": least_probability(right, coverage)
         for coverage in COVERAGES
     }
+    if with_refusal:
+        confidence = np.exp(logs.max(axis=1))
+        limits["refuse_below"] = least_probability(confidence, ACCEPTED_PERCENT)
     return Calibration(temperature, **limits)
 
 

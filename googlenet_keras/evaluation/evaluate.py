@@ -122,8 +122,6 @@ def evaluate(
     ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
     if not ensemble:
         raise UserError("evaluate needs at least one classifier; received none.")
-    crop_count = Crops(ensemble[0].preprocessing, crops).count
-    batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // crop_count)
     names = ensemble[0].labels
     for member in ensemble[1:]:
         difference = unknown_names(names, member.labels)
@@ -134,26 +132,43 @@ def evaluate(
                 f"know {list_names(sorted(difference))}."
             )
     numbers = class_numbers(names, dataset.class_names)
+    batches: dict[str, list[ImageScores]] = defaultdict(list)
     images = dataset.split(split)
+    main_logs = []
+    for labels, by_head in log_probabilities(ensemble, images, crops, split):
+        main_logs.append(by_head["main"].astype(np.float32))
+        for head, logs in by_head.items():
+            batches[head].append(metrics.score_images(logs, numbers[labels]))
+    scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
+    logs = np.concatenate(main_logs)
+    return Evaluation(scores, logs, names, ensemble, dataset, split, crops)
+
+
+def log_probabilities(
+    ensemble: Sequence[Predictor], images: Split, crops: str, title: str
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yields each batch's labels [batch] and, by head, mean log-probabilities.
+
+    Those are of the mean over members and crops, [batch, classes], in the order of the
+    first member's labels. title: of the images, for the progress bar. Raises
+    UnreadableImageError.
+    """
+    names = ensemble[0].labels
+    crop_count = Crops(ensemble[0].preprocessing, crops).count
+    batch_size = max(1, pipeline.EVALUATION_BATCH_SIZE // crop_count)
     streams = [
         _log_probabilities(x, names, images, crops, batch_size) for x in ensemble
     ]
     heads = [h for h in ensemble[0].heads if all(h in x.heads for x in ensemble)]
-    batches: dict[str, list[ImageScores]] = defaultdict(list)
-    main_logs = []
     steps = math.ceil(images.count / batch_size)
     with pipeline.explain_unreadable(images):
-        for answers in track(zip(*streams, strict=True), f"evaluating {split}", steps):
-            labels = numbers[answers[0][0]]
-            for head in heads:
-                logs = np.stack([by_head[head] for _, by_head in answers])
-                mean = metrics.log_mean(logs, axis=0)
-                batches[head].append(metrics.score_images(mean, labels))
-                if head == "main":
-                    main_logs.append(mean)
-    scores = {head: metrics.concatenate(parts) for head, parts in batches.items()}
-    logs = np.concatenate(main_logs)
-    return Evaluation(scores, logs, names, ensemble, dataset, split, crops)
+        for answers in track(zip(*streams, strict=True), f"evaluating {title}", steps):
+            members = [by_head for _, by_head in answers]
+            yield answers[0][0], {h: _mean_of_members(members, h) for h in heads}
+
+
+def _mean_of_members(members: Sequence[dict[str, np.ndarray]], head: str) -> np.ndarray:
+    return metrics.log_mean(np.stack([x[head] for x in members]), axis=0)
 
 
 def _log_probabilities(

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypedDict
 from googlenet_keras.console import NOT_UNICODE, printable
 from googlenet_keras.predictor import Prediction
 
+SET_COLUMNS = ("labels_90", "labels_95", "refused")
 SET_SEPARATOR = "|"  # of the labels in a cell of CSV
 
 
@@ -29,13 +30,15 @@ class LabelProbability(TypedDict):
 class PredictionRow(TypedDict):
     """An image's line of JSON; the lists are empty if there is a problem.
 
-    labels_90, labels_95: as in a Prediction, of a calibrated network.
+    labels_90, labels_95: as in a Prediction, of a calibrated network. refused: as of
+    none of the classes.
     """
 
     path: str | None
     top: list[LabelProbability]
     labels_90: list[str]
     labels_95: list[str]
+    refused: bool
     problem: str | None
 
 
@@ -50,7 +53,7 @@ def csv_format(labels: int) -> LineFormat:
     """CSV with columns for so many labels."""
     numbers = range(1, labels + 1)
     columns = [name for i in numbers for name in (f"label_{i}", f"probability_{i}")]
-    header = _csv(["path", "problem", *columns, "labels_90", "labels_95"])
+    header = _csv(["path", "problem", *columns, *SET_COLUMNS])
     return LineFormat(header, partial(_csv_line, labels=labels))
 
 
@@ -59,7 +62,9 @@ def _csv_line(prediction: Prediction, labels: int) -> str:
     cells = [cell for pair in prediction.top[:labels] for cell in pair]
     empty = [""] * (2 * labels - len(cells))
     sets = (prediction.labels_90, prediction.labels_95)
-    return _csv([path, problem, *cells, *empty, *map(SET_SEPARATOR.join, sets)])
+    refused = "yes" if prediction.is_refused else ""
+    texts = map(SET_SEPARATOR.join, sets)
+    return _csv([path, problem, *cells, *empty, *texts, refused])
 
 
 def _csv(cells: list[object]) -> str:
@@ -80,6 +85,7 @@ def _json_line(prediction: Prediction) -> str:
         top=labels,
         labels_90=[_text(label) for label in prediction.labels_90],
         labels_95=[_text(label) for label in prediction.labels_95],
+        refused=prediction.is_refused,
         problem=prediction.problem,
     )
     return json.dumps(row) + "\n"

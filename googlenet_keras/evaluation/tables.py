@@ -9,6 +9,7 @@ from googlenet_keras.calibration import COVERAGES
 from googlenet_keras.console import new_table, print_table, print_text
 from googlenet_keras.evaluation.compare import Comparison
 from googlenet_keras.evaluation.metrics import METRIC_NAMES, ClassFigures
+from googlenet_keras.evaluation.refusal import RefusalFigures
 from googlenet_keras.predictor import Prediction
 from googlenet_keras.run_folder import HeadFigures
 
@@ -68,6 +69,25 @@ def print_classes(classes: Mapping[str, ClassFigures]) -> None:
         table.add_row(name, str(row["images"]), *map("{:.4f}".format, figures))
     if len(classes) > MAX_TABLE_CLASSES:
         table.caption = f"the {MAX_TABLE_CLASSES} worst of {len(classes)} classes"
+    print_table(table)
+
+
+def print_refusal(figures: RefusalFigures, known: HeadFigures, title: str) -> None:
+    """Prints how many images and none pictures are refused, and top-1 without them.
+
+    known: metrics of the images, refused ones included. title: their name.
+    """
+    numbers = ("pictures", "refused", "top-1", "top-1 of the others")
+    table = new_table("refusal", numbers=numbers)
+    others = figures["accepted"]
+    top1 = (f"{known['top1']:.4f}", f"{others['top1']:.4f}" if others else "-")
+    table.add_row(title, str(figures["images"]), f"{figures['refused']:.1%}", *top1)
+    count, refused = figures["none_pictures"], figures["none_refused"]
+    table.add_row("none of the classes", str(count), f"{refused:.1%}", "-", "-")
+    table.caption = (
+        f"refused: a largest probability below {figures['threshold']:.3f}; "
+        f"AUROC {figures['auroc']:.3f}"
+    )
     print_table(table)
 
 

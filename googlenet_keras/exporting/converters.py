@@ -215,7 +215,10 @@ def write_tflite(convert: Convert, source: Source, path: Path) -> None:
     )
     data = name_tensors(convert(model))
     if not source.activation_map:  # the metadata describes one output
-        data = add_metadata(data, ModelCard.of(classifier, source.license))
+        fitted = classifier.calibration
+        threshold = fitted.refuse_below if fitted else None
+        card = ModelCard.of(classifier, source.license)
+        data = add_metadata(data, card, threshold)
     path.write_bytes(Contents.of(classifier).add_to_tflite(data))
 
 

@@ -22,7 +22,7 @@ from googlenet_keras.training.recipes import MODERN, recipe
 
 # the weights do not depend on them
 CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
-RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights")
+RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights", "none")
 PLAIN_NUMBERS = ConstructorRegistry()  # for tyro.cli
 
 

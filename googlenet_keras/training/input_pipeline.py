@@ -20,11 +20,12 @@ def training_batches(
     shard: pipeline.Shard = pipeline.SINGLE_WORKER_SHARD,
 ) -> tf.data.Dataset:
     """Batches of all epochs from `start` (epoch, step), or one worker's part."""
-    balanced = config.class_weights == "balanced"
+    balanced, size = config.class_weights == "balanced", config.input_size
+    none = dataset.none and cache_split(dataset.none, config.cache, *size)
     return pipeline.TrainingPipeline(
-        cache_split(dataset.train, config.cache, *config.input_size),
+        cache_split(dataset.train, config.cache, *size),
         Augmentation(
-            *config.input_size,
+            *size,
             crop_area=config.crop_area,
             crop_aspect=config.crop_aspect,
             mirror=config.mirror == "on",
@@ -42,4 +43,6 @@ def training_batches(
             classes=len(dataset.class_names),
         ),
         pipeline.balanced_weights(dataset.train) if balanced else None,
+        none,
+        config.none_synthetic,
     ).batches(config.epochs, start, shard)

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +19,11 @@ from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset, check_labels
+from googlenet_keras.data.none_pictures import (
+    none_count,
+    none_indices,
+    open_none_folder,
+)
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user, write_json
@@ -34,7 +39,10 @@ from googlenet_keras.training.options import (
 from googlenet_keras.training.precision import choose_precision, device_names, use_xla
 
 # they may differ among the workers of a run
-PATH_OPTIONS = ("dataset", "data_dir", "run_folder", "architecture", "weights")
+PATH_OPTIONS = (
+    *("dataset", "data_dir", "none", "run_folder"),
+    *("architecture", "weights"),
+)
 log = logging.getLogger(__name__)
 
 
@@ -75,7 +83,7 @@ class TrainingJob:
         resumed = config.resume and folder.is_started
         if config.run_folder and distribution.is_chief and not resumed:
             folder.refuse_existing(config.resume)
-        dataset, start = open_training_data(config), None
+        dataset, start = add_none_pictures(config, open_training_data(config)), None
         if config.weights and not (
             resumed and checkpoints.newest_checkpoint(folder.checkpoints, remove=False)
         ):
@@ -112,7 +120,7 @@ class TrainingJob:
         """The images, their order and the epochs, which a resumed run must share.
 
         Older runs have images, fingerprint (the names of the training images) and
-        epochs alone.
+        epochs alone; only runs with --none have none_contents.
         """
         split = self.dataset.train
         digest = hashlib.sha256(f"{split.count} {self.dataset.class_names}".encode())
@@ -120,6 +128,7 @@ class TrainingJob:
             digest.update(split.listed[0].numpy().tobytes())
         for path in split.files:
             digest.update(os.fsencode(Path(*path.parts[-2:])) + b"\n")
+        none = self.dataset.none
         return {
             "images": split.count,
             "fingerprint": digest.hexdigest(),
@@ -127,7 +136,26 @@ class TrainingJob:
             "contents": split.fingerprint,
             "validation_images": self.dataset.validation.count,
             "validation_contents": self.dataset.validation.fingerprint,
+            **({"none_contents": none.fingerprint} if none else {}),
         }
+
+    @property
+    def none_count(self) -> int:
+        """Number of none pictures in a training step, of all devices."""
+        if not self.dataset.none:
+            return 0
+        return none_count(self.config.batch_size, self.distribution.replicas)
+
+    def none_indices(self, epoch: int, step: int) -> Sequence[int]:
+        """The numbers of the none pictures of a training step, counted from 0."""
+        if not self.dataset.none:
+            return ()
+        return none_indices(
+            self.dataset.none,
+            count=self.none_count,
+            seed=self.config.seed,
+            steps_done=epoch * self.steps_per_epoch + step,
+        )
 
     def check_agreement(self) -> None:
         """Raises UserError unless all workers have the same job; paths may differ."""
@@ -140,6 +168,7 @@ class TrainingJob:
             "classes": self.dataset.class_names,
             "training_images": self.dataset.train.count,
             "validation_images": self.dataset.validation.count,
+            "none_pictures": self.dataset.none and self.dataset.none.count,
         }
         self.distribution.check_agreement(facts)
 
@@ -156,6 +185,9 @@ class TrainingJob:
         log.info("precision %s: %s", config.precision, self.precision_reason)
         if distribution.name != "none":
             log.info(distribution.describe(config.batch_size, config.learning_rate))
+        if none := self.dataset.none:
+            batch = f"{self.none_count} with each batch of {config.batch_size} images"
+            log.info("%d pictures of none of the classes, %s", none.count, batch)
         if not self.resumed:
             folder.create(config.resume)
         with folder.lock():
@@ -195,6 +227,14 @@ def open_training_data(config: TrainConfig) -> Dataset:
     )
 
 
+def add_none_pictures(config: TrainConfig, dataset: Dataset) -> Dataset:
+    """`dataset` with the pictures below --none, if that is given. Raises UserError."""
+    if not config.none:
+        return dataset
+    folder, label = expand_user(str(config.none)), len(dataset.class_names)
+    return replace(dataset, none=open_none_folder(folder, config.dataset, label))
+
+
 def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Fills in the options that depend on the data, and makes paths absolute."""
     folder, weights = expand_user(config.dataset), expand_user(config.weights)
@@ -204,6 +244,7 @@ def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
         **config.defaults(dataset.kind),
         dataset=str(folder.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
+        none=expand_user(str(config.none)).resolve() if config.none else None,
         variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
         weights=str(weights.resolve()) if is_path else config.weights,

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from googlenet_keras import machine, processes
 from googlenet_keras.architecture.arithmetic import height_and_width, training_bytes
+from googlenet_keras.data.none_pictures import none_count
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.model import build_and_compile
 from googlenet_keras.training.options import ResolvedConfig
@@ -47,14 +48,19 @@ def check_memory(config: ResolvedConfig, classes: int) -> None:
     """
     if config.strategy != "none" or tf.config.list_physical_devices("GPU"):
         return
-    size, batch = config.input_size, config.batch_size
+    size, images = config.input_size, _step_images(config, config.batch_size)
     output_bytes = 4 if config.precision == "float32" else 2
-    needed = training_bytes(config.network, classes, size, batch, output_bytes)
+    needed = training_bytes(config.network, classes, size, images, output_bytes)
     machine.check_memory(
         needed,
-        f"a step of {batch} images of {size[0]} x {size[1]} pixels",
+        f"a step of {images} images of {size[0]} x {size[1]} pixels",
         "Choose a smaller --batch-size, --image-size or --width.",
     )
+
+
+def _step_images(config: ResolvedConfig, batch: int) -> int:
+    """Number of images in a step of one device, with its none pictures."""
+    return batch + (none_count(batch) if config.none else 0)
 
 
 def grow_gpu_memory_on_demand() -> None:
@@ -145,8 +151,9 @@ def _build_once(config: ResolvedConfig, classes: int, free: int | None) -> keras
 
 
 def _step_fits(network: keras.Model, config: ResolvedConfig, batch: int) -> bool:
-    images = tf.zeros((batch, *height_and_width(config.image_size), 3))
-    labels = tf.zeros((batch,), tf.int32)
+    count = _step_images(config, batch)
+    images = tf.zeros((count, *height_and_width(config.image_size), 3))
+    labels = tf.zeros((count,), tf.int32)
     try:
         network.train_on_batch(images, dict.fromkeys(network.output, labels))
     except FAILED_STEP_ERRORS:

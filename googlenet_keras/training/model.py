@@ -15,6 +15,8 @@ from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import freeze
 
+NONE_WEIGHT = 0.5  # of a none picture's loss, where an image of a class has 1
+
 
 def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras.Model:
     """Builds and compiles the network of `config`, with all its variables.
@@ -67,8 +69,11 @@ class SmoothedCrossEntropy(keras.losses.Loss):
 
     (1 - s) * -log p[label] + s * mean over classes of -log p (arXiv 1512.00567, section
     7). y_true: [batch] integers, or [batch, classes] the share of each class in a mixed
-    image (MixUp, CutMix). y_pred: [batch, classes] logits. Keras has no loss for both,
-    and no smoothing for integer labels.
+    image (MixUp, CutMix). A number beyond the last class, or a row of zeros, is a
+    picture of none of the classes, whose loss is that of smoothing 1: the cross-entropy
+    with the uniform distribution (arXiv 1812.04606), times NONE_WEIGHT. y_pred: [batch,
+    classes] logits. Keras has no loss for all of them, and no smoothing for integer
+    labels.
     """
 
     def __init__(self, smoothing: float = 0.0, name: str = "loss", **kwargs: Any):
@@ -76,16 +81,32 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         self.smoothing = smoothing
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        logs = tf.nn.log_softmax(y_pred)
-        if _is_mixed(y_true, y_pred):
-            right = tf.reduce_sum(tf.cast(y_true, logs.dtype) * logs, axis=-1)
-        else:
-            right = tf.gather(logs, _class_numbers(y_true, y_pred), batch_dims=1)
-        spread = tf.reduce_mean(logs, axis=-1)
-        return -(1.0 - self.smoothing) * right - self.smoothing * spread  # [batch]
+        losses = _cross_entropy(y_true, y_pred, self.smoothing)
+        of_class = _is_of_class(y_true, y_pred)
+        weights = tf.where(of_class, 1.0, NONE_WEIGHT)
+        # Keras divides the sum by the size of the batch. Scaled like this, it is
+        # divided by the number of images of classes instead, so that their gradient,
+        # and what a learning rate means, is the same with and without none pictures.
+        known = tf.reduce_sum(tf.cast(of_class, losses.dtype))
+        batch = tf.cast(tf.size(losses), losses.dtype)
+        return losses * weights * (batch / tf.maximum(known, 1.0))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"smoothing": self.smoothing}
+
+
+def _cross_entropy(
+    y_true: tf.Tensor, y_pred: tf.Tensor, smoothing: float = 0.0
+) -> tf.Tensor:
+    """Cross-entropy with label smoothing, which is 1 for none pictures, [batch]."""
+    logs = tf.nn.log_softmax(y_pred)
+    if _is_mixed(y_true, y_pred):
+        right = tf.reduce_sum(tf.cast(y_true, logs.dtype) * logs, axis=-1)
+    else:
+        right = tf.gather(logs, _class_numbers(y_true, y_pred), batch_dims=1)
+    spread = tf.reduce_mean(logs, axis=-1)
+    smoothed = -(1.0 - smoothing) * right - smoothing * spread
+    return tf.where(_is_of_class(y_true, y_pred), smoothed, -spread)
 
 
 def _is_mixed(y_true: tf.Tensor, y_pred: tf.Tensor) -> bool:
@@ -93,11 +114,23 @@ def _is_mixed(y_true: tf.Tensor, y_pred: tf.Tensor) -> bool:
     return len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] > 1
 
 
+def _is_of_class(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """Whether each image is of a class, [batch], and not a picture of none."""
+    if _is_mixed(y_true, y_pred):
+        parts = tf.reduce_sum(y_true, axis=-1)  # 1 or 0, but for rounding
+        return tf.logical_not(parts < 0.5)  # what is not finite stays so
+    return tf.reshape(tf.cast(y_true, tf.int32), [-1]) < y_pred.shape[1]
+
+
 def _class_numbers(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """Class numbers, [batch]; of a mixed image, the class with the largest share."""
+    """Class numbers, [batch]; of a mixed image, the class with the largest share.
+
+    That of a none picture is 0, which has to be ignored.
+    """
     if _is_mixed(y_true, y_pred):
         return tf.argmax(y_true, axis=-1, output_type=tf.int32)
-    return tf.reshape(tf.cast(y_true, tf.int32), [-1])
+    numbers = tf.reshape(tf.cast(y_true, tf.int32), [-1])
+    return tf.where(_is_of_class(y_true, y_pred), numbers, 0)
 
 
 def head_metrics(
@@ -106,16 +139,27 @@ def head_metrics(
     """The metrics of each head: top1, cross_entropy, and top5 for over 5 classes.
 
     cross_entropy is the mean over images without smoothing; Keras's own loss of each
-    output is a mean of batch means. A mixed image counts for its largest class.
+    output is a mean of batch means. A mixed image counts for its largest class, and a
+    none picture not at all.
     """
     # Keras prefixes a metric with its output's name only if there are several outputs
     prefix = f"{next(iter(heads))}_" if len(heads) == 1 else ""
-    per_image = {"top1": _top1, "cross_entropy": SmoothedCrossEntropy(0.0).call}
+    per_image = {"top1": _top1, "cross_entropy": _cross_entropy}
     if classes > TOP_K:
         per_image["top5"] = _top5
-    mean = keras.metrics.MeanMetricWrapper
+    mean = _MeanOfClasses
     return {head: [mean(call, name=prefix + name) for name, call in per_image.items()]
             for head in heads}  # fmt: skip
+
+
+class _MeanOfClasses(keras.metrics.MeanMetricWrapper):
+    """The mean of a function of (y_true, y_pred) over the images of classes."""
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any = None
+    ) -> Any:
+        of_class = tf.cast(_is_of_class(y_true, y_pred), tf.float32)
+        return super().update_state(y_true, y_pred, sample_weight=of_class)
 
 
 def _top1(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:

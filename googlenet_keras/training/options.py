@@ -99,6 +99,10 @@ class TrainConfig:
     """Fraction held out for validation if a folder or TFDS has no such split (0..1)."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
+    none: Path | None = None
+    """Folder of pictures of none of the classes, about which to be unsure."""
+    none_synthetic: Fraction = 0.0
+    """Part of those that is made from training images instead (0..1), with --none."""
     recipe: Annotated[str, _RECIPE_FLAG] = AppliedRecipe("modern")
     """Sets other options' defaults: modern, paper, caffe_quick, smoke or finetune."""
     variant: str = "bn"
@@ -206,6 +210,8 @@ class TrainConfig:
                 "freeze_until and trunk_learning_rate need weights to start from; "
                 "add --weights torchvision, or a run's folder."
             )
+        if self.none_synthetic and not self.none:
+            raise UserError("none_synthetic needs none, a folder; add --none FOLDER.")
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -170,7 +171,7 @@ class Trainer:
         """Raises UserError, from `cause`, if an image is what stopped the training."""
         config, state, dataset = self.job.config, self.state, self.job.dataset
         if config.cache == "none" and dataset.train.files:
-            indices = pipeline.batch_indices(
+            indices: Sequence[int] = pipeline.batch_indices(
                 dataset.train,
                 batch_size=config.batch_size,
                 seed=config.seed,
@@ -178,6 +179,9 @@ class Trainer:
                 step=state.step,
             )
             pipeline.check_whole(dataset.train, indices, cause)
+        if config.cache == "none" and dataset.none:
+            indices = self.job.none_indices(state.epoch, state.step)
+            pipeline.check_whole(dataset.none, indices, cause)
         validation = dataset.validation
         pipeline.check_whole(validation, range(len(validation.files)), cause)
         if config.cache == "disk":
@@ -197,6 +201,7 @@ def _new_classifier(job: TrainingJob) -> Classifier:
     provenance = {
         "trained_on": job.dataset.name,
         "training_images": job.dataset.train.count,
+        "none_pictures": job.dataset.none.count if job.dataset.none else 0,
         "recipe": str(config.recipe),
         "seed": config.seed,
         "started_from": config.weights,

@@ -156,6 +156,9 @@ class TrainingState(keras.callbacks.Callback):
             epoch=epoch,
             step=step,
         )
+        if none := self._job.dataset.none:
+            numbers = self._job.none_indices(epoch, step)
+            files += [str(none.files[i]) for i in numbers]
         if state is None:
             message = f"{reason} The batch: {', '.join(files)}."
             raise NonFiniteLossError(message) from reason

@@ -138,7 +138,7 @@ def test_without_mediapipe_the_labels_are_packed_all_the_same(
     classifier = Classifier.load(bundle.parent)
     monkeypatch.setattr(mediapipe_metadata, "is_installed", lambda _: False)
     card = mediapipe_metadata.ModelCard.of(classifier, "CC0-1.0")
-    plain = mediapipe_metadata.add_metadata(data[:5000], card)
+    plain = mediapipe_metadata.add_metadata(data[:5000], card, None)
     path = tmp_path / "plain.tflite"
     path.write_bytes(Contents.of(classifier).add_to_tflite(plain))
     with zipfile.ZipFile(path) as archive:

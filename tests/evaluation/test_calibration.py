@@ -65,6 +65,14 @@ def test_sets_of_new_images_are_right_as_often_as_they_should_be():
     assert low < figures["coverage_90"] < high
 
 
+def test_the_threshold_refuses_a_twentieth_of_the_validation_images():
+    logs = log_softmax(TRUE_LOGITS, axis=1)
+    assert calibration.fit_calibration(logs, LABELS).refuse_below is None
+    found = calibration.fit_calibration(logs, LABELS, with_refusal=True)
+    new = np.exp(calibration.change_temperature(logs, found.temperature))
+    assert found.refuses(new).mean() == pytest.approx(0.05, abs=0.001)
+
+
 def test_coverage_counts_the_likeliest_label_too():
     logs = np.log([[0.4, 0.35, 0.25], [0.4, 0.35, 0.25]])
     scores = score_images(logs, np.array([0, 1]))

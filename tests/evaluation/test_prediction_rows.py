@@ -20,7 +20,7 @@ def test_a_line_of_json():
     assert line == (
         '{"path": "photos/a.jpg", "top": [{"label": "t-shirt", "probability": 0.75}, '
         '{"label": "caf\\u00e9", "probability": 0.125}], '
-        '"labels_90": [], "labels_95": [], "problem": null}\n'
+        '"labels_90": [], "labels_95": [], "refused": false, "problem": null}\n'
     )
     line = JSON_LINES.line(Prediction(None, (), "no image"))
     assert json.loads(line) == {
@@ -28,6 +28,7 @@ def test_a_line_of_json():
         "top": [],
         "labels_90": [],
         "labels_95": [],
+        "refused": False,
         "problem": "no image",
     }
 
@@ -36,17 +37,23 @@ def test_prediction_sets_are_lists_in_json_and_one_cell_in_csv():
     prediction = Prediction(Path("a"), TOP[:1], None, ("t-shirt",), ("t-shirt", "c"))
     row = json.loads(JSON_LINES.line(prediction))
     assert (row["labels_90"], row["labels_95"]) == (["t-shirt"], ["t-shirt", "c"])
-    assert csv_format(1).line(prediction) == "a,,t-shirt,0.75,t-shirt,t-shirt|c\n"
+    assert csv_format(1).line(prediction) == "a,,t-shirt,0.75,t-shirt,t-shirt|c,\n"
+
+
+def test_what_is_refused_says_so():
+    prediction = Prediction(Path("a"), TOP[:1], None, ("c",), ("c",), True)
+    assert json.loads(JSON_LINES.line(prediction))["refused"] is True
+    assert csv_format(1).line(prediction) == "a,,t-shirt,0.75,c,c,yes\n"
 
 
 def test_rows_of_csv_have_the_columns_of_their_header():
     header, line = csv_format(2)
     labels = "label_1,probability_1,label_2,probability_2"
-    assert header == f"path,problem,{labels},labels_90,labels_95\n"
+    assert header == f"path,problem,{labels},labels_90,labels_95,refused\n"
     path = Path("a.jpg")
-    assert line(Prediction(path, TOP)) == "a.jpg,,t-shirt,0.75,caf\xe9,0.125,,\n"
-    assert line(Prediction(path, TOP[:1])) == "a.jpg,,t-shirt,0.75,,,,\n"
-    assert line(Prediction(None, (), "no image")) == ",no image,,,,,,\n"
+    assert line(Prediction(path, TOP)) == "a.jpg,,t-shirt,0.75,caf\xe9,0.125,,,\n"
+    assert line(Prediction(path, TOP[:1])) == "a.jpg,,t-shirt,0.75,,,,,\n"
+    assert line(Prediction(None, (), "no image")) == ",no image,,,,,,,\n"
 
 
 def test_json_has_names_as_they_are():
@@ -76,7 +83,7 @@ def test_names_that_are_not_utf_8_are_escaped(line):
         row = json.loads(text)
         assert (row["path"], row["top"][0]["label"]) == (path, label)
     else:
-        assert text == f"{path},,{label},1.0,,\n"
+        assert text == f"{path},,{label},1.0,,,\n"
 
 
 def test_probabilities_are_not_rounded():
@@ -90,4 +97,4 @@ def test_probabilities_are_not_rounded():
 
 def test_what_a_spreadsheet_takes_for_a_formula_is_unchanged():
     prediction = Prediction(Path("=1+1.jpg"), (("@sum", 1.0), ("-1", 0.0)))
-    assert csv_format(2).line(prediction) == "=1+1.jpg,,@sum,1.0,-1,0.0,,\n"
+    assert csv_format(2).line(prediction) == "=1+1.jpg,,@sum,1.0,-1,0.0,,,\n"

@@ -49,7 +49,7 @@ def write_float32(network, contents, folder):
     """float32.tflite with the network of one classifier and the contents of another."""
     save_static(deployable_network(network), folder / "static")
     data = to_float32(StaticModel(folder / "static"))
-    data = add_metadata(data, ModelCard.of(contents, "CC0-1.0"))
+    data = add_metadata(data, ModelCard.of(contents, "CC0-1.0"), None)
     path = folder / "float32.tflite"
     path.write_bytes(Contents.of(contents).add_to_tflite(data))
     return path

@@ -46,6 +46,8 @@ from googlenet_keras.training.recipes import RECIPES, recipe
         ("dataset", "a\0b", "dataset must have no null characters"),
         ("data_dir", "a\0b", "data_dir must have no null characters"),
         ("data_dir", 5, "data_dir=5: "),
+        ("none", 5, "none=5: "),
+        ("none_synthetic", 1.5, "none_synthetic=1.5: Expected `float` <= 1.0."),
         ("schedule", "cosin", "Did you mean 'cosine'?"),
         ("mirror", True, "mirror must be one of auto, on, off; received 'True'."),
         ("freeze_until", "3x", "freeze_until must be one of none, 3a"),
@@ -101,7 +103,7 @@ def test_every_data_set_resolves_every_open_option():
         resolved = TrainConfig().resolve(kind)
         open_options = [f.name for f in fields(resolved)
                         if getattr(resolved, f.name) in (None, ())]  # fmt: skip
-        assert open_options == ["data_dir", "architecture", "run_folder"]
+        assert open_options == ["data_dir", "none", "architecture", "run_folder"]
 
 
 def test_every_option_is_written_down():

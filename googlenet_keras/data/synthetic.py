@@ -1,0 +1,83 @@
+"""Makes pictures that no class has: shuffled tiles, textures and drawn strokes.
+
+Every random choice is a function of its seed.
+"""
+
+import tensorflow as tf
+
+JIGSAW_TILES = 4  # on each side of an image
+TEXTURE_TILES = 4  # on each side: a part of 1/16 of the image's area is repeated
+CURVES, CURVE_POINTS = 2, 40  # of a drawing
+STROKE_RADIUS = (0.025, 0.07)  # in sides of the image
+
+
+def synthetic_picture(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Makes one of the three kinds of pictures of a training crop [h, w, 3] uint8."""
+    kinds = (jigsaw, texture, strokes)
+    own = tf.random.experimental.stateless_split(seed, 2)
+    kind = tf.random.stateless_uniform([], own[0], 0, len(kinds), tf.int32)
+    made = tf.switch_case(kind, [lambda k=k: k(image, own[1]) for k in kinds])
+    return tf.ensure_shape(made, image.shape)
+
+
+def jigsaw(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Shuffles the 4 x 4 tiles of an image; a remainder below a tile is repeated."""
+    height, width, _ = image.shape
+    rows, columns = height // JIGSAW_TILES, width // JIGSAW_TILES
+    whole = image[: rows * JIGSAW_TILES, : columns * JIGSAW_TILES]
+    shape = (JIGSAW_TILES, rows, JIGSAW_TILES, columns, 3)
+    tiles = tf.transpose(tf.reshape(whole, shape), (0, 2, 1, 3, 4))
+    flat = tf.reshape(tiles, (JIGSAW_TILES**2, rows, columns, 3))
+    mixed = tf.random.experimental.stateless_shuffle(flat, seed)
+    tiles = tf.transpose(tf.reshape(mixed, tiles.shape), (0, 2, 1, 3, 4))
+    return _fill(tf.reshape(tiles, whole.shape), height, width)
+
+
+def texture(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Repeats a small part of an image, mirrored at its edges."""
+    height, width, _ = image.shape
+    size = (height // TEXTURE_TILES, width // TEXTURE_TILES, 3)
+    part = tf.image.stateless_random_crop(image, size, seed)
+    mirrored = tf.concat([part, tf.reverse(part, [0])], 0)
+    block = tf.concat([mirrored, tf.reverse(mirrored, [1])], 1)
+    repeated = tf.tile(block, (TEXTURE_TILES // 2, TEXTURE_TILES // 2, 1))
+    return _fill(repeated, height, width)
+
+
+def _fill(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Mirrors the last rows and columns of an image until it has the size."""
+    missing = [[0, height - image.shape[0]], [0, width - image.shape[1]], [0, 0]]
+    return tf.pad(image, missing, "SYMMETRIC")
+
+
+def strokes(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws two curves, black or white, on a plain background of the image's size."""
+    height, width, _ = image.shape
+    own = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    draws = tf.random.stateless_uniform([6], own[0])
+    background = draws[:3] * draws[3] / 2  # dark
+    radius = STROKE_RADIUS[0] + draws[4] * (STROKE_RADIUS[1] - STROKE_RADIUS[0])
+    distance = _distance(height, width, _curves(own[1]))
+    covered = tf.clip_by_value((radius - distance) * min(height, width) + 0.5, 0, 1)
+    picture = background + covered[..., None] * (1.0 - background)
+    picture = tf.where(draws[5] < 0.5, picture, 1.0 - picture)
+    return tf.cast(tf.round(255 * picture), tf.uint8)
+
+
+def _curves(seed: tf.Tensor) -> tf.Tensor:
+    """Points [n, 2], in 0..1, on cubic Bezier curves, each from the end of another."""
+    corners = tf.random.stateless_uniform([3 * CURVES + 1, 2], seed, 0.15, 0.85)
+    place = tf.linspace(0.0, 1.0, CURVE_POINTS)[:, None]
+    rest = 1.0 - place
+    parts = (rest**3, 3 * rest**2 * place, 3 * rest * place**2, place**3)
+    weights = tf.concat(parts, 1)  # [points, 4]
+    return tf.concat([weights @ corners[3 * i : 3 * i + 4] for i in range(CURVES)], 0)
+
+
+def _distance(height: int, width: int, points: tf.Tensor) -> tf.Tensor:
+    """Each pixel's distance [h, w] to the nearest point, in sides of the image."""
+    rows = (tf.range(height, dtype=tf.float32) + 0.5) / height
+    columns = (tf.range(width, dtype=tf.float32) + 0.5) / width
+    squares = (rows[:, None] - points[:, 0]) ** 2  # [h, points]
+    across = (columns[:, None] - points[:, 1]) ** 2  # [w, points]
+    return tf.sqrt(tf.reduce_min(squares[:, None] + across[None], -1))

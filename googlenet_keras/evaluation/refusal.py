@@ -1,0 +1,95 @@
+"""How well a threshold on the largest probability refuses what is of no class."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+
+from googlenet_keras.data.dataset import Split
+from googlenet_keras.data.preprocessing import CENTER_CROP
+from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation import metrics
+from googlenet_keras.evaluation.evaluate import Evaluation, evaluate, log_probabilities
+from googlenet_keras.evaluation.metrics import ImageScores
+from googlenet_keras.predictor import Predictor
+from googlenet_keras.run_folder import HeadFigures
+
+KNOWN_REFUSED = 0.05  # part of the validation images that the threshold refuses
+
+
+class RefusalFigures(TypedDict):
+    """Figures of a threshold; all but the counts are fractions of 1.
+
+    auroc: how often an image of a class has a larger score than a none picture; 0.5 is
+    chance. refused, none_refused: parts of the images and of the none pictures with a
+    score below the threshold. accepted: metrics of the main head on the other images;
+    None if all are refused.
+    """
+
+    threshold: float
+    auroc: float
+    images: int
+    refused: float
+    none_pictures: int
+    none_refused: float
+    accepted: HeadFigures | None
+
+
+def score_pictures(
+    predictors: Predictor | Sequence[Predictor],
+    pictures: Split,
+    crops: str = CENTER_CROP,
+) -> np.ndarray:
+    """The largest probability of each picture, [pictures], whatever its label.
+
+    predictors, crops: as for `evaluate`. Raises UnreadableImageError.
+    """
+    ensemble = [predictors] if isinstance(predictors, Predictor) else list(predictors)
+    batches = log_probabilities(ensemble, pictures, crops, "pictures")
+    return np.exp(np.concatenate([x["main"].max(axis=1) for _, x in batches]))
+
+
+def refusal_threshold(evaluation: Evaluation) -> float:
+    """The threshold of the network, or else one that refuses 5 % of validation images.
+
+    They are evaluated, as `evaluation` crops, if that is of another split. Raises
+    UserError if the data set has none.
+    """
+    calibration = evaluation.calibration
+    if calibration and calibration.refuse_below is not None:
+        return calibration.refuse_below
+    dataset = evaluation.dataset
+    if not dataset.validation.count:
+        raise UserError(
+            "the threshold is that of the validation images unless one is given; "
+            f"{dataset.name} has none. Add --threshold 0.5, or another."
+        )
+    if evaluation.split != "validation":
+        members, crops = evaluation.members, evaluation.crops
+        evaluation = evaluate(members, dataset, "validation", crops)
+    return float(np.quantile(evaluation.main.confidence, KNOWN_REFUSED))
+
+
+def refusal_figures(
+    known: ImageScores, none: np.ndarray, threshold: float, classes: int
+) -> RefusalFigures:
+    """Figures of refusing what has a largest probability below `threshold`.
+
+    known: the main head's scores of images of the classes. none: largest probabilities
+    of none pictures. classes: their number.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    scores = np.concatenate([known.confidence, none])
+    is_known = np.arange(len(scores)) < len(known.label)
+    accepted = known.confidence >= threshold
+    rest = ImageScores(*(values[accepted] for values in known))
+    return {
+        "threshold": threshold,
+        "auroc": float(roc_auc_score(is_known, scores)),
+        "images": len(known.label),
+        "refused": float((~accepted).mean()),
+        "none_pictures": len(none),
+        "none_refused": float((none < threshold).mean()),
+        "accepted": metrics.figures(rest, classes) if accepted.any() else None,
+    }
