@@ -3,9 +3,9 @@ import pytest
 
 from googlenet_keras.artifacts.artifact import open_classifier
 from googlenet_keras.artifacts.selftest import distances, find_difference
-from googlenet_keras.classifier import load_image
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.files import read_json
+from googlenet_keras.predictor import load_image
 
 LABELS = ["cat", "dog", "owl"]
 RIGHT, CROP, SCALING = [0.9, 0.1], [0.3, 0.5], [0.1, 0.8]  # of dog and owl

@@ -13,6 +13,7 @@ import pytest
 from making import ROOT, classifier, full_device, write_photos
 
 from googlenet_keras.artifacts.artifact import open_classifier
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 
@@ -68,7 +69,7 @@ def test_names_that_are_not_utf_8_are_escaped(run_folder, tmp_path, locale):
 def saved(tmp_path_factory):
     """A saved Classifier of seven classes."""
     folder = tmp_path_factory.mktemp("saved")
-    classifier("bn").save(folder)
+    classifier("bn").calibrate(Calibration(0.9, 0.2, 0.1)).save(folder)
     return folder
 
 
@@ -108,8 +109,12 @@ def test_a_line_per_image_has_what_python_predicts(saved, photos, tmp_path, caps
         assert line == {
             "path": str(p.path),
             "top": [{"label": label, "probability": chance} for label, chance in p.top],
+            "labels_90": [*p.labels_90],
+            "labels_95": [*p.labels_95],
+            "refused": False,
             "problem": None,
         }
+        assert p.labels_90
         assert row == {
             "path": str(p.path),
             "problem": "",
@@ -117,6 +122,9 @@ def test_a_line_per_image_has_what_python_predicts(saved, photos, tmp_path, caps
             "probability_1": str(chance_1),
             "label_2": label_2,
             "probability_2": str(chance_2),
+            "labels_90": "|".join(p.labels_90),
+            "labels_95": "|".join(p.labels_95),
+            "refused": "",
         }
     shown = capsys.readouterr()
     assert shown.out == f"2 images are in {lines}\n2 images are in {rows}\n"
@@ -127,7 +135,7 @@ def test_no_more_columns_than_classes(saved, photos, tmp_path):
     predict(saved, photos, "--csv", tmp_path / "out.csv", "--top", "99")
     header, *rows = (tmp_path / "out.csv").read_text().splitlines()
     assert header.count("label_") == header.count("probability_") == 7
-    assert [row.count(",") for row in rows] == [15, 15]
+    assert [row.count(",") for row in rows] == [18, 18]
 
 
 def test_what_cannot_be_read_is_a_row_and_status_1(saved, photos, tmp_path, capsys):
