@@ -1,8 +1,7 @@
 """Makes the self-test of a bundle: images that show mistakes, and each file's answers.
 
-An image has a validation image in its center, where evaluation looks, and another one
-around it, so that it matters what is cropped. Gray ones, and every second of the
-others, get two colors, so that it matters which channel is first.
+An image has a made picture in its center, where evaluation looks, and another one
+around it, so that it matters what is cropped.
 """
 
 import json
@@ -29,7 +28,6 @@ from googlenet_keras.artifacts.selftest import (
     distances,
 )
 from googlenet_keras.data.dataset import list_names
-from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.data.preprocessing import (
     PHONE_SQUARE_CROP,
     Crops,
@@ -39,20 +37,14 @@ from googlenet_keras.data.preprocessing import (
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.converters import Source, network_probabilities
 from googlenet_keras.exporting.job import ExportJob
-from googlenet_keras.exporting.measuring import Images
+from googlenet_keras.exporting.made_pictures import make_picture
 from googlenet_keras.exporting.report import FormatRow, SelfTestRow
 from googlenet_keras.files import write_bytes
 from googlenet_keras.processes import Call, ProcessError
 
-IMAGE_COUNT, CANDIDATE_COUNT = 8, 32
+IMAGE_COUNT, CANDIDATE_COUNT = 8, 64
 IMAGES_PER_CALL = 4  # of a network, with five inputs from each
 IMAGE_SCALE = (2.0, 1.5)  # of the input's height and width: not its aspect ratio
-MAX_GRAY_SATURATION = 8.0  # mean range of a pixel's channels
-CASTS = (  # (dark, light) colors, of which red and blue are far apart
-    ((16, 32, 96), (255, 208, 96)),
-    ((120, 24, 16), (96, 232, 255)),
-    ((96, 16, 80), (248, 255, 120)),
-)
 # black and white are left out: scaled to -1..1 they are whole numbers, which runtimes
 # turn into different bytes
 DARKEST, LIGHTEST = 8, 247
@@ -150,8 +142,8 @@ def _write(folder: Path, content: SelfTest, images: Sequence[np.ndarray]) -> Non
 
 def _select_images(job: ExportJob) -> list[np.ndarray]:
     """The candidates on whose answers every mistake has the largest effect."""
-    candidates = make_candidates(job.images)
     geometry = job.images.contents.preprocessing
+    candidates = make_candidates(geometry)
     answers = _call(job, _run_network, job.source, candidates, geometry)
     scores = [round(_score(x), DECIMALS) for x in answers]
     best = np.argsort(np.negative(scores), kind="stable")[:IMAGE_COUNT]
@@ -165,36 +157,13 @@ def _score(answers: Answers) -> float:
     return min(apart[name] for name in MISTAKES) - RESIZING_PENALTY * apart[PHONE]
 
 
-def make_candidates(images: Images) -> list[np.ndarray]:
-    """Makes images from validation images, which are taken evenly from all."""
-    split, geometry = images.split, images.contents.preprocessing
-    step = -(-split.count // CANDIDATE_COUNT)
-    with explain_unreadable(split):
-        centers = [
-            geometry.read(split.load(reference)).numpy()
-            for _, _, reference in split.in_order().shard(step, 0)
-        ]
-    count = len(centers)
-    return [
-        compose(
-            colored(centers[i % count], i),
-            colored(centers[(i + i // count + count // 2) % count], i + 1),
-            geometry,
-        )
-        for i in range(min(CANDIDATE_COUNT, count**2))
+def make_candidates(geometry: Preprocessing) -> list[np.ndarray]:
+    """The images to select from; the same for all networks of the same input."""
+    pictures = [
+        make_picture(geometry.size, seed) for seed in range(2 * CANDIDATE_COUNT)
     ]
-
-
-def colored(image: np.ndarray, number: int) -> np.ndarray:
-    """The image, in two colors if it is gray or the number is odd.
-
-    The number also selects the colors.
-    """
-    is_gray = np.ptp(image, axis=-1).mean() <= MAX_GRAY_SATURATION
-    if not is_gray and number % 2 == 0:
-        return image
-    dark, light = np.asarray(CASTS[number % len(CASTS)], np.float32)
-    return dark + (light - dark) * image.mean(-1, keepdims=True) / 255
+    pairs = zip(pictures[::2], pictures[1::2], strict=True)
+    return [compose(center, around, geometry) for center, around in pairs]
 
 
 def compose(
