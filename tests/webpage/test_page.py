@@ -54,6 +54,7 @@ def test_the_page_knows_its_model(built):
     model = json.loads((web / "model.json").read_text())
     assert model["preprocessing"] == {
         "height": 32, "width": 32, "crop_fraction": 1.0,
+        "margin_height": 0, "margin_width": 0,
         "least_side": 96.0, "jpeg_ratios": [1, 2, 4, 8],
     }  # fmt: skip
     int8, float32 = (model["files"][name] for name in ("int8", "float32"))
