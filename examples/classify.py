@@ -27,7 +27,8 @@ TURNS = {  # by EXIF's orientation
 model, photo = sys.argv[1:]
 with zipfile.ZipFile(model) as packed:
     labels = packed.read("labels.txt").decode().splitlines()
-    geometry = json.loads(packed.read("classifier.json"))["preprocessing"]
+    description = json.loads(packed.read("classifier.json"))
+geometry, calibration = description["preprocessing"], description.get("calibration")
 # of phone.tflite; the crop is between them, and they may hold anything
 rows, columns = geometry.get("margin_height", 0), geometry.get("margin_width", 0)
 height, width = geometry["height"] - 2 * rows, geometry["width"] - 2 * columns
@@ -72,11 +73,23 @@ def classify(photo):
     return scores / (256 if scores.dtype == np.uint8 else 1)
 
 
+def answer(scores, ranking):
+    """The labels of which one is right for 90 % of photographs, or none of these."""
+    if scores[ranking[0]] < (calibration.get("refuse_below") or 0):
+        return "none of these"
+    size = max(1, np.sum(scores >= calibration["least_probability_90"]))
+    more = [f"{size - 5} more"] if size > 5 else []
+    return "90 %: " + " or ".join([labels[i] for i in ranking[:size][:5]] + more)
+
+
 if photo == "--selftest":
     from selftest import self_test
 
     self_test(model, labels, classify)
 else:
     scores = classify(photo)
-    for number in np.argsort(-scores, kind="stable")[:5]:
+    ranking = np.argsort(-scores, kind="stable")
+    for number in ranking[:5]:
         print(f"{scores[number]:6.1%}  {labels[number]}")
+    if calibration:
+        print(answer(scores, ranking))

@@ -92,6 +92,7 @@ def _add_model_files(page: Path, job: ExportJob) -> FormatRow:
     card = ModelCard.of(job.classifier, job.config.license)
     names = {"name": card.name, "description": card.description}
     contents = job.images.contents
+    calibration = contents.calibration
     (page / LABELS_FILE).write_text(contents.to_texts()[LABELS_FILE], "utf-8")
     write_json(page / MANIFEST_FILE, read_json(page / MANIFEST_FILE) | names)
     first = _first_bytes(page)
@@ -101,6 +102,7 @@ def _add_model_files(page: Path, job: ExportJob) -> FormatRow:
         "preprocessing": contents.preprocessing.to_json()
         | {"least_side": contents.preprocessing.least_side}
         | {"jpeg_ratios": list(JPEG_RATIOS)},
+        "calibration": calibration.to_json() if calibration else None,
         "files": {name: _describe(page / FORMATS[name].file) for name in PAGE_FORMATS},
         "ahead": first + float32 <= MAX_FIRST_LOAD_BYTES,
     }

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,15 @@ from making_pictures import (
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from googlenet_keras.artifacts.artifact import Artifact
+from googlenet_keras.artifacts.artifact import Artifact, Contents
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.predictor import predict
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "classify.py"
 
 
-def classify(model, photo):
-    """The label and the score of each line that the example prints."""
+def printed(model, photo):
+    """The lines that the example prints."""
     done = subprocess.run(
         [sys.executable, SCRIPT, model, photo],
         capture_output=True,
@@ -33,8 +36,23 @@ def classify(model, photo):
         timeout=60,
         check=True,
     )
-    lines = [line.split() for line in done.stdout.splitlines()]
+    return done.stdout.splitlines()
+
+
+def classify(model, photo):
+    """The label and the score of each of the first five lines."""
+    lines = [line.split() for line in printed(model, photo)[:5]]
     return [(label, float(score.rstrip("%")) / 100) for score, label in lines]
+
+
+def recalibrated(model, folder, calibration):
+    """A copy in `folder` of the exported file, with that calibration."""
+    with zipfile.ZipFile(model) as packed:
+        start = min(entry.header_offset for entry in packed.infolist())
+    contents = replace(Contents.read(model), calibration=calibration)
+    copy = folder / model.name
+    copy.write_bytes(contents.add_to_tflite(model.read_bytes()[:start]))
+    return copy
 
 
 @pytest.mark.parametrize("name", ["float32", "int8", "phone"])
@@ -48,6 +66,33 @@ def test_it_answers_as_predict(bundle, tmp_path, name):
     assert np.ptp(list(found.values())) > 0.1  # or any answer would do
     for label, score in found.items():
         assert score == pytest.approx(dict(expected.top)[label], abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["float32", "int8"])
+@pytest.mark.parametrize(("size", "refuse_below", "names"), [
+    (1, None, 1), (2, 0.0, 2), (5, None, 5), (7, None, 6), (2, 1.0, 0),
+])  # fmt: skip
+def test_its_last_line_is_the_answer(bundle, tmp_path, name, size, refuse_below, names):
+    photo = tmp_path / "scene.png"
+    photo.write_bytes(encoded(scene(), "PNG"))
+    model = bundle / f"{name}.tflite"
+    (plain,) = predict(Artifact.load(model), [photo], top=10)
+    likely, unlikely = (plain.top[i][1] for i in (size - 1, size))
+    least = (likely + unlikely) / 2
+    calibration = Calibration(1.0, least, 0.0, refuse_below)
+    copy = recalibrated(model, tmp_path, calibration)
+    (expected,) = predict(Artifact.load(copy), [photo])
+    *lines, last = printed(copy, photo)
+    assert len(lines) == 5
+    assert last == ("" if expected.is_refused else "90 %: ") + expected.answer
+    assert len(last.split(" or ")) == max(names, 1)
+    assert (last == "none of these") == (names == 0)
+
+
+def test_it_gives_no_answer_without_a_calibration(bundle, tmp_path):
+    (tmp_path / "scene.png").write_bytes(encoded(scene(), "PNG"))
+    copy = recalibrated(bundle / "int8.tflite", tmp_path, None)
+    assert len(printed(copy, tmp_path / "scene.png")) == 5
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

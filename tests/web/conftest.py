@@ -17,6 +17,7 @@ from PIL import Image
 
 import export
 from googlenet_keras.artifacts.artifact import Artifact
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.exporting import selftest
@@ -121,6 +122,39 @@ def flicker(exported):
     return b"".join(odd if x else usual for x in is_odd)
 
 
+def probabilities(folder, paths):
+    """What float32 and int8 say of the files, sorted, [format, image, class]."""
+    files = (folder / "export" / f"{name}.tflite" for name in ("float32", "int8"))
+    found = [Artifact.load(file).predict(paths, top=10) for file in files]
+    return np.array([[[p for _, p in x.top] for x in one] for one in found])
+
+
+@pytest.fixture(scope="module")
+def calibrated(exported, photos):
+    """A photo with a calibration for each kind of answer; the last one is refused.
+
+    The photo is the one of whose answers the set's least probability is farthest.
+    """
+    folder, names = photos
+    paths = [folder / name for name in names if name.endswith(".png")]
+    values = probabilities(exported, paths)
+
+    def with_set(size, refuse_below=None):
+        upper, lower = values[..., size - 1].min(0), values[..., size].max(0)
+        best = int(np.argmax(upper - lower))
+        least = float(upper[best] + lower[best]) / 2
+        calibration = Calibration(1.0, least, 0.0, refuse_below)
+        return {"photo": str(paths[best]), "calibration": calibration.to_json()}
+
+    return {
+        "one": with_set(1),
+        "two": with_set(2),
+        "seven": with_set(7),
+        "none": with_set(1) | {"calibration": None},
+        "refused": with_set(2, refuse_below=1.0),
+    }
+
+
 def write_mistaken(images, folder, mistake):
     """Writes images of which a right preprocessing makes what a mistake would make."""
     geometry = Preprocessing(32, 48, 0.8125)
@@ -133,7 +167,7 @@ def write_mistaken(images, folder, mistake):
 
 
 @pytest.fixture(scope="module")
-def found(exported, photos, flicker, tools, tmp_path_factory):
+def found(exported, photos, flicker, calibrated, tools, tmp_path_factory):
     """What drive.mjs saw, by scenario."""
     folder, names = photos
     made = tmp_path_factory.mktemp("driven")
@@ -155,6 +189,8 @@ def found(exported, photos, flicker, tools, tmp_path_factory):
         "png": str(folder / "small.png"),
         "broken": [str(made / name) for name in broken],
         "video": str(made / "camera.mjpeg"),
+        "calibrated": calibrated,
+        "refused": str(made / "refused.csv"),
         "csv": str(made / "photos.csv"),
         "mistaken": {
             name: write_mistaken(exported / "export" / "selftest", made / name, mistake)
@@ -166,4 +202,5 @@ def found(exported, photos, flicker, tools, tmp_path_factory):
     }  # fmt: skip
     (made / "config.json").write_text(json.dumps(config))
     subprocess.run(["node", DRIVER, made / "config.json"], check=True, timeout=600)
-    return json.loads((made / "found.json").read_text()) | {"csv": made / "photos.csv"}
+    files = {"csv": made / "photos.csv", "refused_csv": made / "refused.csv"}
+    return json.loads((made / "found.json").read_text()) | files

@@ -22,15 +22,17 @@ async function lost(url) {
   return found;
 }
 
-/** What the camera's first bar shows, and what each frame alone says, frame by frame. */
+/** What the camera says: in words, in the first bar and of each frame alone. */
 function watched(page, enough) {
   return page.evaluate(
     (enough) =>
       new Promise((resolve) => {
         const [bars, steady, raw] = [document.querySelector("#bars"), [], []];
-        const end = () => (observer.disconnect(), resolve({ steady, raw }));
+        const answers = [];
+        const end = () => (observer.disconnect(), resolve({ steady, raw, answers }));
         const observer = new MutationObserver(() => {
           steady.push(bars.querySelector(".label").textContent);
+          answers.push(document.querySelector("#answer").textContent);
           const { textContent } = bars.querySelector(".raw");
           raw.push(/^this frame: (.*), [\d.]+ %$/.exec(textContent)[1]);
           if (raw.filter((label, i) => i && label !== raw[i - 1]).length >= enough) end();
@@ -85,6 +87,28 @@ const mistakes = {
   crop: replaced(config.mistaken.crop),
   channels: replaced(config.mistaken.channels),
 };
+
+/** What the page says of the chosen photo in words, and where. */
+async function said(page) {
+  return {
+    answer: await page.locator("#answer").textContent(),
+    visible: await page.locator("#answer").isVisible(),
+    photo: await page.locator("#view").getAttribute("aria-label"),
+    status: await text(page, "#status"),
+  };
+}
+
+/** What both files say of a photo, of a page with that calibration. */
+async function answered(page, photo) {
+  await page.reload();
+  await ready(page);
+  await choose(page, photo);
+  const int8 = await said(page);
+  await silence(page);
+  await page.check("[value=float32]");
+  await settled(page, "^Done");
+  return { int8, float32: await said(page) };
+}
 
 const scenarios = {
   async photo(url) {
@@ -163,6 +187,23 @@ const scenarios = {
     );
     await browser.close();
     return found;
+  },
+
+  async calibrated(url) {
+    const { browser, page, seen } = await opened(url, { context: { serviceWorkers: "block" } });
+    const found = {};
+    for (const [name, { photo, calibration }] of Object.entries(config.calibrated)) {
+      await changed("model.json", (text) => JSON.stringify({ ...JSON.parse(text), calibration }))(page);
+      found[name] = await answered(page, photo);
+    }
+    found.violations = await violations(page);
+    await choose(page, config.photos[0]); // beside the one that the last calibration refuses
+    found.rows = await page.locator("#rows tr").allInnerTexts();
+    const download = page.waitForEvent("download");
+    await page.click("#csv");
+    await (await download).saveAs(config.refused);
+    await browser.close();
+    return { ...found, ...seen };
   },
 
   async camera(url) {

@@ -3,12 +3,14 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
 
 from googlenet_keras.artifacts.artifact import Artifact
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.predictor import predict
 from googlenet_keras.webpage.builder import NODE_REQUIREMENT, can_build, node_version
@@ -35,8 +37,8 @@ def test_the_report_has_the_page(exported):
 
 
 @pytest.mark.parametrize("scenario", [
-    "photo", "handed", "many", "camera", "refused", "insecure", "troubles",
-    "offline", "looks", "keyboard", "selftest", "gpu", "updated",
+    "photo", "handed", "many", "calibrated", "camera", "refused", "insecure",
+    "troubles", "offline", "looks", "keyboard", "selftest", "gpu", "updated",
 ])  # fmt: skip
 def test_the_page_says_no_error_and_asks_no_other_host(found, scenario):
     seen = found[scenario]
@@ -78,8 +80,8 @@ def test_photos_by_drop_and_by_clipboard(found):
     assert handed["button"] == "pasted 3"
 
 
-def rows(found, format):
-    with found["csv"].open(newline="", encoding="utf-8-sig") as file:
+def rows(found, format, file="csv"):
+    with found[file].open(newline="", encoding="utf-8-sig") as file:
         return {row["photo"]: row for row in csv.DictReader(file)
                 if row["file"] == format}  # fmt: skip
 
@@ -119,6 +121,70 @@ def test_int8_in_the_page_is_int8_in_python(found, exported, photos):
         assert apart(line, dict(prediction.top)) <= 16 / 256
 
 
+def test_the_csv_file_has_the_prediction_sets(found, exported, photos):
+    folder, names = photos
+    proven = Artifact.load(exported / "export" / "float32.tflite")
+    least = proven.calibration.least_probability(90)
+    lines, compared = rows(found, "float32"), 0
+    for prediction in proven.predict([folder / name for name in names], top=10):
+        line = lines[prediction.path.name]
+        assert line["refused"] == ""
+        if min(abs(p - least) for _, p in prediction.top) > 0.01:
+            assert set(line["labels_90"].split("|")) == set(prediction.labels_90)
+            compared += 1
+    assert compared > 10
+
+
+def answer(exported, name, case):
+    """What `predict` answers with the file `name`."""
+    calibration = Calibration.from_json(case["calibration"])
+    model = Artifact.load(exported / "export" / f"{name}.tflite")
+    (prediction,) = replace(model, calibration=calibration).predict(case["photo"])
+    return prediction.answer
+
+
+@pytest.mark.parametrize(("kind", "parts"), [
+    ("one", 1), ("two", 2), ("seven", 6), ("refused", 1),
+])  # fmt: skip
+def test_the_page_says_in_words_what_predict_does(
+    found, exported, calibrated, kind, parts
+):
+    seen, case = found["calibrated"][kind], calibrated[kind]
+    assert seen["float32"]["answer"] == answer(exported, "float32", case)
+    if kind != "seven":  # each machine's int8 kernels round in their own way
+        assert sorted(seen["int8"]["answer"].split(" or ")) == sorted(
+            answer(exported, "int8", case).split(" or ")
+        )
+    for told in (seen["int8"], seen["float32"]):
+        assert told["visible"]
+        assert len(told["answer"].split(" or ")) == parts
+        assert told["photo"].startswith(f"the photo: {told['answer']}; ")
+        assert told["status"] == f"Done: {told['answer']}."
+
+
+def test_an_answer_of_many_labels_ends_with_how_many_more(found):
+    assert found["calibrated"]["seven"]["float32"]["answer"].endswith(" or 2 more")
+
+
+def test_what_is_refused_is_refused_in_the_table_and_the_csv_file(found, calibrated):
+    seen = found["calibrated"]
+    assert seen["violations"] == []
+    assert seen["refused"]["float32"]["answer"] == "none of these"
+    assert len(seen["rows"]) == 2
+    assert all("none of these" in row for row in seen["rows"])
+    lines = rows(found, "float32", "refused_csv")
+    assert [line["refused"] for line in lines.values()] == ["yes", "yes"]
+    assert {line["labels_90"].count("|") for line in lines.values()} >= {1}
+
+
+def test_without_calibration_the_page_says_nothing_in_words(found):
+    for told in found["calibrated"]["none"].values():
+        assert not told["visible"]
+        assert told["status"] == "Done."
+        first = told["photo"].removeprefix("the photo: ").split("; ")[0]
+        assert first.endswith(" %")
+
+
 def test_broken_photos_are_named_and_the_others_answered(found, photos):
     with found["csv"].open(newline="", encoding="utf-8-sig") as file:
         errors = {row["photo"]: row["error"] for row in csv.DictReader(file)
@@ -151,6 +217,8 @@ def test_the_camera_shows_a_steady_label_and_the_one_of_the_frame(found):
     assert len(set(watched["raw"])) == 2
     assert set(watched["steady"]) <= set(watched["raw"])
     assert changes(watched["steady"]) <= 4  # the first frame may be an odd one
+    firsts = [text.split(" or ")[0] for text in watched["answers"]]
+    assert firsts == watched["steady"]
     assert found["camera"]["violations"] == []
 
 

@@ -54,12 +54,14 @@ def test_the_page_knows_its_model(built):
     model = json.loads((web / "model.json").read_text())
     assert model["preprocessing"] == {
         "height": 32, "width": 32, "crop_fraction": 1.0,
+        "margin_height": 0, "margin_width": 0,
         "least_side": 96.0, "jpeg_ratios": [1, 2, 4, 8],
     }  # fmt: skip
     int8, float32 = (model["files"][name] for name in ("int8", "float32"))
     assert int8["image"] == {"scale": 1.0, "zero": 0}
     assert float32["probabilities"] == {"scale": 0.0, "zero": 0}
     assert "activation_map" not in int8
+    assert model["calibration"] == built.images.contents.calibration.to_json()
     assert (model["license"], model["ahead"]) == ("CC0-1.0", True)
     manifest = json.loads((web / "manifest.webmanifest").read_text())
     assert manifest["name"] == model["name"] == "GoogLeNet (bn)"
@@ -69,6 +71,14 @@ def test_the_page_knows_its_model(built):
     # one build of the runtime and the page; no float32, no self-test
     assert 220 < first < 60_000
     assert (web / "selftest" / "selftest.json").is_file()
+
+
+def test_a_page_of_a_network_that_is_not_calibrated(built):
+    contents = replace(built.images.contents, calibration=None)
+    vars(built)["images"] = replace(built.images, contents=contents)
+    assert page.add_page(built, PASSED)["passed"]
+    model = json.loads((built.folder / "web" / "model.json").read_text())
+    assert model["calibration"] is None
 
 
 def test_the_service_worker_knows_every_file(built):

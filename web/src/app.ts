@@ -2,18 +2,19 @@
 
 import { Album, type Entry } from "./album";
 import { measure } from "./benchmark";
+import { answerText } from "./calibration";
 import { Camera, type Frame } from "./camera";
 import { csv, save } from "./csv";
 import { complain, page, say } from "./elements";
 import { Engine } from "./engine";
 import { decode, filesOf, pasted } from "./photo";
-import type { Format, Model } from "./protocol";
+import type { Answer, Format, Model } from "./protocol";
 import { guesses } from "./ranking";
 import { selfTest } from "./selftest";
 import { Steady } from "./steady";
 import { clearTable, writeRow } from "./table";
 import { sentence } from "./trouble";
-import { showBars, showLatency, showPhoto, showSteady } from "./view";
+import { showAnswer, showBars, showLatency, showPhoto, showSteady } from "./view";
 
 const TOLD = 10; // photos between two words on how far it is
 
@@ -59,11 +60,16 @@ export class App {
     page.formats.onchange = ({ target }) =>
       this.try(() => this.change((target as HTMLInputElement).value as Format));
     page.maps.onchange = () => this.try(() => this.show());
-    page.csv.onclick = () => save(csv(this.album.entries, this.labels), "photos.csv");
+    page.csv.onclick = () => this.save();
     page.stop.onclick = () => this.stop();
     page.clear.onclick = () => this.clear();
     page.benchmark.onclick = () => this.try(() => this.measure());
     page.selftest.onclick = () => this.try(() => this.test());
+  }
+
+  private save(): void {
+    const { calibration } = this.model;
+    save(csv(this.album.entries, this.labels, calibration), "photos.csv");
   }
 
   private offerPaste(): void {
@@ -135,11 +141,28 @@ export class App {
     page.stop.hidden = true;
     await this.show();
     page.result.scrollIntoView({ block: "nearest" });
-    say(entries.length > 1 ? `Done: ${entries.length} photos.` : "Done.");
+    say(this.done());
+  }
+
+  /** What the status says when all photos are answered. */
+  private done(): string {
+    const [entry, ...others] = this.album.entries;
+    if (others.length) return `Done: ${others.length + 1} photos.`;
+    const answer = entry?.answers[this.format];
+    const said = answer && this.inWords(answer);
+    return said ? `Done: ${said}.` : "Done.";
+  }
+
+  /** The prediction set, or that it is none of these; "" if it is not calibrated. */
+  private inWords(
+    answer: Pick<Answer, "probabilities">,
+    first: number | null = null,
+  ): string {
+    return answerText(this.model.calibration, answer, this.labels, first);
   }
 
   private write(entry: Entry): void {
-    writeRow(entry, this.labels, (chosen) => {
+    writeRow(entry, this.labels, this.model.calibration, (chosen) => {
       this.stopCamera();
       this.shown = chosen;
       this.place = null;
@@ -166,8 +189,10 @@ export class App {
     const found = guesses(answer, this.labels);
     const mapped = Boolean(answer.maps) && page.maps.checked;
     const place = mapped ? (this.place ?? found[0]?.place ?? null) : null;
+    const said = this.inWords(answer);
+    showAnswer(said);
     showBars(found, place, mapped ? (chosen) => this.showMap(chosen) : null);
-    showPhoto(photo.bitmap, answer, this.labels, place);
+    showPhoto(photo.bitmap, answer, this.labels, place, said);
     showLatency(entry.answers, this.labels);
     photo.bitmap.close();
   }
@@ -238,7 +263,9 @@ export class App {
     const answer = await this.engine.classify(this.format, bitmap, false);
     // of a camera or a file that has been left meanwhile
     if (!this.camera.running || this.steady !== steady) return;
-    showSteady(steady.add(answer.probabilities, milliseconds), answer, this.labels);
+    const steadied = steady.add(answer.probabilities, milliseconds);
+    showAnswer(this.inWords(steadied, steadied.place));
+    showSteady(steadied, answer, this.labels);
     const time = answer.milliseconds.toFixed(1);
     page.latency.textContent = `${answer.format}: ${time} ms · ${rate.toFixed(1)} frames/s`;
   }

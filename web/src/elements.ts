@@ -23,6 +23,7 @@ export const page = {
   title: element("result-title"),
   view: element<HTMLCanvasElement>("view"),
   video: element<HTMLVideoElement>("video"),
+  answer: element("answer"),
   bars: element("bars"),
   latency: element("latency"),
   mapsChoice: element("maps-choice"),

@@ -30,10 +30,20 @@ export interface Preprocessing {
   readonly jpeg_ratios: readonly number[];
 }
 
+/** What the probabilities mean; calibration.py says it of each. */
+export interface Calibration {
+  readonly temperature: number;
+  readonly least_probability_90: number;
+  readonly least_probability_95: number;
+  readonly refuse_below: number | null;
+}
+
 export interface Model {
   readonly name: string;
   readonly description: string;
   readonly preprocessing: Preprocessing;
+  /** None of a network that is not calibrated. */
+  readonly calibration: Calibration | null;
   readonly files: Readonly<Record<Format, ModelFile>>;
   /** Whether float32 is small enough to be fetched before anybody asks for it. */
   readonly ahead: boolean;

@@ -10,11 +10,20 @@ export interface Guess {
   readonly probability: number;
 }
 
-/** The five likeliest, likeliest first; equal ones in the order of the labels.
+/** The five that `ranked` has first. */
+export function guesses(
+  answer: Pick<Answer, "probabilities">,
+  labels: readonly string[],
+  first: number | null = null,
+): Guess[] {
+  return ranked(answer, labels, first).slice(0, SHOWN);
+}
+
+/** All classes, likeliest first; equal ones in the order of the labels.
  *
  * first: the place of one that comes first all the same.
  */
-export function guesses(
+export function ranked(
   { probabilities }: Pick<Answer, "probabilities">,
   labels: readonly string[],
   first: number | null = null,
@@ -24,7 +33,7 @@ export function guesses(
   places.sort(
     (a, b) => late(a) - late(b) || probabilities[b]! - probabilities[a]! || a - b,
   );
-  return places.slice(0, SHOWN).map((place) => ({
+  return places.map((place) => ({
     place,
     label: labels[place] ?? `class ${place}`,
     probability: probabilities[place]!,

@@ -1,8 +1,9 @@
 /** The table of many photos: a row each, a column for each file. */
 
 import type { Entry } from "./album";
+import { answerText } from "./calibration";
 import { make, page } from "./elements";
-import { FORMATS } from "./protocol";
+import { type Answer, type Calibration, FORMATS } from "./protocol";
 import { guesses } from "./ranking";
 import { percent } from "./view";
 
@@ -12,6 +13,7 @@ const rows = new Map<Entry, HTMLTableRowElement>();
 export function writeRow(
   entry: Entry,
   labels: readonly string[],
+  calibration: Calibration | null,
   chosen: (entry: Entry) => void,
 ): void {
   const row = make("tr", "");
@@ -20,24 +22,45 @@ export function writeRow(
   name.disabled = entry.error !== null;
   const head = make("th", "", { scope: "row" });
   head.append(name);
-  row.append(head, ...cells(entry, labels));
+  row.append(head, ...cells(entry, labels, calibration));
   const before = rows.get(entry);
   if (before) before.replaceWith(row);
   else page.rows.append(row);
   rows.set(entry, row);
 }
 
-function cells(entry: Entry, labels: readonly string[]): HTMLElement[] {
+function cells(
+  entry: Entry,
+  labels: readonly string[],
+  calibration: Calibration | null,
+): HTMLElement[] {
   if (entry.error) return [make("td", entry.error, { colSpan: FORMATS.length + 1 })];
-  const firsts = FORMATS.map((format) => {
-    const answer = entry.answers[format];
-    return answer ? guesses(answer, labels)[0] : undefined;
-  });
-  const texts = firsts.map((g) => (g ? `${g.label}, ${percent(g.probability)}` : "–"));
-  const [mine, theirs] = firsts.map((guess) => guess?.place);
+  const answers = FORMATS.map((format) => entry.answers[format]);
+  const found = answers.map((answer) => cellOf(answer, labels, calibration));
+  return [...found, make("td", agree(answers, labels))];
+}
+
+/** The first label, and below it the answer in words where that says something else. */
+function cellOf(
+  answer: Answer | undefined,
+  labels: readonly string[],
+  calibration: Calibration | null,
+): HTMLElement {
+  const [first] = answer ? guesses(answer, labels) : [];
+  if (!answer || !first) return make("td", "–");
+  const cell = make("td", `${first.label}, ${percent(first.probability)}`);
+  const said = answerText(calibration, answer, labels);
+  if (said && said !== first.label) cell.append(make("div", said));
+  return cell;
+}
+
+function agree(
+  answers: readonly (Answer | undefined)[],
+  labels: readonly string[],
+): string {
+  const [mine, theirs] = answers.map((a) => a && guesses(a, labels)[0]?.place);
   const both = mine !== undefined && theirs !== undefined;
-  const agree = both ? (mine === theirs ? "yes" : "no") : "–";
-  return [...texts, agree].map((text) => make("td", text));
+  return both ? (mine === theirs ? "yes" : "no") : "–";
 }
 
 export function clearTable(): void {

@@ -38,6 +38,12 @@ function bar(
   return item;
 }
 
+/** The answer in words above the bars; "": no words. */
+export function showAnswer(text: string): void {
+  page.answer.textContent = text;
+  page.answer.hidden = !text;
+}
+
 /** The steady label and the averages as bars, and small what this frame alone says. */
 export function showSteady(
   steadied: Steadied,
@@ -51,19 +57,24 @@ export function showSteady(
   label?.after(make("span", text, { className: "raw" }));
 }
 
-/** The photo, with the map of the class at `place` over it if there is one. */
+/** The photo, with the map of the class at `place` over it if there is one.
+ *
+ * said: the answer in words, or "".
+ */
 export function showPhoto(
   photo: ImageBitmap,
   answer: Answer,
   labels: readonly string[],
   place: number | null,
+  said: string,
 ): void {
   drawPhoto(page.view, photo, answer.part);
   const { maps, part } = answer;
   const best = guesses(answer, labels);
   const first = best[0] ? `${best[0].label}, ${percent(best[0].probability)}` : "";
   const looked = maps && place !== null ? `; where it sees ${labels[place]}` : "";
-  page.view.setAttribute("aria-label", `the photo: ${first}${looked}`);
+  const words = said && `${said}; `;
+  page.view.setAttribute("aria-label", `the photo: ${words}${first}${looked}`);
   if (!maps || place === null) return;
   const places = best.slice(0, MAPPED).map((guess) => guess.place);
   drawMap(page.view, part, maps, place, mostEvidence(maps, [...places, place]));
