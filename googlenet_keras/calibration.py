@@ -22,9 +22,9 @@ class Calibration:
     network's weights have it already. least_probability_90, least_probability_95: of a
     label in the prediction set, which has the right label for 90 or 95 % of new images
     like those of validation (split conformal prediction, arXiv 1609.00451).
-    refuse_below: the largest probability of an image that is of no class is less, and
-    that of 95 % of those of validation is not; None for a network that was not trained
-    with pictures of none of the classes, for which it would say little.
+    refuse_below: images whose largest probability is less are refused as of no class;
+    95 % of those of validation are not. None for a network that was trained without
+    pictures of none of the classes, for which it would say little.
     """
 
     temperature: Annotated[float, Meta(gt=0, le=1e6)]
@@ -33,7 +33,7 @@ class Calibration:
     refuse_below: Probability | None = None
 
     def refuses(self, probabilities: np.ndarray) -> np.ndarray:
-        """Whether each image is of no class, [images]; as for `set_size`."""
+        """Whether each image is refused, [images]; probabilities: [images, classes]."""
         return probabilities.max(axis=1) < (self.refuse_below or 0.0)
 
     def least_probability(self, coverage: int) -> float:

@@ -14,9 +14,11 @@ from googlenet_keras import machine
 from googlenet_keras.artifacts.artifact import LABELS_FILE, SMALLEST_PROBABILITY
 from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
 from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT, TFLITE_SUFFIX
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import WEIGHTS_FILE
 from googlenet_keras.data.pipeline import explain_unreadable
-from googlenet_keras.evaluation.calibration import fit_temperature
+from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation.calibration import fit_calibration
 from googlenet_keras.exporting import converters, measuring, parity, report
 from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
 from googlenet_keras.exporting.converters import Source
@@ -94,15 +96,21 @@ def _train_for_int8(job: ExportJob) -> None:
     """Fine-tunes with quantization-aware training, and saves the network for int8."""
     from googlenet_keras.training import quantization_aware
 
-    epochs = job.config.qat_epochs
+    epochs, calibration = job.config.qat_epochs, job.classifier.calibration
+    if calibration and calibration.refuse_below is not None:
+        raise UserError(
+            "quantization-aware training has no pictures of --none, and would unlearn "
+            "what it refuses; leave qat_epochs out."
+        )
     log.info("training for int8, %d epochs", epochs)
     with explain_unreadable(job.dataset.train):
         network = quantization_aware.train_quantization_aware(
             job.classifier, job.dataset, job.class_numbers, epochs
         )
-    if job.classifier.calibration:  # which the training has changed
-        temperature = _temperature(network, job)
-        quantization_aware.divide_logits(network, temperature)
+    if calibration:  # which the training has changed
+        calibration = _fit_again(network, job)
+        quantization_aware.divide_logits(network, calibration.temperature)
+        write_json(job.source.qat_calibration, calibration.to_json())
     for format in filter(lambda x: x.is_integer, job.formats):
         source = job.source_of(format)
         _, folder = source.model_folders
@@ -118,12 +126,12 @@ def _rounded(network: keras.Model, source: Source) -> keras.Model:
     return take_whole_photos(network, source.whole_photos, IntegerPixels())
 
 
-def _temperature(network: keras.Model, job: ExportJob) -> float:
-    """The temperature of a network that gives probabilities, by validation images."""
+def _fit_again(network: keras.Model, job: ExportJob) -> Calibration:
+    """The calibration of a network that gives probabilities, by validation images."""
     found = [network.predict_on_batch(x) for x in job.images.batches("calibrating")]
     probabilities = np.concatenate([x[PROBABILITIES_OUTPUT] for x in found])
     logs = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
-    return fit_temperature(logs, job.images.labels)
+    return fit_calibration(logs, job.images.labels)
 
 
 def _make_formats(job: ExportJob) -> ExportReport:
@@ -131,8 +139,8 @@ def _make_formats(job: ExportJob) -> ExportReport:
     images, saved = job.images, job.source.folder
     log.info("running the network on %d validation images", images.split.count)
     network = images.measure(saved, "network", job.log)
-    keras: FormatRow = {"megabytes": report.megabytes(saved / WEIGHTS_FILE)}
-    keras.update(network.row)
+    desk: FormatRow = {"megabytes": report.megabytes(saved / WEIGHTS_FILE)}
+    desk.update(network.row)
     rows = {f.name: _make(f, job, network.probabilities) for f in job.formats}
     report.add_ratios(rows, _time_ratios(rows, job))
     options = {
@@ -140,7 +148,7 @@ def _make_formats(job: ExportJob) -> ExportReport:
         for name, value in asdict(job.config).items()
     }
     return {
-        "keras": keras,
+        "keras": desk,
         "formats": rows,
         "options": options | {"dataset": job.dataset.name},
         "missing": [] if is_installed("mediapipe") else [MEDIAPIPE_MISSING_MESSAGE],
@@ -172,6 +180,9 @@ def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
             norms = converters.response_norms(job.classifier.architecture)
             row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
         images = job.images_of(format)
+        if format.takes_whole_photos:
+            height, width = images.contents.preprocessing.size
+            row["photo_aspect"] = round(width / height, 3)
         row.update(parity.compare(path, format, images, expected, job.log))
     if not row["passed"] and path.exists():
         row["file"] += FAILED_SUFFIX

@@ -82,7 +82,7 @@ class Predictor(ABC):
 
     labels: tuple[str, ...]  # class names in the order of the outputs
     preprocessing: Preprocessing
-    calibration: Calibration | None  # None: of a network that training did not end with
+    calibration: Calibration | None  # None: not calibrated, as imported weights are
 
     @property
     def heads(self) -> tuple[str, ...]:

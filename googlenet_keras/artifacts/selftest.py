@@ -16,7 +16,6 @@ MISTAKES = {
     "channel order": "the pixels are BGR, in place of RGB",
     "scaling": "the pixels are 0..1 or -1..1, in place of 0..255",
 }
-MAX_DISTANCE_RATIO = 0.5  # to a mistake's answers, of that to the right ones
 
 
 class Answer(TypedDict):
@@ -40,34 +39,6 @@ class SelfTest(TypedDict):
     labels: list[str]
     mistakes: dict[str, str]  # what is wrong, in a sentence's half
     files: dict[str, FileTest]  # by name
-
-
-def find_difference(
-    test: SelfTest,
-    file: str,
-    labels: Sequence[str],
-    probabilities: Sequence[np.ndarray],
-) -> str | None:
-    """What is wrong with a program's answers, its kind first; None if they pass.
-
-    labels: the program's. probabilities: [classes] for each image, in order.
-    """
-    for line, (found, right) in enumerate(
-        zip(labels, test["labels"], strict=False), start=1
-    ):
-        if found != right:
-            return f"labels: line {line} is {found}, must be {right}"
-    if len(labels) != len(test["labels"]):
-        return f"labels: there are {len(labels)}, must be {len(test['labels'])}"
-    apart = distances(test["files"][file], probabilities)
-    tolerance, right_apart = test["files"][file]["tolerance"], apart.pop(RIGHT)
-    if right_apart <= tolerance:  # NaN is not
-        return None
-    differ = f"the answers differ by {right_apart:.3f}, allowed {tolerance:.3f}"
-    nearest = min(apart, key=lambda name: apart[name], default=RIGHT)
-    if apart.get(nearest, np.inf) <= MAX_DISTANCE_RATIO * right_apart:
-        return f"{nearest}: {test['mistakes'][nearest]} ({differ})"
-    return f"unknown: {differ}; they are not those of a known mistake"
 
 
 def distances(test: FileTest, probabilities: Sequence[np.ndarray]) -> dict[str, float]:

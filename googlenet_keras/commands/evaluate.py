@@ -57,8 +57,8 @@ class Evaluate:
     none: Path | None = None
     """Folder of pictures of none of the classes, to see how many are refused."""
     threshold: float | None = None
-    """Refuse what has a largest probability below this (0..1), with --none; none: what
-    refuses 5 % of the validation images."""
+    """Refuse a largest probability below this (0..1), with --none; default: that of the
+    network, or else what refuses 5 % of the validation images."""
     report: Path | None = None  # Write a self-contained .html page on the first crops.
     json: Path | None = None  # Write figures, by class too, and the confusion matrix.
 
@@ -115,7 +115,8 @@ class Evaluate:
         if not self.none:
             return None
         config = run.read_config() if run.is_started else {}
-        dataset = self.dataset or config.get("dataset", "")
+        # without a name the evaluation will ask for one
+        dataset = self.dataset or config.get("dataset", "digits")
         return open_none_folder(expand_user(str(self.none)), dataset)
 
     def _refusal(
@@ -202,6 +203,13 @@ def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
             "a phone that stretches the whole photo, as MediaPipe Tasks does, reaches "
             f"{abs(gap):.3f} {'less' if gap > 0 else 'more'} top-1 than the center "
             f"crop (95 %: {near:.3f} to {far:.3f})"
-            + ("; pass the center as region of interest." if gap > 0 else ".")
+            + (f"; {_advice(found[CENTER_CROP])}." if gap > 0 else ".")
         )
     return {"top1": gap, "interval": [low, high]}
+
+
+def _advice(evaluation: Evaluation) -> str:
+    """What helps a phone that stretches the whole photo."""
+    if any(evaluation.members[0].preprocessing.margins):
+        return "name the photographs' aspect ratio: export --phone-aspect"
+    return "export the format phone, or pass the center as region of interest"

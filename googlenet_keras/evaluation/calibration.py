@@ -1,5 +1,6 @@
 """Fits a network's calibration on validation images, and measures it on others."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,11 @@ from scipy.special import log_softmax
 from googlenet_keras.calibration import COVERAGES, Calibration
 from googlenet_keras.evaluation.metrics import ImageScores, bin_confidences, wilson
 
+log = logging.getLogger(__name__)
+
 ACCEPTED_PERCENT = 95  # of validation images, by the threshold that refuses others
+MIN_IMAGES = 19  # with fewer, 95 % is all of them
+ROUNDING = 1 - 1e-5  # else rounding could move the image that a limit is from below it
 LARGEST_TEMPERATURE = 100.0  # and its inverse the smallest
 
 
@@ -27,7 +32,12 @@ def fit_calibration(
         f"least_probability_{coverage}": least_probability(right, coverage)
         for coverage in COVERAGES
     }
-    if with_refusal:
+    if len(labels) < MIN_IMAGES:
+        log.warning(
+            f"{len(labels)} validation images are too few for prediction sets and a "
+            f"threshold; {MIN_IMAGES} are needed"
+        )
+    elif with_refusal:
         confidence = np.exp(logs.max(axis=1))
         limits["refuse_below"] = least_probability(confidence, ACCEPTED_PERCENT)
     return Calibration(temperature, **limits)
@@ -55,14 +65,14 @@ def fit_temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def least_probability(right: np.ndarray, coverage: int) -> float:
-    """The least probability of a label in a prediction set (arXiv 1609.00451).
+    """The probability that `coverage` percent of new images reach (arXiv 1609.00451).
 
-    right: the probability of each validation image's label. A new image's is larger
-    for `coverage` percent or more, in the mean over validation images. 0, which every
-    label has, if there are too few images.
+    right: that of each validation image's label, [images]; a new image's is as large in
+    the mean over all choices of validation images. 0, which every label reaches, if
+    there are too few images.
     """
     place = (len(right) + 1) * (100 - coverage) // 100
-    return float(np.sort(right)[place - 1]) if place else 0.0
+    return float(np.sort(right)[place - 1]) * ROUNDING if place else 0.0
 
 
 def set_figures(

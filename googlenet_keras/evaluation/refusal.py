@@ -9,12 +9,11 @@ from googlenet_keras.data.dataset import Split
 from googlenet_keras.data.preprocessing import CENTER_CROP
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
+from googlenet_keras.evaluation.calibration import ACCEPTED_PERCENT, least_probability
 from googlenet_keras.evaluation.evaluate import Evaluation, evaluate, log_probabilities
 from googlenet_keras.evaluation.metrics import ImageScores
 from googlenet_keras.predictor import Predictor
 from googlenet_keras.run_folder import HeadFigures
-
-KNOWN_REFUSED = 0.05  # part of the validation images that the threshold refuses
 
 
 class RefusalFigures(TypedDict):
@@ -67,7 +66,7 @@ def refusal_threshold(evaluation: Evaluation) -> float:
     if evaluation.split != "validation":
         members, crops = evaluation.members, evaluation.crops
         evaluation = evaluate(members, dataset, "validation", crops)
-    return float(np.quantile(evaluation.main.confidence, KNOWN_REFUSED))
+    return least_probability(evaluation.main.confidence, ACCEPTED_PERCENT)
 
 
 def refusal_figures(

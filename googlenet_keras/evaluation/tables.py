@@ -45,8 +45,8 @@ def _describe_sets(figures: HeadFigures) -> str:
     right = " and ".join(f"{values[f'coverage_{c}']:.1%}" for c in COVERAGES)
     labels = " and ".join(f"{values[f'set_size_{c}']:.2f}" for c in COVERAGES)
     return (
-        f"prediction sets for {meant} % of the images are right for {right}, with "
-        f"{labels} labels in the mean"
+        f"prediction sets for {meant} % of the images cover {right}, with {labels} "
+        "labels on average"
     )
 
 

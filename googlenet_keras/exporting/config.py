@@ -26,7 +26,7 @@ class ExportConfig:
     """Of saved_model float32 float16 dynamic int8 int16x8 phone onnx, all if none is
     named; and web, a page that runs int8 and float32 in a browser (needs npm)."""
     phone_aspect: Annotated[float, Meta(ge=0.1, le=10)] | None = None
-    """phone: width / height of the photographs; none: the median of validation."""
+    """phone: width / height of the photographs; none: the median of 100 of them."""
     activation_map: bool = False
     """web: a second output in the page's files, to show which places matter."""
     calibration_images: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
@@ -55,11 +55,17 @@ class ExportConfig:
         for name in self.formats:
             if name not in (*FORMATS, WEB_FORMAT):
                 raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
-        has_int8 = not self.formats or {"int8", WEB_FORMAT} & {*self.formats}
-        if self.qat_epochs and not has_int8:
+        integers = {name for name, format in FORMATS.items() if format.is_integer}
+        has_integers = not self.formats or {*integers, WEB_FORMAT} & {*self.formats}
+        if self.qat_epochs and not has_integers:
             raise UserError(
-                "qat_epochs needs int8 among the formats; received "
-                f"{', '.join(self.formats)}. Add int8, or leave qat_epochs out."
+                "qat_epochs needs int8 or phone among the formats; received "
+                f"{', '.join(self.formats)}. Add one, or leave qat_epochs out."
+            )
+        if self.phone_aspect and self.formats and "phone" not in self.formats:
+            raise UserError(
+                "phone_aspect needs the format phone; add it to formats, or leave "
+                "phone_aspect out."
             )
         if self.activation_map and not self.web:
             raise UserError(

@@ -23,12 +23,13 @@ from googlenet_keras.artifacts.runtimes import (
     hide_gpus,
 )
 from googlenet_keras.artifacts.tflite_schema import name_tensors
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.exif import JPEG_SIGNATURE
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.exporting.inspection import operators
 from googlenet_keras.exporting.whole_photos import take_whole_photos, to_whole_photos
-from googlenet_keras.files import atomic_folder
+from googlenet_keras.files import atomic_folder, read_json
 from googlenet_keras.network.build import add_activation_map
 from googlenet_keras.run_folder import TOP_K
 
@@ -52,6 +53,11 @@ class Source:
     whole_photos: Preprocessing | None = None  # the geometry of a file that takes them
 
     @property
+    def qat_calibration(self) -> Path:
+        """The file with the calibration after quantization-aware training, if any."""
+        return self.work / "calibration.json"
+
+    @property
     def model_folders(self) -> tuple[Path, Path]:
         """Of SavedModels for the TFLite converter, plain and with int8's rounding."""
         suffix = "_with_map" if self.activation_map else ""
@@ -59,14 +65,11 @@ class Source:
         return self.work / f"static{suffix}", self.work / f"rounded{suffix}"
 
     def calibration_images(self) -> np.ndarray | tuple[()]:
-        """Inputs of the file, [n, height, width, 3] uint8; empty if there are none."""
+        """Inputs of the network, [n, height, width, 3] uint8; empty without any."""
         file = self.work / CALIBRATION_FILE
         if not file.exists():
             return ()
-        images = np.load(file)
-        if not self.whole_photos:
-            return images
-        return to_whole_photos(images, self.whole_photos)
+        return np.load(file)
 
 
 @cache
@@ -191,10 +194,14 @@ class StaticModel:
     images: Iterable[np.ndarray] = ()  # [n, height, width, 3] uint8, for calibration
     response_norms: tuple[str, ...] = ()  # layers that stay float in an int8 file
     rounded: Path | None = None  # the same after quantization-aware training
+    whole_photos: Preprocessing | None = None  # as of a Source
 
     def calibration(self) -> Iterator[list[np.ndarray]]:
-        """Yields the inputs for each image: [1, height, width, 3] float32."""
-        return ([image[None].astype("float32")] for image in self.images)
+        """Yields the model's inputs for each image: [1, height, width, 3] float32."""
+        for image in self.images:
+            batch = image[None].astype("float32")
+            whole = self.whole_photos
+            yield [to_whole_photos(batch, whole) if whole else batch]
 
 
 Convert = Callable[[StaticModel], bytes]
@@ -212,7 +219,11 @@ def write_tflite(convert: Convert, source: Source, path: Path) -> None:
         source.calibration_images(),
         response_norms(classifier.architecture),
         rounded if rounded.exists() else None,
+        source.whole_photos,
     )
+    if model.rounded and source.qat_calibration.exists():
+        calibration = Calibration.from_json(read_json(source.qat_calibration))
+        classifier = replace(classifier, calibration=calibration)
     data = name_tensors(convert(model))
     if not source.activation_map:  # the metadata describes one output
         fitted = classifier.calibration

@@ -26,6 +26,7 @@ class FormatRow(TypedDict, total=False):
 
     file: str
     megabytes: float
+    photo_aspect: float  # width / height of what a file for whole photographs takes
     operators: dict[str, int]  # this one and the next four: of `inspect_tflite`
     min_tflite_version: str | None
     not_quantised: list[str]

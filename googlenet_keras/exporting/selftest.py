@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -34,13 +34,13 @@ from googlenet_keras.data.preprocessing import (
     Preprocessing,
     resize,
 )
-from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.converters import Source, network_probabilities
+from googlenet_keras.exporting.formats import Format
 from googlenet_keras.exporting.job import ExportJob
 from googlenet_keras.exporting.made_pictures import make_picture
 from googlenet_keras.exporting.report import FormatRow, SelfTestRow
 from googlenet_keras.files import write_bytes
-from googlenet_keras.processes import Call, ProcessError
+from googlenet_keras.processes import ProcessError
 
 IMAGE_COUNT, CANDIDATE_COUNT = 8, 64
 IMAGES_PER_CALL = 4  # of a network, with five inputs from each
@@ -52,7 +52,7 @@ PHONE = "phone"  # the right crop, resized as MediaPipe does it
 LISTED_CLASSES = 5  # the likeliest of each answer
 MIN_TOLERANCE = 0.02  # other processors and decoders move probabilities by 0.01
 RESIZING_TOLERANCE = 2.0  # times what MediaPipe's resizing moves
-RESIZING_PENALTY = 4.0  # the same, when images are selected
+RESIZING_PENALTY = 4.0  # weight against a mistake's effect, when images are selected
 DECIMALS = 4  # of a probability
 MIN_MISTAKE_TOLERANCES = 2.0  # that a mistake's answers are away from the right ones
 Answers: TypeAlias = Mapping[str, np.ndarray]
@@ -64,24 +64,35 @@ log = logging.getLogger(__name__)
 def add_self_test(job: ExportJob, rows: Mapping[str, FormatRow]) -> None:
     """Writes job.folder/selftest for the formats that passed; adds to their rows.
 
-    Every export of a run has the same images. Raises UserError.
+    Every export of a run has the same images. If it cannot be made, a warning says why.
     """
     passed = [format for format in job.formats if rows[format.name]["passed"]]
     if not passed:
         return
     began = time.perf_counter()
+    try:
+        content, images = _make(job, rows, passed)
+    except ProcessError as error:
+        log.warning(f"there is no self-test: {error}")
+        return
+    _write(job.folder / SELF_TEST_FOLDER, content, images)
+    seconds = time.perf_counter() - began
+    log.info("%-12s made in %.0f s", SELF_TEST_FOLDER, seconds)
+
+
+def _make(
+    job: ExportJob, rows: Mapping[str, FormatRow], passed: Sequence[Format]
+) -> tuple[SelfTest, list[np.ndarray]]:
+    """The self-test of the formats that passed, and its images; adds to their rows."""
     images = _select_images(job)
     labels, files = list(job.images.contents.labels), {}
     for format in passed:
         geometry = job.images_of(format).contents.preprocessing
         path = job.folder / format.file
-        test = file_test(_call(job, _run_file, path, images, geometry))
+        test = file_test(job.convert(_run_file, path, images, geometry))
         files[path.name] = test
         rows[format.name]["self_test"] = _row(format.name, test)
-    content = SelfTest(labels=labels, mistakes=MISTAKES, files=files)
-    _write(job.folder / SELF_TEST_FOLDER, content, images)
-    seconds = time.perf_counter() - began
-    log.info("%-12s made in %.0f s", SELF_TEST_FOLDER, seconds)
+    return SelfTest(labels=labels, mistakes=MISTAKES, files=files), images
 
 
 def file_test(answers: Sequence[Answers]) -> FileTest:
@@ -144,7 +155,7 @@ def _select_images(job: ExportJob) -> list[np.ndarray]:
     """The candidates on whose answers every mistake has the largest effect."""
     geometry = job.images.contents.preprocessing
     candidates = make_candidates(geometry)
-    answers = _call(job, _run_network, job.source, candidates, geometry)
+    answers = job.convert(_run_network, job.source, candidates, geometry)
     scores = [round(_score(x), DECIMALS) for x in answers]
     best = np.argsort(np.negative(scores), kind="stable")[:IMAGE_COUNT]
     return [candidates[i] for i in sorted(best)]
@@ -184,13 +195,6 @@ def compose(
     crop = resize(tf.constant(center), (height, width)).numpy()
     image[top : top + height, left : left + width] = crop
     return np.clip(np.round(image), DARKEST, LIGHTEST).astype(np.uint8)
-
-
-def _call(job: ExportJob, function: Call, *arguments: Any) -> list[Answers]:
-    try:
-        return job.convert(function, *arguments)
-    except ProcessError as error:
-        raise UserError(f"the self-test cannot be made: {error}") from error
 
 
 # what follows runs in the process that converts

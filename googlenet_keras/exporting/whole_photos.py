@@ -13,6 +13,7 @@ import tensorflow as tf
 from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
 from googlenet_keras.data.dataset import Split
 from googlenet_keras.data.decode import decode
+from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.data.preprocessing import Preprocessing
 
 BLOCK_SIDE = 2  # pixels of the file's input for one of the network's, in each direction
@@ -39,11 +40,16 @@ def whole_photo_preprocessing(geometry: Preprocessing, aspect: float) -> Preproc
 
 
 def median_aspect(split: Split) -> float:
-    """The median of width / height of the first hundred upright images of a split."""
-    shapes = [
-        tf.shape(decode(split.load(reference))).numpy()
-        for _, _, reference in split.in_order().take(MAX_MEASURED_PHOTOS)
-    ]
+    """The median of width / height of a hundred images of a split, upright.
+
+    Raises UnreadableImageError.
+    """
+    images = split.shuffled(0, tf.constant(0, tf.int64)).take(MAX_MEASURED_PHOTOS)
+    with explain_unreadable(split):
+        shapes = [
+            tf.shape(decode(split.load(reference))).numpy()
+            for _, _, reference in images
+        ]
     return float(np.median([width / height for height, width, _ in shapes]))
 
 

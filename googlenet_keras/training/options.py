@@ -100,9 +100,9 @@ class TrainConfig:
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
-    """Folder of pictures of none of the classes, about which to be unsure."""
+    """Folder of pictures that show none of the classes (outlier exposure)."""
     none_synthetic: Fraction = 0.0
-    """Part of those that is made from training images instead (0..1), with --none."""
+    """Fraction of those that is made from training images (0..1); needs --none."""
     recipe: Annotated[str, _RECIPE_FLAG] = AppliedRecipe("modern")
     """Sets other options' defaults: modern, paper, caffe_quick, smoke or finetune."""
     variant: str = "bn"

@@ -43,7 +43,8 @@ def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
             if not rows[name]["passed"]:
                 raise ValueError(f"it needs {name}, which did not pass")
             shutil.copy(job.folder / FORMATS[name].file, page)
-        shutil.copytree(job.folder / SELF_TEST_FOLDER, page / SELF_TEST_FOLDER)
+        if (job.folder / SELF_TEST_FOLDER).is_dir():
+            shutil.copytree(job.folder / SELF_TEST_FOLDER, page / SELF_TEST_FOLDER)
         if job.config.activation_map:
             _add_activation_maps(job)
         row.update(_add_model_files(page, job))

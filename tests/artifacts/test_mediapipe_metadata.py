@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 
@@ -9,46 +7,19 @@ import pytest
 import tensorflow as tf
 from making import classifier as made_classifier
 from PIL import Image
+from running_mediapipe import by_mediapipe
+from running_selftest import find_difference
 
 from googlenet_keras.artifacts import mediapipe_metadata
 from googlenet_keras.artifacts.artifact import Artifact, Contents
-from googlenet_keras.artifacts.selftest import find_difference
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Crops
+from googlenet_keras.exporting.converters import Source, to_float32, write_tflite
 from googlenet_keras.files import read_json
 
-# MediaPipe as an app uses it, in a process of its own
-CLASSIFY = """
-import json, sys
-import mediapipe
-from mediapipe.tasks.python import vision
-from mediapipe.tasks.python.components.containers.rect import RectF
-from mediapipe.tasks.python.vision.core.image_processing_options import (
-    ImageProcessingOptions,
-)
-found = []
-for model, photo, region in json.loads(sys.argv[1]):
-    options = ImageProcessingOptions(RectF(**region) if region else None)
-    with vision.ImageClassifier.create_from_model_path(model) as classifier:
-        image = mediapipe.Image.create_from_file(photo)
-        (head,) = classifier.classify(image, options).classifications
-    found.append({x.category_name: x.score for x in head.categories})
-print(json.dumps(found))
-"""
 TOLERANCES = {"float32": 1e-4, "float16": 0.005, "int8": 0.005, "phone": 0.005}
 SHAPES = [(90, 61), (200, 300), (40, 100)]
-
-
-def by_mediapipe(*calls):
-    """Probabilities by label, for each model, photo and region of interest, or None."""
-    done = subprocess.run(
-        [sys.executable, "-c", CLASSIFY, json.dumps(calls, default=str)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -111,6 +82,25 @@ def write_noise(path, shape):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     path.write_bytes(tf.io.encode_png(noise).numpy())
     return path
+
+
+@pytest.mark.slow
+def test_mediapipe_names_no_label_for_what_is_refused(tmp_path):
+    made = made_classifier("bn", whole=True)
+    photo = write_noise(tmp_path / "noise.png", (64, 64))
+    (prediction,) = made.predict(photo, top=2)
+    (best, likely), (_, other) = prediction.top
+    answers = []
+    for threshold in (likely + 0.01, (likely + other) / 2):
+        made.calibrate(Calibration(1.0, 0.1, 0.1, threshold)).save(tmp_path)
+        work = tmp_path / str(threshold)
+        work.mkdir()
+        write_tflite(to_float32, Source(tmp_path, work), work / "float32.tflite")
+        answers += by_mediapipe((work / "float32.tflite", photo, None))
+        (found,) = Artifact.load(work / "float32.tflite").predict(photo)
+        assert found.is_refused == (likely < threshold)
+    assert answers[0] == {}
+    assert list(answers[1]) == [best]
 
 
 def test_the_card_is_read_back(bundle):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from running_selftest import find_difference
 
 from googlenet_keras.artifacts.artifact import open_classifier
-from googlenet_keras.artifacts.selftest import distances, find_difference
+from googlenet_keras.artifacts.selftest import distances
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.files import read_json
 from googlenet_keras.predictor import load_image

@@ -77,8 +77,8 @@ def test_a_sentence_says_what_prediction_sets_are_worth(capsys):
         {"test": {"images": 300, "main": {**FIGURES["main"], **sets, **sizes}}}
     )
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "test: prediction sets for 90 and 95 % of the images are right for 90.5% and "
-        "95.0%, with 1.24 and 1.80 labels in the mean"
+        "test: prediction sets for 90 and 95 % of the images cover 90.5% and 95.0%, "
+        "with 1.24 and 1.80 labels on average"
     )
 
 

@@ -51,6 +51,15 @@ def test_the_page_stands_for_the_files_that_it_runs():
     assert not ExportConfig().web
 
 
+def test_options_of_a_format_that_is_not_made_are_refused():
+    with pytest.raises(UserError, match="needs int8 or phone among the formats"):
+        ExportConfig(formats=("float32",), qat_epochs=1)
+    assert ExportConfig(formats=("phone",), qat_epochs=1).qat_epochs == 1
+    with pytest.raises(UserError, match="phone_aspect needs the format phone"):
+        ExportConfig(formats=("int8",), phone_aspect=0.75)
+    assert ExportConfig(phone_aspect=0.75).phone_aspect == 0.75
+
+
 def test_activation_maps_are_for_the_page_and_not_after_qat():
     with pytest.raises(UserError, match="needs the format web; add it"):
         ExportConfig(activation_map=True)

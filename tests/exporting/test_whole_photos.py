@@ -1,6 +1,11 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from making import classifier, write_photos
+from making import ROOT, classifier, write_photos
+from PIL import Image
+from running_mediapipe import by_mediapipe
 
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.deployable import deployable_network
@@ -124,3 +129,22 @@ def test_a_file_answers_a_stretched_photo_as_the_desk_answers_its_crop(tmp_path)
     np.testing.assert_allclose(phone.probabilities(stretched), found, atol=0.05)
     (answer,) = phone.predict(images[0], top=1)
     assert answer.top[0][1] == pytest.approx(expected[0].max(), abs=0.05)
+    file = tmp_path / "phone.tflite"
+    Image.fromarray(images[0]).save(tmp_path / "photo.png")
+    assert_example_agrees(file, tmp_path / "photo.png", answer)
+    (by_app,) = by_mediapipe((file, tmp_path / "photo.png", None))
+    (row,) = phone.probabilities(stretched[:1])
+    for label, probability in zip(phone.labels, row, strict=True):
+        assert by_app[label] == pytest.approx(probability, abs=0.02)
+
+
+def assert_example_agrees(model, photo, prediction):
+    """examples/classify.py puts the crop between the margins, too."""
+    script = ROOT / "examples" / "classify.py"
+    command = [sys.executable, script, model, photo]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    score, label = done.stdout.splitlines()[0].split(maxsplit=1)
+    assert label == prediction.top[0][0]
+    assert float(score.rstrip("%")) / 100 == pytest.approx(
+        prediction.top[0][1], abs=0.02
+    )

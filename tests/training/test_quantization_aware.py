@@ -7,11 +7,19 @@ from scipy.special import log_softmax
 
 import export
 from googlenet_keras.architecture.ablations import ablate
+from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation.calibration import change_temperature
+from googlenet_keras.evaluation.evaluate import evaluate
+from googlenet_keras.evaluation.metrics import score_images
 from googlenet_keras.exporting.converters import StaticModel, save_static, to_int8
 from googlenet_keras.exporting.inspection import inspect_tflite
+from googlenet_keras.exports import export as export_run
 from googlenet_keras.training.quantization_aware import (
     FakeQuantize,
     add_fake_quantization,
@@ -72,12 +80,41 @@ def test_export_trains_for_int8(run_folder, tmp_path):
     call_main(
         export.main,
         *("--run-folder", str(copy), "--dataset", "digits"),
-        *("--formats", "int8", "--qat-epochs", "1"),
+        *("--formats", "int8", "phone", "--qat-epochs", "1"),
     )
     report = json.loads((copy / "export" / "report.json").read_text())
+    loaded = [
+        Artifact.load(copy / "export" / f"{name}.tflite") for name in ("int8", "phone")
+    ]
+    assert loaded[0].calibration == loaded[1].calibration
+    assert loaded[0].calibration != Classifier.load(copy).calibration
+    digits = open_dataset("digits")
+    losses = [evaluate(x, digits).main.loss.mean() for x in loaded]
+    assert losses[0] == pytest.approx(losses[1], abs=0.02)
+    raw = losses_at(loaded[0], digits, loaded[0].calibration.temperature)
+    assert losses[0] < raw  # the temperature is that of the trained network
+    assert report["formats"]["phone"]["passed"]
     row = report["formats"]["int8"]
     assert report["options"]["qat_epochs"] == 1
     assert row["passed"]
     assert row["not_quantised"] == []
     assert row["max_difference"] > 0.01  # it is not the network it began as
     assert row["top1"] > report["keras"]["top1"] - 0.02
+
+
+def losses_at(exported, dataset, temperature):
+    """The mean loss if the logits had not been divided by `temperature`."""
+    evaluation = evaluate(exported, dataset)
+    logs = change_temperature(evaluation.log_probabilities, 1 / temperature)
+    return score_images(logs, evaluation.labels).loss.mean()
+
+
+@pytest.mark.slow
+def test_a_network_that_refuses_is_not_trained_again(run_folder, tmp_path):
+    refusing = Classifier.load(run_folder)
+    refusing = refusing.calibrate(Calibration(1.0, 0.1, 0.1, 0.5))
+    refusing.save(tmp_path / "classifier")
+    with pytest.raises(UserError, match="would unlearn what it refuses"):
+        export_run(
+            tmp_path / "classifier", dataset="digits", formats=("int8",), qat_epochs=1
+        )
