@@ -13,7 +13,7 @@ from googlenet_keras.evaluation.refusal import RefusalFigures
 from googlenet_keras.predictor import Prediction
 from googlenet_keras.run_folder import HeadFigures
 
-SETS_COLUMN = "90 % prediction set"
+SETS_COLUMN = "prediction set"  # for 90 % of the images
 MAX_TABLE_CLASSES = 20  # more rows than this are not read
 METRICS_WITH_INTERVAL = ("top1", "macro_f1")
 

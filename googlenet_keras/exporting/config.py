@@ -26,7 +26,7 @@ class ExportConfig:
     """Of saved_model float32 float16 dynamic int8 int16x8 phone onnx, all if none is
     named; and web, a page that runs int8 and float32 in a browser (needs npm)."""
     phone_aspect: Annotated[float, Meta(ge=0.1, le=10)] | None = None
-    """phone: width / height of the photographs; none: the median of 100 of them."""
+    """phone: width / height of the photographs; none: the mean of 100 of them."""
     activation_map: bool = False
     """web: a second output in the page's files, to show which places matter."""
     calibration_images: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None

@@ -24,7 +24,7 @@ from googlenet_keras.exporting.converters import CALIBRATION_FILE, Source
 from googlenet_keras.exporting.formats import Format, select_formats
 from googlenet_keras.exporting.measuring import Images
 from googlenet_keras.exporting.whole_photos import (
-    median_aspect,
+    photo_shapes,
     whole_photo_preprocessing,
 )
 from googlenet_keras.files import atomic_folder
@@ -34,6 +34,7 @@ from googlenet_keras.run_folder import RunFolder
 EXPORT_LOG_FILE = "export.log"
 MIN_RECOMMENDED_CALIBRATION_IMAGES = 100  # fewer leave ranges to chance
 DEFAULT_CALIBRATION_IMAGES = 256
+ASPECT_PIXELS = 10_000  # height of a photograph that stands for an aspect ratio
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,13 @@ class ExportJob:
     @cached_property
     def whole_photos(self) -> Preprocessing:
         """The geometry of a file that takes whole photographs."""
-        aspect = self.config.phone_aspect or median_aspect(self.dataset.validation)
-        return whole_photo_preprocessing(self.classifier.preprocessing, aspect)
+        aspect = self.config.phone_aspect
+        shapes = (
+            np.array([[ASPECT_PIXELS, round(ASPECT_PIXELS * aspect)]], np.int32)
+            if aspect
+            else photo_shapes(self.dataset.validation)
+        )
+        return whole_photo_preprocessing(self.classifier.preprocessing, shapes)
 
     def source_of(self, format: Format) -> Source:
         """What a format is converted from."""

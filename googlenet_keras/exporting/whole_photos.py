@@ -1,9 +1,9 @@
 """Files for whole photographs: their input is the photograph, stretched to fit.
 
 MediaPipe Tasks stretches the whole photograph to a file's input. The network needs its
-center instead, unstretched and larger. So the input of such a file has the aspect ratio
-of the user's photographs; the file cuts off the margins itself, and averages blocks of
-pixels, since MediaPipe shrinks without antialiasing.
+center instead, unstretched and larger. So the input of such a file has about the aspect
+ratio of the user's photographs; the file cuts off the margins itself, and averages
+blocks of pixels, since MediaPipe shrinks without antialiasing.
 """
 
 import keras
@@ -20,37 +20,39 @@ BLOCK_SIDE = 2  # pixels of the file's input for one of the network's, in each d
 MAX_MEASURED_PHOTOS = 100
 
 
-def whole_photo_preprocessing(geometry: Preprocessing, aspect: float) -> Preprocessing:
+def whole_photo_preprocessing(
+    geometry: Preprocessing, shapes: np.ndarray
+) -> Preprocessing:
     """The geometry of a file whose input is a whole photograph.
 
-    geometry: the network's own. aspect: width / height of the photographs; one with
-    this aspect ratio becomes the input without being distorted.
+    Its center is the part of a photograph that the network sees at the desk, in the
+    geometric mean over photographs, for height and width: what is stretched for one is
+    squeezed for another. geometry: the network's own. shapes: heights and widths of
+    photographs, [n, 2].
     """
-    height, width = (side * BLOCK_SIDE for side in geometry.size)
-    # sides of the photograph if its center crop is `height` x `width`
-    whole_height = max(height, width / aspect) / geometry.crop_fraction
-    margins = (
-        round(max(0.0, whole - side) / 2)
-        for whole, side in ((whole_height, height), (whole_height * aspect, width))
-    )
-    rows, columns = margins
+    windows = [geometry.window(tf.constant(shape))[1].numpy() for shape in shapes]
+    seen = np.exp(np.log(windows / shapes).mean(axis=0))
+    sides = np.array(geometry.size) * BLOCK_SIDE
+    rows, columns = np.rint((sides / seen - sides) / 2).astype(int).tolist()
+    height, width = sides.tolist()
     return Preprocessing(
         height + 2 * rows, width + 2 * columns, geometry.crop_fraction, rows, columns
     )
 
 
-def median_aspect(split: Split) -> float:
-    """The median of width / height of a hundred images of a split, upright.
+def photo_shapes(split: Split) -> np.ndarray:
+    """Heights and widths of a hundred images of a split, upright, [n, 2] int32.
 
     Raises UnreadableImageError.
     """
     images = split.shuffled(0, tf.constant(0, tf.int64)).take(MAX_MEASURED_PHOTOS)
     with explain_unreadable(split):
-        shapes = [
-            tf.shape(decode(split.load(reference))).numpy()
-            for _, _, reference in images
-        ]
-    return float(np.median([width / height for height, width, _ in shapes]))
+        return np.array(
+            [
+                tf.shape(decode(split.load(reference))).numpy()[:2]
+                for _, _, reference in images
+            ]
+        )
 
 
 def take_whole_photos(

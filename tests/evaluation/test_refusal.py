@@ -82,14 +82,16 @@ def test_a_picture_scores_its_largest_probability(network, data):
 
 
 @pytest.mark.slow
-def test_the_threshold_refuses_a_twentieth_of_the_validation_images(network, data):
+def test_the_threshold_accepts_95_percent_of_images_like_those_of_validation(
+    network, data
+):
     dataset = open_dataset(str(data / "photos"), divide=False)
     found = evaluate(network, dataset)
     scores = np.sort(found.main.confidence)
-    # of 21 images, the second smallest is the 5 % quantile
-    assert refusal_threshold(found) == pytest.approx(scores[1])
+    # of 22 images, the new one included, 1 may be below
+    assert refusal_threshold(found) == pytest.approx(scores[0], rel=1e-4)
     test = evaluate(network, dataset, "test")
-    assert refusal_threshold(test) == pytest.approx(scores[1])
+    assert refusal_threshold(test) == pytest.approx(scores[0], rel=1e-4)
     alone = replace(test, dataset=replace(dataset, validation=dataset.train))
     with pytest.raises(UserError, match=r"photos has none\. Add --threshold"):
         refusal_threshold(alone)
@@ -112,7 +114,7 @@ def test_evaluate_prints_and_writes_what_is_refused(network, data, tmp_path, cap
     shown, report = capsys.readouterr().out, read_json(path)
     refusal = report["refusal"]
     assert (refusal["images"], refusal["none_pictures"]) == (21, 7)
-    assert refusal["refused"] == pytest.approx(1 / 21)
+    assert refusal["refused"] == 0  # the threshold is the smallest of the 21
     assert f"AUROC {refusal['auroc']:.3f}" in shown
     assert f"{refusal['none_refused']:.1%}" in shown
     main([*call, *none, "--split", "test", "--threshold", "1"])

@@ -40,7 +40,7 @@ def test_prediction_sets_have_a_column(capsys):
         Prediction(Path("r"), (("a", 0.5),), None, ("a",), many, True),
     ])  # fmt: skip
     title, _, *rows = capsys.readouterr().out.splitlines()
-    assert title.rstrip().endswith("90 % prediction set")
+    assert title.rstrip().endswith("prediction set")
     assert rows[0].rstrip().endswith("a or b")
     assert rows[1].rstrip().endswith("a or b or c or d or e or 2 more")
     assert rows[2].split() == ["z", "no", "image"]

@@ -20,13 +20,19 @@ from googlenet_keras.exporting.converters import (
 )
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.whole_photos import (
-    median_aspect,
+    photo_shapes,
     take_whole_photos,
     to_whole_photos,
     whole_photo_preprocessing,
 )
 
 SQUARE = Preprocessing(64, 64, 0.875)
+
+
+def of_aspect(*aspects):
+    """The geometry of photographs of these aspect ratios, as many of each."""
+    shapes = np.array([[12000, round(12000 * aspect)] for aspect in aspects], np.int32)
+    return whole_photo_preprocessing(SQUARE, shapes)
 
 
 def photo(height, width, seed=0):
@@ -45,21 +51,21 @@ def photo(height, width, seed=0):
     (1.0, (146, 146, 9, 9)),
 ])  # fmt: skip
 def test_the_input_of_whole_photos_by_hand(aspect, expected):
-    found = whole_photo_preprocessing(SQUARE, aspect)
+    found = of_aspect(aspect)
     assert (*found.size, *found.margins) == expected
     assert found.crop_size == (128, 128)
     assert found.crop_fraction == 0.875
 
 
 def test_a_photo_of_the_right_aspect_is_the_input_as_a_whole():
-    geometry = whole_photo_preprocessing(SQUARE, 3 / 4)
+    geometry = of_aspect(3 / 4)
     left, top, right, bottom = geometry.region_of_interest(height=534, width=400)
     assert (top, bottom) == (0, 1)
     assert (left, right) == pytest.approx((0, 1), abs=0.005)
 
 
 def test_of_another_photo_it_is_as_much_as_there_is():
-    geometry = whole_photo_preprocessing(SQUARE, 3 / 4)
+    geometry = of_aspect(3 / 4)
     left, top, right, bottom = geometry.region_of_interest(height=400, width=400)
     assert (top, bottom) == (0, 1)
     assert (right - left) == pytest.approx(146 / 196, abs=0.005)
@@ -68,7 +74,7 @@ def test_of_another_photo_it_is_as_much_as_there_is():
 
 def test_the_middle_of_a_stretched_photo_is_the_crop():
     image = photo(534, 400)
-    geometry = whole_photo_preprocessing(SQUARE, 400 / 534)
+    geometry = of_aspect(400 / 534)
     (whole,) = Crops(geometry, "phone")(image).numpy()
     crop = geometry(image).numpy()
     (rows, columns) = geometry.margins
@@ -81,17 +87,28 @@ def test_the_middle_of_a_stretched_photo_is_the_crop():
 
 def test_other_crops_have_no_place():
     with pytest.raises(UserError, match="cannot take the crops '10'"):
-        Crops(whole_photo_preprocessing(SQUARE, 0.75), "10")
+        Crops(of_aspect(0.75), "10")
 
 
-def test_the_median_of_upright_photos(tmp_path):
-    root = write_photos(tmp_path / "photos", {"a": 4, "b": 4}, size=(80, 40))
-    assert median_aspect(open_dataset(str(root)).validation) == 0.5
+def test_the_shapes_of_photos_of_all_classes(tmp_path):
+    write_photos(tmp_path / "photos" / "validation", {"a": 60, "b": 60}, (20, 40))
+    write_photos(tmp_path / "photos" / "validation", {"c": 60}, (40, 20))
+    write_photos(tmp_path / "photos" / "train", {"a": 2, "b": 2, "c": 2})
+    shapes = photo_shapes(open_dataset(str(tmp_path / "photos")).validation)
+    assert shapes.shape == (100, 2)
+    assert 15 < (shapes[:, 0] == 40).sum() < 55  # a third
+
+
+def test_what_is_stretched_for_one_photo_is_squeezed_for_another():
+    found = of_aspect(3 / 4, 4 / 3)
+    # a side is 0.875 or 0.656 of a photograph's; their geometric mean is 0.758
+    assert found.size == (168, 168)
+    assert found.margins == (20, 20)
 
 
 def test_margins_are_dropped_and_blocks_averaged():
     network = deployable_network(classifier("bn"))
-    geometry = whole_photo_preprocessing(SQUARE, 3 / 4)
+    geometry = of_aspect(3 / 4)
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     whole = to_whole_photos(images, geometry)
     assert whole.shape == (2, *geometry.size, 3)
@@ -105,7 +122,9 @@ def test_margins_are_dropped_and_blocks_averaged():
 def test_a_file_answers_a_stretched_photo_as_the_desk_answers_its_crop(tmp_path):
     made = classifier("bn", whole=True)
     made.save(tmp_path / "classifier")
-    geometry = whole_photo_preprocessing(made.preprocessing, 3 / 4)
+    geometry = whole_photo_preprocessing(
+        made.preprocessing, np.array([[400, 300]], np.int32)
+    )
     work = tmp_path / "work"
     work.mkdir()
     images = [photo(400, 300, seed) for seed in range(8)]
