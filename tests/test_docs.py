@@ -55,7 +55,8 @@ NOT_RUN = {
     "python train.py": "takes minutes; tests/test_end_to_end.py trains on the digits",
     "python train.py --recipe finetune --dataset FOLDER": "downloads; tests/test_api.py"
     " takes the weights from a server of its own",
-    "python export.py --run-folder RUN --formats web --activation-map": "needs npm; tests/web does it",
+    "python export.py --run-folder RUN --formats web --activation-map": "needs npm; "
+    "tests/web does it",
     "python -m googlenet_keras serve RUN": "ends with Ctrl+C; tests/commands does it",
 }
 # of these lines only the files that they name are checked

@@ -66,7 +66,9 @@ def refusal_threshold(evaluation: Evaluation) -> float:
     if evaluation.split != "validation":
         members, crops = evaluation.members, evaluation.crops
         evaluation = evaluate(members, dataset, "validation", crops)
-    return least_probability(evaluation.main.confidence, ACCEPTED_PERCENT)
+    confidence = evaluation.main.confidence
+    # of fewer than 19 images no part of 5 % can be refused: all are accepted
+    return least_probability(confidence, ACCEPTED_PERCENT) or float(confidence.min())
 
 
 def refusal_figures(
