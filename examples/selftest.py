@@ -56,7 +56,7 @@ def wrong_answers(expected, found, mistakes):
 
 
 def distances(expected, found):
-    """How far the answers are from the right ones and from those of each mistake.
+    """The distances of the answers from the right ones and from each mistake's.
 
     The mean over the images of the largest difference of a probability.
     """

@@ -42,7 +42,7 @@ class Calibration:
         return value
 
     def set_size(self, probabilities: np.ndarray, coverage: int) -> np.ndarray:
-        """How many labels each prediction set has, [images], at least the likeliest.
+        """The number of labels in each prediction set, [images], at least 1.
 
         probabilities: [images, classes].
         """

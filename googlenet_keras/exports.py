@@ -114,11 +114,11 @@ def _train_for_int8(job: ExportJob) -> None:
     for format in filter(lambda x: x.is_integer, job.formats):
         source = job.source_of(format)
         _, folder = source.model_folders
-        converters.save_static(_rounded(network, source), folder)
+        converters.save_static(_with_file_input(network, source), folder)
 
 
-def _rounded(network: keras.Model, source: Source) -> keras.Model:
-    """The trained network with the input of a file."""
+def _with_file_input(network: keras.Model, source: Source) -> keras.Model:
+    """Gives the trained network the input that its file has."""
     from googlenet_keras.training.quantization_aware import IntegerPixels
 
     if not source.whole_photos:

@@ -42,7 +42,7 @@ class SelfTest(TypedDict):
 
 
 def distances(test: FileTest, probabilities: Sequence[np.ndarray]) -> dict[str, float]:
-    """How far answers are from the right ones and from those of each mistake.
+    """The distances of answers from the right ones and from each mistake's.
 
     The mean over the images of the largest difference of a probability.
     """

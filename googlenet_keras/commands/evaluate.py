@@ -209,7 +209,7 @@ def _phone_gap(found: dict[str, Evaluation]) -> dict[str, Any] | None:
 
 
 def _advice(evaluation: Evaluation) -> str:
-    """What helps a phone that stretches the whole photo."""
+    """The remedy for a phone that stretches the whole photo, for a message."""
     if any(evaluation.members[0].preprocessing.margins):
         return "name the photographs' aspect ratio: export --phone-aspect"
     return "export the format phone, or pass the center as region of interest"

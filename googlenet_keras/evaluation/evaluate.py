@@ -56,7 +56,7 @@ class Evaluation:
 
     @property
     def calibration(self) -> Calibration | None:
-        """That of the evaluated network, if these are the views that it is for."""
+        """The network's calibration, for one network and center crops; else None."""
         is_its_view = self.crops == CENTER_CROP and len(self.members) == 1
         return self.members[0].calibration if is_its_view else None
 

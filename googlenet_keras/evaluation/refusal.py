@@ -1,4 +1,4 @@
-"""How well a threshold on the largest probability refuses what is of no class."""
+"""Figures of refusing pictures by a threshold on their largest probability."""
 
 from collections.abc import Sequence
 from typing import TypedDict

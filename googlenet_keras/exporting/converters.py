@@ -85,7 +85,7 @@ def _load(source: Source) -> tuple[Classifier, keras.Model]:
 
 
 def network_probabilities(source: Source, images: np.ndarray) -> np.ndarray:
-    """What the network gives for [n, height, width, 3] float32 in 0..255."""
+    """The network's probabilities for [n, height, width, 3] float32 in 0..255."""
     _, network = _load(source)
     return network(images, training=False)[PROBABILITIES_OUTPUT].numpy()
 

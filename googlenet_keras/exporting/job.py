@@ -98,7 +98,7 @@ class ExportJob:
         return whole_photo_preprocessing(self.classifier.preprocessing, shapes)
 
     def source_of(self, format: Format) -> Source:
-        """What a format is converted from."""
+        """The Source from which a format is converted."""
         if not format.takes_whole_photos:
             return self.source
         return replace(self.source, whole_photos=self.whole_photos)

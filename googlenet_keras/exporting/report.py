@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class SelfTestRow(TypedDict):
-    """What the self-test of a format can tell."""
+    """The self-test of a format: its tolerance and the mistakes it cannot show."""
 
     tolerance: float  # of probabilities, for what is right
     cannot_show: list[str]  # mistakes that change the answers too little
