@@ -30,7 +30,9 @@ def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     assert "\b" not in output
     _, second = (x for x in output.splitlines() if x.startswith("epoch "))
     line = run.folder.read_epochs()[1]
-    assert second.startswith(f"epoch 2/2: loss {line['train']['loss']:.3f}, top-1 ")
+    loss = line["train"]["main"]["loss"]
+    assert second.startswith(f"epoch 2/2: loss {loss:.3f}, top-1 ")
+    assert f"; validation loss {line['validation']['main']['loss']:.3f}, " in second
     assert f"top-1 {line['validation']['main']['top1']:.3f}; " in second
     assert second.endswith(" images/s")
 

@@ -117,10 +117,7 @@ def draw_report(report: ExportReport, path: Path) -> None:
 
 
 def print_report(report: ExportReport) -> None:
-    """Prints a table with a row for the network and each format.
-
-    The ratio is of CPU time to the float32 file's, in turns.
-    """
+    """Prints a table with a row for the network and each format."""
     numbers = ("MB", "ms", "ratio", "peak MB", "top-1", "agreement", "gate")
     table = new_table("format", numbers=numbers)
     for name, row in _rows(report).items():
@@ -137,6 +134,10 @@ def print_report(report: ExportReport) -> None:
         gate = {None: "", True: "passed", False: "FAILED"}[row.get("passed")]
         table.add_row(name, *texts, gate)
     print_table(table)
+    print(
+        "ms: wall time of an image on one thread, each file measured by itself; ratio: "
+        "CPU time relative to float32, measured in turns with it"
+    )
     for missing in report["missing"]:
         print(f"missing: {missing}")
 

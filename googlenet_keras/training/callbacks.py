@@ -17,6 +17,7 @@ from googlenet_keras.files import append_json_line
 
 DEAD_LOSS_FRACTION = 0.99  # of chance: a head above this has learned nothing
 DEAD_HEAD_STEPS = 200  # after warm-up, before the run ends for it
+SECONDS_BETWEEN_LINES = 60.0  # within an epoch, in a file
 CLEAR_DIFFERENCE = 2.0  # standard errors between an epoch and a better one
 log = logging.getLogger(__name__)
 
@@ -185,27 +186,45 @@ class WriteMetrics(keras.callbacks.Callback):
 
 
 class LogEpochs(keras.callbacks.Callback):
-    """Logs a line per epoch."""
+    """Logs a line per epoch, and one a minute within a long epoch.
+
+    The losses are cross-entropies of the main head, without label smoothing.
+    """
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
         self._epochs = epochs
 
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch, self._logged = epoch, time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        if time.perf_counter() - self._logged < SECONDS_BETWEEN_LINES:
+            return
+        self._logged = time.perf_counter()
+        steps = self.params["steps"]
+        self._log(self._epoch, f"step {batch + 1} of {steps}, {_figures(logs)}")
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        speed = f"{logs['images_per_second']:.0f} images/s"
+        text = f"{_figures(logs)}; validation {_figures(logs, 'val_')}; {speed}"
+        self._log(epoch, text)
+
+    def _log(self, epoch: int, text: str) -> None:
         with suppress(BrokenPipeError):  # the reader has left; the run continues
-            log.info(
-                f"epoch {epoch + 1}/{self._epochs}: loss {logs['loss']:.3f}, "
-                f"top-1 {logs['main_top1']:.3f}; validation loss "
-                f"{logs['val_main_cross_entropy']:.3f}, top-1 "
-                f"{logs['val_main_top1']:.3f}; {logs['images_per_second']:.0f} images/s"
-            )
+            log.info(f"epoch {epoch + 1}/{self._epochs}: {text}")
+
+
+def _figures(logs: Logs, prefix: str = "") -> str:
+    loss, top1 = (logs[f"{prefix}main_{name}"] for name in ("cross_entropy", "top1"))
+    return f"loss {loss:.3f}, top-1 {top1:.3f}"
 
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
     """Keras's progress bar with the metrics that fit on a line."""
 
     FIGURES = {
-        "loss": "loss",
+        "main_cross_entropy": "loss",
         "main_top1": "top1",
         "val_main_top1": "val_top1",
         "val_main_cross_entropy": "val_loss",

@@ -121,3 +121,20 @@ def test_event_files_that_cannot_be_written_are_the_disks_error(tmp_path):
     events = watch.WriteEvents(str(tmp_path / "events"))
     with pytest.raises(DiskError, match="events cannot be written"):
         model.fit(np.ones((1, 1)), np.ones((1, 1)), verbose=0, callbacks=[events])
+
+
+def test_a_long_epoch_has_a_line_a_minute(monkeypatch, caplog):
+    clock = iter(range(0, 1000, 25))  # seconds
+    monkeypatch.setattr(watch.time, "perf_counter", lambda: float(next(clock)))
+    caplog.set_level("INFO", watch.__name__)
+    lines = watch.LogEpochs(epochs=3)
+    lines.set_params({"steps": 8})
+    lines.on_epoch_begin(1)
+    for batch in range(8):
+        lines.on_train_batch_end(
+            batch, {"main_cross_entropy": 2 - batch / 8, "main_top1": batch / 8}
+        )
+    assert caplog.messages == [
+        "epoch 2/3: step 3 of 8, loss 1.750, top-1 0.250",
+        "epoch 2/3: step 6 of 8, loss 1.375, top-1 0.625",
+    ]
