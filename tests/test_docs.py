@@ -49,6 +49,7 @@ NOT_RUN = {
     "python3 -m venv .venv": "the tests are in an environment already",
     ". .venv/bin/activate": "the tests are in an environment already",
     "pip install -r requirements.txt": ".ci/run does it",
+    "pip install -r requirements-mobile.txt": ".ci/run does it",
     "pip install -r requirements.txt -r requirements-mobile.txt "
     "-r requirements-dev.txt": ".ci/run does it",
     "python -m pytest -n 3 --dist loadfile": "it is what runs this",
