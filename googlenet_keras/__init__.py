@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from googlenet_keras.architecture.variants import VARIANTS as VARIANTS
     from googlenet_keras.artifacts.artifact import Artifact as Artifact
     from googlenet_keras.artifacts.artifact import open_classifier as open_classifier
+    from googlenet_keras.calibration import Calibration as Calibration
     from googlenet_keras.classifier import Classifier as Classifier
+    from googlenet_keras.data.none_pictures import open_none_folder as open_none_folder
     from googlenet_keras.data.preprocessing import Preprocessing as Preprocessing
     from googlenet_keras.data.sources import open_dataset as open_dataset
     from googlenet_keras.errors import UserError as UserError
     from googlenet_keras.evaluation.evaluate import evaluate as evaluate
+    from googlenet_keras.evaluation.refusal import evaluate_refusal as evaluate_refusal
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
     from googlenet_keras.models import build as build
@@ -37,6 +40,7 @@ _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "architecture.arithmetic": ["parameters", "macs"],
     "architecture.description": ["describe"],
     "models": ["build"],
+    "calibration": ["Calibration"],
     "classifier": ["Classifier"],
     "predictor": ["Prediction", "predict"],
     "artifacts.artifact": ["Artifact", "open_classifier"],
@@ -45,7 +49,9 @@ _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "training.options": ["TrainConfig"],
     "training.recipes": ["RECIPES", "recipe"],
     "runs": ["train", "Run"],
+    "data.none_pictures": ["open_none_folder"],
     "evaluation.evaluate": ["evaluate"],
+    "evaluation.refusal": ["evaluate_refusal"],
     "exporting.config": ["ExportConfig"],
     "exports": ["export"],
     "weights.pretrained": ["import_weights"],

@@ -39,9 +39,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def session(tmp_path, monkeypatch):
-    """A folder with photos/ and photo.jpg, in which a user's session runs."""
+    """A folder with photos/, others/ and photo.jpg, in which a user's session runs."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_photos(tmp_path / "photos", {"red": 8, "green": 8})
+    write_photos(tmp_path / "others", {"blue": 3})
     shutil.copy(tmp_path / "photos" / "red" / "0.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -80,7 +80,7 @@ class Evaluate:
         if self.json:
             write_json(self.json, self._to_json(found, figures, gap, refusal))
         if self.report:
-            self._write_report(self.report, first, figures, run)
+            self._write_report(self.report, first, figures, run, refusal)
 
     @property
     def _title(self) -> str:
@@ -123,15 +123,10 @@ class Evaluate:
         self, first: Evaluation, figures: Mapping[str, Any], none: Split
     ) -> RefusalFigures:
         """Scores the none pictures as the first crops; prints how many are refused."""
-        from googlenet_keras.evaluation import refusal
+        from googlenet_keras.evaluation.refusal import evaluate_refusal
         from googlenet_keras.evaluation.tables import print_refusal
 
-        threshold = self.threshold
-        if threshold is None:
-            threshold = refusal.refusal_threshold(first)
-        scores = refusal.score_pictures(first.members, none, first.crops)
-        classes = len(first.class_names)
-        found = refusal.refusal_figures(first.main, scores, threshold, classes)
+        found = evaluate_refusal(first, none, self.threshold)
         print_refusal(found, figures["main"], f"{self._title} {first.crops}")
         return found
 
@@ -159,14 +154,20 @@ class Evaluate:
         )
 
     def _write_report(
-        self, path: Path, first: Evaluation, figures: Mapping[str, Any], run: RunFolder
+        self,
+        path: Path,
+        first: Evaluation,
+        figures: Mapping[str, Any],
+        run: RunFolder,
+        refusal: RefusalFigures | None,
     ) -> None:
         from googlenet_keras.evaluation.evaluate import is_own_data
         from googlenet_keras.evaluation.report import write_report
 
         results = {f"{self._title} {kind}": row for kind, row in figures.items()}
         own_data = is_own_data(run, self.dataset)
-        write_report(path, first, results, self._names, run, own_data=own_data)
+        names = self._names
+        write_report(path, first, results, names, run, own_data, refusal)
         print_text(f"the report is {path}")
 
     def _check(self) -> None:

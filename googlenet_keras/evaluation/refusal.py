@@ -34,6 +34,21 @@ class RefusalFigures(TypedDict):
     accepted: HeadFigures | None
 
 
+def evaluate_refusal(
+    evaluation: Evaluation, none: Split, threshold: float | None = None
+) -> RefusalFigures:
+    """Scores none pictures with the evaluated network; says how many are refused.
+
+    none: of `open_none_folder`. threshold: of the largest probability (0..1); None:
+    that of `refusal_threshold`. Raises UserError, and UnreadableImageError.
+    """
+    if threshold is None:
+        threshold = refusal_threshold(evaluation)
+    scores = score_pictures(evaluation.members, none, evaluation.crops)
+    classes = len(evaluation.class_names)
+    return refusal_figures(evaluation.main, scores, threshold, classes)
+
+
 def score_pictures(
     predictors: Predictor | Sequence[Predictor],
     pictures: Split,

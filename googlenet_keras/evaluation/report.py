@@ -16,6 +16,7 @@ from googlenet_keras.evaluation.calibration import change_temperature
 from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.evaluation.fonts import numbered
+from googlenet_keras.evaluation.refusal import RefusalFigures
 from googlenet_keras.files import convert, read_json
 from googlenet_keras.machine import Environment
 from googlenet_keras.run_folder import Figures, RunFolder
@@ -56,11 +57,13 @@ def write_report(
     names: Sequence[str],
     run: RunFolder | None = None,
     own_data: bool = False,
+    refusal: RefusalFigures | None = None,
 ) -> None:
     """Writes a page about an evaluation, atomically. Raises DiskError.
 
     results: figures by split or kind of crops. names: of the evaluated networks. run:
     the run of the network, if any. own_data: whether it was trained on this data set.
+    refusal: its figures, if none pictures were scored.
     """
     classifier, count = evaluation.classifier, len(evaluation.members)
     shown = f"{len(evaluation.labels)} {evaluation.split} images"
@@ -87,6 +90,7 @@ def write_report(
         "confusion": html.inline_svg(confusion, f"Confusion matrix of {shown}"),
         "numbered": numbered(evaluation.class_names),
         "calibration": _calibration(evaluation),
+        "refusal": refusal,
         **sections,
         **_photos(evaluation, [row["name"] for row in classes["rows"]]),
         **_run_content(run if count == 1 else None),

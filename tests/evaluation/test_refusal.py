@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -109,20 +110,30 @@ def test_evaluate_prints_and_writes_what_is_refused(network, data, tmp_path, cap
     network.save(tmp_path / "classifier")
     call = ["evaluate", str(tmp_path / "classifier"), "--dataset", f"{data / 'photos'}"]
     path = tmp_path / "figures.json"
+    page = tmp_path / "report.html"
     none = ["--none", str(data / "none"), "--json", str(path)]
-    main([*call, *none])
+    main([*call, *none, "--report", str(page)])
     shown, report = capsys.readouterr().out, read_json(path)
     refusal = report["refusal"]
     assert (refusal["images"], refusal["none_pictures"]) == (21, 7)
     assert refusal["refused"] == 0  # the threshold is the smallest of the 21
     assert f"AUROC {refusal['auroc']:.3f}" in shown
     assert f"{refusal['none_refused']:.1%}" in shown
+    text = page.read_text()
+    section = text[text.index('<h2 id="refusal">') :].split("</section>")[0]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", section)
+    assert [*cells[4:7], cells[8:11]] == [
+        *("21 validation images", "21", "0.0 %"),
+        ["none of the classes", "7", f"{100 * refusal['none_refused']:.1f} %"],
+    ]
+    assert f"{100 * refusal['auroc']:.1f} % of the pairs" in section
     main([*call, *none, "--split", "test", "--threshold", "1"])
     refusal = read_json(path)["refusal"]
     assert (refusal["images"], refusal["threshold"]) == (5, 1)
     assert (refusal["refused"], refusal["none_refused"]) == (1, 1)
-    main([*call, "--json", str(path)])
+    main([*call, "--json", str(path), "--report", str(page)])
     assert read_json(path)["refusal"] is None
+    assert "None of the classes" not in page.read_text()
     for flags, message in (
         (["--threshold", "0.5"], "--threshold is for --none; add --none FOLDER"),
         ([*none, "--threshold", "1.5"], "a probability, 0 to 1; received 1.5"),
