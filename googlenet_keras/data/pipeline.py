@@ -243,12 +243,8 @@ def batch_indices(
     return [int(i) for i, *_ in order.skip(step * batch_size).take(batch_size)]
 
 
-def batch_files(split: Split, **batch: int) -> list[str]:
-    """The files of one training batch, or its images' numbers if there are no files.
-
-    batch: as in `batch_indices`.
-    """
-    indices = batch_indices(split, **batch)
+def image_names(split: Split, indices: Sequence[int]) -> list[str]:
+    """The files of some images, or the images' numbers if there are no files."""
     return [str(split.files[i]) if split.files else f"image {i}" for i in indices]
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ import keras
 from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
-from googlenet_keras.data.dataset import Dataset, check_labels
+from googlenet_keras.data.dataset import Dataset, Split, check_labels
 from googlenet_keras.data.none_pictures import (
     none_count,
     none_indices,
@@ -101,7 +101,7 @@ class TrainingJob:
             distribution=distribution,
             folder=RunFolder(resolved.run_folder or ""),
             resumed=resumed,
-            precision_reason=reason,
+            precision_reason="as until now" if resumed else reason,
             network_file=network_file,
         )
 
@@ -146,16 +146,32 @@ class TrainingJob:
             return 0
         return none_count(self.config.batch_size, self.distribution.replicas)
 
-    def none_indices(self, epoch: int, step: int) -> Sequence[int]:
-        """The numbers of the none pictures of a training step, counted from 0."""
-        if not self.dataset.none:
-            return ()
-        return none_indices(
-            self.dataset.none,
+    def step_images(self, epoch: int, step: int) -> list[tuple[Split, Sequence[int]]]:
+        """The images that a training step reads: of each split their numbers.
+
+        They are the images of its batch, and those that its none pictures are made of:
+        of the none folder and, with none_synthetic, of the training images again.
+        epoch, step: counted from 0.
+        """
+        config, train, none = self.config, self.dataset.train, self.dataset.none
+        batch = pipeline.batch_indices(
+            train,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            step=step,
+        )
+        images: list[tuple[Split, Sequence[int]]] = [(train, batch)]
+        if not none:
+            return images
+        chosen = partial(
+            none_indices,
             count=self.none_count,
-            seed=self.config.seed,
+            seed=config.seed,
             steps_done=epoch * self.steps_per_epoch + step,
         )
+        sources = (none, train) if config.none_synthetic else (none,)
+        return images + [(split, chosen(split)) for split in sources]
 
     def check_agreement(self) -> None:
         """Raises UserError unless all workers have the same job; paths may differ."""

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -170,18 +169,9 @@ class Trainer:
     def _check_images(self, cause: Exception) -> None:
         """Raises UserError, from `cause`, if an image is what stopped the training."""
         config, state, dataset = self.job.config, self.state, self.job.dataset
-        if config.cache == "none" and dataset.train.files:
-            indices: Sequence[int] = pipeline.batch_indices(
-                dataset.train,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                epoch=state.epoch,
-                step=state.step,
-            )
-            pipeline.check_whole(dataset.train, indices, cause)
-        if config.cache == "none" and dataset.none:
-            indices = self.job.none_indices(state.epoch, state.step)
-            pipeline.check_whole(dataset.none, indices, cause)
+        if config.cache == "none":
+            for split, numbers in self.job.step_images(state.epoch, state.step):
+                pipeline.check_whole(split, numbers if split.files else (), cause)
         validation = dataset.validation
         pipeline.check_whole(validation, range(len(validation.files)), cause)
         if config.cache == "disk":

@@ -143,22 +143,17 @@ class TrainingState(keras.callbacks.Callback):
         Raises `reason` with the names of the batch's files after three rollbacks, or if
         there is no checkpoint, and UserError unless all workers return to the same.
         """
-        config, epoch, step = self._job.config, self.epoch, self.step
+        epoch, step = self.epoch, self.step
         state = self._newest_checkpoint() if self._rollbacks < MAX_ROLLBACKS else None
         if state:
             self._rollbacks += 1
             self._rolled_back = True
             self._return_to(state)
-        files = pipeline.batch_files(
-            self._job.dataset.train,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            epoch=epoch,
-            step=step,
-        )
-        if none := self._job.dataset.none:
-            numbers = self._job.none_indices(epoch, step)
-            files += [str(none.files[i]) for i in numbers]
+        files = [
+            name
+            for split, numbers in self._job.step_images(epoch, step)
+            for name in pipeline.image_names(split, numbers)
+        ]
         if state is None:
             message = f"{reason} The batch: {', '.join(files)}."
             raise NonFiniteLossError(message) from reason

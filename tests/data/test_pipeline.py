@@ -70,7 +70,11 @@ def test_a_resumed_epoch_gives_the_batches_that_were_left(digits, listed):
         np.testing.assert_array_equal(labels, same_labels)
 
 
-def test_batch_files_names_the_files_of_a_batch(tmp_path):
+def batch_files(split, **batch):
+    return pipeline.image_names(split, pipeline.batch_indices(split, **batch))
+
+
+def test_the_files_of_a_batch_are_known(tmp_path):
     """Each file has a color of its own, which its crop keeps."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -80,13 +84,13 @@ def test_batch_files_names_the_files_of_a_batch(tmp_path):
             (tmp_path / name / f"{i}.png").write_bytes(data)
     split = open_dataset(str(tmp_path)).train
     images, labels = batches(split, seed=3, epochs=3, batch_size=4)[2 * 4 + 1]
-    files = pipeline.batch_files(split, batch_size=4, seed=3, epoch=2, step=1)
+    files = batch_files(split, batch_size=4, seed=3, epoch=2, step=1)
     colors = dict(zip(files, images[:, 16, 16], strict=True))
     for (file, color), label in zip(colors.items(), labels, strict=True):
         _, name, _ = file.rsplit("/", 2)
         assert ("a", "b")[label] == name
         assert (color[1] > 60) == (name == "b")
-    whole = {f for step in range(4) for f in pipeline.batch_files(
+    whole = {f for step in range(4) for f in batch_files(
         split, batch_size=4, seed=3, epoch=2, step=step)}  # fmt: skip
     assert whole == {str(path) for path in split.files}
 

@@ -123,15 +123,11 @@ def test_a_picture_that_is_gone_is_named_and_belongs_to_the_step(data, none, tmp
     job = TrainingJob.from_config(config)
     assert job.none_count == 2
     assert job.steps_per_epoch == 4
-    later = job.none_indices(1, 2)
-    numbers = [
-        number
-        for epoch in (0, 1)
-        for step in range(4)
-        for number in job.none_indices(epoch, step)
-    ]
+    steps = [job.step_images(epoch, step) for epoch in (0, 1) for step in range(4)]
+    numbers = [number for _, (_, pictures) in steps for number in pictures]
     assert sorted(numbers) == list(range(16))  # a pass through the folder
-    gone = job.dataset.none.files[later[0]]
+    _, (split, (later, _)) = steps[6]
+    gone = split.files[later]
     gone.unlink()
     trainer = Trainer(job, StopRequest(), Stopwatch())
     with (
@@ -140,6 +136,18 @@ def test_a_picture_that_is_gone_is_named_and_belongs_to_the_step(data, none, tmp
     ):
         trainer.fit()
     assert (trainer.state.epoch, trainer.state.step) == (1, 2)
+
+
+def test_an_image_that_only_a_synthetic_picture_reads_is_named(data, none, tmp_path):
+    data = shutil.copytree(data, tmp_path / "data")
+    config = run_options(tmp_path / "run", data, none=none, none_synthetic=1.0)
+    job = TrainingJob.from_config(config)
+    (train, batch), _, (source, numbers) = job.step_images(0, 0)
+    assert source is train
+    (gone, *_) = set(numbers) - set(batch)
+    train.files[gone].unlink()
+    with pytest.raises(UnreadableImageError, match=f"{train.files[gone]} is gone"):
+        Trainer(job, StopRequest(), Stopwatch()).fit()
 
 
 def test_runs_without_none_pictures_have_the_identity_that_they_had(data, none):
