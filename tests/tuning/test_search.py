@@ -32,7 +32,7 @@ OPTIONS = (  # a trial has half of the recipe's two epochs
     *("--level", "fine", "--max-macs", "3M"),
     *("--tuner", "random", "--baselines"),
 )
-PATIENCE = 240  # seconds
+PATIENCE = 480  # seconds
 
 
 def start(*arguments, log, command=("-m", "tuning.search"), cwd=ROOT):

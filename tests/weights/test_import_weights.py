@@ -7,6 +7,7 @@ from making_weights import caffe_shapes, caffemodel, onnx_zoo, random_like
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
+from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.catalog import (
     CAFFE_WEIGHTS,
@@ -39,11 +40,7 @@ def test_the_command(file, tmp_path, capsys):
     assert f"predict {folder} IMAGE" in out
     made = Classifier.load(folder)
     assert made.labels == IMAGENET_LABELS
-    assert made.preprocessing.to_json() == {
-        "height": 224,
-        "width": 224,
-        "crop_fraction": 0.875,
-    }
+    assert made.preprocessing == Preprocessing(224, 224, crop_fraction=0.875)
     assert made.provenance["claimed_by"] == CAFFE_WEIGHTS.claimed_by
     assert json.loads((folder / "classifier.json").read_text())["heads"] == ["main"]
 
