@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -148,11 +149,7 @@ class Trainer:
         epoch, step = self.state.epoch, self.state.step
         stage = stage_at(job.config.stages, epoch)
         if stage != self._stage:
-            self.state.carry_over()
-            self._begin_stage(stage)
-            if job.distribution.is_chief:
-                size = describe_size(stage.size)
-                log.info("images of %s px from epoch %d on", size, stage.start + 1)
+            self._change_stage(stage)
         make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
         try:
             self.classifier.network.fit(
@@ -174,8 +171,14 @@ class Trainer:
             self._check_images(error)
             raise
 
-    def _save(self) -> None:
-        self.classifier.save(self.job.folder.classifier)
+    def _change_stage(self, stage: Stage) -> None:
+        """Goes over to another image size, with the training state as it is."""
+        self.state.carry_over()
+        self._begin_stage(stage)
+        if self.job.distribution.is_chief:
+            size = describe_size(stage.size)
+            with suppress(BrokenPipeError):  # the reader has left; the run continues
+                log.info("images of %s px from epoch %d on", size, stage.start + 1)
 
     def _begin_stage(self, stage: Stage) -> None:
         """Builds the network for a stage's image size, and its validation batches."""
@@ -189,6 +192,9 @@ class Trainer:
                 shard=shard,
             )
         )
+
+    def _save(self) -> None:
+        self.classifier.save(self.job.folder.classifier)
 
     def _check_images(self, cause: Exception) -> None:
         """Raises UserError, from `cause`, if an image is what stopped the training."""

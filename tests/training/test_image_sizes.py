@@ -1,86 +1,126 @@
 """Runs whose image size changes."""
 
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
 import pytest
-from making import small_run, write_photos
+import tensorflow as tf
+from making import classifier, small_run, write_photos
 
-from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import InterruptionError, UserError
 from googlenet_keras.files import cache_folder, read_json, read_json_lines
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
 from googlenet_keras.training import checkpoints, trainer
 from googlenet_keras.training.head_resizing import resize_momentum, resize_weights
-from googlenet_keras.training.trainer import train_network
+from googlenet_keras.training.trainer import TrainedNetwork, train_network
 from googlenet_keras.training.training_state import TrainingState
 
 STEPS = 2
-SIZES = ("32:2", "48x40:1", "40:2")  # maps of 2 x 2, 3 x 2 and 2 x 2 cells
+SIZES = ("32:1", "48x40:2")  # the heads' maps have 2 x 2 and 3 x 2 cells
 
 
 def growing(folder, data, **options):
-    """Five epochs of two steps at three sizes, with everything random that there is."""
-    config = small_run(
-        folder,
-        data,
-        resume=True,
-        checkpoint_minutes=1e-6,
-        cutmix=1.0,
-        epochs=None,
-        image_size=(),
-        image_sizes=SIZES,
+    """Three epochs of two steps at two sizes."""
+    options = {"epochs": None, "image_size": (), "image_sizes": SIZES} | options
+    return small_run(folder, data, resume=True, checkpoint_minutes=1e-6, **options)
+
+
+@dataclass
+class Whole:
+    """A run that nothing happens to, and its states as each fit restored them."""
+
+    source: dict = field(default_factory=dict)
+    starts: list = field(default_factory=list)
+    carried: list = field(default_factory=list)
+    copies: int = 0
+    run: TrainedNetwork | None = None
+
+    def record(self, on_train_begin):
+        def recorded(state, logs=None):
+            before = state._pending
+            on_train_begin(state, logs)
+            self.starts.append(named_weights(state.model))
+            if before:
+                self.carried.append((before, state._state()))
+
+        return recorded
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """From weights, with none pictures and copies of the images on disk."""
+    folder, whole = tmp_path_factory.mktemp("whole"), Whole()
+    source = classifier("bn", classes=2, size=32)
+    source = replace(source, labels=("a", "b"))
+    source.save(folder / "source")
+    whole.source = named_weights(source.network)
+    config = growing(
+        folder / "run",
+        write_photos(folder / "photos", {"a": 6, "b": 5}),
+        none=write_photos(folder / "none", {"x": 3}),
+        weights=str(folder / "source"),
+        cache="disk",
     )
-    return replace(config, **options)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("data") / "d", {"a": 6, "b": 5})
-
-
-@pytest.fixture(scope="module")
-def none(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("none"), {"x": 3})
-
-
-@pytest.fixture(scope="module")
-def whole(data, none, tmp_path_factory):
-    """The run that nothing happens to."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    return train_network(growing(folder, data, none=none))
-
-
-def assert_equal_runs(run, other):
-    first, second = (named_weights(x.classifier.network) for x in (run, other))
-    for name, value in second.items():
-        np.testing.assert_array_equal(first[name], value, err_msg=name)
-    times = ("seconds", "images_per_second")
-    lines = [
-        [{k: v for k, v in line.items() if k not in times}
-         for line in x.job.folder.read_epochs()]
-        for x in (run, other)
-    ]  # fmt: skip
-    assert lines[0] == lines[1]
-    assert run.best_epoch == other.best_epoch
+    before = set((cache_folder() / "images").glob("*"))
+    with pytest.MonkeyPatch.context() as patch:
+        recorded = whole.record(TrainingState.on_train_begin)
+        patch.setattr(TrainingState, "on_train_begin", recorded)
+        whole.run = train_network(config)
+    whole.copies = len(set((cache_folder() / "images").glob("*")) - before)
+    return whole
 
 
 @pytest.mark.slow
 def test_a_run_ends_with_the_last_size_and_has_one_schedule(whole):
-    assert whole.classifier.preprocessing.size == (40, 40)
-    assert whole.best_epoch > 3
-    stored = read_json(whole.job.folder.config)
-    assert (stored["epochs"], stored["image_size"]) == (5, [40, 40])
-    lines = whole.job.folder.read_epochs()
+    assert whole.run.classifier.preprocessing.size == (48, 40)
+    assert whole.run.best_epoch > 1
+    stored = read_json(whole.run.job.folder.config)
+    assert (stored["epochs"], stored["image_size"]) == (3, [48, 40])
+    lines = whole.run.job.folder.read_epochs()
     sizes = [tuple(line["image_size"]) for line in lines]
-    assert sizes == [(32, 32), (32, 32), (48, 40), (40, 40), (40, 40)]
+    assert sizes == [(32, 32), (48, 40), (48, 40)]
+    # 6 steps, of which one is warm-up: cosine from 0.05 to 0 over the other 5
+    expected = [0.025 * (1 + np.cos(np.pi * (2 * e - 1) / 5)) for e in (1, 2, 3)]
     rates = [line["learning_rate"] for line in lines]
-    # 10 steps, of which one is warm-up: cosine from 0.05 to 0 over the other 9
-    expected = [0.025 * (1 + np.cos(np.pi * (2 * e - 1) / 9)) for e in range(1, 6)]
     np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_weights_that_a_run_starts_from_are_in_its_first_network(whole):
+    assert whole.starts[0].keys() == whole.source.keys()
+    for name, value in whole.starts[0].items():
+        np.testing.assert_array_equal(value, whole.source[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_the_copies_on_disk_of_the_largest_size_serve_all(whole):
+    assert whole.copies == 2  # of the images and of the none pictures
+
+
+@pytest.mark.slow
+def test_the_state_is_carried_over_by_name(whole):
+    """All of it is bit-equal, but for the kernels whose maps have other sizes."""
+    ((before, after),) = whole.carried
+    assert after.progress == before.progress | {"spent": after.progress["spent"]}
+    assert before.progress["learning"] == {"steps": STEPS}
+    assert after.tensors.keys() == before.tensors.keys()
+    changed = [
+        name for name, x in before.tensors.items()
+        if x.shape != after.tensors[name].shape
+    ]  # fmt: skip
+    groups = [name.split("/")[0] for name in changed]
+    assert groups == ["network"] * 2 + ["optimizer"] * 2 + ["average"] * 2
+    for name, value in before.tensors.items():
+        expected = value
+        if name in changed:
+            rows = len(value) // 4 * 6  # from 2 x 2 cells to 3 x 2
+            of_momentum = name.startswith("optimizer")
+            resize = resize_momentum if of_momentum else resize_weights
+            expected = resize(value, rows, len(value) // 4)
+        np.testing.assert_array_equal(after.tensors[name], expected, err_msg=name)
 
 
 class StopAt(keras.callbacks.Callback):
@@ -98,120 +138,73 @@ class StopAt(keras.callbacks.Callback):
             self.stop.signal_number = signal.SIGTERM
 
 
+def stopped(config, epoch, step):
+    """Trains to this step, and returns how many steps the checkpoint has."""
+
+    class StoppedTrainer(trainer.Trainer):
+        def __init__(self, job, stop, stopwatch):
+            super().__init__(job, stop, stopwatch)
+            self.callbacks.insert(-1, StopAt(stop, epoch, step))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "Trainer", StoppedTrainer)
+        with pytest.raises(InterruptionError):
+            train_network(config)
+    folder = RunFolder(config.run_folder).checkpoints
+    progress = checkpoints.newest_checkpoint(folder).progress
+    return progress["epoch"] * STEPS + progress["step"]
+
+
 @pytest.mark.slow
-def test_a_run_stopped_in_any_stage_or_at_a_change_ends_as_one_that_is_not(
-    data, none, whole, tmp_path, monkeypatch
+def test_a_run_stopped_in_any_stage_and_at_the_change_ends_as_one_that_is_not(
+    whole, tmp_path
 ):
-    config = growing(tmp_path / "run", data, none=none)
-    folder = RunFolder(config.run_folder)
-    # in the middle of each stage, and in the last step before each change
-    for epoch, step in ((0, 0), (1, 1), (2, 0), (2, 1), (4, 0)):
-
-        class StoppedTrainer(trainer.Trainer):
-            at = (epoch, step)
-
-            def __init__(self, job, stop, stopwatch):
-                super().__init__(job, stop, stopwatch)
-                self.callbacks.insert(-1, StopAt(stop, *self.at))
-
-        with monkeypatch.context() as patch:
-            patch.setattr(trainer, "Trainer", StoppedTrainer)
-            with pytest.raises(InterruptionError):
-                train_network(config)
-        progress = checkpoints.newest_checkpoint(folder.checkpoints).progress
-        done = progress["epoch"] * STEPS + progress["step"]
-        assert done == epoch * STEPS + step + 1
-    assert_equal_runs(train_network(config), whole)
+    config = replace(whole.run.job.config, run_folder=tmp_path / "run")
+    assert stopped(config, 0, 0) == 1
+    assert stopped(config, 0, 1) == 2  # the change comes next
+    assert stopped(config, 1, 0) == 3
+    run = train_network(config)
+    first, second = (named_weights(x.classifier.network) for x in (run, whole.run))
+    for name, value in second.items():
+        np.testing.assert_array_equal(first[name], value, err_msg=name)
+    times = ("seconds", "images_per_second")
+    figures = [
+        [{k: v for k, v in line.items() if k not in times}
+         for line in x.job.folder.read_epochs()]
+        for x in (run, whole.run)
+    ]  # fmt: skip
+    assert figures[0] == figures[1]
+    assert run.best_epoch == whole.run.best_epoch
 
 
 @pytest.mark.slow
-def test_the_state_is_carried_over_by_name(data, tmp_path, monkeypatch):
-    """All of it is bit-equal, but for the kernels whose maps have other sizes."""
-    carried = []
-    on_train_begin = TrainingState.on_train_begin
-
-    def record(state, logs=None):
-        before = state._pending
-        on_train_begin(state, logs)
-        if before:
-            carried.append((before, state._state()))
-
-    monkeypatch.setattr(TrainingState, "on_train_begin", record)
-    config = growing(tmp_path / "run", data, image_sizes=("32:1", "48x40:1"))
-    train_network(replace(config, checkpoint_minutes=0.0))
-    ((before, after),) = carried
-    assert after.progress == before.progress | {"spent": after.progress["spent"]}
-    changed = {
-        n for n, x in before.tensors.items() if x.shape != after.tensors[n].shape
-    }
-    assert sorted(name.split("/")[0] for name in changed) == (
-        ["average"] * 2 + ["network"] * 2 + ["optimizer"] * 2
-    )
-    for name, value in before.tensors.items():
-        resize = resize_momentum if name.startswith("optimizer") else resize_weights
-        if name in changed:
-            assert len(value) * 3 == len(after.tensors[name]) * 2  # from 4 to 6 cells
-            value = resize(value, len(after.tensors[name]), len(value) // 4)
-        np.testing.assert_array_equal(after.tensors[name], value, err_msg=name)
-
-
-@pytest.mark.slow
-def test_a_bad_step_may_lead_back_to_an_earlier_stage(data, tmp_path, monkeypatch):
+def test_a_bad_step_may_lead_back_to_an_earlier_stage(whole, tmp_path, monkeypatch):
     """There is no checkpoint but that of the start."""
     batches, left = trainer.training_batches, [1]
 
     def poisoned(config, dataset, heads, start, shard):
         made = batches(config, dataset, heads, start, shard)
-        if start != (2, 0) or not left:
+        if start != (1, 0) or not left:
             return made
         left.pop()
-        return made.map(lambda x, y: (x, {h: y[h] * np.nan for h in y}))
+        weights = dict.fromkeys(heads, tf.fill([4], np.nan))
+        return made.map(lambda images, labels: (images, labels, weights))
 
     monkeypatch.setattr(trainer, "training_batches", poisoned)
-    run = train_network(growing(tmp_path / "run", data, checkpoint_minutes=10.0))
+    data = whole.run.job.config.dataset
+    config = growing(tmp_path / "run", data, image_sizes=("32:1", "48x40:1"))
+    run = train_network(replace(config, checkpoint_minutes=10.0))
     lines = read_json_lines(run.job.folder.metrics)
     (event,) = (line for line in lines if EVENT_KEY in line)
-    assert (event["epoch"], event["back_to_epoch"]) == (3, 1)
+    assert (event["epoch"], event["back_to_epoch"]) == (2, 1)
     epochs = run.job.folder.read_epochs()
-    assert [line["epoch"] for line in epochs] == [1, 2, 3, 4, 5]
-    assert run.classifier.preprocessing.size == (40, 40)
-    assert run.best_epoch > 3
+    assert [line["epoch"] for line in epochs] == [1, 2]
+    assert run.classifier.preprocessing.size == (48, 40)
+    assert run.best_epoch == 2
 
 
 @pytest.mark.slow
 def test_other_sizes_are_refused_at_resume(whole):
-    config = replace(whole.job.config, image_sizes=("32:3", "40:2"))
-    with pytest.raises(UserError, match=r"--image-sizes was .*48x40:1.* and is"):
+    config = replace(whole.run.job.config, image_sizes=("32:2", "48x40:1"))
+    with pytest.raises(UserError, match=r"--image-sizes was .*'48x40:2'.* and is"):
         train_network(config)
-
-
-@pytest.mark.slow
-def test_weights_that_a_run_starts_from_are_in_its_first_network(
-    data, whole, tmp_path, monkeypatch
-):
-    """The size of theirs gives way to the run's."""
-    started = []
-    on_train_begin = TrainingState.on_train_begin
-
-    def record(state, logs=None):
-        on_train_begin(state, logs)
-        started.append(named_weights(state.model))
-
-    monkeypatch.setattr(TrainingState, "on_train_begin", record)
-    config = growing(
-        tmp_path / "run",
-        data,
-        architecture=None,
-        weights=str(whole.job.folder.path),
-        image_sizes=("32:1", "48:1"),
-        cache="disk",
-    )
-    before = set((cache_folder() / "images").glob("*"))
-    run = train_network(config)
-    source = named_weights(whole.classifier.network)
-    for name, value in started[0].items():
-        np.testing.assert_array_equal(value, source[name], err_msg=name)
-    assert run.classifier.preprocessing.size == (48, 48)
-    assert isinstance(run.classifier, Classifier)
-    copies = set((cache_folder() / "images").glob("*")) - before
-    assert len(copies) == 1  # those of the largest size serve both stages
