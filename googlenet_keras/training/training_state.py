@@ -96,6 +96,7 @@ class TrainingState(keras.callbacks.Callback):
         self._job, self._distribution, self._folder = job, job.distribution, job.folder
         self._parts, self._stop, self._stopwatch = parts, stop, stopwatch
         self._interval = job.config.checkpoint_minutes * 60
+        self._written = time.monotonic()  # the time counts on from fit to fit
         self._steps = job.steps_per_epoch
         self._rollbacks, self._rolled_back = 0, False
         self._pending: State | None = None  # to be restored when fit begins
@@ -194,7 +195,6 @@ class TrainingState(keras.callbacks.Callback):
         self._pending = self._state()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._written = time.monotonic()
         state, self._pending = self._pending, None
         if state:
             variables = self._variables()
