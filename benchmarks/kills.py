@@ -3,8 +3,8 @@
 `python -m benchmarks.kills --kills 20` trains once without interruption, then the same
 with SIGKILL at random moments, resumed with --resume each time. It ends with status
 1 unless the classifiers' weights are equal bit for bit and metrics.jsonl has every
-epoch once. With `--image-sizes 32:5 48:9` the image size changes in the run; a change
-takes longer than a kill waits, so that a kill hits it.
+epoch once. With `--image-sizes 32:5 48:9` the image size changes in the run, and a kill
+that met the change says so.
 """
 
 from __future__ import annotations
