@@ -139,15 +139,12 @@ def test_the_state_is_carried_over_by_name(whole):
 class StopAt(keras.callbacks.Callback):
     """Asks the run to stop in a step, as a signal would."""
 
-    def __init__(self, stop, epoch, step):
+    def __init__(self, state, stop, epoch, step):
         super().__init__()
-        self.stop, self.at = stop, (epoch, step)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        self.state, self.stop, self.at = state, stop, (epoch, step)
 
     def on_train_batch_begin(self, batch, logs=None):
-        if (self.epoch, batch) == self.at:
+        if (self.state.epoch, self.state.step) == self.at:
             self.stop.signal_number = signal.SIGTERM
 
 
@@ -157,7 +154,7 @@ def stopped(config, epoch, step):
     class StoppedTrainer(trainer.Trainer):
         def __init__(self, job, stop, stopwatch):
             super().__init__(job, stop, stopwatch)
-            self.callbacks.insert(-1, StopAt(stop, epoch, step))
+            self.callbacks.insert(-1, StopAt(self.state, stop, epoch, step))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "Trainer", StoppedTrainer)
@@ -169,13 +166,12 @@ def stopped(config, epoch, step):
 
 
 @pytest.mark.slow
-def test_a_run_stopped_in_any_stage_and_at_the_change_ends_as_one_that_is_not(
+def test_a_run_stopped_at_the_change_and_after_it_ends_as_one_that_is_not(
     whole, tmp_path
 ):
     config = replace(whole.run.job.config, run_folder=tmp_path / "run")
-    assert stopped(config, 0, 0) == 1
-    assert stopped(config, 0, 1) == 2  # the change comes next
-    assert stopped(config, 1, 0) == 3
+    assert stopped(config, epoch=0, step=1) == STEPS  # the change comes next
+    assert stopped(config, epoch=1, step=0) == STEPS + 1
     run = train_network(config)
     first, second = (named_weights(x.classifier.network) for x in (run, whole.run))
     for name, value in second.items():
@@ -191,7 +187,7 @@ def test_a_run_stopped_in_any_stage_and_at_the_change_ends_as_one_that_is_not(
 
 
 @pytest.mark.slow
-def test_a_bad_step_may_lead_back_to_an_earlier_stage(whole, tmp_path, monkeypatch):
+def test_a_bad_step_may_lead_back_to_an_earlier_stage(tmp_path, monkeypatch):
     """There is no checkpoint but that of the start."""
     batches, left = trainer.training_batches, [1]
 
@@ -204,7 +200,7 @@ def test_a_bad_step_may_lead_back_to_an_earlier_stage(whole, tmp_path, monkeypat
         return made.map(lambda images, labels: (images, labels, weights))
 
     monkeypatch.setattr(trainer, "training_batches", poisoned)
-    data = whole.run.job.config.dataset
+    data = write_photos(tmp_path / "photos", {"a": 6, "b": 5})
     config = growing(tmp_path / "run", data, image_sizes=("32:1", "48x40:1"))
     run = train_network(replace(config, checkpoint_minutes=10.0))
     lines = read_json_lines(run.job.folder.metrics)
