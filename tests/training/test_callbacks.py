@@ -141,6 +141,18 @@ def test_metrics_have_a_line_an_epoch(tmp_path):
     assert logs["images_per_second"] > 0
 
 
+def test_an_epochs_line_has_the_image_size_if_it_changes(capsys):
+    logs = dict.fromkeys(("loss", "main_top1", "images_per_second"), 0.5)
+    logs |= {"val_main_cross_entropy": 0.5, "val_main_top1": 0.5}
+    logs |= {"image_height": 48, "image_width": 40}
+    stages = [Stage(0, 2, (32, 32)), Stage(2, 5, (48, 40))]
+    watch.LogEpochs(stages).on_epoch_end(2, logs)
+    watch.LogEpochs([Stage(0, 5, (48, 40))]).on_epoch_end(2, logs)
+    several, single = capsys.readouterr().out.splitlines()
+    assert several.startswith("epoch 3/5 at 48 x 40 px: loss 0.500, top-1 0.500; ")
+    assert single.startswith("epoch 3/5: loss 0.500, ")
+
+
 def test_event_files_that_cannot_be_written_are_the_disks_error(tmp_path):
     (tmp_path / "events").write_text("a file where a folder should be")
     model = line_model()
