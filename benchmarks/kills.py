@@ -3,7 +3,8 @@
 `python -m benchmarks.kills --kills 20` trains once without interruption, then the same
 with SIGKILL at random moments, resumed with --resume each time. It ends with status
 1 unless the classifiers' weights are equal bit for bit and metrics.jsonl has every
-epoch once.
+epoch once. With `--image-sizes 32:5 48:9` the image size changes in the run, and a kill
+that met the change says so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from safetensors.numpy import load_file
 
 from googlenet_keras.files import TEMPORARY_SUFFIX, read_json_lines
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.stages import parse_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT_MINUTES = "0.0005"  # less than a step and its writing take
@@ -41,7 +43,9 @@ class Options:
     kills: int = 20
     """Times that the run is killed."""
     epochs: int = 14
-    """Epochs of the run, 37 steps each."""
+    """Epochs of the run, 37 steps each; those of --image-sizes, if given."""
+    image_sizes: tuple[str, ...] = ()
+    """Image sizes one after another, with their epochs, as of train.py."""
     early: float = 0.2
     """Part of the kills that may come while the program is still starting (0..1)."""
     writing: float = 0.3
@@ -104,10 +108,11 @@ def _kill_once(run: Path, options: Options, moments: random.Random) -> str:
     process.wait()
     if _is_writing(run):
         where += ", writing a checkpoint"
-    if _progress(run) < done:
-        raise SystemExit(
-            f"it restarted earlier: epoch and step {done} became {_progress(run)}"
-        )
+    now = _progress(run)
+    if now < done:
+        raise SystemExit(f"it restarted earlier: epoch and step {done} became {now}")
+    if now in [(stage.start, 0) for stage in parse_stages(options.image_sizes)[1:]]:
+        where += ", changing the image size"
     return f"{where}, newest checkpoint {_newest_checkpoint(run) or 'none'}"
 
 
@@ -131,7 +136,11 @@ def _progress(run: Path) -> tuple[int, int]:
 
 def _command(run: Path, options: Options) -> subprocess.Popen:
     command = [sys.executable, "train.py", "--resume", "--run-folder", str(run)]
-    command += ["--recipe", "smoke", "--epochs", str(options.epochs)]
+    command += ["--recipe", "smoke"]
+    if options.image_sizes:
+        command += ["--image-sizes", *options.image_sizes]
+    else:
+        command += ["--epochs", str(options.epochs)]
     command += ["--checkpoint-minutes", CHECKPOINT_MINUTES]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)

@@ -80,6 +80,8 @@ class Epoch(TypedDict):
     """A line of metrics.jsonl; an event's line has other keys and EVENT_KEY."""
 
     epoch: Annotated[int, Meta(ge=1)]
+    # height and width in pixels; older runs have none
+    image_size: NotRequired[tuple[int, int]]
     learning_rate: float
     seconds: float
     images_per_second: float

@@ -1,7 +1,7 @@
 """Plots: curves, confusion matrices, predictions and class activation maps."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ Epochs = Sequence[Mapping[str, Any]]
 
 
 def curves(epochs: Epochs) -> Figure:
-    """Plots loss and top-1 of every head, and the learning rate, by epoch."""
+    """Plots loss and top-1 of every head, and the learning rate, by epoch.
+
+    Vertical lines show where the image size changes.
+    """
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     axes = dict(zip(AXES_TITLES, figure.subplots(1, 3), strict=True))
     numbers = [epoch["epoch"] for epoch in epochs]
@@ -51,7 +54,13 @@ def curves(epochs: Epochs) -> Figure:
         )
     rates = [epoch["learning_rate"] for epoch in epochs]
     axes["rate"].plot(numbers, rates, color="black")
+    sizes = [epoch.get("image_size") for epoch in epochs]
+    changes = [n for n, (a, b) in zip(numbers[1:], pairwise(sizes), strict=True)
+               if a != b]  # fmt: skip
     for key, title in AXES_TITLES.items():
+        for number in changes:
+            label = "image size changes" if number == changes[0] else None
+            axes[key].axvline(number - 0.5, color="gray", linewidth=0.8, label=label)
         _finish_axes(axes[key], title)
     axes["top1"].legend(fontsize="small", frameon=False)
     return figure

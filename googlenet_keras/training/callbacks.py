@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import append_json_line
+from googlenet_keras.training.stages import Stage, describe_size, stage_at
 
 DEAD_LOSS_FRACTION = 0.99  # of chance: a head above this has learned nothing
 DEAD_HEAD_STEPS = 200  # after warm-up, before the run ends for it
@@ -46,19 +47,27 @@ class SaveLast(StatefulCallback):
     them are too good. So an epoch is left out only if its main validation top-1 is
     below the best one by more than two standard errors. images: of validation. save:
     None where another worker saves. best: the best top-1 so far. best_epoch: the saved
-    one, from 1.
+    one, from 1. stage: gives the stage of an epoch, from 0; epochs of different stages
+    are not compared, since their validation images have different sizes.
     """
 
     STATE = ("best", "best_epoch")
 
-    def __init__(self, save: Callable[[], None] | None, images: int) -> None:
+    def __init__(
+        self,
+        save: Callable[[], None] | None,
+        images: int,
+        stage: Callable[[int], Stage],
+    ) -> None:
         super().__init__()
-        self._save, self._images = save, images
+        self._save, self._images, self._stage = save, images, stage
         self.best, self.best_epoch = -1.0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if not math.isfinite(logs["val_loss"]):
             return
+        if self.best_epoch and self._stage(self.best_epoch - 1) != self._stage(epoch):
+            self.best = -1.0
         top1 = logs["val_main_top1"]
         self.best = max(self.best, top1)
         if top1 >= self.best - CLEAR_DIFFERENCE * standard_error(top1, self._images):
@@ -144,11 +153,21 @@ def chance_level(counts: Sequence[int] | None, classes: int, smoothing: float) -
 
 
 class WriteMetrics(keras.callbacks.Callback):
-    """Appends a line per epoch to metrics.jsonl, with the metrics of every head."""
+    """Appends a line per epoch to metrics.jsonl, with the metrics of every head.
 
-    def __init__(self, path: Path, heads: Sequence[str], batch_size: int) -> None:
+    stage: gives the stage of an epoch, from 0.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        heads: Sequence[str],
+        batch_size: int,
+        stage: Callable[[int], Stage],
+    ) -> None:
         super().__init__()
         self._path, self._heads, self._batch_size = path, heads, batch_size
+        self._stage = stage
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._images = 0  # an epoch that is resumed has fewer
@@ -162,10 +181,13 @@ class WriteMetrics(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         speed = self._images / max(self._trained - self._began, 1e-9)
-        logs["images_per_second"] = speed  # for the callbacks after this one
+        height, width = self._stage(epoch).size
+        own = {"images_per_second": speed, "image_height": height, "image_width": width}
+        logs.update(own)  # for the callbacks after this one
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         line = {
             "epoch": epoch + 1,
+            "image_size": [height, width],
             "learning_rate": rate,
             "seconds": round(time.perf_counter() - self._began, 3),
             "images_per_second": round(speed, 1),
@@ -188,12 +210,13 @@ class WriteMetrics(keras.callbacks.Callback):
 class LogEpochs(keras.callbacks.Callback):
     """Logs a line per epoch, and one a minute within a long epoch.
 
-    The losses are cross-entropies of the main head, without label smoothing.
+    It has the image size if there are several. The losses are cross-entropies of the
+    main head, without label smoothing.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, stages: Sequence[Stage]) -> None:
         super().__init__()
-        self._epochs = epochs
+        self._stages = stages
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch, self._logged = epoch, time.perf_counter()
@@ -211,8 +234,11 @@ class LogEpochs(keras.callbacks.Callback):
         self._log(epoch, text)
 
     def _log(self, epoch: int, text: str) -> None:
+        name = f"epoch {epoch + 1}/{self._stages[-1].end}"
+        if len(self._stages) > 1:
+            name += f" at {describe_size(stage_at(self._stages, epoch).size)} px"
         with suppress(BrokenPipeError):  # the reader has left; the run continues
-            log.info(f"epoch {epoch + 1}/{self._epochs}: {text}")
+            log.info(f"{name}: {text}")
 
 
 def _figures(logs: Logs, prefix: str = "") -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self, TypeVar
 
@@ -13,6 +13,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.options import (
+    DECIDED_BY_IMAGE_SIZES,
     UNSET_VALUES,
     TrainConfig,
     check_resume,
@@ -46,6 +47,7 @@ class _DefaultFlags:
     recipe: Annotated[str, tyro.conf.arg(help="")] = MODERN.recipe
     resume: bool = False
     run_folder: Path | None = None
+    image_sizes: tuple[str, ...] = ()
 
 
 @PLAIN_NUMBERS.primitive_rule
@@ -94,10 +96,13 @@ def read_flags(
     Raises UserError for a value out of range, and for one that differs from that run's;
     exits with status 2 for an unknown flag.
     """
+    default = read_defaults(TrainConfig, arguments, recipe)
+    if sizes := _default_flags(arguments).image_sizes:
+        default = replace(default, image_sizes=sizes, **DECIDED_BY_IMAGE_SIZES)
     config = parse_flags(
         TrainConfig,
         arguments,
-        default=read_defaults(TrainConfig, arguments, recipe),
+        default=default,
         prog=prog,
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
@@ -115,9 +120,7 @@ def read_defaults(
     must_exist: whether --resume requires that something has started in --run-folder.
     Raises UserError for --resume without a folder, and for an unknown recipe.
     """
-    flags, _ = tyro.cli(
-        _DefaultFlags, args=arguments, return_unknown_args=True, add_help=False
-    )
+    flags = _default_flags(arguments)
     check_resume(flags.resume, flags.run_folder)
     folder = RunFolder(flags.run_folder or "")
     if flags.resume and folder.is_started:
@@ -128,6 +131,13 @@ def read_defaults(
             "none. Leave --resume out to start."
         )
     return from_recipe(flags.recipe)
+
+
+def _default_flags(arguments: Sequence[str] | None) -> _DefaultFlags:
+    flags, _ = tyro.cli(
+        _DefaultFlags, args=arguments, return_unknown_args=True, add_help=False
+    )
+    return flags
 
 
 def resume_options(

@@ -10,6 +10,7 @@ from googlenet_keras.data.cache import cache_split
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.training.options import ResolvedConfig
+from googlenet_keras.training.stages import stage_at
 
 
 def training_batches(
@@ -19,13 +20,19 @@ def training_batches(
     start: tuple[int, int] = (0, 0),
     shard: pipeline.Shard = pipeline.SINGLE_WORKER_SHARD,
 ) -> tf.data.Dataset:
-    """Batches of all epochs from `start` (epoch, step), or one worker's part."""
-    balanced, size = config.class_weights == "balanced", config.input_size
-    none = dataset.none and cache_split(dataset.none, config.cache, *size)
+    """Batches from `start` (epoch, step) to the end of its stage, or a worker's part.
+
+    What is cached is large enough for every stage.
+    """
+    stages = config.stages
+    balanced, stage = config.class_weights == "balanced", stage_at(stages, start[0])
+    heights, widths = zip(*(stage.size for stage in stages), strict=True)
+    largest = (max(heights), max(widths))
+    none = dataset.none and cache_split(dataset.none, config.cache, *largest)
     return pipeline.TrainingPipeline(
-        cache_split(dataset.train, config.cache, *size),
+        cache_split(dataset.train, config.cache, *largest),
         Augmentation(
-            *size,
+            *stage.size,
             crop_area=config.crop_area,
             crop_aspect=config.crop_aspect,
             mirror=config.mirror == "on",
@@ -45,4 +52,4 @@ def training_batches(
         pipeline.balanced_weights(dataset.train) if balanced else None,
         none,
         config.none_synthetic,
-    ).batches(config.epochs, start, shard)
+    ).batches(stage.end, start, shard)

@@ -1,6 +1,7 @@
 """Finds the largest batch size whose training step fits into memory."""
 
 import logging
+import math
 import os
 from bisect import bisect_left
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras import machine, processes
-from googlenet_keras.architecture.arithmetic import height_and_width, training_bytes
+from googlenet_keras.architecture.arithmetic import training_bytes
 from googlenet_keras.data.none_pictures import none_count
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.model import build_and_compile
@@ -44,13 +45,18 @@ def largest_batch(config: ResolvedConfig, classes: int, images: int) -> int:
 def check_memory(config: ResolvedConfig, classes: int) -> None:
     """Raises UserError for a training step that needs more memory than there is.
 
-    Only a processor's is checked: TensorFlow does not tell the memory of a GPU.
+    Only a processor's is checked: TensorFlow does not tell the memory of a GPU. With
+    image_sizes the largest one counts. Raises UserError also for a size at which the
+    network cannot be built.
     """
+    images = _step_images(config, config.batch_size)
+    output_bytes = 4 if config.precision == "float32" else 2
+    needed, size = max(
+        (training_bytes(config.network, classes, s.size, images, output_bytes), s.size)
+        for s in config.stages
+    )
     if config.strategy != "none" or tf.config.list_physical_devices("GPU"):
         return
-    size, images = config.input_size, _step_images(config, config.batch_size)
-    output_bytes = 4 if config.precision == "float32" else 2
-    needed = training_bytes(config.network, classes, size, images, output_bytes)
     machine.check_memory(
         needed,
         f"a step of {images} images of {size[0]} x {size[1]} pixels",
@@ -147,12 +153,13 @@ def _build_once(config: ResolvedConfig, classes: int, free: int | None) -> keras
     With the limit an allocation fails, where without it the system kills a process.
     """
     processes.limit_this_process(memory_bytes=free)
-    return build_and_compile(config, classes, steps=1)
+    largest = max((stage.size for stage in config.stages), key=math.prod)
+    return build_and_compile(config, classes, steps=1, image_size=largest)
 
 
 def _step_fits(network: keras.Model, config: ResolvedConfig, batch: int) -> bool:
     count = _step_images(config, batch)
-    images = tf.zeros((count, *height_and_width(config.image_size), 3))
+    images = tf.zeros((count, *network.inputs[0].shape[1:]))
     labels = tf.zeros((count,), tf.int32)
     try:
         network.train_on_batch(images, dict.fromkeys(network.output, labels))

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.run_folder import TOP_K
@@ -18,16 +17,22 @@ from googlenet_keras.training.transfer import freeze
 NONE_WEIGHT = 0.5  # of a none picture's loss, where an image of a class has 1
 
 
-def build_and_compile(config: ResolvedConfig, classes: int, steps: int) -> keras.Model:
+def build_and_compile(
+    config: ResolvedConfig,
+    classes: int,
+    steps: int,
+    image_size: tuple[int, int] | None = None,
+) -> keras.Model:
     """Builds and compiles the network of `config`, with all its variables.
 
-    steps: of an epoch. Within the scope of a strategy the result is a ReplicatedModel.
+    steps: of an epoch. image_size: height and width; None: those of `config`. Within
+    the scope of a strategy the result is a ReplicatedModel.
     """
     arch = config.to_architecture()
     network = build_network(
         arch,
         classes=classes,
-        image_size=height_and_width(config.image_size),
+        image_size=image_size or config.input_size,
         initialization=config.initialization,
         joint=True,
     )

@@ -112,6 +112,10 @@ class MomentumSGD(keras.optimizers.SGD):
             use_nesterov=self.nesterov,
         )
 
+    def momentum_of(self, weight: keras.Variable) -> keras.Variable:
+        """The momentum of one of the trainable weights."""
+        return self.momentums[self._get_variable_index(weight)]
+
     def get_config(self) -> dict[str, Any]:
         own = ("kernel_decay", "bias_multiplier", "trunk_multiplier")
         return super().get_config() | {name: getattr(self, name) for name in own}
@@ -140,12 +144,20 @@ def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
     )
 
 
+def inner_optimizer(network: keras.Model) -> MomentumSGD:
+    """The optimizer of a compiled network, without the loss scaling around it."""
+    return getattr(network.optimizer, "inner_optimizer", network.optimizer)
+
+
 class AverageWeights(StatefulCallback):
     """Keeps a moving average of every weight and validates with it (Polyak averaging).
 
     At step t the average moves by 1 / min(horizon, (10 + t) / 9), so the first weights
     are soon forgotten. The averages are in the network from the start of validation to
     the start of the next epoch, and after training.
+
+    variables: the averages, in the order of the network's weights. With another network
+    in a further fit they are new ones, which hold its weights until they are restored.
 
     Keras's use_ema leaves out batch normalization's statistics, and its momentum is a
     constant, which keeps the first weights in the average of a short run.
@@ -159,11 +171,17 @@ class AverageWeights(StatefulCallback):
         self.swapped_in = False
         self.variables: list[tf.Variable] = []
         self.step = 0
+        self._network: keras.Model | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if not self.variables:  # else a further fit of the same run
-            self._live = [v.value for v in self.model.weights]
-            self.variables = [tf.Variable(v) for v in self._live]
+        if self._network is self.model:
+            return  # a further fit
+        self._network = self.model
+        self._live = [v.value for v in self.model.weights]
+        self.variables = [tf.Variable(v) for v in self._live]
+        # a function that was traced before has the variables of another network
+        self._update = tf.function(self._move_averages)
+        self._swap = tf.function(self._exchange)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step += 1
@@ -179,18 +197,21 @@ class AverageWeights(StatefulCallback):
     def on_train_end(self, logs: Any = None) -> None:
         self._put_in_network(averages=True)
 
+    def average_of(self, weight: keras.Variable) -> tf.Variable:
+        """The average of one of the network's weights."""
+        weights = [id(x) for x in self.model.weights]
+        return self.variables[weights.index(id(weight))]
+
     def _put_in_network(self, averages: bool) -> None:
         if self.swapped_in is not averages:
             self._swap()
             self.swapped_in = averages
 
-    @tf.function
-    def _update(self, rate: tf.Tensor) -> None:
+    def _move_averages(self, rate: tf.Tensor) -> None:
         for average, live in zip(self.variables, self._live, strict=True):
             average.assign_add(rate * (live - average))
 
-    @tf.function
-    def _swap(self) -> None:
+    def _exchange(self) -> None:
         for average, live in zip(self.variables, self._live, strict=True):
             value = tf.identity(live)
             live.assign(tf.identity(average))

@@ -22,6 +22,7 @@ from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import convert, read_json
+from googlenet_keras.training.stages import Stage, check_agreement, parse_stages
 
 DataKind = Literal["digits", "photos"]
 Switch = Literal["auto", "on", "off"]
@@ -37,6 +38,7 @@ BatchSize = Annotated[int, Meta(ge=1, le=2**17)]
 Text = Annotated[str, Meta(min_length=1)]
 
 UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
+DECIDED_BY_IMAGE_SIZES: dict[str, Any] = {"epochs": None, "image_size": ()}  # unset
 RECIPE_NAMES = ("modern", "paper", "caffe_quick", "smoke", "finetune")
 
 DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; help text
@@ -120,6 +122,8 @@ class TrainConfig:
     width: Width = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: Annotated[tuple[int, ...], _by_data("image_size")] = ()
+    image_sizes: tuple[str, ...] = ()
+    """Image sizes one after another, with their epochs: 80:24 96:14 128:17 (docs)."""
     run_folder: Path | None = None
     """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
@@ -215,13 +219,15 @@ class TrainConfig:
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
+        check_agreement(parse_stages(self.image_sizes), self.epochs, self.image_size)
 
     @classmethod
     def from_recipe(cls, name: str, **changes: Any) -> Self:
         """The options of the recipe `name`, with `changes`. Raises UserError."""
         from googlenet_keras.training.recipes import recipe
 
-        return cls(**vars(recipe(name)) | changes)
+        unset = DECIDED_BY_IMAGE_SIZES if changes.get("image_sizes") else {}
+        return cls(**vars(recipe(name)) | unset | changes)
 
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""
@@ -244,6 +250,8 @@ class TrainConfig:
         values["learning_rate"] = (
             PLAIN_LEARNING_RATE if plain else BATCH_NORM_LEARNING_RATE
         )
+        if stages := parse_stages(self.image_sizes):
+            values |= {"epochs": stages[-1].end, "image_size": stages[-1].size}
         return {k: v for k, v in values.items() if getattr(self, k) in UNSET_VALUES}
 
     def resolve(self, kind: DataKind, **changes: Any) -> ResolvedConfig:
@@ -282,8 +290,14 @@ class ResolvedConfig(TrainConfig):
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input, in pixels."""
+        """Height and width of the trained network's input, in pixels."""
         return height_and_width(self.image_size)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the run, each at one image size; without image_sizes, one."""
+        sizes = self.image_sizes
+        return parse_stages(sizes) or (Stage(0, self.epochs, self.input_size),)
 
     def to_architecture(self) -> Architecture:
         """The network, without reading a file again."""

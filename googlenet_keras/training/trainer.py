@@ -2,8 +2,11 @@
 
 import logging
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+
+import keras
 
 from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
@@ -21,6 +24,7 @@ from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
+from googlenet_keras.training.stages import Stage, describe_size, stage_at
 from googlenet_keras.training.training_state import TrainingState, resume_hint
 
 log = logging.getLogger(__name__)
@@ -69,19 +73,24 @@ def train_network(
 class Trainer:
     """Trains the network of a job from its start, or its last checkpoint, to the end.
 
-    callbacks: in their order; the last one is `state`.
+    Each stage of the job has a network for its image size, into which the training
+    state is carried over as a resumed run restores it. callbacks: in their order; the
+    last one is `state`.
     """
 
     def __init__(
         self, job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
     ) -> None:
         self.job, self._stop = job, stop
-        self.classifier = classifier = _new_classifier(job)
         config, folder, is_chief = job.config, job.folder, job.distribution.is_chief
-        self._watch = _watch_learning(job, classifier.heads)
-        save = partial(classifier.save, folder.classifier)
+        stage = partial(stage_at, config.stages)
+        self._begin_stage(config.stages[0])
+        _copy_start(job, self.classifier.network)
+        heads, labels = self.classifier.heads, job.dataset.class_names
+        self._watch = _watch_learning(job, heads)
         images = job.dataset.validation.count
-        self._saved = callbacks.SaveLast(save if is_chief else None, images)
+        save = self._save if is_chief else None
+        self._saved = callbacks.SaveLast(save, images, stage)
         learning: dict[str, callbacks.StatefulCallback] = {"learning": self._watch}
         if config.average_epochs:
             horizon = config.average_epochs * job.steps_per_epoch
@@ -93,25 +102,17 @@ class Trainer:
         self._has_bar = is_chief and on_terminal
         if is_chief:
             if counts := job.dataset.validation.class_counts:
-                warn_of_missing_classes("validation", classifier.labels, counts)
+                warn_of_missing_classes("validation", labels, counts)
             metrics = callbacks.WriteMetrics(
-                folder.metrics, classifier.heads, config.batch_size
+                folder.metrics, heads, config.batch_size, stage
             )
             events = callbacks.WriteEvents(folder.tensorboard, write_graph=False)
             progress = (
                 callbacks.ProgressBar(config.batch_size)
                 if on_terminal
-                else callbacks.LogEpochs(config.epochs)
+                else callbacks.LogEpochs(config.stages)
             )
             self.callbacks[-2:] = [metrics, self._saved, events, progress, self.state]
-        self._validation = job.distribution.distribute(
-            lambda shard: pipeline.evaluation_batches(
-                job.dataset.validation,
-                classifier.preprocessing,
-                heads=classifier.heads,
-                shard=shard,
-            )
-        )
 
     def fit(self) -> int:
         """Trains to the end; returns the epoch that is saved, counted from 1.
@@ -142,9 +143,12 @@ class Trainer:
         return self._saved.best_epoch
 
     def _fit_segment(self) -> None:
-        """Finishes a begun epoch, or else trains to the end; rolls back a bad step."""
+        """Finishes a begun epoch, or else its stage; rolls back a bad step."""
         job, heads = self.job, self.classifier.heads
         epoch, step = self.state.epoch, self.state.step
+        stage = stage_at(job.config.stages, epoch)
+        if stage != self._stage:
+            self._change_stage(stage)
         make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
         try:
             self.classifier.network.fit(
@@ -154,7 +158,7 @@ class Trainer:
                     job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
                 ),
                 initial_epoch=epoch,
-                epochs=epoch + 1 if step else job.config.epochs,
+                epochs=epoch + 1 if step else stage.end,
                 steps_per_epoch=job.steps_per_epoch - step,
                 shuffle=False,  # the batches are shuffled already; True would only warn
                 verbose=int(self._has_bar),
@@ -165,6 +169,31 @@ class Trainer:
         except pipeline.UNREADABLE_ERRORS as error:
             self._check_images(error)
             raise
+
+    def _change_stage(self, stage: Stage) -> None:
+        """Goes over to another image size, with the training state as it is."""
+        self.state.carry_over()
+        self._begin_stage(stage)
+        if self.job.distribution.is_chief:
+            size = describe_size(stage.size)
+            with suppress(BrokenPipeError):  # the reader has left; the run continues
+                log.info("images of %s px from epoch %d on", size, stage.start + 1)
+
+    def _begin_stage(self, stage: Stage) -> None:
+        """Builds the network for a stage's image size, and its validation batches."""
+        job, self._stage = self.job, stage
+        self.classifier = classifier = _new_classifier(job, stage.size)
+        self._validation = job.distribution.distribute(
+            lambda shard: pipeline.evaluation_batches(
+                job.dataset.validation,
+                classifier.preprocessing,
+                heads=classifier.heads,
+                shard=shard,
+            )
+        )
+
+    def _save(self) -> None:
+        self.classifier.save(self.job.folder.classifier)
 
     def _check_images(self, cause: Exception) -> None:
         """Raises UserError, from `cause`, if an image is what stopped the training."""
@@ -178,15 +207,14 @@ class Trainer:
             raise damaged_copy_error() from cause
 
 
-def _new_classifier(job: TrainingJob) -> Classifier:
-    """Builds the Classifier to train, with its initial or pretrained weights."""
-    config, distribution, labels = job.config, job.distribution, job.dataset.class_names
+def _new_classifier(job: TrainingJob, image_size: tuple[int, int]) -> Classifier:
+    """Builds the Classifier to train, with its initial weights."""
+    config, distribution = job.config, job.distribution
     distribution.check_batch_size(config.batch_size)
     with distribution.strategy.scope():
-        network = build_and_compile(config, job.classes, job.steps_per_epoch)
-        copied = transfer.copy_weights(network, job.start, labels) if job.start else ""
-    if copied and distribution.is_chief:
-        log.info("weights of %s: %s", config.weights, copied)
+        network = build_and_compile(
+            config, job.classes, job.steps_per_epoch, image_size
+        )
     separate_dropout_seeds(network, distribution.first_replica)
     provenance = {
         "trained_on": job.dataset.name,
@@ -197,8 +225,19 @@ def _new_classifier(job: TrainingJob) -> Classifier:
         "started_from": config.weights,
         "commit": machine.commit(),
     }
-    preprocessing = Preprocessing(*config.input_size, config.crop_fraction)
+    preprocessing = Preprocessing(*image_size, config.crop_fraction)
+    labels = job.dataset.class_names
     return Classifier(network, config.network, preprocessing, labels, provenance)
+
+
+def _copy_start(job: TrainingJob, network: keras.Model) -> None:
+    """Copies the weights that the job starts from, if there are any."""
+    if not job.start:
+        return
+    with job.distribution.strategy.scope():
+        copied = transfer.copy_weights(network, job.start, job.dataset.class_names)
+    if job.distribution.is_chief:
+        log.info("weights of %s: %s", job.config.weights, copied)
 
 
 def _watch_learning(

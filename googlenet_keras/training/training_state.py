@@ -23,9 +23,10 @@ from googlenet_keras.training.callbacks import (
     StatefulCallback,
 )
 from googlenet_keras.training.checkpoints import State, Variable
+from googlenet_keras.training.head_resizing import resize_heads
 from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.model import local_value, separate_dropout_seeds
-from googlenet_keras.training.optimizer import AverageWeights
+from googlenet_keras.training.optimizer import AverageWeights, inner_optimizer
 from googlenet_keras.training.signals import StopRequest
 
 STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop
@@ -95,6 +96,7 @@ class TrainingState(keras.callbacks.Callback):
         self._job, self._distribution, self._folder = job, job.distribution, job.folder
         self._parts, self._stop, self._stopwatch = parts, stop, stopwatch
         self._interval = job.config.checkpoint_minutes * 60
+        self._written = time.monotonic()  # the time counts on from fit to fit
         self._steps = job.steps_per_epoch
         self._rollbacks, self._rolled_back = 0, False
         self._pending: State | None = None  # to be restored when fit begins
@@ -176,17 +178,31 @@ class TrainingState(keras.callbacks.Callback):
             "learning rate"
         )
 
+    def carry_over(self) -> None:
+        """Lets the next fit, of the network of another stage, restore this state.
+
+        Does nothing if it is going to restore a checkpoint.
+        """
+        if self._pending:
+            return
+        # to those of replica 0, as a checkpoint has them
+        separate_dropout_seeds(self.model, -self._distribution.first_replica)
+        self._pending = self._state()
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._written = time.monotonic()
         state, self._pending = self._pending, None
         if state:
-            checkpoints.assign_variables(self._variables(), state.tensors)
+            variables = self._variables()
+            tensors = resize_heads(
+                state.tensors, variables, self.model, self._average()
+            )
+            checkpoints.assign_variables(variables, tensors)
             for name, part in self._parts.items():
                 if name != "best":  # what is saved outlives a rollback
                     part.set_state(state.progress[name])
-            optimizer = self.model.optimizer
-            inner = getattr(optimizer, "inner_optimizer", optimizer)  # of loss scaling
-            inner.rate_factor.assign(ROLLBACK_RATE_FACTOR**self._rollbacks)
+            inner_optimizer(self.model).rate_factor.assign(
+                ROLLBACK_RATE_FACTOR**self._rollbacks
+            )
             separate_dropout_seeds(self.model, self._distribution.first_replica)
             self._pending_metrics = state
         if self._rolled_back or (state is None and self.epoch == self.step == 0):
@@ -218,8 +234,8 @@ class TrainingState(keras.callbacks.Callback):
         """Writes a checkpoint. Raises NonFiniteLossError if a weight is not finite."""
         if not (self._interval and self._distribution.is_chief):
             return
-        tensors = {name: local_value(v) for name, v in self._variables().items()}
-        if not _is_finite(tensors):
+        state = self._state()
+        if not _is_finite(state.tensors):
             if self._distribution.workers > 1:
                 return  # the next step's loss tells all workers at once
             if not self.step:
@@ -228,16 +244,7 @@ class TrainingState(keras.callbacks.Callback):
             raise NonFiniteLossError(
                 "the weights must stay finite; a step made them not."
             )
-        spent = self._stopwatch.spent()
-        progress = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "rollbacks": self._rollbacks,
-            "spent": [spent["seconds"], spent["cpu_seconds"]],
-            "data": self._job.data_identity,
-            **{name: part.get_state() for name, part in self._parts.items()},
-        }
-        checkpoints.write_checkpoint(self._folder.checkpoints, State(tensors, progress))
+        checkpoints.write_checkpoint(self._folder.checkpoints, state)
         self._written = time.monotonic()
 
     def stop_message(self) -> str:
@@ -295,13 +302,30 @@ class TrainingState(keras.callbacks.Callback):
         if stop_signal:
             raise InterruptionError(self.stop_message(), stop_signal)
 
+    def _state(self) -> State:
+        spent = self._stopwatch.spent()
+        progress = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "rollbacks": self._rollbacks,
+            "spent": [spent["seconds"], spent["cpu_seconds"]],
+            "data": self._job.data_identity,
+            **{name: part.get_state() for name, part in self._parts.items()},
+        }
+        tensors = {name: local_value(v) for name, v in self._variables().items()}
+        return State(tensors, progress)
+
+    def _average(self) -> AverageWeights | None:
+        part = self._parts.get("average")
+        return part if isinstance(part, AverageWeights) else None
+
     def _variables(self) -> dict[str, Variable]:
         """All variables that training changes, each by a unique name."""
-        average = self._parts.get("average")
+        average = self._average()
         groups = {
             "network": self.model.variables,  # weights and random states
             "optimizer": self.model.optimizer.variables,
-            "average": average.variables if isinstance(average, AverageWeights) else (),
+            "average": average.variables if average else (),
             METRICS_GROUP: self.model.metrics_variables,
         }
         return {

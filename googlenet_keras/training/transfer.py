@@ -29,8 +29,8 @@ def load_initial_classifier(
 ) -> tuple[TrainConfig, Classifier]:
     """Returns `config` with the architecture of --weights, and their Classifier.
 
-    The image size is the Classifier's unless one is given. find_weights: None if
-    config.weights is a folder. Raises UserError.
+    The image size is the Classifier's unless image_size or image_sizes is given.
+    find_weights: None if config.weights is a folder. Raises UserError.
     """
     folder = find_weights(config) if find_weights else expand_user(config.weights)
     file = description_file(folder)
@@ -44,8 +44,10 @@ def load_initial_classifier(
             "weights."
         )
     architecture = config.architecture or file
-    image_size = config.image_size or start.preprocessing.size
-    return replace(config, architecture=architecture, image_size=image_size), start
+    config = replace(config, architecture=architecture)
+    if not (config.image_size or config.image_sizes):
+        config = replace(config, image_size=start.preprocessing.size)
+    return config, start
 
 
 def is_trunk(layer: str) -> bool:

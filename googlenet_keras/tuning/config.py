@@ -33,6 +33,7 @@ class _TrainingFlags(TrainConfig):
     """The training flags, without those that have another meaning in a search."""
 
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
+    image_sizes: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
     resume: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = False
 
@@ -91,6 +92,12 @@ class SearchConfig:
             raise UserError(
                 "a width search cannot start from weights, whose widths are fixed; "
                 "leave out --weights and recipes that set it, such as finetune."
+            )
+        if self.training.image_sizes:
+            raise UserError(
+                "a width search trains at one image size, and its trials have epochs "
+                "of their own; leave out image_sizes, and train the best network with "
+                "them afterwards."
             )
         arch = self.training.to_architecture()
         for width in self.baselines:

@@ -7,6 +7,7 @@ import pytest
 
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.training import callbacks as watch
+from googlenet_keras.training.stages import Stage
 
 
 def line_model(**compile_options):
@@ -18,6 +19,10 @@ def line_model(**compile_options):
     return model
 
 
+def one_stage(epoch):
+    return Stage(0, 10, (64, 96))
+
+
 @pytest.mark.parametrize(("values", "saved"), [
     ([0.1, 0.5, 0.41], [1, 2, 3]),  # two standard errors are 0.096
     ([0.1, 0.5, 0.39], [1, 2]),
@@ -27,11 +32,28 @@ def line_model(**compile_options):
 ])  # fmt: skip
 def test_an_epoch_is_saved_unless_an_earlier_one_was_clearly_better(values, saved):
     saves = []
-    callback = watch.SaveLast(lambda: saves.append(callback.best_epoch), images=100)
+    callback = watch.SaveLast(
+        lambda: saves.append(callback.best_epoch), images=100, stage=one_stage
+    )
     for epoch, value in enumerate(values):
         callback.on_epoch_end(epoch, {"val_main_top1": value, "val_loss": 1.0})
     assert saves == saved
     assert callback.best_epoch == saved[-1]
+
+
+def test_epochs_of_different_image_sizes_are_not_compared():
+    stages = [Stage(0, 2, (32, 32)), Stage(2, 5, (48, 48))]
+    saves = []
+    callback = watch.SaveLast(
+        lambda: saves.append(callback.best_epoch),
+        images=100,
+        stage=lambda epoch: stages[epoch >= 2],
+    )
+    values = [0.9, 0.3, 0.3, 0.5, 0.1]  # clearly worse are the second and the last
+    for epoch, value in enumerate(values):
+        callback.on_epoch_end(epoch, {"val_main_top1": value, "val_loss": 1.0})
+    assert saves == [1, 3, 4]
+    assert callback.best == 0.5
 
 
 def test_a_standard_error():
@@ -40,7 +62,7 @@ def test_a_standard_error():
 
 
 def test_weights_that_are_not_finite_are_never_saved():
-    callback = watch.SaveLast(lambda: pytest.fail("saved"), images=100)
+    callback = watch.SaveLast(lambda: pytest.fail("saved"), images=100, stage=one_stage)
     callback.on_epoch_end(0, {"val_main_top1": 1.0, "val_loss": math.nan})
     assert callback.best_epoch == 0
 
@@ -97,7 +119,9 @@ def test_a_loss_that_is_not_finite_is_named(loss):
 
 
 def test_metrics_have_a_line_an_epoch(tmp_path):
-    callback = watch.WriteMetrics(tmp_path / "m.jsonl", ("main",), batch_size=100)
+    callback = watch.WriteMetrics(
+        tmp_path / "m.jsonl", ("main",), batch_size=100, stage=one_stage
+    )
     model = line_model()
     callback.set_model(model)
     names = ("loss", "main_top1", "main_top5", "main_cross_entropy")
@@ -108,11 +132,24 @@ def test_metrics_have_a_line_an_epoch(tmp_path):
     callback.on_epoch_end(0, logs)
     line = json.loads((tmp_path / "m.jsonl").read_text())
     assert line["epoch"] == 1
+    assert line["image_size"] == [64, 96]
+    assert (logs["image_height"], logs["image_width"]) == (64, 96)
     assert line["learning_rate"] == pytest.approx(0.1)
     assert line["validation"] == line["train"]
     assert line["train"] == {"loss": 0, "main": {"top1": 1, "top5": 2, "loss": 3}}
     assert line["images_per_second"] > 0
     assert logs["images_per_second"] > 0
+
+
+def test_an_epochs_line_has_the_image_size_if_it_changes(capsys):
+    names = ("main_cross_entropy", "main_top1", "images_per_second")
+    logs = dict.fromkeys((*names, "val_main_cross_entropy", "val_main_top1"), 0.5)
+    stages = [Stage(0, 2, (32, 32)), Stage(2, 5, (48, 40))]
+    watch.LogEpochs(stages).on_epoch_end(2, logs)
+    watch.LogEpochs([Stage(0, 5, (48, 40))]).on_epoch_end(2, logs)
+    several, single = capsys.readouterr().out.splitlines()
+    assert several.startswith("epoch 3/5 at 48 x 40 px: loss 0.500, top-1 0.500; ")
+    assert single.startswith("epoch 3/5: loss 0.500, ")
 
 
 def test_event_files_that_cannot_be_written_are_the_disks_error(tmp_path):
@@ -127,7 +164,7 @@ def test_a_long_epoch_has_a_line_a_minute(monkeypatch, caplog):
     clock = iter(range(0, 1000, 25))  # seconds
     monkeypatch.setattr(watch.time, "perf_counter", lambda: float(next(clock)))
     caplog.set_level("INFO", watch.__name__)
-    lines = watch.LogEpochs(epochs=3)
+    lines = watch.LogEpochs([Stage(0, 3, (32, 32))])
     lines.set_params({"steps": 8})
     lines.on_epoch_begin(1)
     for batch in range(8):

@@ -173,6 +173,20 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_image_size_changes_on_two_workers_as_on_one(options, tmp_path):
+    sizes = replace(options, image_size=(), image_sizes=("32:1", "48:1"))
+    config = replace(sizes, strategy="multi-worker", run_folder=tmp_path / "run")
+    (status, output, errors), (other, _, others_errors) = pair(config, tmp_path)
+    assert (status, other) == (0, 0), errors + others_errors
+    assert "images of 48 x 48 px from epoch 2 on" in output
+    one = train_network(replace(sizes, run_folder=tmp_path / "one"))
+    assert_equal_runs(config.run_folder, one.job.folder.path)
+    first, second = (np.load(tmp_path / f"{worker}.1.npz") for worker in range(2))
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path):
     config = replace(
         options,

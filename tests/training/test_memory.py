@@ -3,8 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from googlenet_keras.architecture.table1 import Conv
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.training import memory
+from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import recipe
 
 
@@ -42,6 +45,28 @@ def test_a_step_that_needs_more_memory_than_there_is_is_refused_with_the_figure(
         UserError, match=r"a step of 1000 images of 8192 x 8192 .* at least [\d,.]+ GB"
     ):
         memory.check_memory(large, classes=10)
+
+
+def test_of_several_image_sizes_the_largest_counts():
+    sizes = ("32:1", "8192x4096:1", "64:1")
+    config = TrainConfig.from_recipe("smoke", image_sizes=sizes, batch_size=1000)
+    with pytest.raises(UserError, match="a step of 1000 images of 8192 x 4096 pixels"):
+        memory.check_memory(config.resolve("photos", precision="float32"), classes=10)
+    tried = replace(config, width=0.125, image_sizes=("32:1", "64x48:1", "40:1"))
+    network = memory._build_once(tried.resolve("photos", xla="off"), 2, None)
+    assert network.inputs[0].shape == (None, 64, 48, 3)
+
+
+def test_a_size_at_which_the_network_cannot_be_built_is_refused_before_the_start():
+    """A window of 2 that is not padded does not fit into the last map at 32 pixels."""
+    arch = get_architecture("paper")
+    rows = (*arch.rows, Conv("late", filters=8, kernel=2))
+    late = replace(arch, rows=rows, padding="symmetric")
+    config = TrainConfig(image_sizes=("32:1", "64:1")).resolve("photos")
+    with pytest.raises(UserError, match="the window of late, 2 x 2, does not fit"):
+        memory.check_memory(replace(config, network=late), classes=2)
+    large = replace(config, network=late, image_sizes=("96:1", "64:1"), epochs=2)
+    memory.check_memory(large, classes=2)
 
 
 @pytest.mark.slow

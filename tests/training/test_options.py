@@ -103,7 +103,9 @@ def test_every_data_set_resolves_every_open_option():
         resolved = TrainConfig().resolve(kind)
         open_options = [f.name for f in fields(resolved)
                         if getattr(resolved, f.name) in (None, ())]  # fmt: skip
-        assert open_options == ["data_dir", "none", "architecture", "run_folder"]
+        assert open_options == [
+            *("data_dir", "none", "architecture", "image_sizes", "run_folder")
+        ]
 
 
 def test_every_option_is_written_down():

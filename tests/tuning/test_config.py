@@ -67,6 +67,15 @@ def test_no_flags_are_the_defaults():
     assert read_search_flags([]) == SearchConfig()
 
 
+def test_a_search_has_one_image_size(capsys):
+    training = TrainConfig(image_sizes=("32:1", "48:2"))
+    with pytest.raises(UserError, match=r"trains at one image size.* leave out image_"):
+        SearchConfig(training)
+    with pytest.raises(SystemExit):
+        read_search_flags(["--image-sizes", "32:1", "48:2"])
+    assert "--image-sizes" in capsys.readouterr().err
+
+
 def test_an_unknown_tuner_is_named(capsys):
     with pytest.raises(SystemExit) as stop:
         read_search_flags(["--tuner", "grid"])

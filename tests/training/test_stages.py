@@ -1,0 +1,68 @@
+import pytest
+
+from googlenet_keras.errors import UserError
+from googlenet_keras.training.flags import read_flags
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.stages import Stage, parse_stages, stage_at
+
+SIZES = ("80:24", "96x128:14", "64:17")
+
+
+def test_stages_follow_each_other_in_any_order_of_sizes():
+    stages = parse_stages(SIZES)
+    assert stages == (
+        Stage(0, 24, (80, 80)),
+        Stage(24, 38, (96, 128)),
+        Stage(38, 55, (64, 64)),
+    )
+    found = [stage_at(stages, epoch).size[0] for epoch in (0, 23, 24, 37, 38, 54)]
+    assert found == [80, 80, 96, 96, 64, 64]
+
+
+@pytest.mark.parametrize(
+    "text", ["80", "80:", ":3", "80:0", "80x:3", "80 x 96:3", "80:2.5", "-80:3", "٨٠:3"]
+)
+def test_what_is_no_size_with_epochs_is_refused(text):
+    with pytest.raises(UserError) as error:
+        TrainConfig(image_sizes=("64:2", text))
+    assert f"such as 80:24 or 96x128:10; received {text!r}" in str(error.value)
+
+
+def test_a_size_out_of_range_is_refused():
+    with pytest.raises(UserError, match="at least 32 pixels; received 31x31"):
+        TrainConfig(image_sizes=("31:2",))
+    with pytest.raises(UserError, match="epochs=100001: Expected `int` <= 100000"):
+        TrainConfig(image_sizes=("32:100000", "64:1")).resolve("photos")
+
+
+def test_they_decide_the_epochs_and_the_networks_size():
+    resolved = TrainConfig(image_sizes=SIZES).resolve("photos")
+    assert (resolved.epochs, resolved.input_size) == (55, (64, 64))
+    given = TrainConfig(image_sizes=SIZES, epochs=55, image_size=64)
+    assert given.resolve("photos").stages == resolved.stages
+    assert TrainConfig(epochs=3).resolve("photos").stages == (Stage(0, 3, (224, 224)),)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"epochs": 54}, "they sum to 55, and epochs is 54. Leave epochs out."),
+        ({"image_size": 80}, "it is 64 x 64, and image_size is 80 x 80. Leave image_"),
+    ],
+)
+def test_epochs_and_a_size_that_disagree_are_refused(option, message):
+    with pytest.raises(UserError) as error:
+        TrainConfig(image_sizes=SIZES, **option)
+    assert message in str(error.value)
+
+
+def test_those_of_a_recipe_give_way_and_given_ones_do_not(capsys):
+    config = TrainConfig.from_recipe("smoke", image_sizes=("32:1", "48:2"))
+    assert (config.epochs, config.image_size) == (None, ())
+    flags = ["--recipe", "smoke", "--image-sizes", "32:1", "48:2"]
+    assert read_flags(flags) == config
+    assert read_flags([*flags, "--epochs", "3"]).epochs == 3
+    with pytest.raises(SystemExit):
+        read_flags([*flags, "--epochs", "2"])
+    shown = " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert "they sum to 3, and epochs is 2. Leave epochs out." in shown
