@@ -46,7 +46,7 @@ class Teacher:
         description: Description = read_json(file, Description)
         labels = description["labels"]
         places = match_names(class_names, labels)
-        if set(places) != set(range(len(labels))):
+        if len(labels) != len(places) or {*places} != {*range(len(labels))}:
             raise _other_classes_error(folder, labels, class_names)
         digest = hashlib.sha256(json.dumps(description["architecture"]).encode())
         digest.update(read_bytes(file.with_name(WEIGHTS_FILE), MAX_WEIGHTS_BYTES))

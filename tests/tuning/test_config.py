@@ -51,6 +51,11 @@ def test_a_value_out_of_range_is_refused_by_its_name(option, value, message):
         (["--max-parameters", ""], "an argument must not be empty"),
         (["--tune", "heads", "--tune", "dropout"], "--tune is given once"),
         (["--tune"], "--tune is given once"),
+        (["--teacher"], "--teacher is given once and has every run"),
+        (
+            ["--tune", "heads", "--self-distillation", "0.3"],
+            "networks without auxiliary heads, which --self-distillation needs",
+        ),
         (["--tune", "--seed", "1"], "--tune is given once"),
     ],
 )
