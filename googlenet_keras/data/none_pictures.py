@@ -109,15 +109,15 @@ def none_indices(
 def append_none_pictures(batch: tuple, none: tuple[tf.Tensor, tf.Tensor]) -> tuple:
     """Appends (pictures, labels) to a batch: (images, labels by head[, weights]).
 
-    Where the batch's labels are each class's part of a mixed image, a none picture has
-    no part of any class: a row of zeros. The weight of a none picture is 1.
+    Where the batch's labels are each class's part of an image, a none picture has no
+    part of any class: a row of zeros, as are its soft targets. Its weight is 1.
     """
     images, by_head, *weights = batch
     pictures, labels = none
 
     def extend(known: tf.Tensor) -> tf.Tensor:
-        if len(known.shape) == 2:
-            return tf.pad(known, [[0, tf.shape(labels)[0]], [0, 0]])
+        if parts := len(known.shape) - 1:
+            return tf.pad(known, [[0, tf.shape(labels)[0]], *[[0, 0]] * parts])
         return tf.concat([known, labels], 0)
 
     ones = tf.ones_like(labels, tf.float32)

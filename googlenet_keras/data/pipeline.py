@@ -93,6 +93,8 @@ class TrainingPipeline:
     labels. class_weights: the weight of each class's images in every head's loss. none:
     pictures of none of the classes, of which each batch has `none_count` in addition.
     none_synthetic: the part of those that is made from training images instead.
+    soft_targets: from the number of an epoch to a teacher's probabilities for the crops
+    of that epoch, [images, classes] in reading order.
     """
 
     split: Split
@@ -104,6 +106,7 @@ class TrainingPipeline:
     class_weights: Sequence[float] | None = None
     none: Split | None = None
     none_synthetic: float = 0.0
+    soft_targets: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def batches(
         self,
@@ -116,6 +119,8 @@ class TrainingPipeline:
         Each epoch has its own order and `steps_per_epoch` batches; it leaves out fewer
         than `batch_size` images, other ones each time. Labels are class numbers, or
         each class's part of the image if `regularization` mixes images. With
+        `soft_targets` they are [batch, 2, classes]: each class's part, then the
+        teacher's probabilities, which are mixed as the parts are. With
         `class_weights`, each pair has a third member, the weights of the images by
         head. start: the epoch, from 0, and how many of its batches to skip. shard: the
         union of all workers' batches of a step is the batch that one worker alone would
@@ -144,41 +149,60 @@ class TrainingPipeline:
             batches = self._append(self.none, batches, start, shard)
         return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
+    def crops(self, epochs: Sequence[int], batch_size: int) -> tf.data.Dataset:
+        """The crops of all images in reading order, epoch after epoch, before mixing.
+
+        Batches of [batch, height, width, 3] uint8, the last of an epoch may be smaller.
+        """
+        image = partial(self._image, self.regularization.image_function())
+        crop = without_autograph(lambda *example: _to_bytes(image(*example)[0]))
+
+        @without_autograph
+        def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            contexts = tf.data.Dataset.from_tensors((epoch,)).repeat()
+            examples = tf.data.Dataset.zip(contexts, self.split.in_order())
+            crops = examples.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+            return crops.batch(batch_size)
+
+        numbers = tf.data.Dataset.from_tensor_slices(tf.constant(epochs, tf.int64))
+        return numbers.flat_map(of_epoch).prefetch(tf.data.AUTOTUNE)
+
     def _examples(
         self, start: tuple[int, int], shard: Shard, epoch: tf.Tensor
     ) -> tf.data.Dataset:
-        """Returns a dataset of (epoch, (index, label, reference)) of one epoch."""
+        """Gives ((epoch[, soft targets of all]), (index, label, reference))."""
         used = steps_per_epoch(self.split, self.batch_size) * self.batch_size
         skipped = tf.cast(epoch == start[0], tf.int64) * start[1] * self.batch_size
         examples = self.split.shuffled(self.seed, epoch).take(used).skip(skipped)
-        # a map that only adds the epoch costs more than to join two data sets
-        epochs = tf.data.Dataset.from_tensors(epoch).repeat()
-        return tf.data.Dataset.zip(epochs, examples.shard(shard.workers, shard.worker))
+        # a map that only adds this costs more than to join two data sets
+        context = (epoch, self.soft_targets(epoch)) if self.soft_targets else (epoch,)
+        contexts = tf.data.Dataset.from_tensors(context).repeat()
+        own = examples.shard(shard.workers, shard.worker)
+        return tf.data.Dataset.zip(contexts, own)
 
-    def _image(self, regularize: Callable, epoch: tf.Tensor, example: tuple) -> tuple:
-        """Maps (epoch, (index, label, reference)) to (image, label, random key)."""
-        index, label, reference = example
+    def _image(self, regularize: Callable, context: tuple, example: tuple) -> tuple:
+        """Maps what `_examples` gives to (image, label, key[, soft target])."""
+        (epoch, *targets), (index, label, reference) = context, example
         key = tf.stack([(self.seed << 32) + epoch, index])
         image = self.split.load(reference)
         crop = self.augmentation(image, key, self.split.content)
-        return regularize(crop, key), label, key
+        return regularize(crop, key), label, key, *(x[index] for x in targets)
 
-    def _batch(
-        self, mix: Callable, images: tf.Tensor, labels: tf.Tensor, keys: tf.Tensor
-    ) -> tuple:
-        mixes = self.regularization.mixes
-        if mixes:
+    def _batch(self, mix: Callable, *examples: tf.Tensor) -> tuple:
+        """Maps a batch of what `_image` gives to (images, labels[, weights])."""
+        images, labels, keys, *targets = examples
+        for target in targets:
+            labels = tf.stack([tf.one_hot(labels, target.shape[-1]), target], axis=1)
+        if self.regularization.mixes:
             images, labels = mix(images, labels, keys[0])
-        if images.dtype.is_floating:
-            images = to_uint8(images)
-        by_head = dict.fromkeys(self.heads, labels)
+        images, by_head = _to_bytes(images), dict.fromkeys(self.heads, labels)
         if self.class_weights is None:
             return images, by_head
         weights = tf.constant(self.class_weights, tf.float32)
-        if mixes:
-            weights = tf.linalg.matvec(labels, weights)
-        else:
+        if labels.dtype.is_integer:
             weights = tf.gather(weights, labels)
+        else:
+            weights = tf.linalg.matvec(labels[:, 0] if targets else labels, weights)
         return images, by_head, dict.fromkeys(self.heads, weights)
 
     def _append(
@@ -230,9 +254,11 @@ class TrainingPipeline:
                 lambda: synthetic_picture(crop(self.split, examples[1]), own),
                 lambda: crop(none, examples[0]),
             )
-        picture = regularize(picture, key)
-        picture = to_uint8(picture) if picture.dtype.is_floating else picture
-        return picture, examples[0][1]
+        return _to_bytes(regularize(picture, key)), examples[0][1]
+
+
+def _to_bytes(image: tf.Tensor) -> tf.Tensor:
+    return to_uint8(image) if image.dtype.is_floating else image
 
 
 def batch_indices(

@@ -53,9 +53,11 @@ class Regularization:
         return regularize
 
     def batch_function(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        """Returns the function that mixes a batch: (images, labels [batch], seed).
+        """Returns the function that mixes a batch: (images, labels, seed).
 
-        Labels become [batch, classes] float32, each class's part of the image.
+        Labels are mixed as their images are: [batch] class numbers become [batch,
+        classes] float32, each class's part of the image; [batch, ...] float32 keep
+        their shape.
         """
         functions = []
         if self.mixup:
@@ -65,11 +67,18 @@ class Regularization:
 
         def mix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple:
             images = tf.cast(images, tf.float32)
-            data = {"images": images, "labels": tf.one_hot(labels, self.classes)}
+            if labels.dtype.is_integer:
+                labels = tf.one_hot(labels, self.classes)
+            flat = tf.reshape(labels, [tf.shape(labels)[0], -1])
+            data = {"images": images, "labels": flat}
             choice = tf.random.stateless_uniform([], seed, 0, len(functions), tf.int32)
             branches = [lambda f=f: f(data, seed) for f in functions]
             mixed = tf.switch_case(choice, branches)
-            return tf.ensure_shape(mixed["images"], images.shape), mixed["labels"]
+            mixed_labels = tf.reshape(mixed["labels"], tf.shape(labels))
+            return (
+                tf.ensure_shape(mixed["images"], images.shape),
+                tf.ensure_shape(mixed_labels, labels.shape),
+            )
 
         return mix
 

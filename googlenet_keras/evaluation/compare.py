@@ -72,5 +72,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return " x ".join(map(str, value))
+        numbers = all(isinstance(x, int | float) for x in value)
+        return (" x " if numbers else ", ").join(map(str, value)) or "none"
     return "none" if value is None else str(value)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self, TypeVar
 
@@ -23,7 +24,8 @@ from googlenet_keras.training.recipes import MODERN, recipe
 
 # the weights do not depend on them
 CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
-RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights", "none")
+RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights", "none", "teacher")
+TEACHER_EXAMPLE = "every run: --teacher RUN RUN"
 PLAIN_NUMBERS = ConstructorRegistry()  # for tyro.cli
 
 
@@ -87,6 +89,23 @@ def parse_flags(
     return tyro.cli(kind, args=arguments, registry=PLAIN_NUMBERS, **options)
 
 
+def check_list_flag(
+    flag: str, has: str, arguments: Sequence[str] | None = None
+) -> None:
+    """Raises UserError if a flag of several values has none, or is there twice.
+
+    has: what it has instead, with an example. arguments: None for those of sys.argv.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    flags = [text.partition("=")[0] for text in arguments]
+    pairs = pairwise([*arguments, "--"])
+    is_empty = any(x == flag and after.startswith("--") for x, after in pairs)
+    if is_empty or flags.count(flag) > 1:
+        raise UserError(
+            f"{flag} is given once and has {has}; received {' '.join(arguments)}."
+        )
+
+
 def read_flags(
     arguments: Sequence[str] | None = None, prog: str | None = None
 ) -> TrainConfig:
@@ -96,6 +115,7 @@ def read_flags(
     Raises UserError for a value out of range, and for one that differs from that run's;
     exits with status 2 for an unknown flag.
     """
+    check_list_flag("--teacher", TEACHER_EXAMPLE, arguments)
     default = read_defaults(TrainConfig, arguments, recipe)
     if sizes := _default_flags(arguments).image_sizes:
         default = replace(default, image_sizes=sizes, **DECIDED_BY_IMAGE_SIZES)
@@ -185,6 +205,9 @@ def _same(name: str, old: Any, new: Any) -> bool:
     """Whether an option is unchanged; a path may be written in another way."""
     if new == old or new in UNSET_VALUES:
         return True
+    if isinstance(new, tuple) and isinstance(old, tuple):
+        pairs = zip(old, new, strict=False)
+        return len(old) == len(new) and all(_same(name, *pair) for pair in pairs)
     if not (isinstance(new, str) and isinstance(old, str)):
         return False
     if name == "architecture":  # there may be a copy

@@ -37,11 +37,12 @@ from googlenet_keras.training.options import (
     read_architecture,
 )
 from googlenet_keras.training.precision import choose_precision, device_names, use_xla
+from googlenet_keras.training.teachers import Teacher, open_teachers
 
 # they may differ among the workers of a run
 PATH_OPTIONS = (
     *("dataset", "data_dir", "none", "run_folder"),
-    *("architecture", "weights"),
+    *("architecture", "weights", "teacher"),
 )
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ log = logging.getLogger(__name__)
 class TrainingJob:
     """Everything that decides a training run, resolved once.
 
-    start: the Classifier whose weights the network starts from, if any. resumed:
+    start: the Classifier whose weights the network starts from, if any. teachers: the
+    networks whose answers it learns. resumed:
     whether the folder holds a run that has started. network_file: the architecture that
     the run folder gets a copy of, before --width; None for a variant.
     """
@@ -58,6 +60,7 @@ class TrainingJob:
     config: ResolvedConfig
     dataset: Dataset
     start: Classifier | None
+    teachers: tuple[Teacher, ...]
     distribution: Distribution
     folder: RunFolder
     resumed: bool
@@ -91,6 +94,7 @@ class TrainingJob:
         if not resumed:  # what is trained already is finished, too
             check_labels(dataset.class_names)
         config = resolve_data_options(config, dataset)
+        teachers = open_teachers(config, dataset.class_names)
         file = config.architecture
         network_file = read_architecture(file) if file else None
         resolved, reason = _resolve(config, dataset)
@@ -98,6 +102,7 @@ class TrainingJob:
             config=resolved,
             dataset=dataset,
             start=start,
+            teachers=teachers,
             distribution=distribution,
             folder=RunFolder(resolved.run_folder or ""),
             resumed=resumed,
@@ -120,7 +125,8 @@ class TrainingJob:
         """The images, their order and the epochs, which a resumed run must share.
 
         Older runs have images, fingerprint (the names of the training images) and
-        epochs alone; only runs with --none have none_contents.
+        epochs alone; only runs with --none have none_contents, only those with
+        --teacher have teachers.
         """
         split = self.dataset.train
         digest = hashlib.sha256(f"{split.count} {self.dataset.class_names}".encode())
@@ -129,6 +135,7 @@ class TrainingJob:
         for path in split.files:
             digest.update(os.fsencode(Path(*path.parts[-2:])) + b"\n")
         none = self.dataset.none
+        teachers = hashlib.sha256("".join(x.digest for x in self.teachers).encode())
         return {
             "images": split.count,
             "fingerprint": digest.hexdigest(),
@@ -137,6 +144,7 @@ class TrainingJob:
             "validation_images": self.dataset.validation.count,
             "validation_contents": self.dataset.validation.fingerprint,
             **({"none_contents": none.fingerprint} if none else {}),
+            **({"teachers": teachers.hexdigest()} if self.teachers else {}),
         }
 
     @property
@@ -180,6 +188,7 @@ class TrainingJob:
         facts |= {
             "resumed": self.resumed,
             "start": transfer.digest(self.start),
+            "teachers": [teacher.digest for teacher in self.teachers],
             "network": self.config.network.to_json(),
             "classes": self.dataset.class_names,
             "training_images": self.dataset.train.count,
@@ -261,6 +270,7 @@ def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
         dataset=str(folder.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
         none=expand_user(str(config.none)).resolve() if config.none else None,
+        teacher=tuple(expand_user(str(path)).resolve() for path in config.teacher),
         variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
         weights=str(weights.resolve()) if is_path else config.weights,

@@ -1,6 +1,6 @@
 """Builds and compiles the network of a run: losses, metrics and replicas."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -26,7 +26,8 @@ def build_and_compile(
     """Builds and compiles the network of `config`, with all its variables.
 
     steps: of an epoch. image_size: height and width; None: those of `config`. Within
-    the scope of a strategy the result is a ReplicatedModel.
+    the scope of a strategy the result is a ReplicatedModel, with self_distillation a
+    SelfDistillationModel.
     """
     arch = config.to_architecture()
     network = build_network(
@@ -38,14 +39,20 @@ def build_and_compile(
     )
     freeze(network, arch, config.freeze_until)
     optimizer: keras.Optimizer = make_optimizer(config, steps)
-    if tf.distribute.has_strategy():
-        network = ReplicatedModel(network.inputs[0], network.output, name=network.name)
-        if keras.config.dtype_policy().name == "mixed_float16":
-            optimizer = ReplicatedLossScale(optimizer)
-    heads = network.output
+    is_replicated = tf.distribute.has_strategy()
+    if is_replicated or config.self_distillation:
+        kind = ReplicatedModel if is_replicated else SelfDistillationModel
+        network = kind(network.inputs[0], network.output, name=network.name)
+        network.self_distillation = config.self_distillation > 0
+    if is_replicated and keras.config.dtype_policy().name == "mixed_float16":
+        optimizer = ReplicatedLossScale(optimizer)
+    heads, smoothing = network.output, config.label_smoothing
     network.compile(
         optimizer=optimizer,
-        loss={head: SmoothedCrossEntropy(config.label_smoothing) for head in heads},
+        loss={
+            head: SmoothedCrossEntropy(smoothing, config.soft_target_weights(head))
+            for head in heads
+        },
         loss_weights={h: w for h, w in config.loss_weights().items() if h in heads},
         metrics=head_metrics(heads, classes),
         jit_compile=config.xla == "on",
@@ -70,7 +77,7 @@ def _create_variables(network: keras.Model) -> None:
 
 @keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
 class SmoothedCrossEntropy(keras.losses.Loss):
-    """Cross-entropy with label smoothing, of class numbers or of mixed images.
+    """Cross-entropy with smoothed labels, of images or mixed images, and soft targets.
 
     (1 - s) * -log p[label] + s * mean over classes of -log p (arXiv 1512.00567, section
     7). y_true: [batch] integers, or [batch, classes] the share of each class in a mixed
@@ -79,14 +86,27 @@ class SmoothedCrossEntropy(keras.losses.Loss):
     with the uniform distribution (arXiv 1812.04606), times NONE_WEIGHT. y_pred: [batch,
     classes] logits. Keras has no loss for all of them, and no smoothing for integer
     labels.
+
+    In distillation y_true is [batch, 1 + n, classes]: the shares, then n soft targets,
+    which are probabilities. Each of their weights w makes of the loss (1 - w) * loss +
+    w * cross-entropy with the soft target (arXiv 1503.02531, at temperature 1), in
+    turn.
     """
 
-    def __init__(self, smoothing: float = 0.0, name: str = "loss", **kwargs: Any):
+    def __init__(
+        self,
+        smoothing: float = 0.0,
+        soft_target_weights: Sequence[float] = (),
+        name: str = "loss",
+        **kwargs: Any,
+    ):
         super().__init__(name=name, **kwargs)
         self.smoothing = smoothing
+        self.soft_target_weights = tuple(soft_target_weights)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        losses = _cross_entropy(y_true, y_pred, self.smoothing)
+        weights = self.soft_target_weights
+        losses = _cross_entropy(y_true, y_pred, self.smoothing, weights)
         of_class = _is_of_class(y_true, y_pred)
         weights = tf.where(of_class, 1.0, NONE_WEIGHT)
         # Keras divides the sum by the size of the batch. Scaled like this, it is
@@ -97,34 +117,54 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         return losses * weights * (batch / tf.maximum(known, 1.0))
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"smoothing": self.smoothing}
+        own = {"soft_target_weights": self.soft_target_weights}
+        return super().get_config() | own | {"smoothing": self.smoothing}
 
 
 def _cross_entropy(
-    y_true: tf.Tensor, y_pred: tf.Tensor, smoothing: float = 0.0
+    y_true: tf.Tensor,
+    y_pred: tf.Tensor,
+    smoothing: float = 0.0,
+    soft_target_weights: Sequence[float] = (),
 ) -> tf.Tensor:
-    """Cross-entropy with label smoothing, which is 1 for none pictures, [batch]."""
+    """Cross-entropy, [batch]; smoothing is 1 for none pictures.
+
+    Soft targets without a weight do not count.
+    """
     logs = tf.nn.log_softmax(y_pred)
-    if _is_mixed(y_true, y_pred):
-        right = tf.reduce_sum(tf.cast(y_true, logs.dtype) * logs, axis=-1)
+
+    def by_shares(shares: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.cast(shares, logs.dtype) * logs, axis=-1)
+
+    labels, *targets = _labels_and_targets(y_true)
+    if _is_mixed(labels, y_pred):
+        right = by_shares(labels)
     else:
-        right = tf.gather(logs, _class_numbers(y_true, y_pred), batch_dims=1)
+        right = tf.gather(logs, _class_numbers(labels, y_pred), batch_dims=1)
     spread = tf.reduce_mean(logs, axis=-1)
-    smoothed = -(1.0 - smoothing) * right - smoothing * spread
-    return tf.where(_is_of_class(y_true, y_pred), smoothed, -spread)
+    losses = -(1.0 - smoothing) * right - smoothing * spread
+    for weight, target in zip(soft_target_weights, targets, strict=False):
+        losses = (1.0 - weight) * losses - weight * by_shares(target)
+    return tf.where(_is_of_class(labels, y_pred), losses, -spread)
 
 
-def _is_mixed(y_true: tf.Tensor, y_pred: tf.Tensor) -> bool:
-    """Whether y_true holds each class's share rather than class numbers."""
-    return len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] > 1
+def _labels_and_targets(y_true: tf.Tensor) -> list[tf.Tensor]:
+    """The labels, [batch] or [batch, classes], then the soft targets, if any."""
+    return tf.unstack(y_true, axis=1) if len(y_true.shape) == 3 else [y_true]
+
+
+def _is_mixed(labels: tf.Tensor, y_pred: tf.Tensor) -> bool:
+    """Whether the labels are each class's share rather than class numbers."""
+    return len(labels.shape) == 2 and labels.shape[1] == y_pred.shape[1] > 1
 
 
 def _is_of_class(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """Whether each image is of a class, [batch], and not a picture of none."""
-    if _is_mixed(y_true, y_pred):
-        parts = tf.reduce_sum(y_true, axis=-1)  # 1 or 0, but for rounding
+    labels, *_ = _labels_and_targets(y_true)
+    if _is_mixed(labels, y_pred):
+        parts = tf.reduce_sum(labels, axis=-1)  # 1 or 0, but for rounding
         return tf.logical_not(parts < 0.5)  # what is not finite stays so
-    return tf.reshape(tf.cast(y_true, tf.int32), [-1]) < y_pred.shape[1]
+    return tf.reshape(tf.cast(labels, tf.int32), [-1]) < y_pred.shape[1]
 
 
 def _class_numbers(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -132,10 +172,11 @@ def _class_numbers(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
     That of a none picture is 0, which has to be ignored.
     """
-    if _is_mixed(y_true, y_pred):
-        return tf.argmax(y_true, axis=-1, output_type=tf.int32)
-    numbers = tf.reshape(tf.cast(y_true, tf.int32), [-1])
-    return tf.where(_is_of_class(y_true, y_pred), numbers, 0)
+    labels, *_ = _labels_and_targets(y_true)
+    if _is_mixed(labels, y_pred):
+        return tf.argmax(labels, axis=-1, output_type=tf.int32)
+    numbers = tf.reshape(tf.cast(labels, tf.int32), [-1])
+    return tf.where(_is_of_class(labels, y_pred), numbers, 0)
 
 
 def head_metrics(
@@ -143,9 +184,9 @@ def head_metrics(
 ) -> dict[str, list[keras.metrics.Metric]]:
     """The metrics of each head: top1, cross_entropy, and top5 for over 5 classes.
 
-    cross_entropy is the mean over images without smoothing; Keras's own loss of each
-    output is a mean of batch means. A mixed image counts for its largest class, and a
-    none picture not at all.
+    cross_entropy is the mean over images without smoothing and soft targets; Keras's
+    own loss of each output is a mean of batch means. A mixed image counts for its
+    largest class, and a none picture not at all.
     """
     # Keras prefixes a metric with its output's name only if there are several outputs
     prefix = f"{next(iter(heads))}_" if len(heads) == 1 else ""
@@ -177,7 +218,41 @@ def _top5(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     return keras.metrics.sparse_top_k_categorical_accuracy(labels, y_pred, TOP_K)
 
 
-class ReplicatedModel(keras.Model):
+class SelfDistillationModel(keras.Model):
+    """A functional model whose auxiliary heads learn the main head's answers, too.
+
+    In training each auxiliary head has them as its last soft target, whose gradient
+    stops there (arXiv 1905.08094). self_distillation: whether it is on.
+    """
+
+    self_distillation = False
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        if training and self.self_distillation:
+            answers = tf.stop_gradient(tf.nn.softmax(y_pred["main"]))
+            y = {head: y[head] if head == "main" else add_soft_target(y[head], answers)
+                 for head in y}  # fmt: skip
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+def add_soft_target(y_true: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Adds a soft target, [batch, classes], to the labels of SmoothedCrossEntropy."""
+    labels, *targets = _labels_and_targets(y_true)
+    if not _is_mixed(labels, target):  # a number beyond the last class becomes zeros
+        numbers = tf.reshape(tf.cast(labels, tf.int32), [-1])
+        labels = tf.one_hot(numbers, target.shape[1], dtype=target.dtype)
+    rows = [tf.cast(x, target.dtype) for x in (labels, *targets, target)]
+    return tf.stack(rows, axis=1)
+
+
+class ReplicatedModel(SelfDistillationModel):
     """A functional model whose replicas stay equal, on one machine or several.
 
     Each replica normalizes its own part of the batch; the moving statistics and the

@@ -119,6 +119,8 @@ class TrainConfig:
     """Freeze --weights up to this module, or all of the trunk."""
     trunk_learning_rate: Factor = 1.0
     """Factor on the learning rate of all but the heads, with --weights."""
+    teacher: tuple[Path, ...] = ()
+    """Runs or classifiers whose answers are learned, too (distillation)."""
     width: Width = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: Annotated[tuple[int, ...], _by_data("image_size")] = ()
@@ -152,6 +154,10 @@ class TrainConfig:
     """balanced: each class weighs the same in the loss, however many images it has."""
     label_smoothing: Annotated[float, Meta(ge=0, le=0.99)] = 0.1
     """Part of each label spread over all classes (0..1)."""
+    teacher_weight: Annotated[float, Meta(gt=0, le=1)] = 0.7
+    """Part of the training target that is the mean answer of --teacher (0..1)."""
+    self_distillation: Fraction = 0.0
+    """Part of the auxiliary heads' target that is the main head's answer (0..1)."""
     main_weight: Factor = 1.0
     """Loss weight of the main head."""
     aux1_weight: Amount = 0.3
@@ -216,6 +222,13 @@ class TrainConfig:
             )
         if self.none_synthetic and not self.none:
             raise UserError("none_synthetic needs none, a folder; add --none FOLDER.")
+        if self.teacher_weight != TrainConfig.teacher_weight and not self.teacher:
+            raise UserError("teacher_weight needs a teacher; add --teacher RUN.")
+        if self.self_distillation and not self.to_architecture().heads:
+            raise UserError(
+                "self_distillation needs an auxiliary head, and the network has none; "
+                "leave it out."
+            )
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
@@ -242,6 +255,12 @@ class TrainConfig:
         weights = (self.main_weight, self.aux1_weight, self.aux2_weight)
         return dict(zip(("main", "aux1", "aux2"), weights, strict=True))
 
+    def soft_target_weights(self, head: str) -> tuple[float, ...]:
+        """The weight of each soft target of a head: the teacher's, the main head's."""
+        teacher = (self.teacher_weight,) if self.teacher else ()
+        has_own = self.self_distillation and head != "main"
+        return (*teacher, self.self_distillation) if has_own else teacher
+
     def defaults(self, kind: DataKind) -> dict[str, Any]:
         """Defaults of the unset options, for this kind of data and the network."""
         column = typing.get_args(DataKind).index(kind)
@@ -262,8 +281,7 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain values by option name."""
         names = (option.name for option in dataclasses.fields(TrainConfig))
-        data = {name: getattr(self, name) for name in names}
-        return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+        return {name: plain_value(getattr(self, name)) for name in names}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -304,6 +322,13 @@ class ResolvedConfig(TrainConfig):
         return self.network
 
 
+def plain_value(value: Any) -> Any:
+    """The value of an option as JSON has it: paths become texts."""
+    if isinstance(value, tuple):
+        return tuple(map(plain_value, value))
+    return str(value) if isinstance(value, Path) else value
+
+
 def check_resume(resume: bool, run_folder: Path | None) -> None:
     """Raises UserError for --resume without a run folder."""
     if resume and not run_folder:
@@ -325,11 +350,11 @@ def check_options(options: Any) -> None:
         choices = typing.get_args(base)
         if typing.get_origin(base) is Literal and value not in choices:
             raise unknown_choice_error(name, str(value), choices)
-        if "\0" in str(value):
+        if "\0" in "".join(map(str, value if isinstance(value, tuple) else [value])):
             raise UserError(f"{name} must have no null characters; received {value!r}.")
         value = value.item() if hasattr(value, "item") else value  # NumPy's numbers
-        if typing.get_origin(base) is tuple and isinstance(value, int):
-            value = (value,)  # one side of a square image
+        if typing.get_origin(base) is tuple and isinstance(value, int | str | Path):
+            value = (value,)  # one side of a square image, one teacher
         converted = convert(value, hint, f"{name}={value!r:.100}")
         object.__setattr__(options, name, converted)
 

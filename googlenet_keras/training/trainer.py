@@ -24,6 +24,7 @@ from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
+from googlenet_keras.training.soft_targets import SoftTargets, mean_of
 from googlenet_keras.training.stages import Stage, describe_size, stage_at
 from googlenet_keras.training.training_state import TrainingState, resume_hint
 
@@ -113,17 +114,21 @@ class Trainer:
                 else callbacks.LogEpochs(config.stages)
             )
             self.callbacks[-2:] = [metrics, self._saved, events, progress, self.state]
+        self._soft_targets = [
+            SoftTargets.from_config(config, job.dataset, x) for x in job.teachers
+        ]
 
     def fit(self) -> int:
         """Trains to the end; returns the epoch that is saved, counted from 1.
 
-        Raises UserError if the network does not learn or an image cannot be read any
-        more, InterruptionError after a signal.
+        Raises UserError if the network does not learn, an image cannot be read any more
+        or a teacher cannot answer, InterruptionError after a signal.
         """
         job, state = self.job, self.state
         if job.resumed:
             state.resume()
         try:
+            self._prepare_soft_targets()
             while state.epoch < job.config.epochs:
                 self._fit_segment()
         except (DiskError, pipeline.UnreadableImageError) as error:
@@ -137,10 +142,30 @@ class Trainer:
             raise memory.batch_too_large_error(
                 self.classifier.network, job.config, job.classes
             ) from error
-        if self._stop.signal_number:
-            raise InterruptionError(state.stop_message(), self._stop.signal_number)
+        self._check_stop()
         self._watch.warn()
         return self._saved.best_epoch
+
+    def _prepare_soft_targets(self) -> None:
+        """Computes the teachers' answers that are not in the cache yet.
+
+        The chief comes first, whose cache other workers may share.
+        """
+        distribution = self.job.distribution
+        epochs = range(self.state.epoch, self.job.config.epochs)
+        for targets in self._soft_targets:
+            if distribution.is_chief:
+                targets.prepare(epochs, self._check_stop)
+            if distribution.workers > 1:
+                distribution.maximum(0)  # waits for all
+            if not distribution.is_chief:
+                targets.prepare(epochs, self._check_stop, logging.DEBUG)
+
+    def _check_stop(self) -> None:
+        """Raises InterruptionError after a signal."""
+        if self._stop.signal_number:
+            message, number = self.state.stop_message(), self._stop.signal_number
+            raise InterruptionError(message, number)
 
     def _fit_segment(self) -> None:
         """Finishes a begun epoch, or else its stage; rolls back a bad step."""
@@ -149,7 +174,11 @@ class Trainer:
         stage = stage_at(job.config.stages, epoch)
         if stage != self._stage:
             self._change_stage(stage)
-        make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
+        make = partial(
+            training_batches,
+            *(job.config, job.dataset, heads, (epoch, step)),
+            soft_targets=mean_of(self._soft_targets),
+        )
         try:
             self.classifier.network.fit(
                 job.distribution.distribute(make),
@@ -167,7 +196,7 @@ class Trainer:
         except callbacks.NonFiniteLossError as error:
             self.state.roll_back(error)
         except pipeline.UNREADABLE_ERRORS as error:
-            self._check_images(error)
+            self._check_files(error)
             raise
 
     def _change_stage(self, stage: Stage) -> None:
@@ -195,9 +224,11 @@ class Trainer:
     def _save(self) -> None:
         self.classifier.save(self.job.folder.classifier)
 
-    def _check_images(self, cause: Exception) -> None:
-        """Raises UserError, from `cause`, if an image is what stopped the training."""
+    def _check_files(self, cause: Exception) -> None:
+        """Raises UserError, from `cause`, if a file is what stopped the training."""
         config, state, dataset = self.job.config, self.state, self.job.dataset
+        for targets in self._soft_targets:
+            targets.check(range(state.epoch, config.epochs), cause)
         if config.cache == "none":
             for split, numbers in self.job.step_images(state.epoch, state.step):
                 pipeline.check_whole(split, numbers if split.files else (), cause)
@@ -223,6 +254,10 @@ def _new_classifier(job: TrainingJob, image_size: tuple[int, int]) -> Classifier
         "recipe": str(config.recipe),
         "seed": config.seed,
         "started_from": config.weights,
+        "teachers": [
+            {"folder": str(teacher.folder), "digest": teacher.digest}
+            for teacher in job.teachers
+        ],
         "commit": machine.commit(),
     }
     preprocessing = Preprocessing(*image_size, config.crop_fraction)

@@ -105,8 +105,8 @@ class TrainingState(keras.callbacks.Callback):
     def resume(self) -> None:
         """Restores the newest intact checkpoint, if there is one, when fit begins.
 
-        Raises UserError if the training or validation data have changed or epochs were
-        lost, and unless all workers have done the same steps.
+        Raises UserError if the training or validation data or a teacher have changed or
+        epochs were lost, and unless all workers have done the same steps.
         """
         state, folder = self._newest_checkpoint(), self._folder
         if state:
@@ -133,10 +133,11 @@ class TrainingState(keras.callbacks.Callback):
             if data.get(name) != was
         ]
         if changed:
+            teachers = ", and its teachers" if "teachers" in saved else ""
             raise UserError(
                 "--resume needs the training and validation images that the run "
-                f"started with: {', '.join(changed)}. Put them back, or start another "
-                "run in a new --run-folder."
+                f"started with{teachers}: {', '.join(changed)}. Put them back, or "
+                "start another run in a new --run-folder."
             )
 
     def roll_back(self, reason: NonFiniteLossError) -> None:

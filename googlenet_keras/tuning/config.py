@@ -2,10 +2,8 @@
 
 import dataclasses
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,7 +13,13 @@ from msgspec import Meta
 from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
 from googlenet_keras.training import options
-from googlenet_keras.training.flags import parse_flags, read_defaults, resume_options
+from googlenet_keras.training.flags import (
+    TEACHER_EXAMPLE,
+    check_list_flag,
+    parse_flags,
+    read_defaults,
+    resume_options,
+)
 from googlenet_keras.training.options import Count, Factor, TrainConfig, Width
 from googlenet_keras.training.recipes import recipe
 
@@ -115,6 +119,11 @@ class SearchConfig:
                 "--tune heads needs a network with both auxiliary heads; received "
                 f"{len(arch.heads)}. Leave it out."
             )
+        if "heads" in self.tune and self.training.self_distillation:
+            raise UserError(
+                "--tune heads also tries networks without auxiliary heads, which "
+                "--self-distillation needs. Leave one of them out."
+            )
 
     def limits(self) -> dict[str, float]:
         """The given limits on macs, parameters, megabytes and milliseconds."""
@@ -130,7 +139,7 @@ class SearchConfig:
         """Plain values by option name, including the training options."""
         own = dataclasses.asdict(self)
         data = own.pop("training") | own
-        return {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+        return {name: options.plain_value(value) for name, value in data.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -150,7 +159,8 @@ def read_search_flags(
     With --resume they are those of the search in --run-folder. Raises UserError if one
     that is given differs from them.
     """
-    _check_tune_flag(sys.argv[1:] if arguments is None else arguments)
+    check_list_flag("--tune", "every name: --tune dropout heads", arguments)
+    check_list_flag("--teacher", TEACHER_EXAMPLE, arguments)
     config = parse_flags(
         SearchConfig,
         arguments,
@@ -166,18 +176,6 @@ def read_search_flags(
     training = TrainConfig(**vars(config.training))
     config = dataclasses.replace(config, training=training)
     return resume_options(SearchConfig, config, CHANGEABLE_OPTIONS)
-
-
-def _check_tune_flag(arguments: Sequence[str]) -> None:
-    """Raises UserError for --tune without names and for a second one."""
-    flags = [text.partition("=")[0] for text in arguments]
-    pairs = pairwise([*arguments, "--"])
-    is_empty = any(x == "--tune" and after.startswith("--") for x, after in pairs)
-    if is_empty or flags.count("--tune") > 1:
-        raise UserError(
-            "--tune is given once and has every name: --tune dropout heads; received "
-            f"{' '.join(arguments)}."
-        )
 
 
 def _parse_count(name: str, text: str) -> float | None:

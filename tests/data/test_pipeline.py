@@ -285,3 +285,72 @@ def test_images_that_are_no_files_have_no_names(digits):
         pipeline.explain_unreadable(digits.test),
     ):
         raise tf.errors.NotFoundError(None, None, "x")
+
+
+def answers_of(epoch, images=300, classes=10):
+    """Soft targets that tell which image of which epoch they are of."""
+    number = tf.cast(epoch, tf.float32) * images + tf.range(images, dtype=tf.float32)
+    return number[:, None] + tf.range(classes, dtype=tf.float32)[None] / 100
+
+
+@pytest.mark.slow
+def test_soft_targets_come_with_their_images(digits):
+    split = digits.test
+    made = pipeline.TrainingPipeline(
+        split, random_crops(), ("main", "aux1"), 16, seed=5, soft_targets=answers_of
+    )
+    for epoch, step in ((0, 0), (2, 3)):
+        images, labels = next(iter(made.batches(3, start=(epoch, step))))
+        places = pipeline.batch_indices(
+            split, batch_size=16, seed=5, epoch=epoch, step=step
+        )
+        assert labels["main"].shape == (16, 2, 10)
+        shares, targets = np.moveaxis(labels["main"].numpy(), 1, 0)
+        np.testing.assert_array_equal(targets, answers_of(epoch).numpy()[places])
+        expected = split.listed[0].numpy()[places]
+        np.testing.assert_array_equal(shares, np.eye(10)[expected])
+        np.testing.assert_array_equal(labels["aux1"], labels["main"])
+        crops = np.concatenate(list(made.crops([epoch], 64)))
+        np.testing.assert_array_equal(images, crops[places])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_soft_targets_are_mixed_as_labels_are(digits, mixing):
+    """A teacher that answers with the label, doubled, tells the mixed label."""
+    known = tf.one_hot(digits.test.listed[0], 10) * 2
+    options = {
+        "regularization": Regularization(**{mixing: 1.0}, classes=10),
+        "class_weights": [i / 10 for i in range(10)],
+    }
+    _, labels, weights = first_batch(
+        digits.test, 16, ("main",), soft_targets=lambda _: known, **options
+    )
+    shares, targets = np.moveaxis(labels["main"].numpy(), 1, 0)
+    assert 0 < np.median(shares.max(axis=1)) < 1
+    np.testing.assert_allclose(targets, 2 * shares, rtol=1e-6)
+    np.testing.assert_allclose(weights["main"], shares @ np.arange(10) / 10, rtol=1e-5)
+    _, plain, plain_weights = first_batch(digits.test, 16, ("main",), **options)
+    np.testing.assert_allclose(shares, plain["main"], rtol=1e-6)
+    np.testing.assert_allclose(weights["main"], plain_weights["main"], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_none_picture_has_no_soft_target(digits):
+    none = replace(digits.validation, listed=(
+        tf.fill([digits.validation.count], tf.constant(10, tf.int64)),
+        digits.validation.listed[1],
+    ))  # fmt: skip
+    images, labels, weights = first_batch(
+        digits.test,
+        16,
+        ("main",),
+        soft_targets=answers_of,
+        class_weights=[0.5] * 10,
+        none=none,
+    )
+    assert images.shape[0] == 20
+    assert labels["main"].shape[1:] == (2, 10)
+    assert not labels["main"][16:].numpy().any()
+    assert labels["main"][:16, 0].numpy().sum() == 16
+    assert weights["main"].numpy().tolist() == [0.5] * 16 + [1.0] * 4

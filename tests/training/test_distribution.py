@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from making import small_run, two_modules, write_photos
+from making import classifier, small_run, two_modules, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
@@ -111,9 +111,12 @@ def options(tmp_path_factory):
     """Options of two epochs of four steps whose gradients are clipped.
 
     Each batch has two pictures of none of the classes, one for each of two workers.
-    Of 129 validation images the workers see 65 and 64 in two batches each.
+    Of 129 validation images the workers see 65 and 64 in two batches each. A teacher
+    helps, and the main head teaches the others.
     """
     folder = tmp_path_factory.mktemp("common")
+    teacher = classifier("bn", classes=2, size=32)
+    replace(teacher, labels=("b", "a")).save(folder / "teacher")
     for name, variant in (("architecture", "paper"), ("batch_norm", "bn")):
         arch = replace(two_modules(variant), dropout=0.0, auxiliary_dropout=0.0)
         write_json(folder / f"{name}.json", arch.to_json())
@@ -128,6 +131,8 @@ def options(tmp_path_factory):
         clip_norm=0.05,
         class_weights="balanced",
         none=write_photos(folder / "none", {"x": 3, "y": 4}, (32, 32)),
+        teacher=(folder / "teacher",),
+        self_distillation=0.3,
     )
 
 
@@ -169,6 +174,7 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
         "learning rate 0.01\n"
     ) in output
     assert silence == ""
+    assert "answers of 2 epochs, 0.0 MB, 2 of them from the cache" in output
     assert_equal_runs(config.run_folder, alone.job.folder.path)
 
 

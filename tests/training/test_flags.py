@@ -132,3 +132,28 @@ def test_help_states_the_defaults_of_each_kind_of_data(capsys):
         "none: 0.05 with batch normalization, 0.01 without.",
     ):
         assert text in shown
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--teacher"], ["--teacher", "--seed", "1"], ["--teacher", "a", "--teacher=b"]],
+)
+def test_teachers_are_named_together(flags):
+    with pytest.raises(UserError, match=r"given once and has every run: --teacher RUN"):
+        read_flags(flags)
+    assert [str(x) for x in read_flags(["--teacher", "a", "b"]).teacher] == ["a", "b"]
+
+
+def test_a_resumed_runs_teachers_may_be_written_in_another_way(
+    started, tmp_path, monkeypatch
+):
+    options = read_json(started / "config.json")
+    teachers = [str(tmp_path / "a"), str(tmp_path / "b")]
+    write_json(started / "config.json", options | {"teacher": teachers})
+    monkeypatch.chdir(tmp_path)
+    flags = ["--resume", "--run-folder", str(started)]
+    for given in ([], ["--teacher", "a", "b"]):
+        assert [str(x) for x in read_flags(flags + given).teacher] == teachers
+    for given in (["b", "a"], ["a"], ["a", "b", "c"]):
+        with pytest.raises(UserError, match=r"keeps the options .*--teacher was \("):
+            read_flags([*flags, "--teacher", *given])

@@ -2,8 +2,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from making import small_run
 
-from googlenet_keras.training.model import SmoothedCrossEntropy, head_metrics
+from googlenet_keras.training.model import (
+    SmoothedCrossEntropy,
+    build_and_compile,
+    head_metrics,
+)
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]], "float32")
 LABELS = np.array([0, 2])
@@ -132,3 +137,102 @@ def test_metrics_count_images_of_classes_only(kind):
 def test_a_mixed_label_that_is_not_finite_makes_no_none_picture():
     parts = np.full((2, 3), np.nan, "float32")
     assert np.isnan(float(SmoothedCrossEntropy(0.1)(parts, NONE_LOGITS)))
+
+
+TEACHER = np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]], "float32")
+
+
+def distilled(labels, *targets):
+    """[batch, 1 + targets, classes]: the shares of the labels, then the targets."""
+    return np.stack([np.eye(4, dtype="float32")[labels][:, :3], *targets], axis=1)
+
+
+def cross_entropies(targets, logits=LOGITS):
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return -(targets * logs).sum(axis=1)
+
+
+def test_a_soft_target_is_blended_with_the_smoothed_label():
+    loss = SmoothedCrossEntropy(0.3, (0.7,))
+    smoothed = 0.7 * np.eye(3)[LABELS] + 0.3 / 3
+    target = 0.3 * smoothed + 0.7 * TEACHER
+    expected = cross_entropies(target).mean()
+    assert float(loss(distilled(LABELS, TEACHER), LOGITS)) == pytest.approx(expected)
+    # in validation there is no soft target
+    plain = cross_entropies(smoothed).mean()
+    assert float(loss(LABELS, LOGITS)) == pytest.approx(plain)
+    second = np.full((2, 3), 1 / 3, "float32")
+    both = SmoothedCrossEntropy(0.3, (0.7, 0.4))(
+        distilled(LABELS, TEACHER, second), LOGITS
+    )
+    expected = cross_entropies(0.6 * target + 0.4 * second).mean()
+    assert float(both) == pytest.approx(expected)
+
+
+def test_none_pictures_and_class_weights_count_in_distillation_as_without():
+    y_true = distilled(np.array([0, 3]), np.stack([TEACHER[0], np.zeros(3, "f4")]))
+    found = SmoothedCrossEntropy(0.0, (0.7,))(y_true, NONE_LOGITS)
+    of_class = cross_entropies(0.3 * np.eye(3)[:1] + 0.7 * TEACHER[:1], NONE_LOGITS[:1])
+    uniform = cross_entropies(np.full((1, 3), 1 / 3), NONE_LOGITS[1:])
+    assert float(found) == pytest.approx(float(of_class[0] + 0.5 * uniform[0]))
+    weighted = SmoothedCrossEntropy(0.0, (0.7,))(
+        distilled(LABELS, TEACHER), LOGITS, sample_weight=np.array([2.0, 0.5], "f4")
+    )
+    losses = cross_entropies(0.3 * np.eye(3)[LABELS] + 0.7 * TEACHER)
+    assert float(weighted) == pytest.approx((losses * [2, 0.5]).mean())
+
+
+def test_metrics_count_the_label_and_not_the_soft_target():
+    logits = np.zeros((4, 6), "float32")
+    logits[[0, 1, 2, 3], [2, 2, 5, 0]] = 9
+    labels = np.array([2, 3, 6, 6])  # right, wrong, none, none
+    parts = np.eye(7, dtype="float32")[labels][:, :6]
+    answers = np.eye(6, dtype="float32")[[3, 2, 0, 0]]  # wrong, the network's, ...
+    for metric in head_metrics(("main", "aux1"), 6)["main"]:
+        metric.update_state(np.stack([parts, answers], axis=1), logits)
+        found = metric.result().numpy()
+        metric.reset_state()
+        metric.update_state(labels[:2], logits[:2])
+        assert found == pytest.approx(metric.result().numpy())
+    loss = SmoothedCrossEntropy(0.1, (0.7, 0.2))
+    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert copy.soft_target_weights == (0.7, 0.2)
+
+
+def gradients(network, labels, logits):
+    """The loss, and its gradient by the logits of each head."""
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = network.compute_loss(y=labels, y_pred=logits)
+    return float(loss), {h: x.numpy() for h, x in tape.gradient(loss, logits).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("teacher", [(), ("teacher",)])
+def test_the_main_head_teaches_the_others_and_learns_nothing_from_it(teacher):
+    """The gradient of each head is its own loss's: softmax less target, by weight."""
+    random = np.random.default_rng(0)
+    heads = ("main", "aux1", "aux2")
+    logits = {h: tf.constant(random.normal(size=(2, 3)), tf.float32) for h in heads}
+    labels = distilled(LABELS, TEACHER) if teacher else LABELS
+    target = 0.9 * np.eye(3)[LABELS] + 0.1 / 3
+    target = 0.3 * target + 0.7 * TEACHER if teacher else target
+    config = small_run(None, "digits", teacher=teacher, self_distillation=0.4)
+    network = build_and_compile(
+        config.resolve("digits", precision="float32", xla="off"), classes=3, steps=1
+    )
+    _, found = gradients(network, dict.fromkeys(heads, labels), logits)
+    answers = tf.nn.softmax(logits["main"]).numpy()
+    for head, weight in (("main", 1.0), ("aux1", 0.3), ("aux2", 0.3)):
+        own = target if head == "main" else 0.6 * target + 0.4 * answers
+        expected = weight * (tf.nn.softmax(logits[head]).numpy() - own) / 2
+        np.testing.assert_allclose(found[head], expected, atol=1e-6, err_msg=head)
+    validation = network.compute_loss(
+        y=dict.fromkeys(heads, LABELS), y_pred=logits, training=False
+    )
+    plain = SmoothedCrossEntropy(0.1)
+    expected = sum(
+        weight * float(plain(LABELS, logits[head]))
+        for head, weight in (("main", 1.0), ("aux1", 0.3), ("aux2", 0.3))
+    )
+    assert float(validation) == pytest.approx(expected)

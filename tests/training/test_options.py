@@ -2,11 +2,13 @@ import json
 import math
 import pickle
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import write_json
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import RECIPES, recipe
 
@@ -51,6 +53,11 @@ from googlenet_keras.training.recipes import RECIPES, recipe
         ("schedule", "cosin", "Did you mean 'cosine'?"),
         ("mirror", True, "mirror must be one of auto, on, off; received 'True'."),
         ("freeze_until", "3x", "freeze_until must be one of none, 3a"),
+        ("teacher", ("a\0b",), "teacher must have no null characters"),
+        ("teacher", 5, "teacher=(5,): "),
+        ("teacher_weight", 0.0, "teacher_weight=0.0: Expected `float` > 0.0."),
+        ("teacher_weight", 0.5, "teacher_weight needs a teacher; add --teacher RUN."),
+        ("self_distillation", 1.5, "self_distillation=1.5: Expected `float` <= 1.0."),
     ],
 )
 def test_rules(option, value, message):
@@ -104,8 +111,27 @@ def test_every_data_set_resolves_every_open_option():
         open_options = [f.name for f in fields(resolved)
                         if getattr(resolved, f.name) in (None, ())]  # fmt: skip
         assert open_options == [
-            *("data_dir", "none", "architecture", "image_sizes", "run_folder")
+            *("data_dir", "none", "architecture", "teacher", "image_sizes"),
+            "run_folder",
         ]
+
+
+def test_one_teacher_or_several_survive_a_round_trip(tmp_path):
+    one = TrainConfig(teacher=tmp_path, teacher_weight=0.5)
+    assert one.teacher == (tmp_path,)
+    several = replace(one, teacher=["a", tmp_path])
+    assert several.teacher == (Path("a"), tmp_path)
+    data = json.loads(json.dumps(several.to_json()))
+    assert data["teacher"] == ["a", str(tmp_path)]
+    assert TrainConfig.from_json(data) == several
+
+
+def test_self_distillation_needs_an_auxiliary_head(tmp_path):
+    arch = replace(TrainConfig().to_architecture(), heads=())
+    write_json(tmp_path / "network.json", arch.to_json())
+    config = TrainConfig(architecture=tmp_path / "network.json")
+    with pytest.raises(UserError, match="self_distillation needs an auxiliary head"):
+        replace(config, self_distillation=0.3)
 
 
 def test_every_option_is_written_down():

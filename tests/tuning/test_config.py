@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,7 @@ def test_a_value_out_of_range_is_refused_by_its_name(option, value, message):
         (["--max-parameters", ""], "an argument must not be empty"),
         (["--tune", "heads", "--tune", "dropout"], "--tune is given once"),
         (["--tune"], "--tune is given once"),
+        (["--teacher"], "--teacher is given once and has every run"),
         (["--tune", "--seed", "1"], "--tune is given once"),
     ],
 )
@@ -61,6 +63,16 @@ def test_flags_that_say_nothing_or_twice_are_refused(flags, message):
         "heads",
         "dropout",
     )
+
+
+def test_a_search_may_have_a_teacher_and_heads_that_learn_from_each_other():
+    training = TrainConfig(teacher="a", self_distillation=0.3)
+    config = SearchConfig(training)
+    data = json.loads(json.dumps(config.to_json()))
+    assert data["teacher"] == ["a"]
+    assert SearchConfig.from_json(data) == config
+    with pytest.raises(UserError, match=r"which --self-distillation needs\."):
+        replace(config, tune=("heads",))
 
 
 def test_no_flags_are_the_defaults():
