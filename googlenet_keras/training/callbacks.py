@@ -185,16 +185,16 @@ class WriteMetrics(keras.callbacks.Callback):
 
 
 class LogEpochs(keras.callbacks.Callback):
-    """Logs a line per epoch."""
+    """Logs a line per epoch. last_epoch: gives the number of the last one."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, last_epoch: Callable[[], int]) -> None:
         super().__init__()
-        self._epochs = epochs
+        self._last_epoch = last_epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         with suppress(BrokenPipeError):  # the reader has left; the run continues
             log.info(
-                f"epoch {epoch + 1}/{self._epochs}: loss {logs['loss']:.3f}, "
+                f"epoch {epoch + 1}/{self._last_epoch()}: loss {logs['loss']:.3f}, "
                 f"top-1 {logs['main_top1']:.3f}; validation loss "
                 f"{logs['val_main_cross_entropy']:.3f}, top-1 "
                 f"{logs['val_main_top1']:.3f}; {logs['images_per_second']:.0f} images/s"

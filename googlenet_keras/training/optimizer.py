@@ -69,6 +69,10 @@ class MomentumSGD(keras.optimizers.SGD):
         self.trunk_multiplier = trunk_multiplier
         self.rate_factor = self.add_variable((), "ones", name="rate_factor")
 
+    def skip(self, steps: int) -> None:
+        """Moves on by `steps` steps in the learning rate schedule."""
+        self.iterations.assign_add(steps)
+
     def _get_current_learning_rate(self) -> tf.Tensor:
         return super()._get_current_learning_rate() * self.rate_factor
 
@@ -138,6 +142,12 @@ def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
         bias_multiplier=config.bias_learning_rate,
         trunk_multiplier=config.trunk_learning_rate,
     )
+
+
+def get_sgd(network: keras.Model) -> MomentumSGD:
+    """The MomentumSGD of a compiled network, also from within loss scaling."""
+    optimizer = network.optimizer
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 class AverageWeights(StatefulCallback):

@@ -128,6 +128,8 @@ class TrainConfig:
     """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
     epochs: Annotated[Count | None, _by_data("epochs")] = None
+    patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Epochs without a better validation loss that end the training; 0: off (docs)."""
     batch_size: BatchSize | Literal["auto"] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
     learning_rate: Annotated[Factor | None, _LEARNING_RATE_FLAG] = None

@@ -20,6 +20,7 @@ from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.model import build_and_compile, separate_dropout_seeds
 from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.patience import Patience
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
 from googlenet_keras.training.training_state import TrainingState, resume_hint
@@ -87,6 +88,10 @@ class Trainer:
         if config.average_epochs:
             horizon = config.average_epochs * job.steps_per_epoch
             learning["average"] = AverageWeights(horizon)
+        if config.patience:
+            learning["patience"] = Patience(
+                config.patience, config.epochs, job.steps_per_epoch, logs=is_chief
+            )
         parts = {**learning, "best": self._saved}
         self.state = TrainingState(job, parts, stop, stopwatch)
         self.callbacks = [*learning.values(), self._saved, self.state]
@@ -102,7 +107,7 @@ class Trainer:
             progress = (
                 callbacks.ProgressBar(config.batch_size)
                 if on_terminal
-                else callbacks.LogEpochs(config.epochs)
+                else callbacks.LogEpochs(lambda: self.state.last_epoch)
             )
             self.callbacks[-2:] = [metrics, self._saved, events, progress, self.state]
         self._validation = job.distribution.distribute(
@@ -124,7 +129,7 @@ class Trainer:
         if job.resumed:
             state.resume()
         try:
-            while state.epoch < job.config.epochs:
+            while state.epoch < state.last_epoch:
                 self._fit_segment()
         except (DiskError, pipeline.UnreadableImageError) as error:
             if not job.config.checkpoint_minutes:
@@ -140,10 +145,18 @@ class Trainer:
         if self._stop.signal_number:
             raise InterruptionError(state.stop_message(), self._stop.signal_number)
         self._watch.warn()
+        if state.last_epoch < job.config.epochs and job.distribution.is_chief:
+            log.info(
+                f"ended after {state.epoch} of {job.config.epochs} epochs: no better "
+                f"validation loss within --patience {job.config.patience}"
+            )
         return self._saved.best_epoch
 
     def _fit_segment(self) -> None:
-        """Finishes a begun epoch, or else trains to the end; rolls back a bad step."""
+        """Finishes a begun epoch, or else trains to the end; rolls back a bad step.
+
+        It ends early where patience runs out, which changes where the end is.
+        """
         job, heads = self.job, self.classifier.heads
         epoch, step = self.state.epoch, self.state.step
         make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
@@ -155,7 +168,7 @@ class Trainer:
                     job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
                 ),
                 initial_epoch=epoch,
-                epochs=epoch + 1 if step else job.config.epochs,
+                epochs=epoch + 1 if step else self.state.last_epoch,
                 steps_per_epoch=job.steps_per_epoch - step,
                 shuffle=False,  # the batches are shuffled already; True would only warn
                 verbose=int(self._has_bar),
