@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self, TypeVar
 
@@ -12,10 +12,10 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.option_checks import check_resume
 from googlenet_keras.training.options import (
     UNSET_VALUES,
     TrainConfig,
-    check_resume,
     read_architecture,
 )
 from googlenet_keras.training.recipes import MODERN, recipe
@@ -46,6 +46,7 @@ class _DefaultFlags:
     recipe: Annotated[str, tyro.conf.arg(help="")] = MODERN.recipe
     resume: bool = False
     run_folder: Path | None = None
+    minutes: float = 0.0
 
 
 @PLAIN_NUMBERS.primitive_rule
@@ -127,7 +128,10 @@ def read_defaults(
             f"--resume requires a folder with {folder.config.name}, and {folder} has "
             "none. Leave --resume out to start."
         )
-    return from_recipe(flags.recipe)
+    defaults = from_recipe(flags.recipe)
+    if flags.minutes and isinstance(defaults, TrainConfig):
+        return replace(defaults, epochs=None)  # --minutes decides them
+    return defaults
 
 
 def resume_options(

@@ -74,6 +74,7 @@ class TrainingJob:
         None: config.weights is the folder. Raises UserError.
         """
         _check_strategy(config)
+        _check_plan(config)
         if config.batch_size == "auto":
             memory.grow_gpu_memory_on_demand()
         distribution = start_distribution(config.strategy)
@@ -271,6 +272,17 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str
     return resolved, reason
 
 
+def _check_plan(config: TrainConfig) -> None:
+    """Raises UserError for --minutes with --epochs."""
+    is_stored = config.resume and RunFolder(config.run_folder or "").is_started
+    if config.minutes and config.epochs and not is_stored:
+        raise UserError(
+            "--minutes decides the number of epochs; received --minutes "
+            f"{config.minutes:g} and --epochs {config.epochs}. Leave one of them "
+            "out; in Python, epochs=None leaves out a recipe's."
+        )
+
+
 def _check_strategy(config: TrainConfig) -> None:
     """Raises UserError for options that --strategy does not support."""
     if config.strategy == "none":
@@ -283,6 +295,10 @@ def _check_strategy(config: TrainConfig) -> None:
     if config.batch_size == "auto":
         raise UserError(
             f"--batch-size auto needs a single device; received {flag}. Give a number."
+        )
+    if config.strategy == "multi-worker" and config.minutes:
+        raise UserError(
+            f"--minutes measures one machine, and {flag} has several. Give --epochs."
         )
     if config.strategy == "multi-worker" and not config.run_folder:
         raise UserError(f"{flag} requires --run-folder, the same for all workers.")

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import tyro
 from msgspec import Meta
@@ -21,12 +21,15 @@ from googlenet_keras.architecture.architecture import (
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
-from googlenet_keras.files import convert, read_json
+from googlenet_keras.files import read_json
+from googlenet_keras.training.option_checks import (
+    check_options,
+    check_resume,
+    read_options,
+)
 
 DataKind = Literal["digits", "photos"]
 Switch = Literal["auto", "on", "off"]
-Options = TypeVar("Options")
-
 # numbers within the limits of what computers compute and people train
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Factor = Annotated[float, Meta(ge=1e-9, le=1e6)]
@@ -128,6 +131,8 @@ class TrainConfig:
     """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
     epochs: Annotated[Count | None, _by_data("epochs")] = None
+    minutes: Amount = 0.0
+    """Train as many epochs as fit into this time, in place of --epochs; 0: off."""
     patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """Epochs without a better validation loss that end the training; 0: off (docs)."""
     batch_size: BatchSize | Literal["auto"] = 32
@@ -223,7 +228,10 @@ class TrainConfig:
         """The options of the recipe `name`, with `changes`. Raises UserError."""
         from googlenet_keras.training.recipes import recipe
 
-        return cls(**vars(recipe(name)) | changes)
+        options = vars(recipe(name))
+        if changes.get("minutes"):  # which decides the epochs
+            options = options | {"epochs": None}
+        return cls(**options | changes)
 
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""
@@ -292,47 +300,8 @@ class ResolvedConfig(TrainConfig):
         return self.network
 
 
-def check_resume(resume: bool, run_folder: Path | None) -> None:
-    """Raises UserError for --resume without a run folder."""
-    if resume and not run_folder:
-        raise UserError("--resume requires --run-folder.")
-
-
-def check_options(options: Any) -> None:
-    """Converts a dataclass's fields to their annotated types, such as a text to a Path.
-
-    Raises UserError for a value that breaks its annotation.
-    """
-    hints = typing.get_type_hints(type(options), include_extras=True)
-    for name, hint in hints.items():
-        value = getattr(options, name)
-        if dataclasses.is_dataclass(value):
-            continue
-        annotated = typing.get_origin(hint) is Annotated
-        base = typing.get_args(hint)[0] if annotated else hint
-        choices = typing.get_args(base)
-        if typing.get_origin(base) is Literal and value not in choices:
-            raise unknown_choice_error(name, str(value), choices)
-        if "\0" in str(value):
-            raise UserError(f"{name} must have no null characters; received {value!r}.")
-        value = value.item() if hasattr(value, "item") else value  # NumPy's numbers
-        if typing.get_origin(base) is tuple and isinstance(value, int):
-            value = (value,)  # one side of a square image
-        converted = convert(value, hint, f"{name}={value!r:.100}")
-        object.__setattr__(options, name, converted)
-
-
 def read_architecture(path: Path) -> dict[str, Any]:
     """Reads a network as JSON from a file of its own or a saved classifier."""
     data = read_json(path)
     inside = data.get("architecture")
     return inside if isinstance(inside, dict) else data
-
-
-def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
-    """Builds a dataclass from JSON; ignores unknown names.
-
-    Raises UserError for a value that no option can have.
-    """
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: value for name, value in data.items() if name in hints})

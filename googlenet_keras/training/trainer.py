@@ -1,10 +1,15 @@
 """Trains the network of a job, and leaves it in the run folder."""
 
+import gc
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from tempfile import TemporaryDirectory
+
+import keras
 
 from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
@@ -13,6 +18,7 @@ from googlenet_keras.data.cache import damaged_copy_error
 from googlenet_keras.data.dataset import warn_of_missing_classes
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, InterruptionError
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import callbacks, memory, transfer
 from googlenet_keras.training.input_pipeline import training_batches
@@ -20,6 +26,13 @@ from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.model import build_and_compile, separate_dropout_seeds
 from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.pace import (
+    MAX_MEASURED_STEPS,
+    MEASURED_FRACTION,
+    WARMUP_STEPS,
+    Clock,
+    Pace,
+)
 from googlenet_keras.training.patience import Patience
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
@@ -62,7 +75,10 @@ def train_network(
         graceful_stop() as stop,
     ):
         job.check_agreement()
-        trainer = Trainer(job, stop, stopwatch or Stopwatch())
+        stopwatch = stopwatch or Stopwatch()
+        if job.config.minutes and not job.resumed:
+            job = _plan_epochs(job, stop, stopwatch)
+        trainer = Trainer(job, stop, stopwatch)
         with job.claim_folder():
             best_epoch = trainer.fit()
     return TrainedNetwork(job, best_epoch) if job.distribution.is_chief else None
@@ -78,7 +94,8 @@ class Trainer:
         self, job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
     ) -> None:
         self.job, self._stop = job, stop
-        self.classifier = classifier = _new_classifier(job)
+        classifier, self._copied = _new_classifier(job)
+        self.classifier = classifier
         config, folder, is_chief = job.config, job.folder, job.distribution.is_chief
         self._watch = _watch_learning(job, classifier.heads)
         save = partial(classifier.save, folder.classifier)
@@ -98,8 +115,6 @@ class Trainer:
         on_terminal = sys.stdout.isatty() or "ipykernel" in sys.modules
         self._has_bar = is_chief and on_terminal
         if is_chief:
-            if counts := job.dataset.validation.class_counts:
-                warn_of_missing_classes("validation", classifier.labels, counts)
             metrics = callbacks.WriteMetrics(
                 folder.metrics, classifier.heads, config.batch_size
             )
@@ -126,11 +141,54 @@ class Trainer:
         more, InterruptionError after a signal.
         """
         job, state = self.job, self.state
+        if job.distribution.is_chief:
+            self._log_start()
         if job.resumed:
             state.resume()
-        try:
+        with self._explain_failures():
             while state.epoch < state.last_epoch:
                 self._fit_segment()
+        if self._stop.signal_number:
+            raise InterruptionError(state.stop_message(), self._stop.signal_number)
+        self._watch.warn()
+        if state.last_epoch < job.config.epochs and job.distribution.is_chief:
+            log.info(
+                f"ended after {state.epoch} of {job.config.epochs} epochs: no better "
+                f"validation loss within --patience {job.config.patience}"
+            )
+        return self._saved.best_epoch
+
+    def time_epoch(self, seconds: float) -> Clock:
+        """Trains for about `seconds` and validates, without checkpoints.
+
+        Afterward the network is of no use. Raises UserError.
+        """
+        clock, data = Clock(seconds), self.job.dataset
+        kinds = (callbacks.WatchLearning, AverageWeights, callbacks.SaveLast)
+        parts = [part for part in self.callbacks if isinstance(part, kinds)]
+        planned = self.job.config.epochs * self.job.steps_per_epoch
+        with (
+            pipeline.explain_unreadable(data.train),
+            pipeline.explain_unreadable(data.validation),
+            self._explain_failures(),
+        ):
+            steps = min(WARMUP_STEPS + MAX_MEASURED_STEPS, planned)
+            self._fit((0, 0), 1, steps, [*parts, clock])
+        return clock
+
+    def _log_start(self) -> None:
+        labels, validation = self.classifier.labels, self.job.dataset.validation
+        if self._copied:
+            log.info("weights of %s: %s", self.job.config.weights, self._copied)
+        if counts := validation.class_counts:
+            warn_of_missing_classes("validation", labels, counts)
+
+    @contextmanager
+    def _explain_failures(self) -> Iterator[None]:
+        """Adds the way out to the errors that end a training."""
+        job = self.job
+        try:
+            yield
         except (DiskError, pipeline.UnreadableImageError) as error:
             if not job.config.checkpoint_minutes:
                 raise
@@ -142,43 +200,46 @@ class Trainer:
             raise memory.batch_too_large_error(
                 self.classifier.network, job.config, job.classes
             ) from error
-        if self._stop.signal_number:
-            raise InterruptionError(state.stop_message(), self._stop.signal_number)
-        self._watch.warn()
-        if state.last_epoch < job.config.epochs and job.distribution.is_chief:
-            log.info(
-                f"ended after {state.epoch} of {job.config.epochs} epochs: no better "
-                f"validation loss within --patience {job.config.patience}"
-            )
-        return self._saved.best_epoch
 
     def _fit_segment(self) -> None:
         """Finishes a begun epoch, or else trains to the end; rolls back a bad step.
 
         It ends early where patience runs out, which changes where the end is.
         """
-        job, heads = self.job, self.classifier.heads
         epoch, step = self.state.epoch, self.state.step
-        make = partial(training_batches, job.config, job.dataset, heads, (epoch, step))
+        epochs = epoch + 1 if step else self.state.last_epoch
         try:
-            self.classifier.network.fit(
-                job.distribution.distribute(make),
-                validation_data=self._validation,
-                validation_steps=job.distribution.shard.evaluation_steps(
-                    job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
-                ),
-                initial_epoch=epoch,
-                epochs=epoch + 1 if step else self.state.last_epoch,
-                steps_per_epoch=job.steps_per_epoch - step,
-                shuffle=False,  # the batches are shuffled already; True would only warn
-                verbose=int(self._has_bar),
-                callbacks=self.callbacks,
-            )
+            steps = self.job.steps_per_epoch - step
+            self._fit((epoch, step), epochs, steps, self.callbacks)
         except callbacks.NonFiniteLossError as error:
             self.state.roll_back(error)
         except pipeline.UNREADABLE_ERRORS as error:
             self._check_images(error)
             raise
+
+    def _fit(
+        self,
+        start: tuple[int, int],
+        epochs: int,
+        steps: int,
+        parts: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        """Calls fit from `start` (epoch, step) on, with `steps` in each epoch."""
+        job, heads = self.job, self.classifier.heads
+        make = partial(training_batches, job.config, job.dataset, heads, start)
+        self.classifier.network.fit(
+            job.distribution.distribute(make),
+            validation_data=self._validation,
+            validation_steps=job.distribution.shard.evaluation_steps(
+                job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
+            ),
+            initial_epoch=start[0],
+            epochs=epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # the batches are shuffled already; True would only warn
+            verbose=int(self._has_bar),
+            callbacks=list(parts),
+        )
 
     def _check_images(self, cause: Exception) -> None:
         """Raises UserError, from `cause`, if an image is what stopped the training."""
@@ -201,15 +262,45 @@ class Trainer:
             raise damaged_copy_error() from cause
 
 
-def _new_classifier(job: TrainingJob) -> Classifier:
-    """Builds the Classifier to train, with its initial or pretrained weights."""
+def _plan_epochs(
+    job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
+) -> TrainingJob:
+    """`job` with as many epochs as fit into --minutes, of which some are spent."""
+    config = job.config
+    pace = _measure_pace(job, stop)
+    gc.collect()  # a GPU's memory, which the run's own network needs
+    keras.utils.set_random_seed(config.seed)
+    left = 60 * config.minutes - stopwatch.spent()["seconds"]
+    epochs = pace.epochs_within(left, job.steps_per_epoch, job.dataset)
+    each = f"of about {pace.epoch(job.steps_per_epoch):.1f} seconds"
+    if epochs:
+        log.info("%d epochs %s fit into %g minutes", epochs, each, config.minutes)
+    else:
+        log.warning("no epoch %s fits into %g minutes: one", each, config.minutes)
+    return replace(job, config=replace(config, epochs=max(epochs, 1)))
+
+
+def _measure_pace(job: TrainingJob, stop: StopRequest) -> Pace:
+    """Trains a network of its own for a moment; the run's is as with --epochs then."""
+    stopwatch = Stopwatch()
+    with TemporaryDirectory() as folder:
+        probe = Trainer(replace(job, folder=RunFolder(folder)), stop, stopwatch)
+        probe.time_epoch(0.0)
+        first = stopwatch.spent()["seconds"]
+        clock = probe.time_epoch(MEASURED_FRACTION * 60 * job.config.minutes)
+    return Pace(first - clock.epoch_end, clock.step, clock.epoch_end)
+
+
+def _new_classifier(job: TrainingJob) -> tuple[Classifier, str]:
+    """Builds the Classifier to train, with its initial or pretrained weights.
+
+    Also says which of these were copied.
+    """
     config, distribution, labels = job.config, job.distribution, job.dataset.class_names
     distribution.check_batch_size(config.batch_size)
     with distribution.strategy.scope():
         network = build_and_compile(config, job.classes, job.steps_per_epoch)
         copied = transfer.copy_weights(network, job.start, labels) if job.start else ""
-    if copied and distribution.is_chief:
-        log.info("weights of %s: %s", config.weights, copied)
     separate_dropout_seeds(network, distribution.first_replica)
     provenance = {
         "trained_on": job.dataset.name,
@@ -221,7 +312,8 @@ def _new_classifier(job: TrainingJob) -> Classifier:
         "commit": machine.commit(),
     }
     preprocessing = Preprocessing(*config.input_size, config.crop_fraction)
-    return Classifier(network, config.network, preprocessing, labels, provenance)
+    network_of_job = (network, config.network, preprocessing, labels, provenance)
+    return Classifier(*network_of_job), copied
 
 
 def _watch_learning(

@@ -14,8 +14,12 @@ from msgspec import Meta
 
 from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
-from googlenet_keras.training import options
 from googlenet_keras.training.flags import parse_flags, read_defaults, resume_options
+from googlenet_keras.training.option_checks import (
+    check_options,
+    check_resume,
+    read_options,
+)
 from googlenet_keras.training.options import Count, Factor, TrainConfig, Width
 from googlenet_keras.training.recipes import recipe
 
@@ -33,6 +37,7 @@ class _TrainingFlags(TrainConfig):
     """The training flags, without those that have another meaning in a search."""
 
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
+    minutes: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 0.0
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
     resume: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = False
 
@@ -84,13 +89,18 @@ class SearchConfig:
     """Epochs of that training; none: the recipe's, or those of the longest trial."""
 
     def __post_init__(self) -> None:
-        options.check_options(self)
-        options.check_resume(self.resume, self.run_folder)
+        check_options(self)
+        check_resume(self.resume, self.run_folder)
         self.limits()  # raises
         if self.training.weights:
             raise UserError(
                 "a width search cannot start from weights, whose widths are fixed; "
                 "leave out --weights and recipes that set it, such as finetune."
+            )
+        if self.training.minutes:
+            raise UserError(
+                "a width search compares trainings of the same epochs; leave out "
+                f"minutes={self.training.minutes:g}."
             )
         arch = self.training.to_architecture()
         for width in self.baselines:
@@ -132,7 +142,7 @@ class SearchConfig:
         training = TrainConfig.from_json(
             {k: v for k, v in data.items() if k not in own}
         )
-        return options.read_options(cls, {**data, "training": training})
+        return read_options(cls, {**data, "training": training})
 
 
 def read_search_flags(

@@ -4,8 +4,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from making import small_run, write_photos
+from making import one_module, small_run, write_photos
 
+from googlenet_keras.files import write_json
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.training.optimizer import MomentumSGD, make_optimizer
 from googlenet_keras.training.options import TrainConfig
@@ -86,8 +87,11 @@ def test_a_run_ends_early_and_one_resumed_in_its_final_decay_ends_in_the_same_wa
     tmp_path, monkeypatch, capsys
 ):
     data = write_photos(tmp_path / "data", {"a": 10, "b": 10})
+    network = tmp_path / "network.json"
+    write_json(network, one_module().to_json())
     config = small_run(  # its rate is so high that the loss soon gets worse
         *(tmp_path / "run", data),
+        architecture=network,
         resume=True,
         checkpoint_minutes=1e-6,
         epochs=12,
