@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from googlenet_keras.evaluation.evaluate import evaluate as evaluate
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
+    from googlenet_keras.folds import CrossValidation as CrossValidation
+    from googlenet_keras.folds import train_folds as train_folds
     from googlenet_keras.models import build as build
     from googlenet_keras.predictor import Prediction as Prediction
     from googlenet_keras.predictor import predict as predict
@@ -45,6 +47,7 @@ _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "training.options": ["TrainConfig"],
     "training.recipes": ["RECIPES", "recipe"],
     "runs": ["train", "Run"],
+    "folds": ["train_folds", "CrossValidation"],
     "evaluation.evaluate": ["evaluate"],
     "exporting.config": ["ExportConfig"],
     "exports": ["export"],

@@ -19,6 +19,7 @@ from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset, check_labels
+from googlenet_keras.data.folds import open_fold
 from googlenet_keras.data.none_pictures import (
     none_count,
     none_indices,
@@ -219,12 +220,21 @@ class TrainingJob:
 
 
 def open_training_data(config: TrainConfig) -> Dataset:
-    """Opens the data set of `config`. Raises UserError."""
-    return open_dataset(
+    """Opens the data set of `config`, divided as its fold asks. Raises UserError."""
+    dataset = open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
         data_dir=config.data_dir,
         download=config.download,
+    )
+    if not config.fold:
+        return dataset
+    return open_fold(
+        dataset,
+        config.fold,
+        folds=config.folds,
+        seed=config.seed,
+        validation_fraction=config.validation_fraction,
     )
 
 
@@ -238,15 +248,22 @@ def add_none_pictures(config: TrainConfig, dataset: Dataset) -> Dataset:
 
 def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Fills in the options that depend on the data, and makes paths absolute."""
+    return replace(
+        make_paths_absolute(config, dataset),
+        **config.defaults(dataset.kind),
+        variant=config.to_architecture().name,
+    )
+
+
+def make_paths_absolute(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """`config` with absolute paths of data, weights and architecture."""
     folder, weights = expand_user(config.dataset), expand_user(config.weights)
     is_path = config.weights and weights.exists()
     return replace(
         config,
-        **config.defaults(dataset.kind),
         dataset=str(folder.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
         none=expand_user(str(config.none)).resolve() if config.none else None,
-        variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
         weights=str(weights.resolve()) if is_path else config.weights,
     )
@@ -273,7 +290,12 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str
 
 
 def _check_plan(config: TrainConfig) -> None:
-    """Raises UserError for --minutes with --epochs."""
+    """Raises UserError for --folds and --minutes that one run cannot have."""
+    if config.folds and not config.fold:
+        raise UserError(
+            "a run trains one network, and folds need several; call train_folds, "
+            "or give the fold that this run leaves out."
+        )
     is_stored = config.resume and RunFolder(config.run_folder or "").is_started
     if config.minutes and config.epochs and not is_stored:
         raise UserError(

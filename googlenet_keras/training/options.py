@@ -99,7 +99,12 @@ class TrainConfig:
     download: bool = False
     """Let TFDS download and prepare the data set, for a TFDS name."""
     validation_fraction: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.2
-    """Fraction held out for validation if a folder or TFDS has no such split (0..1)."""
+    """Fraction held out for validation: of a folder or TFDS data set without such a
+    split, and of what a fold trains on (0..1)."""
+    folds: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Train a network on all but each of so many folds, and test it there; 0: off."""
+    fold: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Train only that of --folds which leaves out this fold, from 1; 0: all of them."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
@@ -219,9 +224,22 @@ class TrainConfig:
             )
         if self.none_synthetic and not self.none:
             raise UserError("none_synthetic needs none, a folder; add --none FOLDER.")
+        self._check_folds()
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
+
+    def _check_folds(self) -> None:
+        if self.folds == 1 or self.fold > self.folds:
+            raise UserError(
+                "folds must be 0 or at least 2, and fold one of them; received "
+                f"folds={self.folds} and fold={self.fold}."
+            )
+        if self.folds and self.minutes:
+            raise UserError(
+                "the networks of all folds train for the same epochs; give --epochs in "
+                f"place of --minutes {self.minutes:g}."
+            )
 
     @classmethod
     def from_recipe(cls, name: str, **changes: Any) -> Self:

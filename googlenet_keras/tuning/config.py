@@ -38,6 +38,8 @@ class _TrainingFlags(TrainConfig):
 
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
     minutes: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 0.0
+    folds: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
+    fold: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
     resume: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = False
 
@@ -97,10 +99,11 @@ class SearchConfig:
                 "a width search cannot start from weights, whose widths are fixed; "
                 "leave out --weights and recipes that set it, such as finetune."
             )
-        if self.training.minutes:
+        if self.training.minutes or self.training.folds:
             raise UserError(
-                "a width search compares trainings of the same epochs; leave out "
-                f"minutes={self.training.minutes:g}."
+                "a width search compares trainings of the same epochs on the same "
+                f"images; leave out minutes={self.training.minutes:g} and "
+                f"folds={self.training.folds}."
             )
         arch = self.training.to_architecture()
         for width in self.baselines:
