@@ -125,6 +125,8 @@ class TrainConfig:
     """Freeze --weights up to this module, or all of the trunk."""
     trunk_learning_rate: Factor = 1.0
     """Factor on the learning rate of all but the heads, with --weights."""
+    layer_decay: Annotated[float, Meta(ge=1e-3, le=1)] = 1.0
+    """Factor on the learning rate for each module away from the main head (0..1)."""
     width: Width = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: Annotated[tuple[int, ...], _by_data("image_size")] = ()
@@ -216,11 +218,12 @@ class TrainConfig:
                 "weights come with their widths; leave out --width, or --weights; "
                 f"received {self.width:g} and {self.weights}."
             )
-        learns_alike = self.freeze_until == "none" and self.trunk_learning_rate == 1
+        factors = (self.trunk_learning_rate, self.layer_decay)
+        learns_alike = self.freeze_until == "none" and factors == (1, 1)
         if not (self.weights or learns_alike):
             raise UserError(
-                "freeze_until and trunk_learning_rate need weights to start from; "
-                "add --weights torchvision, or a run's folder."
+                "freeze_until, trunk_learning_rate and layer_decay need weights to "
+                "start from; add --weights torchvision, or a run's folder."
             )
         if self.none_synthetic and not self.none:
             raise UserError("none_synthetic needs none, a folder; add --none FOLDER.")
