@@ -68,7 +68,8 @@ def train_folds(config: TrainConfig) -> CrossValidation:
     if not config.run_folder:
         name = f"{dataset.name}-{config.folds}-folds-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = RunFolder(Path("runs", name))
-    if not (resumed and config.resume):
+    has_folds = any(_fold_folder(folder, i + 1).is_dir() for i in range(config.folds))
+    if not (config.resume and (resumed or has_folds)):  # other machines trained some
         folder.create(config.resume)
     with folder.lock(), _no_retracing_warnings():
         if not folder.is_started:

@@ -74,6 +74,31 @@ def test_every_image_is_classified_by_the_network_that_has_not_seen_it(
     assert again.result == trained.result
 
 
+def test_folds_that_other_machines_have_trained_are_taken(tmp_path, monkeypatch):
+    data, folder = write_photos(tmp_path / "data", {"a": 6, "b": 6}), tmp_path / "run"
+    asked = []
+
+    def stop(config):
+        asked.append(config)
+        raise InterruptionError("stopped", 15)
+
+    monkeypatch.setattr(folds, "train", stop)
+    config = small_run(folder, data, folds=2)
+    (folder / "fold-2").mkdir(parents=True)
+    with pytest.raises(UserError, match="never overwritten"):
+        gk.train_folds(config)
+    with pytest.raises(InterruptionError):
+        gk.train_folds(replace(config, resume=True))
+    (first,) = asked
+    assert (first.fold, first.resume) == (1, True)
+    assert first.run_folder == folder / "fold-1"
+    assert first.dataset == str(data.resolve())
+    assert read_json(folder / "config.json")["folds"] == 2
+    other = replace(config, resume=True, folds=3)
+    with pytest.raises(UserError, match="--folds was 2 and is 3"):
+        gk.train_folds(other)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
