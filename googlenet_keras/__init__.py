@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from googlenet_keras.evaluation.refusal import evaluate_refusal as evaluate_refusal
     from googlenet_keras.exporting.config import ExportConfig as ExportConfig
     from googlenet_keras.exports import export as export
+    from googlenet_keras.folds import CrossValidation as CrossValidation
+    from googlenet_keras.folds import train_folds as train_folds
     from googlenet_keras.models import build as build
     from googlenet_keras.predictor import Prediction as Prediction
     from googlenet_keras.predictor import predict as predict
@@ -49,6 +51,7 @@ _PUBLIC_NAMES = {  # by module; each is imported when it is first used
     "training.options": ["TrainConfig"],
     "training.recipes": ["RECIPES", "recipe"],
     "runs": ["train", "Run"],
+    "folds": ["train_folds", "CrossValidation"],
     "data.none_pictures": ["open_none_folder"],
     "evaluation.evaluate": ["evaluate"],
     "evaluation.refusal": ["evaluate_refusal"],

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, Self, TypedDict
@@ -57,6 +57,21 @@ class Result(TypedDict):
     seconds: float
     cpu_seconds: float
     peak_megabytes: float | None
+
+
+class FoldResult(Result):
+    """The final metrics of the run whose test images are a fold."""
+
+    fold: int
+
+
+class FoldsResult(TypedDict):
+    """result.json of several folds. seconds, cpu_seconds: of all their runs."""
+
+    pooled: Figures  # of each image by the network that has not seen it
+    folds: Sequence[FoldResult]
+    seconds: float
+    cpu_seconds: float
 
 
 class EpochHeadFigures(TypedDict):
@@ -227,6 +242,11 @@ class RunFolder:
             raise UserError(
                 f"{self.result} is a search's, not a run's; the search's best network "
                 f"is trained by {command_line('search')} --resume --retrain."
+            )
+        if "folds" in result:
+            raise UserError(
+                f"{self.result} is of several folds, each with a run of its own; name "
+                f"one, such as {self.path / 'fold-1'}."
             )
         return files.convert(result, Result, str(self.result))
 

@@ -65,6 +65,12 @@ def two_modules(variant: str | Architecture = "bn") -> Architecture:
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
 
 
+def one_module() -> Architecture:
+    """A network of one module and one head, whose training is traced in a moment."""
+    arch = two_modules()
+    return replace(arch, rows=arch.rows[:3], heads=())
+
+
 def epoch_line(epoch: int) -> dict[str, Any]:
     """A line of metrics.jsonl."""
     figures = {"loss": 2.5, "main": {"top1": 0.5, "top5": None, "loss": 1.0}}

@@ -18,12 +18,8 @@ from googlenet_keras.console import print_text
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_files, write_json
 from googlenet_keras.stopwatch import Spread, Timings, spread, time_calls
-from googlenet_keras.training.options import (
-    BatchSize,
-    TrainConfig,
-    Width,
-    check_options,
-)
+from googlenet_keras.training.option_checks import check_options
+from googlenet_keras.training.options import BatchSize, TrainConfig, Width
 
 if TYPE_CHECKING:  # these would slow down --help
     import numpy as np

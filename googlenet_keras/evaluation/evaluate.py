@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Annotated, TypedDict, cast
 
 import numpy as np
+from msgspec import Meta
 from sklearn.metrics import confusion_matrix
 
 from googlenet_keras.calibration import Calibration
@@ -25,20 +26,33 @@ from googlenet_keras.data.dataset import (
     unknown_names,
     warn_of_missing_classes,
 )
+from googlenet_keras.data.folds import open_fold
 from googlenet_keras.data.preprocessing import CENTER_CROP, Crops
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.calibration import change_temperature, set_figures
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
-from googlenet_keras.files import expand_user
+from googlenet_keras.files import convert, expand_user
 from googlenet_keras.predictor import Predictor
 from googlenet_keras.run_folder import Figures, HeadFigures, RunFolder
 
 
+class _FoldOptions(TypedDict):
+    """The entries of config.json that tell which images a run was tested on."""
+
+    fold: Annotated[int, Meta(ge=1, le=100)]
+    folds: Annotated[int, Meta(ge=2, le=100)]
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of each head on all images of a split, in the order they are read."""
+    """The scores of each head on all images of a split, in the order they are read.
+
+    out_of_fold: each image was classified by the network of its fold; `members` has the
+    first of them.
+    """
 
     heads: dict[str, ImageScores]
     log_probabilities: np.ndarray  # of the main head, [images, classes]
@@ -47,17 +61,26 @@ class Evaluation:
     dataset: Dataset
     split: str
     crops: str
+    out_of_fold: bool = False
+
+    @property
+    def shown(self) -> str:
+        """How many images of which kind, for a title."""
+        kind = "out-of-fold" if self.out_of_fold else self.split
+        return f"{len(self.labels)} {kind} images"
 
     @property
     def classifier(self) -> Classifier | None:
         """The evaluated Classifier; None for an ensemble or an exported file."""
         (first, *others) = self.members
-        return first if isinstance(first, Classifier) and not others else None
+        is_one = not (others or self.out_of_fold)
+        return first if isinstance(first, Classifier) and is_one else None
 
     @property
     def calibration(self) -> Calibration | None:
         """The network's calibration, for one network and center crops; else None."""
-        is_its_view = self.crops == CENTER_CROP and len(self.members) == 1
+        is_one = len(self.members) == 1 and not self.out_of_fold
+        is_its_view = is_one and self.crops == CENTER_CROP
         return self.members[0].calibration if is_its_view else None
 
     def calibrate(self, classifier: Classifier, temperature: float) -> Evaluation:
@@ -226,13 +249,18 @@ def open_run_dataset(
         )
     if dataset is None and not data_dir and config.get("data_dir"):
         data_dir = Path(config["data_dir"])
-    return open_dataset(
+    is_own, fraction = is_own_data(run, dataset), config.get("validation_fraction", 0.2)
+    opened = open_dataset(
         name,
-        validation_fraction=config.get("validation_fraction", 0.2),
+        validation_fraction=fraction,
         data_dir=data_dir,
         download=download,
-        divide=divide or is_own_data(run, dataset),
+        divide=divide or is_own,
     )
+    if not (is_own and config.get("fold")):
+        return opened
+    stored = convert(config, _FoldOptions, str(run.config))
+    return open_fold(opened, **stored, validation_fraction=fraction)
 
 
 def is_own_data(run: RunFolder, dataset: str | None) -> bool:

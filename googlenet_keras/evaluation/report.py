@@ -66,10 +66,12 @@ def write_report(
     refusal: its figures, if none pictures were scored.
     """
     classifier, count = evaluation.classifier, len(evaluation.members)
-    shown = f"{len(evaluation.labels)} {evaluation.split} images"
+    shown = evaluation.shown
     classes = _classes(evaluation, own_data)
     network = f"Ensemble of {count}" if count > 1 else "Exported GoogLeNet"
     sections: dict[str, Any] = {"filters": None, "table": None}  # None: left out
+    if evaluation.out_of_fold:
+        network = f"{len(names)} folds"
     if classifier:
         network = f"GoogLeNet ({classifier.architecture.name})"
         sections["filters"] = html.inline_filters(classifier.network)
@@ -82,7 +84,8 @@ def write_report(
     confusion = plots.confusion_matrix(counts, evaluation.class_names, shown)
     content = {
         "title": f"{network} on {evaluation.dataset.name}",
-        "members": names if count > 1 else None,
+        "members": names if count > 1 or evaluation.out_of_fold else None,
+        "out_of_fold": evaluation.out_of_fold,
         "crops": evaluation.crops,
         "shown": shown,
         "results": {name: f for name, f in results.items() if f},

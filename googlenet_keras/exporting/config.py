@@ -9,7 +9,8 @@ from msgspec import Meta
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.installation import command_line
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.options import Text, check_options
+from googlenet_keras.training.option_checks import check_options
+from googlenet_keras.training.options import Text
 
 RUNS_FOLDER = Path("runs")
 WEB_FORMAT = "web"  # the web page, no file: webpage makes it

@@ -211,12 +211,12 @@ class LogEpochs(keras.callbacks.Callback):
     """Logs a line per epoch, and one a minute within a long epoch.
 
     It has the image size if there are several. The losses are cross-entropies of the
-    main head, without label smoothing.
+    main head, without label smoothing. last_epoch: gives the number of the last one.
     """
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(self, stages: Sequence[Stage], last_epoch: Callable[[], int]) -> None:
         super().__init__()
-        self._stages = stages
+        self._stages, self._last_epoch = stages, last_epoch
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch, self._logged = epoch, time.perf_counter()
@@ -234,7 +234,7 @@ class LogEpochs(keras.callbacks.Callback):
         self._log(epoch, text)
 
     def _log(self, epoch: int, text: str) -> None:
-        name = f"epoch {epoch + 1}/{self._stages[-1].end}"
+        name = f"epoch {epoch + 1}/{self._last_epoch()}"
         if len(self._stages) > 1:
             name += f" at {describe_size(stage_at(self._stages, epoch).size)} px"
         with suppress(BrokenPipeError):  # the reader has left; the run continues

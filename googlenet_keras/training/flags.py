@@ -13,11 +13,11 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.option_checks import check_resume
 from googlenet_keras.training.options import (
     DECIDED_BY_IMAGE_SIZES,
     UNSET_VALUES,
     TrainConfig,
-    check_resume,
     read_architecture,
 )
 from googlenet_keras.training.recipes import MODERN, recipe
@@ -50,6 +50,7 @@ class _DefaultFlags:
     resume: bool = False
     run_folder: Path | None = None
     image_sizes: tuple[str, ...] = ()
+    minutes: float = 0.0
 
 
 @PLAIN_NUMBERS.primitive_rule
@@ -150,7 +151,10 @@ def read_defaults(
             f"--resume requires a folder with {folder.config.name}, and {folder} has "
             "none. Leave --resume out to start."
         )
-    return from_recipe(flags.recipe)
+    defaults = from_recipe(flags.recipe)
+    if flags.minutes and isinstance(defaults, TrainConfig):
+        return replace(defaults, epochs=None)  # --minutes decides them
+    return defaults
 
 
 def _default_flags(arguments: Sequence[str] | None) -> _DefaultFlags:

@@ -19,6 +19,7 @@ from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset, Split, check_labels
+from googlenet_keras.data.folds import open_fold
 from googlenet_keras.data.none_pictures import (
     none_count,
     none_indices,
@@ -77,6 +78,7 @@ class TrainingJob:
         None: config.weights is the folder. Raises UserError.
         """
         _check_strategy(config)
+        _check_plan(config)
         if config.batch_size == "auto":
             memory.grow_gpu_memory_on_demand()
         distribution = start_distribution(config.strategy)
@@ -243,12 +245,21 @@ class TrainingJob:
 
 
 def open_training_data(config: TrainConfig) -> Dataset:
-    """Opens the data set of `config`. Raises UserError."""
-    return open_dataset(
+    """Opens the data set of `config`, divided as its fold asks. Raises UserError."""
+    dataset = open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
         data_dir=config.data_dir,
         download=config.download,
+    )
+    if not config.fold:
+        return dataset
+    return open_fold(
+        dataset,
+        config.fold,
+        folds=config.folds,
+        seed=config.seed,
+        validation_fraction=config.validation_fraction,
     )
 
 
@@ -262,16 +273,23 @@ def add_none_pictures(config: TrainConfig, dataset: Dataset) -> Dataset:
 
 def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Fills in the options that depend on the data, and makes paths absolute."""
+    return replace(
+        make_paths_absolute(config, dataset),
+        **config.defaults(dataset.kind),
+        variant=config.to_architecture().name,
+    )
+
+
+def make_paths_absolute(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """`config` with absolute paths of data, weights and architecture."""
     folder, weights = expand_user(config.dataset), expand_user(config.weights)
     is_path = config.weights and weights.exists()
     return replace(
         config,
-        **config.defaults(dataset.kind),
         dataset=str(folder.resolve()) if dataset.train.files else config.dataset,
         data_dir=config.data_dir.resolve() if config.data_dir else None,
         none=expand_user(str(config.none)).resolve() if config.none else None,
         teacher=tuple(expand_user(str(path)).resolve() for path in config.teacher),
-        variant=config.to_architecture().name,
         architecture=config.architecture.resolve() if config.architecture else None,
         weights=str(weights.resolve()) if is_path else config.weights,
     )
@@ -297,6 +315,22 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str
     return resolved, reason
 
 
+def _check_plan(config: TrainConfig) -> None:
+    """Raises UserError for --folds and --minutes that one run cannot have."""
+    if config.folds and not config.fold:
+        raise UserError(
+            "a run trains one network, and folds need several; call train_folds, "
+            "or give the fold that this run leaves out."
+        )
+    is_stored = config.resume and RunFolder(config.run_folder or "").is_started
+    if config.minutes and config.epochs and not is_stored:
+        raise UserError(
+            "--minutes decides the number of epochs; received --minutes "
+            f"{config.minutes:g} and --epochs {config.epochs}. Leave one of them "
+            "out; in Python, epochs=None leaves out a recipe's."
+        )
+
+
 def _check_strategy(config: TrainConfig) -> None:
     """Raises UserError for options that --strategy does not support."""
     if config.strategy == "none":
@@ -309,6 +343,10 @@ def _check_strategy(config: TrainConfig) -> None:
     if config.batch_size == "auto":
         raise UserError(
             f"--batch-size auto needs a single device; received {flag}. Give a number."
+        )
+    if config.strategy == "multi-worker" and config.minutes:
+        raise UserError(
+            f"--minutes measures one machine, and {flag} has several. Give --epochs."
         )
     if config.strategy == "multi-worker" and not config.run_folder:
         raise UserError(f"{flag} requires --run-folder, the same for all workers.")

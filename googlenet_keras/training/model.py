@@ -12,7 +12,7 @@ from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.run_folder import TOP_K
 from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
-from googlenet_keras.training.transfer import freeze
+from googlenet_keras.training.transfer import freeze, layer_multipliers
 
 NONE_WEIGHT = 0.5  # of a none picture's loss, where an image of a class has 1
 
@@ -38,7 +38,8 @@ def build_and_compile(
         joint=True,
     )
     freeze(network, arch, config.freeze_until)
-    optimizer: keras.Optimizer = make_optimizer(config, steps)
+    multipliers = layer_multipliers(network, arch, config)
+    optimizer: keras.Optimizer = make_optimizer(config, steps, multipliers)
     is_replicated = tf.distribute.has_strategy()
     if is_replicated or config.self_distillation:
         kind = ReplicatedModel if is_replicated else SelfDistillationModel

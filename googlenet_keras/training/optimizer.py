@@ -1,6 +1,6 @@
 """The optimizer of a run, its learning rate schedule and averaged weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,7 +11,6 @@ from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.network.weights import weight_name
 from googlenet_keras.training.callbacks import StatefulCallback
 from googlenet_keras.training.options import ResolvedConfig
-from googlenet_keras.training.transfer import is_trunk
 
 STEP_DECAY_EPOCHS, STEP_DECAY_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
 POLY_DECAY_POWER = 0.5  # Caffe's quick_solver.prototxt
@@ -50,9 +49,10 @@ class MomentumSGD(keras.optimizers.SGD):
 
     kernel_decay: times the kernel, is added to its gradient, so momentum accumulates it
     (Keras's weight_decay bypasses momentum). bias_multiplier: of the learning rate of
-    biases (Caffe's lr_mult). trunk_multiplier: of the learning rate of all layers but
-    the heads'. The variable `rate_factor`, 1 unless assigned, multiplies the schedule.
-    Gradients are clipped after the replicas' are summed; Keras clips each replica's.
+    biases (Caffe's lr_mult). layer_multipliers: of the learning rate of a layer's
+    variables, by its name; 1 for one that is not named. The variable `rate_factor`, 1
+    unless assigned, multiplies the schedule. Gradients are clipped after the replicas'
+    are summed; Keras clips each replica's.
     """
 
     def __init__(
@@ -60,14 +60,18 @@ class MomentumSGD(keras.optimizers.SGD):
         *args: Any,
         kernel_decay: float = 0.0,
         bias_multiplier: float = 1.0,
-        trunk_multiplier: float = 1.0,
+        layer_multipliers: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.kernel_decay = kernel_decay
         self.bias_multiplier = bias_multiplier
-        self.trunk_multiplier = trunk_multiplier
+        self.layer_multipliers = dict(layer_multipliers or {})
         self.rate_factor = self.add_variable((), "ones", name="rate_factor")
+
+    def skip(self, steps: int) -> None:
+        """Moves on by `steps` steps in the learning rate schedule."""
+        self.iterations.assign_add(steps)
 
     def _get_current_learning_rate(self) -> tf.Tensor:
         return super()._get_current_learning_rate() * self.rate_factor
@@ -95,8 +99,8 @@ class MomentumSGD(keras.optimizers.SGD):
             gradient += self.kernel_decay * keras.ops.cast(variable, gradient.dtype)
         if name == "bias" and self.bias_multiplier != 1.0:
             learning_rate = learning_rate * self.bias_multiplier
-        if self.trunk_multiplier != 1.0 and is_trunk(layer):
-            learning_rate = learning_rate * self.trunk_multiplier
+        if layer in self.layer_multipliers:
+            learning_rate = learning_rate * self.layer_multipliers[layer]
         if not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -117,12 +121,19 @@ class MomentumSGD(keras.optimizers.SGD):
         return self.momentums[self._get_variable_index(weight)]
 
     def get_config(self) -> dict[str, Any]:
-        own = ("kernel_decay", "bias_multiplier", "trunk_multiplier")
+        own = ("kernel_decay", "bias_multiplier", "layer_multipliers")
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 
-def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
-    """Makes the optimizer of `config`; `steps` is the number of steps per epoch."""
+def make_optimizer(
+    config: ResolvedConfig,
+    steps: int,
+    layer_multipliers: Mapping[str, float] | None = None,
+) -> MomentumSGD:
+    """Makes the optimizer of `config`.
+
+    steps: of an epoch. layer_multipliers: of the learning rate, by layer.
+    """
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
     peak = config.learning_rate
@@ -140,7 +151,7 @@ def make_optimizer(config: ResolvedConfig, steps: int) -> MomentumSGD:
         global_clipnorm=config.clip_norm or None,
         kernel_decay=config.weight_decay,
         bias_multiplier=config.bias_learning_rate,
-        trunk_multiplier=config.trunk_learning_rate,
+        layer_multipliers=layer_multipliers,
     )
 
 

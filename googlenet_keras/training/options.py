@@ -7,9 +7,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-import tyro
 from msgspec import Meta
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -21,13 +20,24 @@ from googlenet_keras.architecture.architecture import (
 from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
-from googlenet_keras.files import convert, read_json
+from googlenet_keras.files import read_json
+from googlenet_keras.training.defaults import (
+    BATCH_NORM_LEARNING_RATE,
+    DATA_DEFAULTS,
+    LEARNING_RATE_FLAG,
+    PLAIN_LEARNING_RATE,
+    DataKind,
+    by_data,
+)
+from googlenet_keras.training.option_checks import (
+    check_options,
+    check_resume,
+    plain_value,
+    read_options,
+)
 from googlenet_keras.training.stages import Stage, check_agreement, parse_stages
 
-DataKind = Literal["digits", "photos"]
 Switch = Literal["auto", "on", "off"]
-Options = TypeVar("Options")
-
 # numbers within the limits of what computers compute and people train
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Factor = Annotated[float, Meta(ge=1e-9, le=1e6)]
@@ -40,38 +50,6 @@ Text = Annotated[str, Meta(min_length=1)]
 UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
 DECIDED_BY_IMAGE_SIZES: dict[str, Any] = {"epochs": None, "image_size": ()}  # unset
 RECIPE_NAMES = ("modern", "paper", "caffe_quick", "smoke", "finetune")
-
-DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; help text
-    "image_size": (
-        (64,),
-        (224,),
-        "Pixels, one or height and width; none: those of --weights, or",
-    ),
-    "epochs": (12, 35, "Passes over the training images; none:"),
-    "weight_decay": (5e-4, 2e-3, "L2 decay of kernels, added to the gradient; none:"),
-    "crop_area": (0.7, 0.25, "Smallest area of a training crop (0..1); none:"),
-    "mirror": ("off", "on", "Mirror half of the training images; auto:"),
-    "color_jitter": (
-        0.0,
-        0.2,
-        "Change of brightness, contrast, saturation (0..1); none:",
-    ),
-    "crop_fraction": (1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"),
-}
-BATCH_NORM_LEARNING_RATE, PLAIN_LEARNING_RATE = 0.05, 0.01
-
-
-def _by_data(option: str) -> Any:
-    """The tyro flag, with a help text, of an option in DATA_DEFAULTS."""
-    *values, text = DATA_DEFAULTS[option]
-    digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
-    return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
-
-
-_LEARNING_RATE_FLAG = tyro.conf.arg(
-    help=f"Peak learning rate; none: {BATCH_NORM_LEARNING_RATE} with batch "
-    f"normalization, {PLAIN_LEARNING_RATE} without."
-)
 
 
 class AppliedRecipe(str):
@@ -98,7 +76,12 @@ class TrainConfig:
     download: bool = False
     """Let TFDS download and prepare the data set, for a TFDS name."""
     validation_fraction: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.2
-    """Fraction held out for validation if a folder or TFDS has no such split (0..1)."""
+    """Fraction held out for validation: of a folder or TFDS data set without such a
+    split, and of what a fold trains on (0..1)."""
+    folds: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Train a network on all but each of so many folds, and test it there; 0: off."""
+    fold: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Train only that of --folds which leaves out this fold, from 1; 0: all of them."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
@@ -119,11 +102,13 @@ class TrainConfig:
     """Freeze --weights up to this module, or all of the trunk."""
     trunk_learning_rate: Factor = 1.0
     """Factor on the learning rate of all but the heads, with --weights."""
+    layer_decay: Annotated[float, Meta(ge=1e-3, le=1)] = 1.0
+    """Factor on the learning rate for each module away from the main head (0..1)."""
     teacher: tuple[Path, ...] = ()
     """Runs or classifiers whose answers are learned, too (distillation)."""
     width: Width = 1.0
     """Factor on every filter count, rounded to multiples of 8."""
-    image_size: Annotated[tuple[int, ...], _by_data("image_size")] = ()
+    image_size: Annotated[tuple[int, ...], by_data("image_size")] = ()
     image_sizes: tuple[str, ...] = ()
     """Image sizes one after another, with their epochs: 80:24 96:14 128:17 (docs)."""
     run_folder: Path | None = None
@@ -133,10 +118,14 @@ class TrainConfig:
     checkpoint_minutes: Amount = 10.0
     """Minutes between checkpoints, which --resume needs; 0: no checkpoints."""
 
-    epochs: Annotated[Count | None, _by_data("epochs")] = None
+    epochs: Annotated[Count | None, by_data("epochs")] = None
+    minutes: Amount = 0.0
+    """Train as many epochs as fit into this time, in place of --epochs; 0: off."""
+    patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Epochs without a better validation loss that end the training; 0: off (docs)."""
     batch_size: BatchSize | Literal["auto"] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
-    learning_rate: Annotated[Factor | None, _LEARNING_RATE_FLAG] = None
+    learning_rate: Annotated[Factor | None, LEARNING_RATE_FLAG] = None
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
     warmup_epochs: Amount = 2.0
@@ -145,7 +134,7 @@ class TrainConfig:
     """SGD momentum (0..1)."""
     nesterov: bool = True
     """Nesterov momentum."""
-    weight_decay: Annotated[Amount | None, _by_data("weight_decay")] = None
+    weight_decay: Annotated[Amount | None, by_data("weight_decay")] = None
     bias_learning_rate: Factor = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Amount = 5.0
@@ -170,12 +159,12 @@ class TrainConfig:
     """Initialization: he (variance 2 / fan-in) or caffe (1 / fan-in, biases 0.2)."""
 
     crop_area: Annotated[
-        Annotated[float, Meta(ge=0.01, le=1)] | None, _by_data("crop_area")
+        Annotated[float, Meta(ge=0.01, le=1)] | None, by_data("crop_area")
     ] = None
     crop_aspect: Annotated[float, Meta(ge=1, le=100)] = 4 / 3
     """Largest distortion of a training crop's aspect ratio."""
-    mirror: Annotated[Switch, _by_data("mirror")] = "auto"
-    color_jitter: Annotated[Fraction | None, _by_data("color_jitter")] = None
+    mirror: Annotated[Switch, by_data("mirror")] = "auto"
+    color_jitter: Annotated[Fraction | None, by_data("color_jitter")] = None
     rand_augment: Fraction = 0.0
     """Strength of RandAugment's two operations on each image (0..1); 0: off."""
     random_erasing: Fraction = 0.0
@@ -187,7 +176,7 @@ class TrainConfig:
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
     crop_fraction: Annotated[
-        Annotated[float, Meta(ge=0.1, le=1)] | None, _by_data("crop_fraction")
+        Annotated[float, Meta(ge=0.1, le=1)] | None, by_data("crop_fraction")
     ] = None
 
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
@@ -214,11 +203,12 @@ class TrainConfig:
                 "weights come with their widths; leave out --width, or --weights; "
                 f"received {self.width:g} and {self.weights}."
             )
-        learns_alike = self.freeze_until == "none" and self.trunk_learning_rate == 1
+        factors = (self.trunk_learning_rate, self.layer_decay)
+        learns_alike = self.freeze_until == "none" and factors == (1, 1)
         if not (self.weights or learns_alike):
             raise UserError(
-                "freeze_until and trunk_learning_rate need weights to start from; "
-                "add --weights torchvision, or a run's folder."
+                "freeze_until, trunk_learning_rate and layer_decay need weights to "
+                "start from; add --weights torchvision, or a run's folder."
             )
         if self.none_synthetic and not self.none:
             raise UserError("none_synthetic needs none, a folder; add --none FOLDER.")
@@ -229,10 +219,37 @@ class TrainConfig:
                 "self_distillation needs an auxiliary head, and the network has none; "
                 "leave it out."
             )
+        self._check_folds()
+        self._check_planned()
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
         check_agreement(parse_stages(self.image_sizes), self.epochs, self.image_size)
+
+    def _check_folds(self) -> None:
+        if self.folds == 1 or self.fold > self.folds:
+            raise UserError(
+                "folds must be 0 or at least 2, and fold one of them; received "
+                f"folds={self.folds} and fold={self.fold}."
+            )
+        if self.folds and self.teacher:
+            raise UserError(
+                "a teacher that has seen the images of a fold would tell its answers "
+                "to the network that is tested on them; leave out --folds or --teacher."
+            )
+
+    def _check_planned(self) -> None:
+        """Raises UserError for plans that contradict each other."""
+        if self.minutes and (self.folds or self.image_sizes or self.teacher):
+            raise UserError(
+                "minutes plans the epochs of one network, at one image size, without a "
+                f"teacher; give --epochs in place of --minutes {self.minutes:g}."
+            )
+        if self.patience and self.image_sizes:
+            raise UserError(
+                "image_sizes plans every epoch, and its last size is the network's; "
+                "leave out --patience or --image-sizes."
+            )
 
     @classmethod
     def from_recipe(cls, name: str, **changes: Any) -> Self:
@@ -240,6 +257,8 @@ class TrainConfig:
         from googlenet_keras.training.recipes import recipe
 
         unset = DECIDED_BY_IMAGE_SIZES if changes.get("image_sizes") else {}
+        if changes.get("minutes"):  # which decides the epochs
+            unset = {"epochs": None}
         return cls(**vars(recipe(name)) | unset | changes)
 
     def to_architecture(self) -> Architecture:
@@ -322,54 +341,8 @@ class ResolvedConfig(TrainConfig):
         return self.network
 
 
-def plain_value(value: Any) -> Any:
-    """The value of an option as JSON has it: paths become texts."""
-    if isinstance(value, tuple):
-        return tuple(map(plain_value, value))
-    return str(value) if isinstance(value, Path) else value
-
-
-def check_resume(resume: bool, run_folder: Path | None) -> None:
-    """Raises UserError for --resume without a run folder."""
-    if resume and not run_folder:
-        raise UserError("--resume requires --run-folder.")
-
-
-def check_options(options: Any) -> None:
-    """Converts a dataclass's fields to their annotated types, such as a text to a Path.
-
-    Raises UserError for a value that breaks its annotation.
-    """
-    hints = typing.get_type_hints(type(options), include_extras=True)
-    for name, hint in hints.items():
-        value = getattr(options, name)
-        if dataclasses.is_dataclass(value):
-            continue
-        annotated = typing.get_origin(hint) is Annotated
-        base = typing.get_args(hint)[0] if annotated else hint
-        choices = typing.get_args(base)
-        if typing.get_origin(base) is Literal and value not in choices:
-            raise unknown_choice_error(name, str(value), choices)
-        if "\0" in "".join(map(str, value if isinstance(value, tuple) else [value])):
-            raise UserError(f"{name} must have no null characters; received {value!r}.")
-        value = value.item() if hasattr(value, "item") else value  # NumPy's numbers
-        if typing.get_origin(base) is tuple and isinstance(value, int | str | Path):
-            value = (value,)  # one side of a square image, one teacher
-        converted = convert(value, hint, f"{name}={value!r:.100}")
-        object.__setattr__(options, name, converted)
-
-
 def read_architecture(path: Path) -> dict[str, Any]:
     """Reads a network as JSON from a file of its own or a saved classifier."""
     data = read_json(path)
     inside = data.get("architecture")
     return inside if isinstance(inside, dict) else data
-
-
-def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
-    """Builds a dataclass from JSON; ignores unknown names.
-
-    Raises UserError for a value that no option can have.
-    """
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: value for name, value in data.items() if name in hints})

@@ -1,27 +1,40 @@
 """Trains the network of a job, and leaves it in the run folder."""
 
+import gc
 import logging
 import sys
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from tempfile import TemporaryDirectory
 
 import keras
 
-from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.cache import damaged_copy_error
 from googlenet_keras.data.dataset import warn_of_missing_classes
-from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import DiskError, InterruptionError
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import callbacks, memory, transfer
+from googlenet_keras.training.initial_network import (
+    copy_initial_weights,
+    new_classifier,
+)
 from googlenet_keras.training.input_pipeline import training_batches
 from googlenet_keras.training.job import TrainingJob
-from googlenet_keras.training.model import build_and_compile, separate_dropout_seeds
 from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.pace import (
+    MAX_MEASURED_STEPS,
+    MEASURED_FRACTION,
+    WARMUP_STEPS,
+    Clock,
+    Pace,
+)
+from googlenet_keras.training.patience import Patience
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
 from googlenet_keras.training.soft_targets import SoftTargets, mean_of
@@ -65,7 +78,10 @@ def train_network(
         graceful_stop() as stop,
     ):
         job.check_agreement()
-        trainer = Trainer(job, stop, stopwatch or Stopwatch())
+        stopwatch = stopwatch or Stopwatch()
+        if job.config.minutes and not job.resumed:
+            job = _plan_epochs(job, stop, stopwatch)
+        trainer = Trainer(job, stop, stopwatch)
         with job.claim_folder():
             best_epoch = trainer.fit()
     return TrainedNetwork(job, best_epoch) if job.distribution.is_chief else None
@@ -86,8 +102,8 @@ class Trainer:
         config, folder, is_chief = job.config, job.folder, job.distribution.is_chief
         stage = partial(stage_at, config.stages)
         self._begin_stage(config.stages[0])
-        _copy_start(job, self.classifier.network)
-        heads, labels = self.classifier.heads, job.dataset.class_names
+        self._copied = copy_initial_weights(job, self.classifier.network)
+        heads = self.classifier.heads
         self._watch = _watch_learning(job, heads)
         images = job.dataset.validation.count
         save = self._save if is_chief else None
@@ -96,14 +112,16 @@ class Trainer:
         if config.average_epochs:
             horizon = config.average_epochs * job.steps_per_epoch
             learning["average"] = AverageWeights(horizon)
+        if config.patience:
+            learning["patience"] = Patience(
+                config.patience, config.epochs, job.steps_per_epoch, logs=is_chief
+            )
         parts = {**learning, "best": self._saved}
         self.state = TrainingState(job, parts, stop, stopwatch)
         self.callbacks = [*learning.values(), self._saved, self.state]
         on_terminal = sys.stdout.isatty() or "ipykernel" in sys.modules
         self._has_bar = is_chief and on_terminal
         if is_chief:
-            if counts := job.dataset.validation.class_counts:
-                warn_of_missing_classes("validation", labels, counts)
             metrics = callbacks.WriteMetrics(
                 folder.metrics, heads, config.batch_size, stage
             )
@@ -111,7 +129,7 @@ class Trainer:
             progress = (
                 callbacks.ProgressBar(config.batch_size)
                 if on_terminal
-                else callbacks.LogEpochs(config.stages)
+                else callbacks.LogEpochs(config.stages, lambda: self.state.last_epoch)
             )
             self.callbacks[-2:] = [metrics, self._saved, events, progress, self.state]
         self._soft_targets = [
@@ -125,12 +143,54 @@ class Trainer:
         or a teacher cannot answer, InterruptionError after a signal.
         """
         job, state = self.job, self.state
+        if job.distribution.is_chief:
+            self._log_start()
         if job.resumed:
             state.resume()
-        try:
+        with self._explain_failures():
             self._prepare_soft_targets()
-            while state.epoch < job.config.epochs:
+            while state.epoch < state.last_epoch:
                 self._fit_segment()
+        self._check_stop()
+        self._watch.warn()
+        if state.last_epoch < job.config.epochs and job.distribution.is_chief:
+            log.info(
+                f"ended after {state.epoch} of {job.config.epochs} epochs: no better "
+                f"validation loss within --patience {job.config.patience}"
+            )
+        return self._saved.best_epoch
+
+    def time_epoch(self, seconds: float) -> Clock:
+        """Trains for about `seconds` and validates, without checkpoints.
+
+        Afterward the network is of no use. Raises UserError.
+        """
+        clock, data = Clock(seconds), self.job.dataset
+        kinds = (callbacks.WatchLearning, AverageWeights, callbacks.SaveLast)
+        parts = [part for part in self.callbacks if isinstance(part, kinds)]
+        planned = self.job.config.epochs * self.job.steps_per_epoch
+        with (
+            pipeline.explain_unreadable(data.train),
+            pipeline.explain_unreadable(data.validation),
+            self._explain_failures(),
+        ):
+            steps = min(WARMUP_STEPS + MAX_MEASURED_STEPS, planned)
+            self._fit((0, 0), 1, steps, [*parts, clock])
+        return clock
+
+    def _log_start(self) -> None:
+        labels, validation = self.classifier.labels, self.job.dataset.validation
+        if self._copied:
+            log.info("weights of %s: %s", self.job.config.weights, self._copied)
+        if counts := validation.class_counts:
+            warn_of_missing_classes("validation", labels, counts)
+
+    @contextmanager
+    def _explain_failures(self) -> Iterator[None]:
+        """Adds the way out to the errors that end a training."""
+        job = self.job
+        try:
+            yield
         except (DiskError, pipeline.UnreadableImageError) as error:
             if not job.config.checkpoint_minutes:
                 raise
@@ -142,9 +202,6 @@ class Trainer:
             raise memory.batch_too_large_error(
                 self.classifier.network, job.config, job.classes
             ) from error
-        self._check_stop()
-        self._watch.warn()
-        return self._saved.best_epoch
 
     def _prepare_soft_targets(self) -> None:
         """Computes the teachers' answers that are not in the cache yet.
@@ -168,36 +225,51 @@ class Trainer:
             raise InterruptionError(message, number)
 
     def _fit_segment(self) -> None:
-        """Finishes a begun epoch, or else its stage; rolls back a bad step."""
-        job, heads = self.job, self.classifier.heads
+        """Finishes a begun epoch, or else its stage; rolls back a bad step.
+
+        It ends early where patience runs out, which changes where the end is.
+        """
         epoch, step = self.state.epoch, self.state.step
-        stage = stage_at(job.config.stages, epoch)
+        stage = stage_at(self.job.config.stages, epoch)
         if stage != self._stage:
             self._change_stage(stage)
-        make = partial(
-            training_batches,
-            *(job.config, job.dataset, heads, (epoch, step)),
-            soft_targets=mean_of(self._soft_targets),
-        )
+        epochs = epoch + 1 if step else min(stage.end, self.state.last_epoch)
         try:
-            self.classifier.network.fit(
-                job.distribution.distribute(make),
-                validation_data=self._validation,
-                validation_steps=job.distribution.shard.evaluation_steps(
-                    job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
-                ),
-                initial_epoch=epoch,
-                epochs=epoch + 1 if step else stage.end,
-                steps_per_epoch=job.steps_per_epoch - step,
-                shuffle=False,  # the batches are shuffled already; True would only warn
-                verbose=int(self._has_bar),
-                callbacks=self.callbacks,
-            )
+            steps = self.job.steps_per_epoch - step
+            self._fit((epoch, step), epochs, steps, self.callbacks)
         except callbacks.NonFiniteLossError as error:
             self.state.roll_back(error)
         except pipeline.UNREADABLE_ERRORS as error:
             self._check_files(error)
             raise
+
+    def _fit(
+        self,
+        start: tuple[int, int],
+        epochs: int,
+        steps: int,
+        parts: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        """Calls fit from `start` (epoch, step) on, with `steps` in each epoch."""
+        job, heads = self.job, self.classifier.heads
+        make = partial(
+            training_batches,
+            *(job.config, job.dataset, heads, start),
+            soft_targets=mean_of(self._soft_targets),
+        )
+        self.classifier.network.fit(
+            job.distribution.distribute(make),
+            validation_data=self._validation,
+            validation_steps=job.distribution.shard.evaluation_steps(
+                job.dataset.validation.count, pipeline.EVALUATION_BATCH_SIZE
+            ),
+            initial_epoch=start[0],
+            epochs=epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # the batches are shuffled already; True would only warn
+            verbose=int(self._has_bar),
+            callbacks=list(parts),
+        )
 
     def _change_stage(self, stage: Stage) -> None:
         """Goes over to another image size, with the training state as it is."""
@@ -211,7 +283,7 @@ class Trainer:
     def _begin_stage(self, stage: Stage) -> None:
         """Builds the network for a stage's image size, and its validation batches."""
         job, self._stage = self.job, stage
-        self.classifier = classifier = _new_classifier(job, stage.size)
+        self.classifier = classifier = new_classifier(job, stage.size)
         self._validation = job.distribution.distribute(
             lambda shard: pipeline.evaluation_batches(
                 job.dataset.validation,
@@ -238,41 +310,33 @@ class Trainer:
             raise damaged_copy_error() from cause
 
 
-def _new_classifier(job: TrainingJob, image_size: tuple[int, int]) -> Classifier:
-    """Builds the Classifier to train, with its initial weights."""
-    config, distribution = job.config, job.distribution
-    distribution.check_batch_size(config.batch_size)
-    with distribution.strategy.scope():
-        network = build_and_compile(
-            config, job.classes, job.steps_per_epoch, image_size
-        )
-    separate_dropout_seeds(network, distribution.first_replica)
-    provenance = {
-        "trained_on": job.dataset.name,
-        "training_images": job.dataset.train.count,
-        "none_pictures": job.dataset.none.count if job.dataset.none else 0,
-        "recipe": str(config.recipe),
-        "seed": config.seed,
-        "started_from": config.weights,
-        "teachers": [
-            {"folder": str(teacher.folder), "digest": teacher.digest}
-            for teacher in job.teachers
-        ],
-        "commit": machine.commit(),
-    }
-    preprocessing = Preprocessing(*image_size, config.crop_fraction)
-    labels = job.dataset.class_names
-    return Classifier(network, config.network, preprocessing, labels, provenance)
+def _plan_epochs(
+    job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
+) -> TrainingJob:
+    """`job` with as many epochs as fit into --minutes, of which some are spent."""
+    config = job.config
+    pace = _measure_pace(job, stop)
+    gc.collect()  # a GPU's memory, which the run's own network needs
+    keras.utils.set_random_seed(config.seed)
+    left = 60 * config.minutes - stopwatch.spent()["seconds"]
+    epochs = pace.epochs_within(left, job.steps_per_epoch, job.dataset)
+    each = f"of about {pace.epoch(job.steps_per_epoch):.1f} seconds"
+    if epochs:
+        log.info("%d epochs %s fit into %g minutes", epochs, each, config.minutes)
+    else:
+        log.warning("no epoch %s fits into %g minutes: one", each, config.minutes)
+    return replace(job, config=replace(config, epochs=max(epochs, 1)))
 
 
-def _copy_start(job: TrainingJob, network: keras.Model) -> None:
-    """Copies the weights that the job starts from, if there are any."""
-    if not job.start:
-        return
-    with job.distribution.strategy.scope():
-        copied = transfer.copy_weights(network, job.start, job.dataset.class_names)
-    if job.distribution.is_chief:
-        log.info("weights of %s: %s", job.config.weights, copied)
+def _measure_pace(job: TrainingJob, stop: StopRequest) -> Pace:
+    """Trains a network of its own for a moment; the run's is as with --epochs then."""
+    stopwatch = Stopwatch()
+    with TemporaryDirectory() as folder:
+        probe = Trainer(replace(job, folder=RunFolder(folder)), stop, stopwatch)
+        probe.time_epoch(0.0)
+        first = stopwatch.spent()["seconds"]
+        clock = probe.time_epoch(MEASURED_FRACTION * 60 * job.config.minutes)
+    return Pace(first - clock.epoch_end, clock.step, clock.epoch_end)
 
 
 def _watch_learning(

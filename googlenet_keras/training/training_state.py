@@ -27,6 +27,7 @@ from googlenet_keras.training.head_resizing import resize_heads
 from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.model import local_value, separate_dropout_seeds
 from googlenet_keras.training.optimizer import AverageWeights, inner_optimizer
+from googlenet_keras.training.patience import Patience
 from googlenet_keras.training.signals import StopRequest
 
 STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop
@@ -53,6 +54,14 @@ class _Best(TypedDict):
     best_epoch: Count
 
 
+class _Patience(TypedDict):
+    """The state of Patience."""
+
+    best_loss: float
+    waited_epochs: Count
+    skipped_epochs: Count
+
+
 class _Average(TypedDict):
     """The state of AverageWeights."""
 
@@ -71,6 +80,7 @@ class Progress(TypedDict):
     learning: _Learning
     best: _Best
     average: NotRequired[_Average]
+    patience: NotRequired[_Patience]
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -80,8 +90,8 @@ class TrainingState(keras.callbacks.Callback):
     of a step or an epoch, after the last epoch, and when `stop` asks the run to stop,
     which then ends with InterruptionError. With 0 minutes none is written. Only the
     chief writes; all workers read. This callback must be the last one. parts: the
-    callbacks, by name, whose states belong to the training's: learning, best and, with
-    averaged weights, average. epoch, step: those that are done.
+    callbacks, by name, whose states belong to the training's: learning, best and, if
+    they are asked for, average and patience. epoch, step: those that are done.
     """
 
     def __init__(
@@ -102,11 +112,19 @@ class TrainingState(keras.callbacks.Callback):
         self._pending: State | None = None  # to be restored when fit begins
         self._pending_metrics: State | None = None  # and when its epoch begins
 
-    def resume(self) -> None:
-        """Restores the newest intact checkpoint, if there is one, when fit begins.
+    @property
+    def last_epoch(self) -> int:
+        """The number of epochs after which training ends."""
+        patience = self._parts.get("patience")
+        skipped = patience.skipped_epochs if isinstance(patience, Patience) else 0
+        return self._job.config.epochs - skipped
 
-        Raises UserError if the training or validation data or a teacher have changed or
-        epochs were lost, and unless all workers have done the same steps.
+    def resume(self) -> None:
+        """Restores the newest intact checkpoint, if there is one.
+
+        Its variables are assigned when fit begins. Raises UserError if the training or
+        validation data or a teacher have changed or epochs were lost, and unless all
+        workers have done the same steps.
         """
         state, folder = self._newest_checkpoint(), self._folder
         if state:
@@ -198,12 +216,8 @@ class TrainingState(keras.callbacks.Callback):
                 state.tensors, variables, self.model, self._average()
             )
             checkpoints.assign_variables(variables, tensors)
-            for name, part in self._parts.items():
-                if name != "best":  # what is saved outlives a rollback
-                    part.set_state(state.progress[name])
-            inner_optimizer(self.model).rate_factor.assign(
-                ROLLBACK_RATE_FACTOR**self._rollbacks
-            )
+            rate_factor = ROLLBACK_RATE_FACTOR**self._rollbacks
+            inner_optimizer(self.model).rate_factor.assign(rate_factor)
             separate_dropout_seeds(self.model, self._distribution.first_replica)
             self._pending_metrics = state
         if self._rolled_back or (state is None and self.epoch == self.step == 0):
@@ -229,7 +243,7 @@ class TrainingState(keras.callbacks.Callback):
         if self._distribution.is_chief and not self._folder.is_started:
             raise DiskError(f"{self._folder} has been moved or removed.")
         self.epoch, self.step = epoch + 1, 0
-        self._write_if_due(last=self.epoch == self._job.config.epochs)
+        self._write_if_due(last=self.epoch == self.last_epoch)
 
     def write(self) -> None:
         """Writes a checkpoint. Raises NonFiniteLossError if a weight is not finite."""
@@ -285,6 +299,9 @@ class TrainingState(keras.callbacks.Callback):
         """Lets the next fit restore `state`. Raises UserError if workers differ."""
         if state:
             self.epoch, self.step = state.progress["epoch"], state.progress["step"]
+            for name, part in self._parts.items():
+                if name != "best":  # what is saved outlives a rollback
+                    part.set_state(state.progress[name])
             self._pending = state
         self._distribution.check_agreement(
             {"epochs done": self.epoch, "steps done": self.step}

@@ -11,6 +11,7 @@ import numpy as np
 
 from googlenet_keras.architecture import table1
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.architecture.table1 import Conv, Inception
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.data.dataset import match_names
@@ -110,6 +111,33 @@ def freeze(network: keras.Model, arch: Architecture, until: str) -> None:
     for layer in network.layers:
         if f"{layer.name}_".startswith(tuple(rows)):
             layer.trainable = False
+
+
+def layer_multipliers(
+    network: keras.Model, arch: Architecture, config: TrainConfig
+) -> dict[str, float]:
+    """Factors on the learning rate of the trunk's layers, by name; the heads have none.
+
+    A factor is --trunk-learning-rate, times --layer-decay to the power of the module's
+    distance from the main head: 1 for 5b, 2 for 5a, to 11 for conv1 (arXiv 2003.10555,
+    2106.08254).
+    """
+    learning = (row for row in arch.rows if isinstance(row, Conv | Inception))
+    modules = list(dict.fromkeys(_module(row.name) for row in learning))
+    layers = {weight_name(v).rpartition("/")[0] for v in network.weights}
+    factors = {}
+    for layer in sorted(filter(is_trunk, layers)):
+        distance = len(modules) - modules.index(_module(layer))
+        factor = config.trunk_learning_rate * config.layer_decay**distance
+        if factor != 1:
+            factors[layer] = factor
+    return factors
+
+
+def _module(layer: str) -> str:
+    """The module of a layer or a row: conv1, conv2, inception_3a and so on."""
+    first, _, rest = layer.partition("_")
+    return f"{first}_{rest.partition('_')[0]}" if first == "inception" else first
 
 
 def _head_matches(

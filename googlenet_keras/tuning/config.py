@@ -12,13 +12,18 @@ from msgspec import Meta
 
 from googlenet_keras.architecture.table1 import AUXILIARY_HEADS
 from googlenet_keras.errors import UserError
-from googlenet_keras.training import options
 from googlenet_keras.training.flags import (
     TEACHER_EXAMPLE,
     check_list_flag,
     parse_flags,
     read_defaults,
     resume_options,
+)
+from googlenet_keras.training.option_checks import (
+    check_options,
+    check_resume,
+    plain_value,
+    read_options,
 )
 from googlenet_keras.training.options import Count, Factor, TrainConfig, Width
 from googlenet_keras.training.recipes import recipe
@@ -38,6 +43,9 @@ class _TrainingFlags(TrainConfig):
 
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
     image_sizes: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
+    minutes: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 0.0
+    folds: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
+    fold: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
     resume: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = False
 
@@ -89,8 +97,8 @@ class SearchConfig:
     """Epochs of that training; none: the recipe's, or those of the longest trial."""
 
     def __post_init__(self) -> None:
-        options.check_options(self)
-        options.check_resume(self.resume, self.run_folder)
+        check_options(self)
+        check_resume(self.resume, self.run_folder)
         self.limits()  # raises
         if self.training.weights:
             raise UserError(
@@ -102,6 +110,12 @@ class SearchConfig:
                 "a width search trains at one image size, and its trials have epochs "
                 "of their own; leave out image_sizes, and train the best network with "
                 "them afterwards."
+            )
+        if self.training.minutes or self.training.folds:
+            raise UserError(
+                "a width search compares trainings of the same epochs on the same "
+                f"images; leave out minutes={self.training.minutes:g} and "
+                f"folds={self.training.folds}."
             )
         arch = self.training.to_architecture()
         for width in self.baselines:
@@ -139,7 +153,7 @@ class SearchConfig:
         """Plain values by option name, including the training options."""
         own = dataclasses.asdict(self)
         data = own.pop("training") | own
-        return {name: options.plain_value(value) for name, value in data.items()}
+        return {name: plain_value(value) for name, value in data.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -148,7 +162,7 @@ class SearchConfig:
         training = TrainConfig.from_json(
             {k: v for k, v in data.items() if k not in own}
         )
-        return options.read_options(cls, {**data, "training": training})
+        return read_options(cls, {**data, "training": training})
 
 
 def read_search_flags(

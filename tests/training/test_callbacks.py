@@ -145,8 +145,8 @@ def test_an_epochs_line_has_the_image_size_if_it_changes(capsys):
     names = ("main_cross_entropy", "main_top1", "images_per_second")
     logs = dict.fromkeys((*names, "val_main_cross_entropy", "val_main_top1"), 0.5)
     stages = [Stage(0, 2, (32, 32)), Stage(2, 5, (48, 40))]
-    watch.LogEpochs(stages).on_epoch_end(2, logs)
-    watch.LogEpochs([Stage(0, 5, (48, 40))]).on_epoch_end(2, logs)
+    watch.LogEpochs(stages, lambda: 5).on_epoch_end(2, logs)
+    watch.LogEpochs([Stage(0, 5, (48, 40))], lambda: 5).on_epoch_end(2, logs)
     several, single = capsys.readouterr().out.splitlines()
     assert several.startswith("epoch 3/5 at 48 x 40 px: loss 0.500, top-1 0.500; ")
     assert single.startswith("epoch 3/5: loss 0.500, ")
@@ -164,7 +164,7 @@ def test_a_long_epoch_has_a_line_a_minute(monkeypatch, caplog):
     clock = iter(range(0, 1000, 25))  # seconds
     monkeypatch.setattr(watch.time, "perf_counter", lambda: float(next(clock)))
     caplog.set_level("INFO", watch.__name__)
-    lines = watch.LogEpochs([Stage(0, 3, (32, 32))])
+    lines = watch.LogEpochs([Stage(0, 3, (32, 32))], lambda: 3)
     lines.set_params({"steps": 8})
     lines.on_epoch_begin(1)
     for batch in range(8):

@@ -48,6 +48,22 @@ def test_the_schedule_travels_with_the_optimizer():
     assert copy.kernel_decay == 5e-4
 
 
+def test_a_layer_learns_at_its_own_rate():
+    names = ("conv1", "main")
+    weights = [keras.layers.Dense(1, name=name, use_bias=False) for name in names]
+    for layer in weights:
+        layer.build((None, 1))
+        layer.set_weights([np.ones((1, 1))])
+    kernels = [layer.kernel for layer in weights]
+    sgd = MomentumSGD(0.1, momentum=0.9, layer_multipliers={"conv1": 0.25})
+    sgd.build(kernels)
+    sgd.apply([keras.ops.full((1, 1), 0.5)] * 2)
+    found = [float(kernel[0, 0]) for kernel in kernels]
+    assert found == pytest.approx([1 - 0.1 * 0.25 * 0.5, 1 - 0.1 * 0.5])
+    copy = MomentumSGD.from_config(sgd.get_config())
+    assert copy.layer_multipliers == {"conv1": 0.25}
+
+
 def variable(name, value=1.0):
     return keras.Variable([value], name=name)
 

@@ -179,3 +179,19 @@ def test_caffes_recipe():
     assert (caffe.learning_rate, caffe.schedule) == (0.01, "poly")
     assert (caffe.weight_decay, caffe.bias_learning_rate) == (2e-4, 2.0)
     assert caffe.initialization == "caffe"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"minutes": 5, "folds": 2}, "give --epochs in place of --minutes 5."),
+        ({"minutes": 5, "image_sizes": ("32:2",)}, "minutes plans the epochs of one"),
+        ({"minutes": 5, "teacher": "run"}, "without a teacher; give --epochs"),
+        ({"patience": 5, "image_sizes": ("32:2",)}, "leave out --patience or"),
+        ({"folds": 2, "teacher": "run"}, "leave out --folds or --teacher"),
+        ({"folds": 1}, "folds must be 0 or at least 2"),
+    ],
+)
+def test_plans_that_contradict_each_other_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        TrainConfig(**options)

@@ -9,6 +9,7 @@ import pytest
 from making import classifier, two_modules, write_photos
 
 from googlenet_keras.architecture.ablations import ablate
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.build import build_network
@@ -20,6 +21,7 @@ from googlenet_keras.training.trainer import train_network
 from googlenet_keras.training.transfer import (
     copy_weights,
     freeze,
+    layer_multipliers,
     load_initial_classifier,
 )
 
@@ -149,7 +151,7 @@ def moved(config):
 
 
 @pytest.mark.slow
-def test_the_trunk_learns_at_its_own_rate(tmp_path):
+def test_the_trunk_and_its_modules_learn_at_their_own_rates(tmp_path):
     whole = moved(options(tmp_path))
     tenth = moved(options(tmp_path, trunk_learning_rate=0.1))
     for name in ("conv1_7x7_s2/kernel", "inception_4d_5x5/kernel"):
@@ -157,6 +159,43 @@ def test_the_trunk_learns_at_its_own_rate(tmp_path):
         assert np.abs(whole[name]).max() > 1e-4
     for name in ("main/kernel", "aux1_fc/kernel", "aux2_conv/kernel"):
         np.testing.assert_allclose(tenth[name], whole[name], atol=1e-6)
+    decayed = moved(options(tmp_path, layer_decay=0.5))  # conv1, 4a, 4d, heads
+    for name, factor in (
+        ("conv1_7x7_s2/kernel", 1 / 8),
+        ("inception_4a_3x3/kernel", 1 / 4),
+        ("inception_4d_5x5/kernel", 1 / 2),
+        ("main/kernel", 1),
+        ("aux1_fc/kernel", 1),
+    ):
+        np.testing.assert_allclose(decayed[name], whole[name] * factor, atol=1e-6)
+
+
+def test_a_module_learns_slower_the_farther_it_is_from_the_head():
+    arch = get_architecture("bn").scale_width(0.125)
+    network = build_network(arch, classes=3, image_size=32, joint=True)
+    config = TrainConfig(weights="w", layer_decay=0.5, trunk_learning_rate=0.8)
+    found = layer_multipliers(network, arch, config)
+    expected = {
+        "inception_5b_1x1": 0.8 / 2,
+        "inception_5b_5x5_reduce_bn": 0.8 / 2,
+        "inception_5a_pool_proj": 0.8 / 4,
+        "inception_4e_3x3": 0.8 / 8,
+        "inception_4d_3x3": 0.8 / 16,
+        "inception_4a_3x3": 0.8 / 2**7,
+        "inception_3b_3x3": 0.8 / 2**8,
+        "inception_3a_3x3": 0.8 / 2**9,
+        "conv2_3x3": 0.8 / 2**10,
+        "conv2_3x3_reduce": 0.8 / 2**10,
+        "conv1_7x7_s2": 0.8 / 2**11,
+        "conv1_7x7_s2_bn": 0.8 / 2**11,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    layers = {name.split("/")[0] for name in named_weights(network)}
+    assert found.keys() == {x for x in layers if not x.startswith(("main", "aux"))}
+    plain = TrainConfig(weights="w")
+    assert layer_multipliers(network, arch, plain) == {}
+    trunk = layer_multipliers(network, arch, replace(plain, trunk_learning_rate=0.3))
+    assert {*trunk.values()} == {0.3}
 
 
 def few(folder, old, classes, **changes):
@@ -231,6 +270,8 @@ def test_a_recipe_for_what_starts_from_weights():
         TrainConfig(freeze_until="4e")
     with pytest.raises(UserError, match="need weights to start from"):
         TrainConfig(trunk_learning_rate=0.1)
+    with pytest.raises(UserError, match="layer_decay need weights to start from"):
+        TrainConfig(layer_decay=0.7)
     with pytest.raises(UserError, match="weights come with their widths"):
         TrainConfig(weights="torchvision", width=0.5)
     with pytest.raises(UserError, match="freeze_until must be one of none, 3a"):

@@ -1,0 +1,39 @@
+"""Defaults of the training options that depend on the data or the network."""
+
+from typing import Any, Literal
+
+import tyro
+
+DataKind = Literal["digits", "photos"]
+
+DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; help text
+    "image_size": (
+        (64,),
+        (224,),
+        "Pixels, one or height and width; none: those of --weights, or",
+    ),
+    "epochs": (12, 35, "Passes over the training images; none:"),
+    "weight_decay": (5e-4, 2e-3, "L2 decay of kernels, added to the gradient; none:"),
+    "crop_area": (0.7, 0.25, "Smallest area of a training crop (0..1); none:"),
+    "mirror": ("off", "on", "Mirror half of the training images; auto:"),
+    "color_jitter": (
+        0.0,
+        0.2,
+        "Change of brightness, contrast, saturation (0..1); none:",
+    ),
+    "crop_fraction": (1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"),
+}
+BATCH_NORM_LEARNING_RATE, PLAIN_LEARNING_RATE = 0.05, 0.01
+
+
+def by_data(option: str) -> Any:
+    """The tyro flag, with a help text, of an option in DATA_DEFAULTS."""
+    *values, text = DATA_DEFAULTS[option]
+    digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
+    return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
+
+
+LEARNING_RATE_FLAG = tyro.conf.arg(
+    help=f"Peak learning rate; none: {BATCH_NORM_LEARNING_RATE} with batch "
+    f"normalization, {PLAIN_LEARNING_RATE} without."
+)

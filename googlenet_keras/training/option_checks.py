@@ -1,0 +1,60 @@
+"""Checks the values of options, and reads options from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from googlenet_keras.errors import UserError, unknown_choice_error
+from googlenet_keras.files import convert
+
+Options = TypeVar("Options")
+
+
+def check_options(options: Any) -> None:
+    """Converts a dataclass's fields to their annotated types, such as a text to a Path.
+
+    Raises UserError for a value that breaks its annotation.
+    """
+    hints = typing.get_type_hints(type(options), include_extras=True)
+    for name, hint in hints.items():
+        value = getattr(options, name)
+        if dataclasses.is_dataclass(value):
+            continue
+        annotated = typing.get_origin(hint) is Annotated
+        base = typing.get_args(hint)[0] if annotated else hint
+        choices = typing.get_args(base)
+        if typing.get_origin(base) is Literal and value not in choices:
+            raise unknown_choice_error(name, str(value), choices)
+        if "\0" in "".join(map(str, value if isinstance(value, tuple) else [value])):
+            raise UserError(f"{name} must have no null characters; received {value!r}.")
+        value = value.item() if hasattr(value, "item") else value  # NumPy's numbers
+        if typing.get_origin(base) is tuple and isinstance(value, int | str | Path):
+            value = (value,)  # one side of a square image, one teacher
+        converted = convert(value, hint, f"{name}={value!r:.100}")
+        object.__setattr__(options, name, converted)
+
+
+def read_options(kind: type[Options], data: Mapping[str, Any]) -> Options:
+    """Builds a dataclass from JSON; ignores unknown names.
+
+    Raises UserError for a value that no option can have.
+    """
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: value for name, value in data.items() if name in hints})
+
+
+def check_resume(resume: bool, run_folder: Path | None) -> None:
+    """Raises UserError for --resume without a run folder."""
+    if resume and not run_folder:
+        raise UserError("--resume requires --run-folder.")
+
+
+def plain_value(value: Any) -> Any:
+    """The value of an option as JSON has it: paths become texts."""
+    if isinstance(value, tuple):
+        return tuple(map(plain_value, value))
+    return str(value) if isinstance(value, Path) else value

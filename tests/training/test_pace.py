@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from making import one_module, small_run, write_photos
+
+from googlenet_keras.data.sources import open_dataset
+from googlenet_keras.errors import UserError
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.training.flags import read_flags
+from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.pace import WARMUP_STEPS, Clock, Pace
+from googlenet_keras.training.trainer import train_network
+from googlenet_keras.tuning.config import SearchConfig
+
+
+def test_the_epochs_that_fit_beside_start_and_evaluation():
+    digits = open_dataset("digits")  # as many images for test as for validation
+    pace = Pace(startup=10.0, step=0.5, epoch_end=5.0)
+    assert pace.epoch(20) == 15.0
+    # 200 - 10 - 15 - 2 * 5 = 165
+    assert pace.epochs_within(200.0, 20, digits) == 11
+    assert pace.epochs_within(199.9, 20, digits) == 10
+    assert pace.epochs_within(5.0, 20, digits) == 0
+    untested = replace(digits, test=None)
+    assert pace.epochs_within(195.0, 20, untested) == 11
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.0, WARMUP_STEPS + 1), (1e9, 10)])
+def test_the_clock_ends_the_steps_and_times_what_follows(seconds, steps):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    clock, done = Clock(seconds), []
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: done.append(batch)
+    )
+    x = np.zeros((10, 1))
+    model.fit(x, x, batch_size=1, verbose=0, callbacks=[count, clock],
+              validation_data=(x, x))  # fmt: skip
+    assert len(done) == steps
+    assert 0 < clock.step < clock.epoch_end  # validation compiles, steps have
+
+
+@pytest.mark.slow
+def test_a_run_trains_the_planned_epochs_and_resumes_with_them(tmp_path, capsys):
+    data = write_photos(tmp_path / "data", {"a": 5, "b": 5})
+    network = tmp_path / "network.json"
+    write_json(network, one_module().to_json())
+    config = small_run(
+        *(tmp_path / "run", data),
+        architecture=network,
+        minutes=0.001,
+        epochs=None,
+        resume=True,
+    )
+    run = train_network(config)
+    assert "no epoch of about" in capsys.readouterr().err
+    assert read_json(run.job.folder.config)["epochs"] == 1
+    assert [line["epoch"] for line in run.job.folder.read_epochs()] == [1]
+    again = train_network(config)
+    shown = capsys.readouterr()
+    assert "resuming after 1 epochs" in shown.out
+    assert "no epoch" not in shown.err
+    assert again.job.config.epochs == 1
+    flags = ["--resume", "--run-folder", str(config.run_folder), "--minutes", "0.001"]
+    assert read_flags(flags).epochs == 1
+
+
+def test_minutes_take_the_place_of_epochs(tmp_path):
+    assert read_flags(["--recipe", "smoke", "--minutes", "5"]).epochs is None
+    assert TrainConfig.from_recipe("paper", minutes=5).epochs is None
+    with pytest.raises(UserError, match=r"--minutes 5 and --epochs 3\. Leave"):
+        train_network(read_flags(["--minutes", "5", "--epochs", "3"]))
+    several = TrainConfig(minutes=5, strategy="multi-worker", run_folder=tmp_path / "r")
+    with pytest.raises(UserError, match="--minutes measures one machine"):
+        train_network(several)
+    with pytest.raises(UserError, match="leave out minutes=5 and folds=0"):
+        SearchConfig(TrainConfig(minutes=5), max_macs="1M")
