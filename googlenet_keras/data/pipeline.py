@@ -89,8 +89,8 @@ class TrainingPipeline:
     """Makes augmented training batches from a split.
 
     Order and augmentation depend on (seed, epoch, index) alone, those of none pictures
-    on (seed, number of the picture) alone. heads: the keys of the
-    labels. class_weights: the weight of each class's images in every head's loss. none:
+    on (seed, number of the picture) alone. heads: the keys of the labels.
+    class_weights: the weight of each class's images in every head's loss. none:
     pictures of none of the classes, of which each batch has `none_count` in addition.
     none_synthetic: the part of those that is made from training images instead.
     soft_targets: from the number of an epoch to a teacher's probabilities for the crops

@@ -1,8 +1,8 @@
 """Adapts the dense layers of the heads to another image size.
 
-An auxiliary head flattens a map of cells with C channels each, whose number depends on
-the image size, so the kernel of its dense layer, [cells * C, units], does too. From n
-to m cells every new cell gets the mean over the old ones:
+An auxiliary head flattens a map of cells with C channels each. The number of cells
+depends on the image size, and with it the shape of the dense layer's kernel, [cells *
+C, units]. From n to m cells every new cell gets the mean over the old ones:
 
     weights    K'[cell] = n / m * (K[1] + ... + K[n]) / n
     momentum   V'[cell] = (V[1] + ... + V[n]) / n

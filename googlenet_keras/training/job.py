@@ -53,9 +53,9 @@ class TrainingJob:
     """Everything that decides a training run, resolved once.
 
     start: the Classifier whose weights the network starts from, if any. teachers: the
-    networks whose answers it learns. resumed:
-    whether the folder holds a run that has started. network_file: the architecture that
-    the run folder gets a copy of, before --width; None for a variant.
+    networks whose answers it learns. resumed: whether the folder holds a run that has
+    started. network_file: the architecture that the run folder gets a copy of, before
+    --width; None for a variant.
     """
 
     config: ResolvedConfig

@@ -89,9 +89,9 @@ class SmoothedCrossEntropy(keras.losses.Loss):
     labels.
 
     In distillation y_true is [batch, 1 + n, classes]: the shares, then n soft targets,
-    which are probabilities. Each of their weights w makes of the loss (1 - w) * loss +
-    w * cross-entropy with the soft target (arXiv 1503.02531, at temperature 1), in
-    turn.
+    which are probabilities. For each target in turn, with its weight w:
+    loss = (1 - w) * loss + w * cross-entropy with the target (arXiv 1503.02531, at
+    temperature 1).
     """
 
     def __init__(
@@ -106,8 +106,9 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         self.soft_target_weights = tuple(soft_target_weights)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        weights = self.soft_target_weights
-        losses = _cross_entropy(y_true, y_pred, self.smoothing, weights)
+        losses = _cross_entropy(
+            y_true, y_pred, self.smoothing, self.soft_target_weights
+        )
         of_class = _is_of_class(y_true, y_pred)
         weights = tf.where(of_class, 1.0, NONE_WEIGHT)
         # Keras divides the sum by the size of the batch. Scaled like this, it is

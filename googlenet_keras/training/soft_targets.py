@@ -30,7 +30,7 @@ from googlenet_keras.data.pipeline import (
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import atomic_file, cache_folder, disk_errors
 from googlenet_keras.training.input_pipeline import augmentation, regularization
-from googlenet_keras.training.memory import OUT_OF_MEMORY_ERRORS
+from googlenet_keras.training.memory import FAILED_STEP_ERRORS
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.teachers import Teacher
 
@@ -129,7 +129,7 @@ class SoftTargets:
             for number, epoch in enumerate(missing, start=1):
                 say("teacher's answers: epoch %d of %d", number, len(missing))
                 self._write(epoch, next(answers))
-        except OUT_OF_MEMORY_ERRORS as error:
+        except FAILED_STEP_ERRORS as error:
             raise UserError(
                 f"the teacher {self.teacher.folder} does not fit into memory with "
                 f"{EVALUATION_BATCH_SIZE} images; name a smaller one."

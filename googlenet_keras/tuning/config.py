@@ -44,6 +44,8 @@ class _TrainingFlags(TrainConfig):
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
     image_sizes: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
     minutes: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 0.0
+    patience: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
+    layer_decay: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 1.0
     folds: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     fold: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
@@ -111,12 +113,12 @@ class SearchConfig:
                 "of their own; leave out image_sizes, and train the best network with "
                 "them afterwards."
             )
-        if self.training.minutes or self.training.folds:
-            raise UserError(
-                "a width search compares trainings of the same epochs on the same "
-                f"images; leave out minutes={self.training.minutes:g} and "
-                f"folds={self.training.folds}."
-            )
+        for name in ("minutes", "patience", "folds"):
+            if value := getattr(self.training, name):
+                raise UserError(
+                    "a width search compares trainings of the same epochs on the same "
+                    f"images; leave out {name}={value:g}."
+                )
         arch = self.training.to_architecture()
         for width in self.baselines:
             arch.scale_width(width)

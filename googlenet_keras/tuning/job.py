@@ -13,6 +13,7 @@ from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.job import open_training_data, resolve_data_options
 from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.teachers import open_teachers
 from googlenet_keras.tuning.budget import Budget, Costs
 from googlenet_keras.tuning.config import SearchConfig
 from googlenet_keras.tuning.latency import LatencyModel, Task, load_latency_model
@@ -77,6 +78,7 @@ def prepare_search(config: SearchConfig) -> SearchJob:
     config, folder = replace(config, run_folder=path), SearchFolder(path)
     if not config.resume:
         training = resolve_data_options(config.training, dataset)
+        open_teachers(training, dataset.class_names)  # raises before any trial
         full = training.epochs or 1  # resolved
         epochs = config.epochs or max(1, round(full * TRIAL_EPOCHS_FRACTION))
         retrain_epochs = config.retrain_epochs or max(full, epochs)

@@ -191,8 +191,8 @@ def test_a_bad_step_may_lead_back_to_an_earlier_stage(tmp_path, monkeypatch):
     """There is no checkpoint but that of the start."""
     batches, left = trainer.training_batches, [1]
 
-    def poisoned(config, dataset, heads, start, shard):
-        made = batches(config, dataset, heads, start, shard)
+    def poisoned(config, dataset, heads, start, shard, **options):
+        made = batches(config, dataset, heads, start, shard, **options)
         if start != (1, 0) or not left:
             return made
         left.pop()

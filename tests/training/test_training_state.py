@@ -250,7 +250,7 @@ def poisoned(times, epoch, step):
     left, made = tf.Variable(times), trainer.training_batches
     number = epoch * STEPS + step
 
-    def batches(config, dataset, heads, start=(0, 0), *share):
+    def batches(config, dataset, heads, start=(0, 0), *share, **options):
         first = start[0] * STEPS + start[1]
 
         def spoil(i, images, labels):
@@ -259,7 +259,8 @@ def poisoned(times, epoch, step):
             whole = tf.where(bad, np.nan, 1.0)
             return images, {head: parts * whole for head, parts in labels.items()}
 
-        counted = made(config, dataset, heads, start, *share).enumerate()
+        counted = made(config, dataset, heads, start, *share, **options)
+        counted = counted.enumerate()
         return counted.map(lambda i, example: spoil(i, *example))
 
     return batches
