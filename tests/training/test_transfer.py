@@ -140,7 +140,7 @@ def options(folder, **changes):
 def moved(config):
     """How far a step without momentum moves each layer's kernel."""
     keras.utils.set_random_seed(0)
-    network = build_and_compile(config, classes=3, steps=10)
+    network = build_and_compile(config.resolve("photos"), classes=3, steps=10)
     network.optimizer.momentum = 0.0
     before = named_weights(network)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype("f4")
