@@ -19,7 +19,7 @@ show_log()  # as the scripts do, so that capsys has it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the long files first and marks the tests of a whole run as slow.
+    """Puts the long files first and marks tests of whole runs and exhaustive ones slow.
 
     The files with the fewest tests are the long ones; last, they would keep one process
     busy while the others have nothing left to do.
@@ -27,9 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: tests[item.path])
     for item in items:
-        if {"run_folder", "bundle", "exported"} & set(
-            getattr(item, "fixturenames", ())
-        ):
+        fixtures = {*getattr(item, "fixturenames", ())}
+        of_run = {"run_folder", "bundle", "exported"} & fixtures
+        if of_run or item.get_closest_marker("exhaustive"):
             item.add_marker(pytest.mark.slow)
 
 

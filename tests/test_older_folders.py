@@ -105,7 +105,7 @@ def before_best(rows):
     return min(done, key=lambda row: (-row["top1"]["main"], row["macs"]))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_killed_search_goes_on_where_it_was(older):
     search = older / "search_interrupted"
     before = read_json_lines(search / "trials.jsonl")

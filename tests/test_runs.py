@@ -141,7 +141,7 @@ def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
     assert gk.train(config).result["test"]["images"] == 8
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_network_that_the_paper_argues_against_is_trained(tmp_path):
     photos = write_photos(tmp_path / "photos", {"a": 5, "b": 5})
     arch = ablate(two_modules(), module="naive", head="dense")

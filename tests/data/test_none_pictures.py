@@ -139,7 +139,9 @@ def test_a_batch_has_its_images_and_none_pictures_after_them(digits, none):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "share", [0.5, pytest.param(0.0, marks=pytest.mark.exhaustive)]
+)
 def test_a_resumed_epoch_has_the_none_pictures_that_were_left(digits, none, share):
     options = {"none_synthetic": share, "epochs": 3, "batch_size": 60}
     whole = batches(digits.test, none, **options)

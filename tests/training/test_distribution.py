@@ -178,7 +178,7 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
     assert_equal_runs(config.run_folder, alone.job.folder.path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_image_size_changes_on_two_workers_as_on_one(options, tmp_path):
     sizes = replace(options, image_size=(), image_sizes=("32:1", "48:1"))
     config = replace(sizes, strategy="multi-worker", run_folder=tmp_path / "run")

@@ -30,8 +30,15 @@ def test_the_same_seed_gives_the_same_weights(data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("variant", ["bn", "paper"])
+@pytest.mark.parametrize(
+    ("variant", "policy"),
+    [
+        ("bn", "mixed_float16"),
+        ("paper", "mixed_bfloat16"),
+        pytest.param("bn", "mixed_bfloat16", marks=pytest.mark.exhaustive),
+        pytest.param("paper", "mixed_float16", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_it_trains_in_half_precision(data, tmp_path, policy, variant):
     config = small_run(tmp_path / "run", data, precision=policy, variant=variant)
     run = train_network(config)

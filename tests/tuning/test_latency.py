@@ -77,7 +77,7 @@ def test_a_model_is_read_back_and_damage_is_an_error(tmp_path):
         LatencyModel.from_json({"classes": 10})
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_wider_network_takes_longer_on_this_machine():
     small, large = BATCH_NORM.scale_width(0.125), BATCH_NORM.scale_width(1)
     times = latency.measure_milliseconds([small, large], TASK)

@@ -119,7 +119,6 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     assert "of 3: top-1" in log.read_text()
     check_result(folder)
     check_resumed_without_training(folder)
-    check_retrained(folder, log)
 
 
 @pytest.mark.slow
@@ -153,11 +152,14 @@ def check_resumed_without_training(folder):
         call_main(main, *options)
 
 
-def check_retrained(folder, log):
-    """The best network is trained and exported; the status says if a check failed."""
-    options = ("--resume", "--retrain", "--retrain-epochs", "1")
-    retraining = start(*options, "--run-folder", str(folder), log=log)
-    status = retraining.wait(timeout=2 * PATIENCE)
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("known_machine")
+def test_the_best_network_is_retrained_and_exported(tmp_path):
+    """The status says if a check failed."""
+    folder, log = tmp_path / "found", tmp_path / "log.txt"
+    options = ("--trials", "1", "--retrain", "--retrain-epochs", "1")
+    search = start(*OPTIONS, *options, "--run-folder", str(folder), log=log)
+    status = search.wait(timeout=2 * PATIENCE)
     best = read_json(RunFolder(folder).result)["best"]
     retrained = folder / f"retrained-{best['trial']}-1-epochs"
     report = read_json(retrained / "export" / "report.json")

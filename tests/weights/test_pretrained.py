@@ -132,7 +132,7 @@ def test_a_run_and_what_was_exported_from_it(run_folder, tmp_path):
         Classifier.from_pretrained("int8.tflite")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_train_from_a_file(file, tmp_path, capsys):
     import train
 
