@@ -1,6 +1,7 @@
 """Cross-validation: trains a network for each fold and evaluates it on the fold."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from typing import cast
 import numpy as np
 
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.data.folds import join_splits
+from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.folds import join_splits, open_fold
 from googlenet_keras.errors import InterruptionError, UserError
 from googlenet_keras.evaluation import fonts, metrics
 from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
@@ -24,6 +26,12 @@ from googlenet_keras.training.flags import resume_options
 from googlenet_keras.training.job import make_paths_absolute, open_training_data
 from googlenet_keras.training.options import TrainConfig, read_architecture
 from googlenet_keras.training.training_state import resume_hint
+from googlenet_keras.training.transfer import check_weights_of_folds
+
+# the figures of a finished fold do not depend on them; another machine has other paths
+OPTIONS_OF_A_MACHINE = ("strategy", "xla", "precision", "dataset", "data_dir", "none")
+# of a loss: two kinds of processors differ by less, other images by more
+LOSS_TOLERANCE = {"rel_tol": 0.01, "abs_tol": 0.001}
 
 
 class CrossValidation:
@@ -50,13 +58,13 @@ class CrossValidation:
 
 
 def train_folds(config: TrainConfig) -> CrossValidation:
-    """Trains a network on all but each of `config.folds` folds, and tests it there.
+    """For each fold, trains a network on the other folds and tests it on that one.
 
     The training and validation images are divided into folds; those for test are not
     used. The run folder gets a run for each, fold-1 and so on, and report.html and
     result.json of all images, each classified by the network that has not seen it.
-    With `resume` finished folds are skipped. Raises UserError, and InterruptionError
-    after a signal.
+    With `resume` finished folds are skipped, whichever machine has trained them. Raises
+    UserError, and InterruptionError after a signal.
     """
     _check(config)
     folder = RunFolder(config.run_folder or "")
@@ -64,7 +72,7 @@ def train_folds(config: TrainConfig) -> CrossValidation:
     if resumed and folder.is_finished and config.resume:
         return CrossValidation(folder)
     dataset = open_training_data(config)
-    open_training_data(replace(config, fold=1))  # raises for too few images
+    _open_fold(dataset, config, 1)  # raises for too few images
     if not config.run_folder:
         name = f"{dataset.name}-{config.folds}-folds-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = RunFolder(Path("runs", name))
@@ -74,9 +82,9 @@ def train_folds(config: TrainConfig) -> CrossValidation:
     with folder.lock(), _no_retracing_warnings():
         if not folder.is_started:
             config = make_paths_absolute(config, dataset)
-            _write_options(folder, replace(config, run_folder=folder.path))
+            config = _write_options(folder, replace(config, run_folder=folder.path))
         runs = [_train_fold(folder, config, i + 1) for i in range(config.folds)]
-        _write_results(folder, runs)
+        _write_results(folder, [_evaluate(x, dataset, config) for x in runs], runs)
     return CrossValidation(folder)
 
 
@@ -105,16 +113,32 @@ def _check(config: TrainConfig) -> None:
         raise UserError(
             "--folds trains one network after the other in one process, and "
             "--strategy multi-worker can train one. Give each --fold, from 1 to "
-            f"{config.folds}, with its own --run-folder."
+            f"{config.folds}, with its own --run-folder; then all of them together, "
+            "without --strategy."
         )
+    check_weights_of_folds(config)
 
 
-def _write_options(folder: RunFolder, config: TrainConfig) -> None:
-    """Writes a copy of the architecture, which may change or go, and config.json."""
+def _write_options(folder: RunFolder, config: TrainConfig) -> TrainConfig:
+    """Writes a copy of the architecture, which may change or go, and config.json.
+
+    Returns `config` with the copy.
+    """
     if config.architecture:
         write_json(folder.architecture, read_architecture(config.architecture))
         config = replace(config, architecture=folder.architecture.resolve())
     write_json(folder.config, config.to_json())
+    return config
+
+
+def _open_fold(dataset: Dataset, config: TrainConfig, fold: int) -> Dataset:
+    return open_fold(
+        dataset,
+        fold,
+        folds=config.folds,
+        seed=config.seed,
+        validation_fraction=config.validation_fraction,
+    )
 
 
 def _fold_folder(folder: RunFolder, fold: int) -> Path:
@@ -123,8 +147,11 @@ def _fold_folder(folder: RunFolder, fold: int) -> Path:
 
 def _train_fold(folder: RunFolder, config: TrainConfig, fold: int) -> Run:
     path = _fold_folder(folder, fold)
+    config = replace(config, fold=fold, run_folder=path, resume=True)
+    if RunFolder(path).is_finished:
+        config = _adopt_machine(config, Run(path).config)
     try:
-        train(replace(config, fold=fold, run_folder=path, resume=True))
+        train(config)
     except InterruptionError as error:
         hint = f"That is fold {fold} alone; for all of them: {resume_hint(folder)}"
         message = f"{error}\n{hint}"
@@ -132,8 +159,18 @@ def _train_fold(folder: RunFolder, config: TrainConfig, fold: int) -> Run:
     return Run(path)  # the trained one holds its network
 
 
-def _write_results(folder: RunFolder, runs: Sequence[Run]) -> None:
-    pooled = _pool([_evaluate(run) for run in runs], [runs[0].classifier])
+def _adopt_machine(config: TrainConfig, trained: TrainConfig) -> TrainConfig:
+    """`config` with the options of the machine that has trained a fold."""
+    values = {name: getattr(trained, name) for name in OPTIONS_OF_A_MACHINE}
+    # a path that only one of them has is another training
+    both = {name: x for name, x in values.items() if x and getattr(config, name)}
+    return replace(config, **both)
+
+
+def _write_results(
+    folder: RunFolder, evaluations: Sequence[Evaluation], runs: Sequence[Run]
+) -> None:
+    pooled = _pool(evaluations, [runs[0].classifier])
     results = [
         cast(FoldResult, {"fold": i, **run.result}) for i, run in enumerate(runs, 1)
     ]
@@ -150,10 +187,27 @@ def _write_results(folder: RunFolder, runs: Sequence[Run]) -> None:
     write_json(folder.result, result)
 
 
-def _evaluate(run: Run) -> Evaluation:
-    """The figures of a run's fold, without its network, which takes memory."""
+def _evaluate(run: Run, dataset: Dataset, config: TrainConfig) -> Evaluation:
+    """The figures of a run's fold, without its network, which takes memory.
+
+    Raises UserError if they are not those that the run had: of other images, which the
+    network may have been trained on.
+    """
     classifier = Classifier.load(run.folder.classifier)
-    return replace(evaluate(classifier, run.dataset, "test"), members=())
+    fold = _open_fold(dataset, config, run.config.fold)
+    evaluation = evaluate(classifier, fold, "test")
+    losses, before = evaluation.main.loss, run.result["test"]
+    if not (
+        before
+        and before["images"] == len(losses)
+        and math.isclose(before["main"]["loss"], losses.mean(), **LOSS_TOLERANCE)
+    ):
+        raise UserError(
+            f"the folds of a cross-validation divide the same images; {run.folder} was "
+            f"trained when {dataset.name} had others. Remove that folder to train the "
+            "fold again, or restore the images."
+        )
+    return replace(evaluation, members=())
 
 
 def _pool(

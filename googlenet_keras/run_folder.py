@@ -13,10 +13,16 @@ from msgspec import Meta
 
 from googlenet_keras import files
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import expand_user
 from googlenet_keras.installation import command_line
 
 TOP_K = 5  # what "top5" counts in every file
 EVENT_KEY = "event"  # marks a line of metrics.jsonl that is not an epoch's
+
+VALIDATION_FRACTION = 0.2  # default of what is held out where nothing else decides
+ValidationFraction = Annotated[float, Meta(ge=0.01, le=0.9)]
+FoldNumber = Annotated[int, Meta(ge=0, le=100)]
+Seed = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +115,10 @@ class StoredOptions(TypedDict, total=False):
 
     dataset: str
     data_dir: str | None
-    validation_fraction: Annotated[float, Meta(ge=0.01, le=0.9)]
+    validation_fraction: ValidationFraction
+    folds: FoldNumber
+    fold: FoldNumber
+    seed: Seed
     widths: Mapping[str, int]
 
 
@@ -149,6 +158,13 @@ class RunFolder:
                 "folder that the training printed, such as runs/digits-bn-..."
             )
         return folder
+
+    @classmethod
+    def of_network(cls, path: Path) -> Self:
+        """The run in `path`, or that whose saved classifier is in `path`."""
+        run = cls(path.resolve().parent)
+        is_saved = run.is_started and path.resolve() == run.classifier
+        return run if is_saved else cls(path)
 
     def create(self, resume: bool = False) -> None:
         """Makes the folder. Raises UserError if it exists or cannot be made.
@@ -229,6 +245,15 @@ class RunFolder:
             if "\0" in str(value):
                 raise UserError(f"{self.config}: {name} has a null character.")
         return options
+
+    def is_own_data(self, dataset: str | None) -> bool:
+        """Whether `dataset` is the one that the run was trained on; None: it is."""
+        own = self.read_config().get("dataset") if self.is_started else None
+        if dataset is None or dataset == own:
+            return True
+        folder, trained_on = expand_user(dataset), Path(own or "")
+        is_folder = own and folder.is_dir() and trained_on.is_dir()
+        return bool(is_folder) and os.path.samefile(folder, trained_on)
 
     def read_result(self) -> Result:
         """Reads result.json. Raises UserError if the run is not finished."""

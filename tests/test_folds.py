@@ -1,4 +1,5 @@
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -22,10 +23,11 @@ def test_every_image_is_classified_by_the_network_that_has_not_seen_it(
     write_photos(data / "val", {"a": 2})
     write_photos(data / "test", {"a": 1, "b": 1})
     network, folder = tmp_path / "network.json", tmp_path / "run"
-    write_json(network, one_module().to_json())
+    write_json(network, replace(one_module(), name="own").to_json())
     config = small_run(folder, data, architecture=network, folds=2)
 
     def stop_before_the_second(fold_config):
+        assert fold_config.architecture == folder.resolve() / "architecture.json"
         if fold_config.fold == 2:
             raise InterruptionError("stopped", 15)
         return gk.train(fold_config)
@@ -72,6 +74,42 @@ def test_every_image_is_classified_by_the_network_that_has_not_seen_it(
         RunFolder(folder).read_result()
     again = gk.train_folds(replace(config, architecture=None, resume=True))
     assert again.result == trained.result
+    # another machine, with its own paths, makes the report of the finished folds
+    first_run = RunFolder(folder / "fold-1")
+    write_json(first_run.config, first_run.read_config() | {"strategy": "multi-worker"})
+    elsewhere = data.rename(tmp_path / "elsewhere")
+    network.write_bytes((folder / "architecture.json").read_bytes())
+    there = replace(config, dataset=str(elsewhere), resume=True)
+    copies = [_unfinished(folder, tmp_path / name) for name in ("one", "two")]
+    assert gk.train_folds(replace(there, run_folder=copies[0])).result == trained.result
+    (elsewhere / "train" / "a" / "0.jpg").unlink()
+    with pytest.raises(UserError, match=r"fold-\d was trained when .* had others"):
+        gk.train_folds(replace(there, run_folder=copies[1]))
+
+
+def _unfinished(folder, copy):
+    """A copy of several folds without their report."""
+    shutil.copytree(folder, copy)
+    (copy / "config.json").unlink()
+    (copy / "result.json").unlink()
+    return copy
+
+
+def test_weights_that_have_seen_the_images_are_refused(tmp_path):
+    data = write_photos(tmp_path / "data", {"a": 6, "b": 6})
+    run, other = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "other")
+    for folder, trained_on in ((run, str(data)), (other, "digits")):
+        folder.create()
+        write_json(folder.config, {"dataset": trained_on})
+    config = small_run(tmp_path / "new", data, architecture=None, folds=2)
+    for weights in (run.path, run.classifier):
+        seen = replace(config, weights=str(weights))
+        for train, fold in ((gk.train_folds, 0), (gk.train, 1)):
+            with pytest.raises(UserError, match=r"was trained on .*Leave out --folds"):
+                train(replace(seen, fold=fold))
+    with pytest.raises(UserError) as error:  # there is no classifier
+        gk.train(replace(config, fold=1, weights=str(other.path)))
+    assert "was trained on" not in str(error.value)
 
 
 def test_folds_that_other_machines_have_trained_are_taken(tmp_path, monkeypatch):
@@ -114,7 +152,8 @@ def test_options_that_cannot_be_together(options, message):
 
 
 def test_one_run_and_all_folds_are_not_mistaken_for_each_other(tmp_path):
-    with pytest.raises(UserError, match="call train_folds, or give the fold"):
+    message = "folds=3 trains 3 networks; call train_folds, or add fold"
+    with pytest.raises(UserError, match=message):
         gk.train(gk.TrainConfig(folds=3))
     with pytest.raises(UserError, match=r"needs folds, .* folds=3 and fold=1"):
         gk.train_folds(gk.TrainConfig(folds=3, fold=1))

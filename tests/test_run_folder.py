@@ -128,6 +128,8 @@ def test_all_lines_have_the_same_heads(tmp_path):
         ("data_dir", 5, "Expected `str | null`, got `int` - at `$.data_dir`"),
         ("data_dir", "a\0b", "data_dir has a null character"),
         ("validation_fraction", 7, "Expected `float` <= 0.9"),
+        ("fold", 101, "Expected `int` <= 100 - at `$.fold`"),
+        ("seed", None, "Expected `int`, got `null` - at `$.seed`"),
         ("widths", 5, "Expected `object`, got `int` - at `$.widths`"),
         ("widths", {"conv1": "x"}, "Expected `int`, got `str` - at `$.widths[...]`"),
     ],
@@ -182,3 +184,13 @@ def test_a_path_that_is_not_utf_8_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"must be text .* received .*caf.*\. Choose"):
         folder.create()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runs_saved_classifier_is_a_network_of_the_run(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    write_json(run.config, {"dataset": "digits"})
+    for path in (run.path, run.classifier):
+        assert RunFolder.of_network(path).path.samefile(run.path)
+    for path in (run.path / "other", tmp_path / "classifier"):
+        assert RunFolder.of_network(path).path == path

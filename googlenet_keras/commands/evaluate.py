@@ -92,10 +92,16 @@ class Evaluate:
 
     def _evaluate(self, run: RunFolder) -> dict[str, Evaluation]:
         """Evaluates all models together, with each kind of crops."""
-        from googlenet_keras.artifacts.artifact import open_classifier
+        from googlenet_keras.artifacts.artifact import find_run, open_classifier
         from googlenet_keras.data.preprocessing import CENTER_CROP, PHONE_CROPS
-        from googlenet_keras.evaluation.evaluate import evaluate, open_run_dataset
+        from googlenet_keras.evaluation.evaluate import (
+            check_same_fold,
+            evaluate,
+            open_run_dataset,
+        )
 
+        others = [RunFolder.of_network(find_run(path)) for path in self.models[1:]]
+        check_same_fold([run, *others], self.split, self.dataset)
         members = [open_classifier(path) for path in self.models]
         dataset = open_run_dataset(
             run,
@@ -161,11 +167,10 @@ class Evaluate:
         run: RunFolder,
         refusal: RefusalFigures | None,
     ) -> None:
-        from googlenet_keras.evaluation.evaluate import is_own_data
         from googlenet_keras.evaluation.report import write_report
 
         results = {f"{self._title} {kind}": row for kind, row in figures.items()}
-        own_data = is_own_data(run, self.dataset)
+        own_data = run.is_own_data(self.dataset)
         names = self._names
         write_report(path, first, results, names, run, own_data, refusal)
         print_text(f"the report is {path}")

@@ -2,13 +2,44 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from googlenet_keras.data.dataset import Dataset, Split, listed_split
+from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 
 MIN_CLASS_IMAGES = 4  # two to train and validate with in each of two folds
+
+
+def open_dataset_or_fold(
+    name: str,
+    *,
+    validation_fraction: float,
+    folds: int = 0,
+    fold: int = 0,
+    seed: int = 0,
+    data_dir: Path | None = None,
+    download: bool = False,
+    divide: bool = True,
+) -> Dataset:
+    """Opens a data set as `open_dataset` does; if `fold` is not 0, as that fold.
+
+    Raises UserError as `open_dataset` and `open_fold` do.
+    """
+    dataset = open_dataset(
+        name,
+        validation_fraction=validation_fraction,
+        data_dir=data_dir,
+        download=download,
+        divide=divide,
+    )
+    if not fold:
+        return dataset
+    return open_fold(
+        dataset, fold, folds=folds, seed=seed, validation_fraction=validation_fraction
+    )
 
 
 def open_fold(
@@ -20,8 +51,13 @@ def open_fold(
     `folds` parts in an order that depends on `seed` alone. Of the other folds,
     `validation_fraction` of each class is for validation and the rest for training. The
     test images of `dataset` are in none of them. Raises UserError for a source without
-    random access and for a class with too few images.
+    random access, a fold that is none of at least two, and a class with too few images.
     """
+    if not (1 <= fold <= folds and folds > 1):
+        raise UserError(
+            "a fold is one of at least two, counted from 1; received fold "
+            f"{fold} of {folds} folds."
+        )
     pool = _pool(dataset)
     labels, _ = _listed(pool)
     folds_of_images = _assign(labels, dataset.class_names, folds, seed)

@@ -13,6 +13,7 @@ from googlenet_keras.data.folder_source import open_folder
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.installation import EXTRAS, require
+from googlenet_keras.run_folder import VALIDATION_FRACTION
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
@@ -23,7 +24,7 @@ DIGITS_SPLIT_IMAGES = 300  # of the validation split, and of the test split
 def open_dataset(
     name: str,
     *,
-    validation_fraction: float = 0.2,
+    validation_fraction: float = VALIDATION_FRACTION,
     data_dir: Path | None = None,
     download: bool = False,
     divide: bool = True,

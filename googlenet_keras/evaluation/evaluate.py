@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, TypedDict, cast
+from typing import Any, cast
 
 import numpy as np
-from msgspec import Meta
 from sklearn.metrics import confusion_matrix
 
 from googlenet_keras.calibration import Calibration
@@ -26,24 +24,21 @@ from googlenet_keras.data.dataset import (
     unknown_names,
     warn_of_missing_classes,
 )
-from googlenet_keras.data.folds import open_fold
+from googlenet_keras.data.folds import open_dataset_or_fold
 from googlenet_keras.data.preprocessing import CENTER_CROP, Crops
-from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.calibration import change_temperature, set_figures
 from googlenet_keras.evaluation.metrics import ClassFigures, ImageScores
-from googlenet_keras.files import convert, expand_user
 from googlenet_keras.predictor import Predictor
-from googlenet_keras.run_folder import Figures, HeadFigures, RunFolder
+from googlenet_keras.run_folder import (
+    VALIDATION_FRACTION,
+    Figures,
+    HeadFigures,
+    RunFolder,
+)
 
-
-class _FoldOptions(TypedDict):
-    """The entries of config.json that tell which images a run was tested on."""
-
-    fold: Annotated[int, Meta(ge=1, le=100)]
-    folds: Annotated[int, Meta(ge=2, le=100)]
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+FOLD_OPTIONS = ("folds", "fold", "seed")  # in config.json: which images are held out
 
 
 @dataclass(frozen=True)
@@ -249,25 +244,41 @@ def open_run_dataset(
         )
     if dataset is None and not data_dir and config.get("data_dir"):
         data_dir = Path(config["data_dir"])
-    is_own, fraction = is_own_data(run, dataset), config.get("validation_fraction", 0.2)
-    opened = open_dataset(
+    is_own = run.is_own_data(dataset)
+    return open_dataset_or_fold(
         name,
-        validation_fraction=fraction,
+        validation_fraction=config.get("validation_fraction", VALIDATION_FRACTION),
         data_dir=data_dir,
         download=download,
         divide=divide or is_own,
+        **(_fold_options(config) if is_own else {}),
     )
-    if not (is_own and config.get("fold")):
-        return opened
-    stored = convert(config, _FoldOptions, str(run.config))
-    return open_fold(opened, **stored, validation_fraction=fraction)
 
 
-def is_own_data(run: RunFolder, dataset: str | None) -> bool:
-    """Whether a dataset is the one that the run was trained on; None: it is."""
-    own = run.read_config().get("dataset") if run.is_started else None
-    if dataset is None or dataset == own:
-        return True
-    folder, trained_on = expand_user(dataset), Path(own or "")
-    is_folder = own and folder.is_dir() and trained_on.is_dir()
-    return bool(is_folder) and os.path.samefile(folder, trained_on)
+def check_same_fold(
+    runs: Sequence[RunFolder], split: str, dataset: str | None = None
+) -> None:
+    """Raises UserError if a network of an ensemble was trained on a fold of the split.
+
+    runs: the folder of each network, a run's or another one. dataset: None is the first
+    run's; its split is that of the first run, and the test images that no fold has are
+    nobody's training images.
+    """
+    configs = [run.read_config() if run.is_started else {} for run in runs]
+    name = dataset or configs[0].get("dataset")
+    fold = _fold_options(configs[0] if runs[0].is_own_data(dataset) else {})
+    if not name or (split == "test" and not fold):
+        return
+    for run, config in zip(runs, configs, strict=True):
+        if run.is_own_data(name) and _fold_options(config) != fold:
+            raise UserError(
+                "no network of an ensemble may have been trained on the images that it "
+                f"is tested on; {run} was trained on some that {runs[0]} holds out. "
+                "Evaluate each alone, or name other images with --dataset."
+            )
+
+
+def _fold_options(config: Mapping[str, Any]) -> dict[str, int]:
+    """The options of the fold that a run holds out; none if it is not of folds."""
+    names = FOLD_OPTIONS if config.get("fold") else ()
+    return {name: config.get(name, 0) for name in names}

@@ -176,7 +176,11 @@ def resume_options(
     if not (new["resume"] and RunFolder(new["run_folder"]).is_started):
         return given
     old = read_stored_options(kind, RunFolder(new["run_folder"])).to_json()
-    changed = [n for n in new if n not in changeable and not _same(n, old[n], new[n])]
+    left_open = {*changeable}
+    has_own_network = new["weights"] or new["architecture"]
+    if has_own_network and new["variant"] == TrainConfig.variant:
+        left_open.add("variant")  # the network decides it
+    changed = [n for n in new if n not in left_open and not _same(n, old[n], new[n])]
     if changed:
         listed = ", ".join(
             f"--{name.replace('_', '-')} was {old[name]!r} and is {new[name]!r}"

@@ -19,13 +19,12 @@ from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset, Split, check_labels
-from googlenet_keras.data.folds import open_fold
+from googlenet_keras.data.folds import open_dataset_or_fold
 from googlenet_keras.data.none_pictures import (
     none_count,
     none_indices,
     open_none_folder,
 )
-from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user, write_json
 from googlenet_keras.run_folder import RunFolder
@@ -246,20 +245,14 @@ class TrainingJob:
 
 def open_training_data(config: TrainConfig) -> Dataset:
     """Opens the data set of `config`, divided as its fold asks. Raises UserError."""
-    dataset = open_dataset(
+    return open_dataset_or_fold(
         config.dataset,
         validation_fraction=config.validation_fraction,
+        folds=config.folds,
+        fold=config.fold,
+        seed=config.seed,
         data_dir=config.data_dir,
         download=config.download,
-    )
-    if not config.fold:
-        return dataset
-    return open_fold(
-        dataset,
-        config.fold,
-        folds=config.folds,
-        seed=config.seed,
-        validation_fraction=config.validation_fraction,
     )
 
 
@@ -319,9 +312,10 @@ def _check_plan(config: TrainConfig) -> None:
     """Raises UserError for --folds and --minutes that one run cannot have."""
     if config.folds and not config.fold:
         raise UserError(
-            "a run trains one network, and folds need several; call train_folds, "
-            "or give the fold that this run leaves out."
+            f"folds={config.folds} trains {config.folds} networks; call train_folds, "
+            "or add fold to train one of them."
         )
+    transfer.check_weights_of_folds(config)
     is_stored = config.resume and RunFolder(config.run_folder or "").is_started
     if config.minutes and config.epochs and not is_stored:
         raise UserError(

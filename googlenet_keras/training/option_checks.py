@@ -53,6 +53,20 @@ def check_resume(resume: bool, run_folder: Path | None) -> None:
         raise UserError("--resume requires --run-folder.")
 
 
+def check_folds(folds: int, fold: int, has_teacher: bool) -> None:
+    """Raises UserError for a fold that is none of --folds, and for a teacher's."""
+    if folds == 1 or fold > folds:
+        raise UserError(
+            "folds must be 0 or at least 2, and fold one of them; received "
+            f"folds={folds} and fold={fold}."
+        )
+    if folds and has_teacher:
+        raise UserError(
+            "a teacher that has seen the images of a fold would tell its answers "
+            "to the network that is tested on them; leave out --folds or --teacher."
+        )
+
+
 def plain_value(value: Any) -> Any:
     """The value of an option as JSON has it: paths become texts."""
     if isinstance(value, tuple):

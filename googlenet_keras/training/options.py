@@ -21,6 +21,12 @@ from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import read_json
+from googlenet_keras.run_folder import (
+    VALIDATION_FRACTION,
+    FoldNumber,
+    Seed,
+    ValidationFraction,
+)
 from googlenet_keras.training.defaults import (
     BATCH_NORM_LEARNING_RATE,
     DATA_DEFAULTS,
@@ -30,6 +36,7 @@ from googlenet_keras.training.defaults import (
     by_data,
 )
 from googlenet_keras.training.option_checks import (
+    check_folds,
     check_options,
     check_resume,
     plain_value,
@@ -75,13 +82,15 @@ class TrainConfig:
     """Folder of prepared TFDS data, for a TFDS name; none: TFDS's own."""
     download: bool = False
     """Let TFDS download and prepare the data set, for a TFDS name."""
-    validation_fraction: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.2
+    validation_fraction: ValidationFraction = VALIDATION_FRACTION
     """Fraction held out for validation: of a folder or TFDS data set without such a
     split, and of what a fold trains on (0..1)."""
-    folds: Annotated[int, Meta(ge=0, le=100)] = 0
-    """Train a network on all but each of so many folds, and test it there; 0: off."""
-    fold: Annotated[int, Meta(ge=0, le=100)] = 0
-    """Train only that of --folds which leaves out this fold, from 1; 0: all of them."""
+    folds: FoldNumber = 0
+    """Cross-validation: train a network for each fold, on the other folds, and test it
+    on that fold; 0: off."""
+    fold: FoldNumber = 0
+    """Train only the network that is tested on this fold, 1 to --folds; 0: all of
+    them."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
@@ -185,7 +194,7 @@ class TrainConfig:
     """Compile with XLA; auto: on one GPU only."""
     strategy: Literal["none", "mirrored", "multi-worker"] = "none"
     """Train on one device, all GPUs of a machine, or several machines (docs)."""
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    seed: Seed = 0
     """Random seed of initialization, shuffling, augmentation and dropout."""
 
     def __post_init__(self) -> None:
@@ -219,24 +228,12 @@ class TrainConfig:
                 "self_distillation needs an auxiliary head, and the network has none; "
                 "leave it out."
             )
-        self._check_folds()
+        check_folds(self.folds, self.fold, bool(self.teacher))
         self._check_planned()
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
         check_agreement(parse_stages(self.image_sizes), self.epochs, self.image_size)
-
-    def _check_folds(self) -> None:
-        if self.folds == 1 or self.fold > self.folds:
-            raise UserError(
-                "folds must be 0 or at least 2, and fold one of them; received "
-                f"folds={self.folds} and fold={self.fold}."
-            )
-        if self.folds and self.teacher:
-            raise UserError(
-                "a teacher that has seen the images of a fold would tell its answers "
-                "to the network that is tested on them; leave out --folds or --teacher."
-            )
 
     def _check_planned(self) -> None:
         """Raises UserError for plans that contradict each other."""

@@ -13,11 +13,13 @@ from googlenet_keras.architecture import table1
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.table1 import Conv, Inception
 from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.artifacts.artifact import find_run
 from googlenet_keras.classifier import Classifier, description_file
 from googlenet_keras.data.dataset import match_names
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.network.weights import check_shapes, named_weights, weight_name
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.options import TrainConfig
 
 HEAD_NAMES = ("main", *(head.name for head in table1.AUXILIARY_HEADS))
@@ -49,6 +51,19 @@ def load_initial_classifier(
     if not (config.image_size or config.image_sizes):
         config = replace(config, image_size=start.preprocessing.size)
     return config, start
+
+
+def check_weights_of_folds(config: TrainConfig) -> None:
+    """Raises UserError for --folds with the --weights of a run on the same data."""
+    if not (config.folds and config.weights):
+        return
+    run = RunFolder.of_network(find_run(expand_user(config.weights)))
+    if run.is_started and run.is_own_data(config.dataset):
+        raise UserError(
+            "weights that were trained on the images of a fold would make its figures "
+            f"too good, and {config.weights} was trained on {config.dataset}. Leave "
+            "out --folds, or start from --weights of other images."
+        )
 
 
 def is_trunk(layer: str) -> bool:

@@ -7,7 +7,7 @@ from making import full_device, write_photos
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import read_json
+from googlenet_keras.files import read_json, write_json
 
 
 @pytest.mark.slow
@@ -136,3 +136,32 @@ def test_a_full_disk_is_said(run_folder, tmp_path, flag):
 def test_an_empty_data_set_is_not_the_runs_own(run_folder):
     with pytest.raises(UserError, match="no file or folder has an empty name"):
         main(["evaluate", str(run_folder), "--dataset", ""])
+
+
+def test_networks_of_different_folds_are_no_ensemble(tmp_path):
+    def run(name, **options):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_json(folder / "config.json", {"dataset": "digits", "seed": 0} | options)
+        return folder
+
+    plain, other = run("plain"), run("other", dataset=str(tmp_path))
+    one, two = (run(f"fold-{i}", folds=5, fold=i) for i in (1, 2))
+    again, reseeded = (run(f"{i}", folds=5, fold=1, seed=i) for i in (0, 1))
+    refused = [
+        (one, two, "test"),
+        (one, two / "classifier", "validation"),
+        (one, plain, "test"),
+        (one, reseeded, "test"),
+        (plain, two, "validation"),
+    ]
+    for first, second, split in refused:
+        (second / "classifier").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match=r"\S+ was trained on some that .* holds"):
+            main(["evaluate", str(first), str(second), "--split", split])
+    allowed = [(one, again, "test"), (plain, two, "test"), (one, other, "test")]
+    for first, second, split in allowed:
+        with pytest.raises(UserError, match="classifier"):  # there is none
+            main(["evaluate", str(first), str(second), "--split", split])
+    with pytest.raises(UserError, match="classifier"):
+        main(["evaluate", str(one), str(two), "--dataset", str(tmp_path)])

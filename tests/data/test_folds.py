@@ -75,6 +75,9 @@ def test_what_cannot_be_divided_is_refused(root):
     dataset = open_dataset(str(root))
     with pytest.raises(UserError, match=r"8 folds need .* 8 images .* 'c' has 7"):
         divided(dataset, 1, folds=8)
+    for fold, folds in ((1, 1), (3, 2), (0, 2)):
+        with pytest.raises(UserError, match=f"received fold {fold} of {folds}"):
+            divided(dataset, fold, folds=folds)
     stream = replace(dataset, train=replace(dataset.train, listed=None))
     with pytest.raises(UserError, match=r"--folds needs the digits or a folder"):
         divided(stream, 1)

@@ -15,7 +15,6 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.evaluate import (
     class_numbers,
     evaluate,
-    is_own_data,
     open_run_dataset,
 )
 from googlenet_keras.files import write_json
@@ -124,11 +123,11 @@ def test_other_data_are_whole_and_the_runs_own_are_split(photos, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to(root)
     for own in (None, str(root), "photos", "link"):
-        assert is_own_data(run, own)
+        assert run.is_own_data(own)
         assert open_run_dataset(run, own, divide=False).validation.count == 6
-    assert not is_own_data(run, str(other))
+    assert not run.is_own_data(str(other))
     assert open_run_dataset(run, str(other), divide=False).validation.count == 5
-    assert not is_own_data(RunFolder(tmp_path / "classifier"), str(other))
+    assert not RunFolder(tmp_path / "classifier").is_own_data(str(other))
     with pytest.raises(UserError, match="at least two class folders"):
         open_run_dataset(run, str(other))  # as an export, which calibrates and checks
 

@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.flags import read_flags
+from googlenet_keras.training.flags import read_flags, resume_options
+from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import recipe
 
 
@@ -59,7 +61,7 @@ def test_an_empty_argument_is_refused(flags):
 def test_an_edited_config_is_refused_with_the_options_name(started, option, value):
     config = read_json(RunFolder(started).config)
     write_json(RunFolder(started).config, config | {option: value})
-    with pytest.raises(UserError, match=f"^{option}"):
+    with pytest.raises(UserError, match=rf"(^|\$\.){option}"):
         read_flags(["--resume", "--run-folder", str(started)])
 
 
@@ -102,6 +104,24 @@ def test_options_that_change_the_result_are_refused_by_name(started):
         read_flags(
             ["--resume", "--run-folder", str(started), "--seed=1", "--batch-size=64"]
         )
+
+
+def test_weights_and_a_file_of_the_network_decide_the_variant(started, tmp_path):
+    stored, network = read_json(started / "config.json"), tmp_path / "network.json"
+    write_json(network, get_architecture("torchvision").to_json())
+    for own in ({"weights": "torchvision"}, {"architecture": network}):
+        given = TrainConfig.from_recipe(
+            "smoke", run_folder=started, resume=True, width=1.0, **own
+        )
+        changed = given.to_json() | {"variant": "torchvision"}
+        write_json(started / "config.json", stored | changed)
+        assert resume_options(TrainConfig, given).variant == "torchvision"
+        with pytest.raises(UserError, match="--variant was 'torchvision' and is 'pap"):
+            resume_options(TrainConfig, replace(given, variant="paper"))
+    write_json(started / "config.json", stored | {"variant": "torchvision"})
+    plain = TrainConfig.from_recipe("smoke", run_folder=started, resume=True)
+    with pytest.raises(UserError, match="--variant was 'torchvision' and is 'bn'"):
+        resume_options(TrainConfig, plain)
 
 
 def test_resume_starts_a_run_that_is_not_there(tmp_path):
