@@ -211,22 +211,32 @@ class LogEpochs(keras.callbacks.Callback):
     """Logs a line per epoch, and one a minute within a long epoch.
 
     It has the image size if there are several. The losses are cross-entropies of the
-    main head, without label smoothing. last_epoch: gives the number of the last one.
+    main head, without label smoothing. steps: of an epoch. last_epoch, steps_done: give
+    the number of the last epoch, and at the start of one how many of its steps an
+    earlier process has done.
     """
 
-    def __init__(self, stages: Sequence[Stage], last_epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        steps: int,
+        last_epoch: Callable[[], int],
+        steps_done: Callable[[], int],
+    ) -> None:
         super().__init__()
-        self._stages, self._last_epoch = stages, last_epoch
+        self._stages, self._steps = stages, steps
+        self._last_epoch, self._steps_done = last_epoch, steps_done
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch, self._logged = epoch, time.perf_counter()
+        self._first_step = self._steps_done()
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         if time.perf_counter() - self._logged < SECONDS_BETWEEN_LINES:
             return
         self._logged = time.perf_counter()
-        steps = self.params["steps"]
-        self._log(self._epoch, f"step {batch + 1} of {steps}, {_figures(logs)}")
+        step = self._first_step + batch + 1
+        self._log(self._epoch, f"step {step} of {self._steps}, {_figures(logs)}")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         speed = f"{logs['images_per_second']:.0f} images/s"
@@ -247,7 +257,10 @@ def _figures(logs: Logs, prefix: str = "") -> str:
 
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with the metrics that fit on a line."""
+    """Keras's progress bar with the metrics that fit on a line.
+
+    last_epoch: gives the number of the last epoch, which may not be that of this fit.
+    """
 
     FIGURES = {
         "main_cross_entropy": "loss",
@@ -256,12 +269,12 @@ class ProgressBar(keras.callbacks.ProgbarLogger):
         "val_main_cross_entropy": "val_loss",
     }
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, last_epoch: Callable[[], int]) -> None:
         super().__init__()
-        self._batch_size = batch_size
+        self._batch_size, self._last_epoch = batch_size, last_epoch
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._began = time.perf_counter()
+        self._began, self.epochs = time.perf_counter(), self._last_epoch()
         with suppress(BrokenPipeError):  # the reader has left; the run continues
             super().on_epoch_begin(epoch, logs)
 

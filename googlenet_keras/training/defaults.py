@@ -1,5 +1,6 @@
-"""Defaults of the training options that depend on the data or the network."""
+"""Defaults of the options that depend on the data, the network or other options."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import tyro
@@ -23,6 +24,11 @@ DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; he
     ),
     "crop_fraction": (1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"),
 }
+# options that these decide in place of a recipe, with the values that leave them open
+DECIDED_OPTIONS: dict[str, dict[str, Any]] = {
+    "image_sizes": {"epochs": None, "image_size": ()},
+    "minutes": {"epochs": None},
+}
 BATCH_NORM_LEARNING_RATE, PLAIN_LEARNING_RATE = 0.05, 0.01
 
 
@@ -31,6 +37,12 @@ def by_data(option: str) -> Any:
     *values, text = DATA_DEFAULTS[option]
     digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
     return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
+
+
+def options_left_open(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the `given` options decide, each with the value that leaves it open."""
+    decided = [values for name, values in DECIDED_OPTIONS.items() if given.get(name)]
+    return {name: value for values in decided for name, value in values.items()}
 
 
 LEARNING_RATE_FLAG = tyro.conf.arg(

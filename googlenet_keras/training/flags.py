@@ -13,9 +13,9 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.training.defaults import options_left_open
 from googlenet_keras.training.option_checks import check_resume
 from googlenet_keras.training.options import (
-    DECIDED_BY_IMAGE_SIZES,
     UNSET_VALUES,
     TrainConfig,
     read_architecture,
@@ -26,6 +26,7 @@ from googlenet_keras.training.recipes import MODERN, recipe
 CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
 RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights", "none", "teacher")
 TEACHER_EXAMPLE = "every run: --teacher RUN RUN"
+IMAGE_SIZES_EXAMPLE = "every size: --image-sizes 80:24 96:14"
 PLAIN_NUMBERS = ConstructorRegistry()  # for tyro.cli
 
 
@@ -43,7 +44,7 @@ Flags = TypeVar("Flags")
 
 
 @dataclass(frozen=True)
-class _DefaultFlags:
+class DefaultFlags:
     """The flags that decide the defaults of all other flags."""
 
     recipe: Annotated[str, tyro.conf.arg(help="")] = MODERN.recipe
@@ -117,13 +118,13 @@ def read_flags(
     exits with status 2 for an unknown flag.
     """
     check_list_flag("--teacher", TEACHER_EXAMPLE, arguments)
-    default = read_defaults(TrainConfig, arguments, recipe)
-    if sizes := _default_flags(arguments).image_sizes:
-        default = replace(default, image_sizes=sizes, **DECIDED_BY_IMAGE_SIZES)
+    check_list_flag("--image-sizes", IMAGE_SIZES_EXAMPLE, arguments)
+    flags = read_default_flags(arguments)
+    default = read_defaults(TrainConfig, flags, recipe)
     config = parse_flags(
         TrainConfig,
         arguments,
-        default=default,
+        default=replace(default, **options_left_open(vars(flags))),
         prog=prog,
         description="Trains GoogLeNet and leaves a run folder behind.",
     )
@@ -132,16 +133,15 @@ def read_flags(
 
 def read_defaults(
     kind: type[Config],
-    arguments: Sequence[str] | None,
+    flags: DefaultFlags,
     from_recipe: Callable[[str], Config],
     must_exist: bool = False,
 ) -> Config:
-    """The options of the run to resume, or else of the recipe, as `arguments` say.
+    """The options of the run to resume, or else of the recipe, as `flags` say.
 
     must_exist: whether --resume requires that something has started in --run-folder.
     Raises UserError for --resume without a folder, and for an unknown recipe.
     """
-    flags = _default_flags(arguments)
     check_resume(flags.resume, flags.run_folder)
     folder = RunFolder(flags.run_folder or "")
     if flags.resume and folder.is_started:
@@ -151,15 +151,13 @@ def read_defaults(
             f"--resume requires a folder with {folder.config.name}, and {folder} has "
             "none. Leave --resume out to start."
         )
-    defaults = from_recipe(flags.recipe)
-    if flags.minutes and isinstance(defaults, TrainConfig):
-        return replace(defaults, epochs=None)  # --minutes decides them
-    return defaults
+    return from_recipe(flags.recipe)
 
 
-def _default_flags(arguments: Sequence[str] | None) -> _DefaultFlags:
+def read_default_flags(arguments: Sequence[str] | None = None) -> DefaultFlags:
+    """Reads the flags that decide the defaults; ignores all others."""
     flags, _ = tyro.cli(
-        _DefaultFlags, args=arguments, return_unknown_args=True, add_help=False
+        DefaultFlags, args=arguments, return_unknown_args=True, add_help=False
     )
     return flags
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.cache import cache_split
-from googlenet_keras.data.dataset import Dataset
+from googlenet_keras.data.dataset import Dataset, Split
 from googlenet_keras.data.regularization import Regularization
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.stages import stage_at
@@ -20,19 +20,18 @@ def training_batches(
     start: tuple[int, int] = (0, 0),
     shard: pipeline.Shard = pipeline.SINGLE_WORKER_SHARD,
     soft_targets: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    end: int | None = None,
 ) -> tf.data.Dataset:
     """Batches from `start` (epoch, step) to the end of its stage, or a worker's part.
 
-    What is cached is large enough for every stage. soft_targets: as of a
-    TrainingPipeline.
+    soft_targets: as of a TrainingPipeline. end: an epoch before which to end, if it is
+    before the end of the stage.
     """
-    stages = config.stages
-    balanced, stage = config.class_weights == "balanced", stage_at(stages, start[0])
-    heights, widths = zip(*(stage.size for stage in stages), strict=True)
-    largest = (max(heights), max(widths))
-    none = dataset.none and cache_split(dataset.none, config.cache, *largest)
+    stage = stage_at(config.stages, start[0])
+    balanced = config.class_weights == "balanced"
+    train, none = cached_splits(config, dataset)
     return pipeline.TrainingPipeline(
-        cache_split(dataset.train, config.cache, *largest),
+        train,
         augmentation(config, stage.size),
         heads,
         config.batch_size,
@@ -42,7 +41,20 @@ def training_batches(
         none,
         config.none_synthetic,
         soft_targets,
-    ).batches(stage.end, start, shard)
+    ).batches(stage.end if end is None else min(end, stage.end), start, shard)
+
+
+def cached_splits(
+    config: ResolvedConfig, dataset: Dataset
+) -> tuple[Split, Split | None]:
+    """The training images and the none pictures, cached as `config` says.
+
+    What is cached is large enough for every stage. Raises UserError.
+    """
+    heights, widths = zip(*(stage.size for stage in config.stages), strict=True)
+    largest = (max(heights), max(widths))
+    none = dataset.none and cache_split(dataset.none, config.cache, *largest)
+    return cache_split(dataset.train, config.cache, *largest), none
 
 
 def augmentation(config: ResolvedConfig, size: tuple[int, int]) -> Augmentation:

@@ -25,12 +25,12 @@ from googlenet_keras.data.none_pictures import (
     none_indices,
     open_none_folder,
 )
-from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import checkpoints, memory, transfer
 from googlenet_keras.training.distribution import Distribution, start_distribution
 from googlenet_keras.training.flags import resume_options
+from googlenet_keras.training.job_checks import check_plan, check_strategy
 from googlenet_keras.training.options import (
     ResolvedConfig,
     TrainConfig,
@@ -76,8 +76,8 @@ class TrainingJob:
         find_weights: gives the folder of the Classifier that config.weights names;
         None: config.weights is the folder. Raises UserError.
         """
-        _check_strategy(config)
-        _check_plan(config)
+        check_strategy(config)
+        check_plan(config)
         if config.batch_size == "auto":
             memory.grow_gpu_memory_on_demand()
         distribution = start_distribution(config.strategy)
@@ -306,41 +306,3 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> tuple[ResolvedConfig, str
         log.info("batch size %d: as many images as fit, up to 256", batch_size)
     memory.check_memory(resolved, len(dataset.class_names))
     return resolved, reason
-
-
-def _check_plan(config: TrainConfig) -> None:
-    """Raises UserError for --folds and --minutes that one run cannot have."""
-    if config.folds and not config.fold:
-        raise UserError(
-            f"folds={config.folds} trains {config.folds} networks; call train_folds, "
-            "or add fold to train one of them."
-        )
-    transfer.check_weights_of_folds(config)
-    is_stored = config.resume and RunFolder(config.run_folder or "").is_started
-    if config.minutes and config.epochs and not is_stored:
-        raise UserError(
-            "--minutes decides the number of epochs; received --minutes "
-            f"{config.minutes:g} and --epochs {config.epochs}. Leave one of them "
-            "out; in Python, epochs=None leaves out a recipe's."
-        )
-
-
-def _check_strategy(config: TrainConfig) -> None:
-    """Raises UserError for options that --strategy does not support."""
-    if config.strategy == "none":
-        return
-    flag = f"--strategy {config.strategy}"
-    if config.xla == "on":
-        raise UserError(
-            f"--xla on needs a single device; received {flag}. Leave one of them out."
-        )
-    if config.batch_size == "auto":
-        raise UserError(
-            f"--batch-size auto needs a single device; received {flag}. Give a number."
-        )
-    if config.strategy == "multi-worker" and config.minutes:
-        raise UserError(
-            f"--minutes measures one machine, and {flag} has several. Give --epochs."
-        )
-    if config.strategy == "multi-worker" and not config.run_folder:
-        raise UserError(f"{flag} requires --run-folder, the same for all workers.")

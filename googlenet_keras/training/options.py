@@ -34,6 +34,7 @@ from googlenet_keras.training.defaults import (
     PLAIN_LEARNING_RATE,
     DataKind,
     by_data,
+    options_left_open,
 )
 from googlenet_keras.training.option_checks import (
     check_folds,
@@ -42,11 +43,12 @@ from googlenet_keras.training.option_checks import (
     plain_value,
     read_options,
 )
-from googlenet_keras.training.stages import Stage, check_agreement, parse_stages
+from googlenet_keras.training.stages import Stage, check_epochs_and_size, parse_stages
 
 Switch = Literal["auto", "on", "off"]
 # numbers within the limits of what computers compute and people train
-Count = Annotated[int, Meta(ge=1, le=100_000)]
+MAX_EPOCHS = 100_000
+Count = Annotated[int, Meta(ge=1, le=MAX_EPOCHS)]
 Factor = Annotated[float, Meta(ge=1e-9, le=1e6)]
 Amount = Annotated[float, Meta(ge=0, le=1e6)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -55,7 +57,6 @@ BatchSize = Annotated[int, Meta(ge=1, le=2**17)]
 Text = Annotated[str, Meta(min_length=1)]
 
 UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
-DECIDED_BY_IMAGE_SIZES: dict[str, Any] = {"epochs": None, "image_size": ()}  # unset
 RECIPE_NAMES = ("modern", "paper", "caffe_quick", "smoke", "finetune")
 
 
@@ -130,8 +131,9 @@ class TrainConfig:
     epochs: Annotated[Count | None, by_data("epochs")] = None
     minutes: Amount = 0.0
     """Train as many epochs as fit into this time, in place of --epochs; 0: off."""
-    patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
-    """Epochs without a better validation loss that end the training; 0: off (docs)."""
+    patience: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
+    """Epochs without a better validation loss before the final decay begins; 0: off
+    (docs)."""
     batch_size: BatchSize | Literal["auto"] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
     learning_rate: Annotated[Factor | None, LEARNING_RATE_FLAG] = None
@@ -233,14 +235,16 @@ class TrainConfig:
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
-        check_agreement(parse_stages(self.image_sizes), self.epochs, self.image_size)
+        stages = parse_stages(self.image_sizes)
+        check_epochs_and_size(stages, self.epochs, self.image_size)
 
     def _check_planned(self) -> None:
         """Raises UserError for plans that contradict each other."""
         if self.minutes and (self.folds or self.image_sizes or self.teacher):
+            way_out = "leave out" if self.image_sizes else "give --epochs in place of"
             raise UserError(
                 "minutes plans the epochs of one network, at one image size, without a "
-                f"teacher; give --epochs in place of --minutes {self.minutes:g}."
+                f"teacher; {way_out} --minutes {self.minutes:g}."
             )
         if self.patience and self.image_sizes:
             raise UserError(
@@ -253,10 +257,7 @@ class TrainConfig:
         """The options of the recipe `name`, with `changes`. Raises UserError."""
         from googlenet_keras.training.recipes import recipe
 
-        unset = DECIDED_BY_IMAGE_SIZES if changes.get("image_sizes") else {}
-        if changes.get("minutes"):  # which decides the epochs
-            unset = {"epochs": None}
-        return cls(**vars(recipe(name)) | unset | changes)
+        return cls(**vars(recipe(name)) | options_left_open(changes) | changes)
 
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""

@@ -7,6 +7,7 @@ import keras
 
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.training.callbacks import Logs
+from googlenet_keras.training.options import MAX_EPOCHS
 
 WARMUP_STEPS = 2  # of each fit; the first one compiles, the second fills buffers
 MAX_MEASURED_STEPS = 100
@@ -18,8 +19,9 @@ MEASURED_FRACTION = 0.02  # of the time that is given, for the measured steps
 class Pace:
     """Wall seconds of the parts of a run.
 
-    startup: to build and compile the network. step: a training step. epoch_end: what an
-    epoch takes besides its steps: validation and saving the network.
+    startup: to load the data, build and compile the network and do three steps. step: a
+    training step. epoch_end: what an epoch takes besides its steps: validation and
+    saving the network.
     """
 
     startup: float
@@ -34,12 +36,12 @@ class Pace:
         """The number of epochs of a run that starts and is evaluated within `seconds`.
 
         The final evaluation and its report are taken to need as much as 1.5 startups,
-        and for their images what validation needs.
+        and for their images what validation needs. No run has more than MAX_EPOCHS.
         """
         test = dataset.test.count if dataset.test else 0
         evaluation = (1 + test / dataset.validation.count) * self.epoch_end
         left = seconds - (1 + EVALUATION_STARTUPS) * self.startup - evaluation
-        return max(0, int(left // self.epoch(steps)))
+        return min(max(0, int(left // self.epoch(steps))), MAX_EPOCHS)
 
 
 class Clock(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from contextlib import suppress
 
 from googlenet_keras.training.callbacks import Logs, StatefulCallback
 from googlenet_keras.training.optimizer import inner_optimizer
@@ -18,7 +19,8 @@ class Patience(StatefulCallback):
     After `patience` epochs without a smaller cross-entropy of the main head, the
     learning rate jumps to the last fifth of its schedule, which is then trained as
     planned: a network whose rate has not come down is less accurate. It happens once.
-    epochs: those planned. steps: of an epoch. skipped_epochs: 0 until then.
+    epochs: those planned. steps: of an epoch. skipped_epochs: 0 until then. This
+    callback must come after those that record the learning rate of an epoch.
     """
 
     STATE = ("best_loss", "waited_epochs", "skipped_epochs")
@@ -30,6 +32,18 @@ class Patience(StatefulCallback):
         self._final_epochs = math.ceil(FINAL_DECAY_FRACTION * epochs)
         self.best_loss = math.inf
         self.waited_epochs = self.skipped_epochs = 0
+
+    @property
+    def last_epoch(self) -> int:
+        """The number of epochs after which training ends, unless they become fewer."""
+        return self._epochs - self.skipped_epochs
+
+    def certain_epochs(self, done: int) -> int:
+        """The number of epochs that are trained in any case, after `done` of them."""
+        if self.skipped_epochs:
+            return self.last_epoch
+        needed = max(self._patience - self.waited_epochs, 1)  # before it runs out
+        return min(done + needed + self._final_epochs, self._epochs)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         loss = logs["val_main_cross_entropy"]  # the same on all workers
@@ -44,9 +58,11 @@ class Patience(StatefulCallback):
         self.skipped_epochs = epochs
         inner_optimizer(self.model).skip(epochs * self._steps)
         self.model.stop_training = True  # this fit; the next one has fewer epochs
-        if self._logs:
+        if not self._logs:
+            return
+        with suppress(BrokenPipeError):  # the reader has left; the run continues
             log.info(
-                f"\nno better validation loss within --patience {self._patience}: the "
+                f"no better validation loss within --patience {self._patience}: the "
                 "learning rate takes its final decay, and training ends after epoch "
                 f"{done + self._final_epochs} of {self._epochs}"
             )

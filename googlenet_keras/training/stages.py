@@ -43,7 +43,7 @@ def parse_stages(texts: Sequence[str]) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def check_agreement(
+def check_epochs_and_size(
     stages: Sequence[Stage], epochs: int | None, image_size: tuple[int, ...]
 ) -> None:
     """Raises UserError unless `epochs` and `image_size`, if given, are the stages'."""

@@ -1,22 +1,19 @@
 """Trains the network of a job, and leaves it in the run folder."""
 
-import gc
 import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from tempfile import TemporaryDirectory
 
 import keras
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.cache import damaged_copy_error
-from googlenet_keras.data.dataset import warn_of_missing_classes
+from googlenet_keras.data.dataset import Split, warn_of_missing_classes
 from googlenet_keras.errors import DiskError, InterruptionError
-from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import callbacks, memory, transfer
 from googlenet_keras.training.initial_network import (
@@ -27,14 +24,8 @@ from googlenet_keras.training.input_pipeline import training_batches
 from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.pace import (
-    MAX_MEASURED_STEPS,
-    MEASURED_FRACTION,
-    WARMUP_STEPS,
-    Clock,
-    Pace,
-)
 from googlenet_keras.training.patience import Patience
+from googlenet_keras.training.planning import plan_epochs
 from googlenet_keras.training.precision import precision_policy
 from googlenet_keras.training.signals import StopRequest, graceful_stop
 from googlenet_keras.training.soft_targets import SoftTargets, mean_of
@@ -80,7 +71,8 @@ def train_network(
         job.check_agreement()
         stopwatch = stopwatch or Stopwatch()
         if job.config.minutes and not job.resumed:
-            job = _plan_epochs(job, stop, stopwatch)
+            make_probe = partial(Trainer, stop=stop, stopwatch=stopwatch)
+            job = plan_epochs(job, make_probe, stopwatch)
         trainer = Trainer(job, stop, stopwatch)
         with job.claim_folder():
             best_epoch = trainer.fit()
@@ -112,13 +104,15 @@ class Trainer:
         if config.average_epochs:
             horizon = config.average_epochs * job.steps_per_epoch
             learning["average"] = AverageWeights(horizon)
+        parts = {**learning, "best": self._saved}
         if config.patience:
-            learning["patience"] = Patience(
+            parts["patience"] = Patience(
                 config.patience, config.epochs, job.steps_per_epoch, logs=is_chief
             )
-        parts = {**learning, "best": self._saved}
         self.state = TrainingState(job, parts, stop, stopwatch)
-        self.callbacks = [*learning.values(), self._saved, self.state]
+        # patience changes the learning rate, which the others record before
+        last = [part for part in parts.values() if isinstance(part, Patience)]
+        self.callbacks = [*learning.values(), self._saved, *last, self.state]
         on_terminal = sys.stdout.isatty() or "ipykernel" in sys.modules
         self._has_bar = is_chief and on_terminal
         if is_chief:
@@ -126,15 +120,12 @@ class Trainer:
                 folder.metrics, heads, config.batch_size, stage
             )
             events = callbacks.WriteEvents(folder.tensorboard, write_graph=False)
-            progress = (
-                callbacks.ProgressBar(config.batch_size)
-                if on_terminal
-                else callbacks.LogEpochs(config.stages, lambda: self.state.last_epoch)
-            )
-            self.callbacks[-2:] = [metrics, self._saved, events, progress, self.state]
+            before, after = [*learning.values(), metrics], [events, self._progress()]
+            self.callbacks = [*before, self._saved, *after, *last, self.state]
         self._soft_targets = [
             SoftTargets.from_config(config, job.dataset, x) for x in job.teachers
         ]
+        self._answered_epochs = 0  # those before have the teachers' answers
 
     def fit(self) -> int:
         """Trains to the end; returns the epoch that is saved, counted from 1.
@@ -148,35 +139,44 @@ class Trainer:
         if job.resumed:
             state.resume()
         with self._explain_failures():
-            self._prepare_soft_targets()
             while state.epoch < state.last_epoch:
+                self._prepare_soft_targets()
                 self._fit_segment()
         self._check_stop()
         self._watch.warn()
         if state.last_epoch < job.config.epochs and job.distribution.is_chief:
-            log.info(
-                f"ended after {state.epoch} of {job.config.epochs} epochs: no better "
-                f"validation loss within --patience {job.config.patience}"
-            )
+            with suppress(BrokenPipeError):  # the reader has left
+                log.info(
+                    f"ended after {state.epoch} of {job.config.epochs} epochs: no "
+                    f"better validation loss within --patience {job.config.patience}"
+                )
         return self._saved.best_epoch
 
-    def time_epoch(self, seconds: float) -> Clock:
-        """Trains for about `seconds` and validates, without checkpoints.
+    def fit_first_epoch(
+        self, steps: int, parts: Sequence[keras.callbacks.Callback]
+    ) -> None:
+        """Trains one epoch of `steps` steps with the callbacks `parts`, and validates.
 
-        Afterward the network is of no use. Raises UserError.
+        With more steps than an epoch of the run has, the images of the next ones
+        follow. There are no checkpoints. Raises UserError.
         """
-        clock, data = Clock(seconds), self.job.dataset
-        kinds = (callbacks.WatchLearning, AverageWeights, callbacks.SaveLast)
-        parts = [part for part in self.callbacks if isinstance(part, kinds)]
-        planned = self.job.config.epochs * self.job.steps_per_epoch
-        with (
-            pipeline.explain_unreadable(data.train),
-            pipeline.explain_unreadable(data.validation),
-            self._explain_failures(),
-        ):
-            steps = min(WARMUP_STEPS + MAX_MEASURED_STEPS, planned)
-            self._fit((0, 0), 1, steps, [*parts, clock])
-        return clock
+        dataset = self.job.dataset
+        try:
+            with self._explain_memory():
+                self._fit((0, 0), 1, steps, parts)
+        except pipeline.UNREADABLE_ERRORS as error:
+            splits = [split for split in (dataset.train, dataset.none) if split]
+            self._check_files([(x, range(x.count)) for x in splits], error)
+            raise
+
+    def _progress(self) -> keras.callbacks.Callback:
+        """A progress bar on a terminal, or else lines of text."""
+        config, steps, state = self.job.config, self.job.steps_per_epoch, self.state
+        if self._has_bar:
+            return callbacks.ProgressBar(config.batch_size, lambda: state.last_epoch)
+        return callbacks.LogEpochs(
+            config.stages, steps, lambda: state.last_epoch, lambda: state.step
+        )
 
     def _log_start(self) -> None:
         labels, validation = self.classifier.labels, self.job.dataset.validation
@@ -190,11 +190,19 @@ class Trainer:
         """Adds the way out to the errors that end a training."""
         job = self.job
         try:
-            yield
+            with self._explain_memory():
+                yield
         except (DiskError, pipeline.UnreadableImageError) as error:
             if not job.config.checkpoint_minutes:
                 raise
             raise type(error)(f"{error} {resume_hint(job.folder)}") from error
+
+    @contextmanager
+    def _explain_memory(self) -> Iterator[None]:
+        """Says what to do about a step that does not fit into memory."""
+        job = self.job
+        try:
+            yield
         except memory.FAILED_STEP_ERRORS as error:
             of_memory = isinstance(error, memory.OUT_OF_MEMORY_ERRORS)
             if job.distribution.workers > 1 and not of_memory:
@@ -206,10 +214,13 @@ class Trainer:
     def _prepare_soft_targets(self) -> None:
         """Computes the teachers' answers that are not in the cache yet.
 
-        The chief comes first, whose cache other workers may share.
+        They are those of the epochs that are trained in any case; with patience more
+        may follow. The chief comes first, whose cache other workers may share.
         """
-        distribution = self.job.distribution
-        epochs = range(self.state.epoch, self.job.config.epochs)
+        distribution, state = self.job.distribution, self.state
+        epochs = range(max(state.epoch, self._answered_epochs), state.certain_epochs)
+        if not (epochs and self._soft_targets):
+            return
         for targets in self._soft_targets:
             if distribution.is_chief:
                 targets.prepare(epochs, self._check_stop)
@@ -217,6 +228,7 @@ class Trainer:
                 distribution.maximum(0)  # waits for all
             if not distribution.is_chief:
                 targets.prepare(epochs, self._check_stop, logging.DEBUG)
+        self._answered_epochs = epochs.stop
 
     def _check_stop(self) -> None:
         """Raises InterruptionError after a signal."""
@@ -227,20 +239,25 @@ class Trainer:
     def _fit_segment(self) -> None:
         """Finishes a begun epoch, or else its stage; rolls back a bad step.
 
-        It ends early where patience runs out, which changes where the end is.
+        It ends early where patience runs out, which changes where the end is, and where
+        more answers of the teachers are needed.
         """
-        epoch, step = self.state.epoch, self.state.step
+        state, epoch, step = self.state, self.state.epoch, self.state.step
         stage = stage_at(self.job.config.stages, epoch)
         if stage != self._stage:
             self._change_stage(stage)
-        epochs = epoch + 1 if step else min(stage.end, self.state.last_epoch)
+        epochs = epoch + 1 if step else min(stage.end, state.last_epoch)
+        if self._soft_targets:
+            epochs = min(epochs, self._answered_epochs)
         try:
             steps = self.job.steps_per_epoch - step
             self._fit((epoch, step), epochs, steps, self.callbacks)
         except callbacks.NonFiniteLossError as error:
-            self.state.roll_back(error)
+            state.roll_back(error)
         except pipeline.UNREADABLE_ERRORS as error:
-            self._check_files(error)
+            for targets in self._soft_targets:
+                targets.check(range(state.epoch, self._answered_epochs), error)
+            self._check_files(self.job.step_images(state.epoch, state.step), error)
             raise
 
     def _fit(
@@ -256,6 +273,7 @@ class Trainer:
             training_batches,
             *(job.config, job.dataset, heads, start),
             soft_targets=mean_of(self._soft_targets),
+            end=self._answered_epochs if self._soft_targets else None,
         )
         self.classifier.network.fit(
             job.distribution.distribute(make),
@@ -296,47 +314,21 @@ class Trainer:
     def _save(self) -> None:
         self.classifier.save(self.job.folder.classifier)
 
-    def _check_files(self, cause: Exception) -> None:
-        """Raises UserError, from `cause`, if a file is what stopped the training."""
-        config, state, dataset = self.job.config, self.state, self.job.dataset
-        for targets in self._soft_targets:
-            targets.check(range(state.epoch, config.epochs), cause)
+    def _check_files(
+        self, images: Sequence[tuple[Split, Sequence[int]]], cause: Exception
+    ) -> None:
+        """Raises UserError, from `cause`, if a file is what stopped the training.
+
+        images: those that may have been read, as `TrainingJob.step_images` has them.
+        """
+        config, dataset = self.job.config, self.job.dataset
         if config.cache == "none":
-            for split, numbers in self.job.step_images(state.epoch, state.step):
+            for split, numbers in images:
                 pipeline.check_whole(split, numbers if split.files else (), cause)
         validation = dataset.validation
         pipeline.check_whole(validation, range(len(validation.files)), cause)
         if config.cache == "disk":
             raise damaged_copy_error() from cause
-
-
-def _plan_epochs(
-    job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
-) -> TrainingJob:
-    """`job` with as many epochs as fit into --minutes, of which some are spent."""
-    config = job.config
-    pace = _measure_pace(job, stop)
-    gc.collect()  # a GPU's memory, which the run's own network needs
-    keras.utils.set_random_seed(config.seed)
-    left = 60 * config.minutes - stopwatch.spent()["seconds"]
-    epochs = pace.epochs_within(left, job.steps_per_epoch, job.dataset)
-    each = f"of about {pace.epoch(job.steps_per_epoch):.1f} seconds"
-    if epochs:
-        log.info("%d epochs %s fit into %g minutes", epochs, each, config.minutes)
-    else:
-        log.warning("no epoch %s fits into %g minutes: one", each, config.minutes)
-    return replace(job, config=replace(config, epochs=max(epochs, 1)))
-
-
-def _measure_pace(job: TrainingJob, stop: StopRequest) -> Pace:
-    """Trains a network of its own for a moment; the run's is as with --epochs then."""
-    stopwatch = Stopwatch()
-    with TemporaryDirectory() as folder:
-        probe = Trainer(replace(job, folder=RunFolder(folder)), stop, stopwatch)
-        probe.time_epoch(0.0)
-        first = stopwatch.spent()["seconds"]
-        clock = probe.time_epoch(MEASURED_FRACTION * 60 * job.config.minutes)
-    return Pace(first - clock.epoch_end, clock.step, clock.epoch_end)
 
 
 def _watch_learning(

@@ -4,11 +4,10 @@ import logging
 import shlex
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Any
 
 import keras
 import numpy as np
-from msgspec import Meta
 
 from googlenet_keras.data import pipeline
 from googlenet_keras.errors import DiskError, InterruptionError, UserError
@@ -28,59 +27,14 @@ from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.model import local_value, separate_dropout_seeds
 from googlenet_keras.training.optimizer import AverageWeights, inner_optimizer
 from googlenet_keras.training.patience import Patience
+from googlenet_keras.training.progress import MAX_ROLLBACKS, Progress
 from googlenet_keras.training.signals import StopRequest
 
 STOP_CHECK_STEPS = 4  # between those at which workers ask each other whether to stop
-MAX_ROLLBACKS = 3  # before a loss that is not finite ends a run
 DIGITS = 8  # of a digest, in a message
 METRICS_GROUP = "metrics"  # begins the names of the metrics' variables in a checkpoint
 ROLLBACK_RATE_FACTOR = 0.5  # on the learning rate, at each rollback
 log = logging.getLogger(__name__)
-
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0, le=1e12)]
-
-
-class _Learning(TypedDict):
-    """The state of WatchLearning."""
-
-    steps: Count
-
-
-class _Best(TypedDict):
-    """The state of SaveLast."""
-
-    best: Annotated[float, Meta(ge=-1, le=1)]
-    best_epoch: Count
-
-
-class _Patience(TypedDict):
-    """The state of Patience."""
-
-    best_loss: float
-    waited_epochs: Count
-    skipped_epochs: Count
-
-
-class _Average(TypedDict):
-    """The state of AverageWeights."""
-
-    step: Count
-    swapped_in: bool
-
-
-class Progress(TypedDict):
-    """The counters and records in a checkpoint. spent: wall and CPU seconds."""
-
-    epoch: Count
-    step: Count
-    rollbacks: Annotated[int, Meta(ge=0, le=MAX_ROLLBACKS)]
-    spent: tuple[Seconds, Seconds]
-    data: dict[str, Any]
-    learning: _Learning
-    best: _Best
-    average: NotRequired[_Average]
-    patience: NotRequired[_Patience]
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -115,9 +69,14 @@ class TrainingState(keras.callbacks.Callback):
     @property
     def last_epoch(self) -> int:
         """The number of epochs after which training ends."""
-        patience = self._parts.get("patience")
-        skipped = patience.skipped_epochs if isinstance(patience, Patience) else 0
-        return self._job.config.epochs - skipped
+        patience = self._patience()
+        return patience.last_epoch if patience else self._job.config.epochs
+
+    @property
+    def certain_epochs(self) -> int:
+        """The number of epochs that are trained even if patience runs out soon."""
+        patience = self._patience()
+        return patience.certain_epochs(self.epoch) if patience else self.last_epoch
 
     def resume(self) -> None:
         """Restores the newest intact checkpoint, if there is one.
@@ -332,6 +291,10 @@ class TrainingState(keras.callbacks.Callback):
         }
         tensors = {name: local_value(v) for name, v in self._variables().items()}
         return State(tensors, progress)
+
+    def _patience(self) -> Patience | None:
+        part = self._parts.get("patience")
+        return part if isinstance(part, Patience) else None
 
     def _average(self) -> AverageWeights | None:
         part = self._parts.get("average")

@@ -16,6 +16,7 @@ from googlenet_keras.training.flags import (
     TEACHER_EXAMPLE,
     check_list_flag,
     parse_flags,
+    read_default_flags,
     read_defaults,
     resume_options,
 )
@@ -182,7 +183,7 @@ def read_search_flags(
         arguments,
         default=read_defaults(
             SearchConfig,
-            arguments,
+            read_default_flags(arguments),
             lambda name: SearchConfig(recipe(name)),
             must_exist=True,
         ),

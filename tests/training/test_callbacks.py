@@ -145,8 +145,8 @@ def test_an_epochs_line_has_the_image_size_if_it_changes(capsys):
     names = ("main_cross_entropy", "main_top1", "images_per_second")
     logs = dict.fromkeys((*names, "val_main_cross_entropy", "val_main_top1"), 0.5)
     stages = [Stage(0, 2, (32, 32)), Stage(2, 5, (48, 40))]
-    watch.LogEpochs(stages, lambda: 5).on_epoch_end(2, logs)
-    watch.LogEpochs([Stage(0, 5, (48, 40))], lambda: 5).on_epoch_end(2, logs)
+    for some in (stages, [Stage(0, 5, (48, 40))]):
+        watch.LogEpochs(some, 8, lambda: 5, lambda: 0).on_epoch_end(2, logs)
     several, single = capsys.readouterr().out.splitlines()
     assert several.startswith("epoch 3/5 at 48 x 40 px: loss 0.500, top-1 0.500; ")
     assert single.startswith("epoch 3/5: loss 0.500, ")
@@ -160,18 +160,20 @@ def test_event_files_that_cannot_be_written_are_the_disks_error(tmp_path):
         model.fit(np.ones((1, 1)), np.ones((1, 1)), verbose=0, callbacks=[events])
 
 
-def test_a_long_epoch_has_a_line_a_minute(monkeypatch, caplog):
+@pytest.mark.parametrize(("done", "steps"), [(0, 8), (700, 1000)])
+def test_a_long_epoch_has_a_line_a_minute(done, steps, monkeypatch, caplog):
+    """It may be one that an earlier process began."""
     clock = iter(range(0, 1000, 25))  # seconds
     monkeypatch.setattr(watch.time, "perf_counter", lambda: float(next(clock)))
     caplog.set_level("INFO", watch.__name__)
-    lines = watch.LogEpochs([Stage(0, 3, (32, 32))], lambda: 3)
-    lines.set_params({"steps": 8})
+    stages = [Stage(0, 3, (32, 32))]
+    lines = watch.LogEpochs(stages, steps, lambda: 3, lambda: done)
     lines.on_epoch_begin(1)
     for batch in range(8):
         lines.on_train_batch_end(
             batch, {"main_cross_entropy": 2 - batch / 8, "main_top1": batch / 8}
         )
     assert caplog.messages == [
-        "epoch 2/3: step 3 of 8, loss 1.750, top-1 0.250",
-        "epoch 2/3: step 6 of 8, loss 1.375, top-1 0.625",
+        f"epoch 2/3: step {done + 3} of {steps}, loss 1.750, top-1 0.250",
+        f"epoch 2/3: step {done + 6} of {steps}, loss 1.375, top-1 0.625",
     ]

@@ -6,12 +6,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from making import classifier, small_run, write_photos
+from making import classifier, one_module, small_run, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import DiskError, InterruptionError, UserError
 from googlenet_keras.evaluation.compare import options_as_text
-from googlenet_keras.files import cache_folder, read_json
+from googlenet_keras.files import cache_folder, read_json, write_json
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.job import TrainingJob
@@ -88,6 +88,33 @@ def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
     assert entry["digest"] == resumed.job.teachers[0].digest
     written_options = read_json(resumed.job.folder.config)
     assert options_as_text(written_options)["teacher"] == str(teacher)
+
+
+@pytest.mark.slow
+def test_with_patience_a_teacher_answers_for_no_epoch_that_is_not_trained(
+    data, teacher, tmp_path, monkeypatch, capsys
+):
+    write_json(tmp_path / "network.json", one_module().to_json())
+    config = small_run(  # its rate is so high that the loss soon gets worse
+        *(tmp_path / "run", data),
+        **{"architecture": tmp_path / "network.json", "teacher": (teacher,)},
+        **{"epochs": 12, "patience": 2, "learning_rate": 1.0},
+        resume=True,
+    )
+    run = train_network(config)
+    epochs = run.job.folder.read_epochs()
+    assert len(answers()) == len(epochs) < 12
+    assert capsys.readouterr().out.count(": answers of ") > 1
+    with monkeypatch.context() as patched:  # all answers at once
+        all_epochs = property(lambda state: state.last_epoch)
+        patched.setattr(TrainingState, "certain_epochs", all_epochs)
+        whole = train_network(replace(config, run_folder=tmp_path / "whole"))
+    assert len(answers()) == 12
+    first, second = (named_weights(x.classifier.network) for x in (run, whole))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    shutil.rmtree(cache_folder() / "teachers")
+    train_network(config)  # its training is done, though not its 12 epochs
+    assert not answers()
 
 
 class RemoveAnswers(keras.callbacks.Callback):

@@ -164,6 +164,14 @@ def test_teachers_are_named_together(flags):
     assert [str(x) for x in read_flags(["--teacher", "a", "b"]).teacher] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "flags", [["--image-sizes"], ["--image-sizes", "80:1", "--image-sizes", "96:2"]]
+)
+def test_image_sizes_are_named_together(flags):
+    with pytest.raises(UserError, match=r"--image-sizes is given once and has every"):
+        read_flags(flags)
+
+
 def test_a_resumed_runs_teachers_may_be_written_in_another_way(
     started, tmp_path, monkeypatch
 ):

@@ -185,7 +185,7 @@ def test_caffes_recipe():
     ("options", "message"),
     [
         ({"minutes": 5, "folds": 2}, "give --epochs in place of --minutes 5."),
-        ({"minutes": 5, "image_sizes": ("32:2",)}, "minutes plans the epochs of one"),
+        ({"minutes": 5, "image_sizes": ("32:2",)}, "leave out --minutes 5."),
         ({"minutes": 5, "teacher": "run"}, "without a teacher; give --epochs"),
         ({"patience": 5, "image_sizes": ("32:2",)}, "leave out --patience or"),
         ({"folds": 2, "teacher": "run"}, "leave out --folds or --teacher"),

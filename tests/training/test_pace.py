@@ -8,10 +8,14 @@ from making import one_module, small_run, write_photos
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
+from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.flags import read_flags
-from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.options import MAX_EPOCHS, TrainConfig
 from googlenet_keras.training.pace import WARMUP_STEPS, Clock, Pace
-from googlenet_keras.training.trainer import train_network
+from googlenet_keras.training.planning import plan_epochs
+from googlenet_keras.training.signals import StopRequest
+from googlenet_keras.training.trainer import Trainer, train_network
 from googlenet_keras.tuning.config import SearchConfig
 
 
@@ -25,6 +29,7 @@ def test_the_epochs_that_fit_beside_start_and_evaluation():
     assert pace.epochs_within(5.0, 20, digits) == 0
     untested = replace(digits, test=None)
     assert pace.epochs_within(195.0, 20, untested) == 11
+    assert Pace(0.0, 1e-6, 1e-6).epochs_within(10.0, 1, digits) == MAX_EPOCHS
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.0, WARMUP_STEPS + 1), (1e9, 10)])
@@ -77,3 +82,39 @@ def test_minutes_take_the_place_of_epochs(tmp_path):
         train_network(several)
     with pytest.raises(UserError, match="leave out minutes=5"):
         SearchConfig(TrainConfig(minutes=5), max_macs="1M")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        ("none", r"others/x/\d\.jpg is no whole image"),
+        ("disk", "a copy of an image in"),
+    ],
+)
+def test_a_measurement_names_what_it_cannot_read_and_does_not_speak_of_resuming(
+    cache, message, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = write_photos(tmp_path / "data", {"a": 5, "b": 5})
+    others = write_photos(tmp_path / "others", {"x": 4})
+    write_json(tmp_path / "network.json", one_module().to_json())
+    options = {"architecture": tmp_path / "network.json", "none": others}
+    runs = tmp_path / "runs"
+    job = TrainingJob.from_config(
+        small_run(runs / "run", data, minutes=1, epochs=None, cache=cache, **options)
+    )
+
+    def damage_and_make(probed):
+        assert probed.folder.path.parent == runs  # on the disk of the run
+        read = others if cache == "none" else tmp_path / "cache"
+        files = [path for path in read.rglob("*") if path.is_file()]
+        assert files  # the copies are made before the time is taken
+        for path in files:
+            path.write_bytes(path.read_bytes()[:20])
+        return Trainer(probed, StopRequest(), Stopwatch())
+
+    with pytest.raises(UserError, match=message) as error:
+        plan_epochs(job, damage_and_make, Stopwatch())
+    assert "--resume" not in str(error.value)
+    assert not list(runs.iterdir())

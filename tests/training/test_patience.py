@@ -46,6 +46,21 @@ def test_it_skips_to_the_last_fifth_after_so_many_epochs_without_a_better_loss(
     assert callback.model.stop_training == (skipped > 0)
 
 
+def test_the_epochs_that_are_certain_are_trained_whatever_the_losses_are():
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        callback, done, certain = Patience(3, epochs=20, steps=1, logs=False), 0, []
+        callback.set_model(compiled(MomentumSGD(0.1)))
+        while done < callback.last_epoch:
+            certain.append(callback.certain_epochs(done))
+            assert certain[-1] > done
+            loss = random.integers(100 - done, 110)
+            callback.on_epoch_end(done, {"val_main_cross_entropy": loss})
+            done += 1
+        assert certain[0] == 3 + 4  # if no epoch is better than the first one: 1 more
+        assert max(certain) == done
+
+
 def test_it_skips_within_loss_scaling_too():
     callback = Patience(1, epochs=20, steps=3, logs=False)
     sgd = MomentumSGD(0.1)
@@ -113,6 +128,7 @@ def test_a_run_ends_early_and_one_resumed_in_its_final_decay_ends_in_the_same_wa
     done = next(i + 1 for i in range(1, 12) if losses[i] >= min(losses[:i]))
     assert len(lines) == done + 3 < 12  # the last fifth of 12 epochs, rounded up
     assert lines[-1]["learning_rate"] < 1e-3
+    assert lines[done - 1]["learning_rate"] > 0.3  # the jump is to 0.2
     shown = capsys.readouterr().out
     assert f"training ends after epoch {len(lines)} of 12" in shown
     assert f"epoch {len(lines)}/{len(lines)}: loss" in shown

@@ -1,0 +1,96 @@
+"""Plans the number of epochs of a run that --minutes limits."""
+
+import gc
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+import keras
+
+from googlenet_keras.files import disk_errors
+from googlenet_keras.run_folder import RunFolder
+from googlenet_keras.stopwatch import Stopwatch
+from googlenet_keras.training.callbacks import SaveLast, WatchLearning
+from googlenet_keras.training.input_pipeline import cached_splits
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.optimizer import AverageWeights
+from googlenet_keras.training.pace import (
+    MAX_MEASURED_STEPS,
+    MEASURED_FRACTION,
+    WARMUP_STEPS,
+    Clock,
+    Pace,
+)
+
+TIMED_CALLBACKS = (WatchLearning, AverageWeights, SaveLast)
+log = logging.getLogger(__name__)
+
+
+class Probe(Protocol):
+    """What is timed: a Trainer, whose module imports this one."""
+
+    callbacks: list[keras.callbacks.Callback]
+
+    def fit_first_epoch(
+        self, steps: int, parts: Sequence[keras.callbacks.Callback]
+    ) -> None: ...
+
+
+def plan_epochs(
+    job: TrainingJob, make_probe: Callable[[TrainingJob], Probe], stopwatch: Stopwatch
+) -> TrainingJob:
+    """`job` with as many epochs as fit into what is left of --minutes.
+
+    make_probe: makes a Trainer. stopwatch: has the time that is spent. Raises
+    UserError.
+    """
+    config = job.config
+    pace = _measure_pace(job, make_probe)
+    gc.collect()  # a GPU's memory, which the run's own network needs
+    keras.utils.set_random_seed(config.seed)
+    left = 60 * config.minutes - stopwatch.spent()["seconds"]
+    epochs = pace.epochs_within(left, job.steps_per_epoch, job.dataset)
+    each = f"of about {pace.epoch(job.steps_per_epoch):.1f} seconds"
+    if epochs:
+        log.info("%d epochs %s fit into %g minutes", epochs, each, config.minutes)
+    else:
+        log.warning("no epoch %s fits into %g minutes: one", each, config.minutes)
+    return replace(job, config=replace(config, epochs=max(epochs, 1)))
+
+
+def _measure_pace(job: TrainingJob, make_probe: Callable[[TrainingJob], Probe]) -> Pace:
+    """Times a network that is thrown away, so that the run's own starts as usual."""
+    if job.config.cache == "disk":
+        cached_splits(job.config, job.dataset)  # the run will find the copies
+    with _folder_beside(job.folder) as folder:
+        stopwatch = Stopwatch()
+        own = replace(job, folder=folder)
+        probe = make_probe(own)
+        _time_epoch(own, probe, 0.0)
+        first = stopwatch.spent()["seconds"]
+        clock = _time_epoch(own, probe, MEASURED_FRACTION * 60 * job.config.minutes)
+    return Pace(first - clock.epoch_end, clock.step, clock.epoch_end)
+
+
+def _time_epoch(job: TrainingJob, probe: Probe, seconds: float) -> Clock:
+    """Trains for about `seconds` and validates, without checkpoints."""
+    clock = Clock(seconds)
+    parts = [part for part in probe.callbacks if isinstance(part, TIMED_CALLBACKS)]
+    planned = job.config.epochs * job.steps_per_epoch
+    steps = min(WARMUP_STEPS + MAX_MEASURED_STEPS, planned)
+    probe.fit_first_epoch(steps, [*parts, clock])
+    return clock
+
+
+@contextmanager
+def _folder_beside(folder: RunFolder) -> Iterator[RunFolder]:
+    """A temporary run folder on the disk where `folder` will be."""
+    parent = folder.path.absolute().parent
+    with disk_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = TemporaryDirectory(prefix=".measuring-", dir=parent)
+    with temporary as path:
+        yield RunFolder(path)
