@@ -84,14 +84,11 @@ class TrainConfig:
     download: bool = False
     """Let TFDS download and prepare the data set, for a TFDS name."""
     validation_fraction: ValidationFraction = VALIDATION_FRACTION
-    """Fraction held out for validation: of a folder or TFDS data set without such a
-    split, and of what a fold trains on (0..1)."""
+    """Fraction held out for validation, without such a split or in a fold (0..1)."""
     folds: FoldNumber = 0
-    """Cross-validation: train a network for each fold, on the other folds, and test it
-    on that fold; 0: off."""
+    """Cross-validation: test a network on each fold, trained on the others; 0: off."""
     fold: FoldNumber = 0
-    """Train only the network that is tested on this fold, 1 to --folds; 0: all of
-    them."""
+    """Train only the network that is tested on this fold, from 1; 0: all."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
@@ -132,8 +129,7 @@ class TrainConfig:
     minutes: Amount = 0.0
     """Train as many epochs as fit into this time, in place of --epochs; 0: off."""
     patience: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
-    """Epochs without a better validation loss before the final decay begins; 0: off
-    (docs)."""
+    """Epochs without a better validation loss before the final decay; 0: off."""
     batch_size: BatchSize | Literal["auto"] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
     learning_rate: Annotated[Factor | None, LEARNING_RATE_FLAG] = None
