@@ -1,4 +1,4 @@
-"""What MediaPipe's own ImageClassifier answers, beside `evaluate`, photo by photo.
+"""Compares the top-1 of MediaPipe's own ImageClassifier with that of `evaluate`.
 
     python -m benchmarks.mediapipe_top1 RUN
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Dataset
-from googlenet_keras.data.folds import join_splits, open_fold
+from googlenet_keras.data.folds import Fold, join_splits, open_fold
 from googlenet_keras.errors import InterruptionError, UserError
 from googlenet_keras.evaluation import fonts, metrics
 from googlenet_keras.evaluation.evaluate import Evaluation, evaluate
@@ -72,7 +72,7 @@ def train_folds(config: TrainConfig) -> CrossValidation:
     if resumed and folder.is_finished and config.resume:
         return CrossValidation(folder)
     dataset = open_training_data(config)
-    _open_fold(dataset, config, 1)  # raises for too few images
+    open_fold(dataset, _fold(config, 1))  # raises for too few images
     if not config.run_folder:
         name = f"{dataset.name}-{config.folds}-folds-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = RunFolder(Path("runs", name))
@@ -131,14 +131,8 @@ def _write_options(folder: RunFolder, config: TrainConfig) -> TrainConfig:
     return config
 
 
-def _open_fold(dataset: Dataset, config: TrainConfig, fold: int) -> Dataset:
-    return open_fold(
-        dataset,
-        fold,
-        folds=config.folds,
-        seed=config.seed,
-        validation_fraction=config.validation_fraction,
-    )
+def _fold(config: TrainConfig, number: int) -> Fold:
+    return Fold(number, config.folds, config.seed, config.validation_fraction)
 
 
 def _fold_folder(folder: RunFolder, fold: int) -> Path:
@@ -149,7 +143,7 @@ def _train_fold(folder: RunFolder, config: TrainConfig, fold: int) -> Run:
     path = _fold_folder(folder, fold)
     config = replace(config, fold=fold, run_folder=path, resume=True)
     if RunFolder(path).is_finished:
-        config = _adopt_machine(config, Run(path).config)
+        config = _with_options_of_machine(config, Run(path).config)
     try:
         train(config)
     except InterruptionError as error:
@@ -159,8 +153,8 @@ def _train_fold(folder: RunFolder, config: TrainConfig, fold: int) -> Run:
     return Run(path)  # the trained one holds its network
 
 
-def _adopt_machine(config: TrainConfig, trained: TrainConfig) -> TrainConfig:
-    """`config` with the options of the machine that has trained a fold."""
+def _with_options_of_machine(config: TrainConfig, trained: TrainConfig) -> TrainConfig:
+    """`config` with the machine's options that a finished fold was trained with."""
     values = {name: getattr(trained, name) for name in OPTIONS_OF_A_MACHINE}
     # a path that only one of them has is another training
     both = {name: x for name, x in values.items() if x and getattr(config, name)}
@@ -194,7 +188,7 @@ def _evaluate(run: Run, dataset: Dataset, config: TrainConfig) -> Evaluation:
     network may have been trained on.
     """
     classifier = Classifier.load(run.folder.classifier)
-    fold = _open_fold(dataset, config, run.config.fold)
+    fold = open_fold(dataset, _fold(config, run.config.fold))
     evaluation = evaluate(classifier, fold, "test")
     losses, before = evaluation.main.loss, run.result["test"]
     if not (

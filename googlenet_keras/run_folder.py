@@ -247,7 +247,7 @@ class RunFolder:
         return options
 
     def is_own_data(self, dataset: str | None) -> bool:
-        """Whether `dataset` is the one that the run was trained on; None: it is."""
+        """Whether the run was trained on `dataset`; True for None."""
         own = self.read_config().get("dataset") if self.is_started else None
         if dataset is None or dataset == own:
             return True

@@ -170,7 +170,7 @@ class TrainingPipeline:
     def _examples(
         self, start: tuple[int, int], shard: Shard, epoch: tf.Tensor
     ) -> tf.data.Dataset:
-        """Gives ((epoch[, soft targets of all]), (index, label, reference))."""
+        """A dataset of ((epoch[, soft targets]), (index, label, reference))."""
         used = steps_per_epoch(self.split, self.batch_size) * self.batch_size
         skipped = tf.cast(epoch == start[0], tf.int64) * start[1] * self.batch_size
         examples = self.split.shuffled(self.seed, epoch).take(used).skip(skipped)

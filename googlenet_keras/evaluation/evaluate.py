@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
@@ -24,8 +24,9 @@ from googlenet_keras.data.dataset import (
     unknown_names,
     warn_of_missing_classes,
 )
-from googlenet_keras.data.folds import open_dataset_or_fold
+from googlenet_keras.data.folds import Fold, open_fold
 from googlenet_keras.data.preprocessing import CENTER_CROP, Crops
+from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation import metrics
 from googlenet_keras.evaluation.calibration import change_temperature, set_figures
@@ -59,8 +60,8 @@ class Evaluation:
     out_of_fold: bool = False
 
     @property
-    def shown(self) -> str:
-        """How many images of which kind, for a title."""
+    def description(self) -> str:
+        """The number and kind of the images, such as "300 test images"."""
         kind = "out-of-fold" if self.out_of_fold else self.split
         return f"{len(self.labels)} {kind} images"
 
@@ -245,14 +246,15 @@ def open_run_dataset(
     if dataset is None and not data_dir and config.get("data_dir"):
         data_dir = Path(config["data_dir"])
     is_own = run.is_own_data(dataset)
-    return open_dataset_or_fold(
+    opened = open_dataset(
         name,
         validation_fraction=config.get("validation_fraction", VALIDATION_FRACTION),
         data_dir=data_dir,
         download=download,
         divide=divide or is_own,
-        **(_fold_options(config) if is_own else {}),
     )
+    fold = Fold.from_options(config) if is_own else None
+    return open_fold(opened, fold) if fold else opened
 
 
 def check_same_fold(
@@ -266,19 +268,14 @@ def check_same_fold(
     """
     configs = [run.read_config() if run.is_started else {} for run in runs]
     name = dataset or configs[0].get("dataset")
-    fold = _fold_options(configs[0] if runs[0].is_own_data(dataset) else {})
+    is_own = runs[0].is_own_data(dataset)
+    fold = Fold.from_options(configs[0]) if is_own else None
     if not name or (split == "test" and not fold):
         return
     for run, config in zip(runs, configs, strict=True):
-        if run.is_own_data(name) and _fold_options(config) != fold:
+        if run.is_own_data(name) and Fold.from_options(config) != fold:
             raise UserError(
                 "no network of an ensemble may have been trained on the images that it "
                 f"is tested on; {run} was trained on some that {runs[0]} holds out. "
                 "Evaluate each alone, or name other images with --dataset."
             )
-
-
-def _fold_options(config: Mapping[str, Any]) -> dict[str, int]:
-    """The options of the fold that a run holds out; none if it is not of folds."""
-    names = FOLD_OPTIONS if config.get("fold") else ()
-    return {name: config.get(name, 0) for name in names}

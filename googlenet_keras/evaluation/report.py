@@ -66,7 +66,7 @@ def write_report(
     refusal: its figures, if none pictures were scored.
     """
     classifier, count = evaluation.classifier, len(evaluation.members)
-    shown = evaluation.shown
+    shown = evaluation.description
     classes = _classes(evaluation, own_data)
     network = f"Ensemble of {count}" if count > 1 else "Exported GoogLeNet"
     sections: dict[str, Any] = {"filters": None, "table": None}  # None: left out

@@ -24,7 +24,7 @@ DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; he
     ),
     "crop_fraction": (1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"),
 }
-# options that these decide in place of a recipe, with the values that leave them open
+# what these options decide in place of a recipe, with the unset values
 DECIDED_OPTIONS: dict[str, dict[str, Any]] = {
     "image_sizes": {"epochs": None, "image_size": ()},
     "minutes": {"epochs": None},
@@ -39,8 +39,8 @@ def by_data(option: str) -> Any:
     return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
 
 
-def options_left_open(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the `given` options decide, each with the value that leaves it open."""
+def unset_by(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the `given` ones decide, each with its unset value."""
     decided = [values for name, values in DECIDED_OPTIONS.items() if given.get(name)]
     return {name: value for values in decided for name, value in values.items()}
 

@@ -13,7 +13,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.defaults import options_left_open
+from googlenet_keras.training.defaults import unset_by
 from googlenet_keras.training.option_checks import check_resume
 from googlenet_keras.training.options import (
     UNSET_VALUES,
@@ -124,7 +124,7 @@ def read_flags(
     config = parse_flags(
         TrainConfig,
         arguments,
-        default=replace(default, **options_left_open(vars(flags))),
+        default=replace(default, **unset_by(vars(flags))),
         prog=prog,
         description="Trains GoogLeNet and leaves a run folder behind.",
     )

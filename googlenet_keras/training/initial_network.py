@@ -1,4 +1,4 @@
-"""Builds the network that a job trains, with the weights that it starts from."""
+"""Builds the network of a job, and copies pretrained weights into it."""
 
 import keras
 

@@ -70,7 +70,7 @@ def augmentation(config: ResolvedConfig, size: tuple[int, int]) -> Augmentation:
 
 
 def regularization(config: ResolvedConfig, classes: int) -> Regularization:
-    """What `config` does to images besides, and to batches of them."""
+    """The RandAugment, erasing, MixUp and CutMix of `config`."""
     return Regularization(
         rand_augment=config.rand_augment,
         random_erasing=config.random_erasing,

@@ -19,12 +19,13 @@ from googlenet_keras import machine
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data import pipeline
 from googlenet_keras.data.dataset import Dataset, Split, check_labels
-from googlenet_keras.data.folds import open_dataset_or_fold
+from googlenet_keras.data.folds import Fold, open_fold
 from googlenet_keras.data.none_pictures import (
     none_count,
     none_indices,
     open_none_folder,
 )
+from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.files import expand_user, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import checkpoints, memory, transfer
@@ -245,15 +246,14 @@ class TrainingJob:
 
 def open_training_data(config: TrainConfig) -> Dataset:
     """Opens the data set of `config`, divided as its fold asks. Raises UserError."""
-    return open_dataset_or_fold(
+    dataset = open_dataset(
         config.dataset,
         validation_fraction=config.validation_fraction,
-        folds=config.folds,
-        fold=config.fold,
-        seed=config.seed,
         data_dir=config.data_dir,
         download=config.download,
     )
+    fold = Fold.from_options(vars(config))
+    return open_fold(dataset, fold) if fold else dataset
 
 
 def add_none_pictures(config: TrainConfig, dataset: Dataset) -> Dataset:

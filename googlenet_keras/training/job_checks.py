@@ -1,4 +1,4 @@
-"""Checks of what one job can be: its number of networks and epochs, its devices."""
+"""Checks options that one job cannot have together."""
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.run_folder import RunFolder
@@ -7,7 +7,7 @@ from googlenet_keras.training.transfer import check_weights_of_folds
 
 
 def check_plan(config: TrainConfig) -> None:
-    """Raises UserError for what decides the networks or the epochs of a run wrongly.
+    """Raises UserError for options that contradict each other in one run.
 
     That is for --folds without --fold, and for --minutes together with --epochs.
     """

@@ -156,7 +156,7 @@ def _labels_and_targets(y_true: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _is_mixed(labels: tf.Tensor, y_pred: tf.Tensor) -> bool:
-    """Whether the labels are each class's share rather than class numbers."""
+    """Whether labels are shares, [batch, classes], rather than class numbers."""
     return len(labels.shape) == 2 and labels.shape[1] == y_pred.shape[1] > 1
 
 

@@ -54,7 +54,7 @@ def check_resume(resume: bool, run_folder: Path | None) -> None:
 
 
 def check_folds(folds: int, fold: int, has_teacher: bool) -> None:
-    """Raises UserError for a fold that is none of --folds, and for a teacher's."""
+    """Raises UserError for a fold that is none of --folds, and for a teacher."""
     if folds == 1 or fold > folds:
         raise UserError(
             "folds must be 0 or at least 2, and fold one of them; received "

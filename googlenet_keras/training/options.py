@@ -34,7 +34,7 @@ from googlenet_keras.training.defaults import (
     PLAIN_LEARNING_RATE,
     DataKind,
     by_data,
-    options_left_open,
+    unset_by,
 )
 from googlenet_keras.training.option_checks import (
     check_folds,
@@ -227,14 +227,14 @@ class TrainConfig:
                 "leave it out."
             )
         check_folds(self.folds, self.fold, bool(self.teacher))
-        self._check_planned()
+        self._check_plans()
         self.to_architecture()
         if self.image_size:
             height_and_width(self.image_size)
         stages = parse_stages(self.image_sizes)
         check_epochs_and_size(stages, self.epochs, self.image_size)
 
-    def _check_planned(self) -> None:
+    def _check_plans(self) -> None:
         """Raises UserError for plans that contradict each other."""
         if self.minutes and (self.folds or self.image_sizes or self.teacher):
             way_out = "leave out" if self.image_sizes else "give --epochs in place of"
@@ -253,7 +253,7 @@ class TrainConfig:
         """The options of the recipe `name`, with `changes`. Raises UserError."""
         from googlenet_keras.training.recipes import recipe
 
-        return cls(**vars(recipe(name)) | options_left_open(changes) | changes)
+        return cls(**vars(recipe(name)) | unset_by(changes) | changes)
 
     def to_architecture(self) -> Architecture:
         """The network these options ask for. Raises UserError."""

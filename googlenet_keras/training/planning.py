@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Probe(Protocol):
-    """What is timed: a Trainer, whose module imports this one."""
+    """The part of a Trainer that is timed; its own module imports this one."""
 
     callbacks: list[keras.callbacks.Callback]
 

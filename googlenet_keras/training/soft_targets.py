@@ -144,7 +144,7 @@ class SoftTargets:
             ) from cause
 
     def is_intact(self, epoch: int) -> bool:
-        """Whether the file of an epoch is there and whole."""
+        """Whether an epoch's file exists and has the checksum at its end."""
         try:
             data = self._file(epoch).read_bytes()
         except OSError:

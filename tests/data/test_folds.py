@@ -5,15 +5,13 @@ import numpy as np
 import pytest
 from making import write_photos
 
-from googlenet_keras.data.folds import open_fold
+from googlenet_keras.data.folds import Fold, open_fold
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 
 
 def divided(dataset, fold, folds=5, seed=0, validation_fraction=0.2):
-    return open_fold(
-        dataset, fold, folds=folds, seed=seed, validation_fraction=validation_fraction
-    )
+    return open_fold(dataset, Fold(fold, folds, seed, validation_fraction))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COUNT = int(os.environ.get("MUTATED_PICTURES", "50"))
+COUNT = int(os.environ.get("MUTATED_PICTURES", "200"))
 ROOT = Path(__file__).parents[2]
 
 
