@@ -12,21 +12,33 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from making import write_photos
+from making import two_modules, write_photos
 from making_pytorch import add_torch_names, zipped
 
 import googlenet_keras as gk
-from googlenet_keras.files import read_json
+from googlenet_keras import runs
+from googlenet_keras.files import read_json, write_json
+from googlenet_keras.training.initial_network import (
+    copy_initial_weights,
+    new_classifier,
+)
+from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.weights import catalog
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 QUICKER = {  # what the tests put in place of what stands once on a page
-    "docs/api.md": {"export(run)  # every format": "export(run, formats=('float32',))"},
     "README.md": {
-        '"modern"': '"smoke"',
-        "image_size=128": "image_size=32, batch_size=4",
+        '"modern", ': '"smoke", architecture="small.json", width=1, run_folder="run", ',
+        "image_size=128": "batch_size=4",
         "export(run)": "export(run, formats=('float32',))",
+    },
+    "docs/api.md": {  # the run and its export are those of the README
+        'recipe("smoke", ': 'recipe("smoke", architecture="small.json", width=1, '
+        'run_folder="run", resume=True, ',
+        '"bn", classes=10, image_size=64, width=0.125': "SMALL, classes=10, "
+        "image_size=64",
+        "bundle = gk.export(run)  # every format": "",
     },
 }
 OTHER_PAGES = sorted(
@@ -43,6 +55,7 @@ def session(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_photos(tmp_path / "photos", {"red": 8, "green": 8})
     write_photos(tmp_path / "others", {"blue": 3})
+    write_json(tmp_path / "small.json", two_modules().to_json())
     shutil.copy(tmp_path / "photos" / "red" / "0.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -79,8 +92,8 @@ def torchvision(tmp_path, monkeypatch):
 
 
 def run_blocks(page):
-    """The names that the blocks of a page leave; the README's train in a minute."""
-    names, shown = {}, (ROOT / page).read_text()
+    """The names that the blocks of a page leave; its trainings take a moment."""
+    names, shown = {"SMALL": two_modules()}, (ROOT / page).read_text()
     for text, quicker in QUICKER.get(page, {}).items():
         assert shown.count(text) == 1
         shown = shown.replace(text, quicker)
@@ -89,20 +102,19 @@ def run_blocks(page):
     return names
 
 
-def test_every_block_of_the_documentation_runs(session, torchvision):
+def test_every_block_of_the_readme_and_of_the_api_runs(session, torchvision):
+    names = run_blocks("README.md")
+    assert names["network"].output["main"].shape == (None, 10)
+    report = read_json(names["run"].folder.export / "report.json")
+    assert report["formats"]["float32"]["passed"]
+    trained = names["run"].folder.result.stat().st_mtime_ns
     names = run_blocks("docs/api.md")
+    assert names["run"].folder.result.stat().st_mtime_ns == trained
     assert names["prediction"].path == Path("photo.jpg")
     assert names["imagenet"].labels[0] == "tench"
     assert "'same'" in names["message"]
     assert names["features"].output_shape == (None, 1024)
-    report = read_json(names["run"].folder.export / "report.json")
-    assert report["formats"]["float32"]["passed"]
-
-
-def test_every_block_of_the_readme_runs(session, torchvision):
-    names = run_blocks("README.md")
-    assert (names["run"].folder.export / "float32.tflite").is_file()
-    assert names["network"].output["main"].shape == (None, 10)
+    assert names["artifact"].labels == ("green", "red")
 
 
 @pytest.mark.parametrize("page", OTHER_PAGES)
@@ -126,14 +138,27 @@ def test_weights_and_classes_that_a_keras_user_expects(session, torchvision):
     np.testing.assert_array_equal(
         whole.get_layer("main").get_weights()[0], torchvision["fc.weight"].T
     )
-    features = gk.build("bn", weights="torchvision", include_top=False, pooling="avg")
-    assert features.output.shape == (None, 1024)
+
+
+def finetuning():
+    return gk.TrainConfig.from_recipe(
+        "finetune", dataset="photos", image_size=32, epochs=1, batch_size=4
+    )
 
 
 def test_training_starts_from_a_name(session, torchvision):
-    config = gk.TrainConfig.from_recipe(
-        "finetune", dataset="photos", image_size=32, epochs=1, batch_size=4
+    job = TrainingJob.from_config(finetuning(), runs._find_weights)
+    started = new_classifier(job, (32, 32))
+    assert started.provenance["started_from"] == "torchvision"
+    assert copy_initial_weights(job, started.network)
+    np.testing.assert_array_equal(
+        started.network.get_layer("conv1_7x7_s2").get_weights()[0],
+        torchvision["conv1.conv.weight"].transpose(2, 3, 1, 0),
     )
-    run = gk.train(config)
+
+
+@pytest.mark.exhaustive
+def test_a_run_that_starts_from_a_name_ends(session, torchvision):
+    run = gk.train(finetuning())
     assert run.classifier.provenance["started_from"] == "torchvision"
     assert run.folder.is_finished
