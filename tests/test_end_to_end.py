@@ -4,7 +4,7 @@ import pytest
 
 import json
 
-from making import call_main, two_modules, write_photos
+from making import call_main, one_module, write_photos
 from matplotlib.image import imread
 
 import train
@@ -73,7 +73,7 @@ def test_tensorboard_reads_the_curves(run_folder):
 def test_it_learns_colours_of_a_folder_with_two_classes(tmp_path, capsys):
     root = write_photos(tmp_path / "data", {"red": 40, "[green]": 40})
     folder, file = tmp_path / "run", tmp_path / "architecture.json"
-    write_json(file, two_modules().to_json())
+    write_json(file, one_module().to_json())
     call_main(
         train.main,
         *("--recipe", "smoke", "--dataset", str(root), "--run-folder", str(folder)),
