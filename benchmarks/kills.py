@@ -46,6 +46,8 @@ class Options:
     """Epochs of the run, 37 steps each; those of --image-sizes, if given."""
     image_sizes: tuple[str, ...] = ()
     """Image sizes one after another, with their epochs, as of train.py."""
+    architecture: Path | None = None
+    """File of its architecture, as of train.py; none: all nine modules."""
     early: float = 0.2
     """Part of the kills that may come while the program is still starting (0..1)."""
     writing: float = 0.3
@@ -141,6 +143,8 @@ def _command(run: Path, options: Options) -> subprocess.Popen:
         command += ["--image-sizes", *options.image_sizes]
     else:
         command += ["--epochs", str(options.epochs)]
+    if options.architecture:
+        command += ["--architecture", str(options.architecture)]
     command += ["--checkpoint-minutes", CHECKPOINT_MINUTES]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)

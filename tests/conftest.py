@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from making import call_main, one_process, write_photos
+from making import call_main, one_process, two_modules, write_photos
 
 from googlenet_keras.console import show_log
+from googlenet_keras.files import write_json
 
 show_log()  # as the scripts do, so that capsys has it
 
@@ -48,13 +49,15 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_folder(shared_folder: Path) -> Path:
-    """A finished run of `train.py --recipe smoke` on the digits."""
+    """A finished run of `train.py --recipe smoke` on the digits, with two modules."""
     import train
 
-    folder = shared_folder / "smoke"
+    folder, network = shared_folder / "smoke", shared_folder / "smoke.json"
     with one_process(shared_folder / "smoke.lock"):
         if not folder.exists():
-            call_main(train.main, "--recipe", "smoke", "--run-folder", str(folder))
+            write_json(network, two_modules(width=1.0).to_json())
+            flags = ("--recipe", "smoke", "--architecture", str(network))
+            call_main(train.main, *flags, "--run-folder", str(folder))
     return folder
 
 

@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,16 @@ from googlenet_keras.network.build import build_network
 from googlenet_keras.training.options import TrainConfig
 
 ROOT = Path(__file__).parents[1]
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+class Hiding:
+    def find_spec(self, name, path=None, target=None):
+        return None if name in {hidden} else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding()
+"""
 ARCHITECTURES = Path(tempfile.mkdtemp(prefix="googlenet_keras_tests_"))
 
 
@@ -58,10 +68,12 @@ def full_device(path: Path) -> Path:
     return path
 
 
-def two_modules(variant: str | Architecture = "bn") -> Architecture:
+def two_modules(
+    variant: str | Architecture = "bn", width: float = 0.125
+) -> Architecture:
     """The variant, narrow, with two of its nine modules, which is traced in a third."""
     kept = ("conv1_7x7_s2", "pool1_3x3_s2", "inception_4a", "inception_4d")
-    whole = get_architecture(variant).scale_width(0.125)
+    whole = get_architecture(variant).scale_width(width)
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
 
 
@@ -105,6 +117,11 @@ def small_flags(data: Path) -> list[str]:
         for name in (*names, "precision")
         for part in (f"--{name.replace('_', '-')}", str(getattr(config, name)))
     ]
+
+
+def hide_libraries(folder: Path, names: Collection[str]) -> None:
+    """Makes a Python that has the folder in PYTHONPATH lack these libraries."""
+    (folder / "sitecustomize.py").write_text(HIDE.format(hidden={*names}))
 
 
 def call_main(main: Callable[[], None], *arguments: str) -> None:

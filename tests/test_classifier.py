@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from making import classifier as make_classifier
+from making import two_modules
 
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.calibration import Calibration
@@ -19,7 +20,7 @@ from googlenet_keras.network.build import build_network
 
 @pytest.fixture(scope="module", params=["paper", "torchvision"])
 def classifier(request):
-    arch = get_architecture(request.param).scale_width(0.125)
+    arch = two_modules(request.param)
     network = build_network(arch, classes=3, image_size=(32, 48))
     preprocessing = Preprocessing(32, 48, 0.9)
     return Classifier(network, arch, preprocessing, ("a", "[b]", "<c>"), {"seed": 1})
@@ -44,7 +45,7 @@ def test_it_comes_back_as_it_was_saved(classifier, tmp_path):
 
 @pytest.mark.slow
 def test_calibration_divides_the_main_heads_logits_and_is_saved(tmp_path):
-    made = make_classifier("bn", whole=True)
+    made = make_classifier("bn")
     before = made.logits(SQUARES)
     calibrated = made.calibrate(CALIBRATION)
     calibrated.save(tmp_path)
@@ -107,7 +108,7 @@ def test_a_deployable_network_comes_back_without_heads(tmp_path):
 
 
 def test_trained_in_half_precision_it_loads_in_float32(tmp_path):
-    arch = get_architecture("bn").scale_width(0.125)
+    arch = two_modules()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         network = build_network(arch, classes=2, image_size=32)
@@ -115,10 +116,10 @@ def test_trained_in_half_precision_it_loads_in_float32(tmp_path):
         keras.config.set_dtype_policy("float32")
     Classifier(network, arch, Preprocessing(32, 32, 1.0), ("a", "b")).save(tmp_path)
     loaded = Classifier.load(tmp_path)
-    assert loaded.network.get_layer("conv2_3x3").compute_dtype == "float32"
+    assert loaded.network.get_layer("conv1_7x7_s2").compute_dtype == "float32"
     np.testing.assert_array_equal(
-        loaded.network.get_layer("conv2_3x3").kernel,
-        network.get_layer("conv2_3x3").kernel,
+        loaded.network.get_layer("conv1_7x7_s2").kernel,
+        network.get_layer("conv1_7x7_s2").kernel,
     )
 
 

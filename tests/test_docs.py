@@ -233,8 +233,9 @@ def test_every_command_of_the_readme_is_run_or_says_why_not():
 @pytest.mark.slow
 def test_the_main_path_of_the_readme(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_photos(tmp_path / "FOLDER", {"red": 10, "green": 10})
-    shutil.copy(tmp_path / "FOLDER" / "red" / "0.jpg", "photo.jpg")
+    names = ("\u732b", "caf\xe9")  # which no file and no command may garble
+    write_photos(tmp_path / "FOLDER", dict.fromkeys(names, 10))
+    shutil.copy(tmp_path / "FOLDER" / names[0] / "0.jpg", "photo.jpg")
     write_json(tmp_path / "small.json", two_modules().to_json())
     printed = {}
     for command in read_commands(PAGES["README.md"]):
@@ -242,7 +243,7 @@ def test_the_main_path_of_the_readme(tmp_path, monkeypatch, capsys):
             _, *words = shlex.split(f"{command} {MAIN_PATH[command]}")
             if words[0].startswith("examples/"):  # a program without our packages
                 line = [sys.executable, ROOT / words[0], *words[1:]]
-                printed[command] = subprocess.check_output(line, text=True)
+                printed[command] = subprocess.check_output(line, encoding="utf-8")
                 continue
             name, *arguments = words[1:] if words[0] == "-m" else words
             OUR_PROGRAMS[name](*arguments)
@@ -253,9 +254,12 @@ def test_the_main_path_of_the_readme(tmp_path, monkeypatch, capsys):
     trained, predicted, exported, by_file, classified, described = printed.values()
     assert "everything is in" in trained
     assert "passed" in exported
+    named = "(" + "|".join(names) + ")"
     for output in (predicted, by_file):
-        assert re.search(r"photo.jpg +(red|green) [\d.]+%, (red|green)", output)
-    assert re.search(r"[\d.]+%  (red|green)", classified)
+        assert re.search(rf"photo.jpg +{named} [\d.]+%, {named}", output)
+    assert re.search(rf"[\d.]+%  {named}", classified)
+    labels = (tmp_path / "RUN" / "export" / "labels.txt").read_text("utf-8")
+    assert {*labels.splitlines()} == {*names}
     assert "6,998,552" in described
 
 

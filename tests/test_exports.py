@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from making import call_main, write_photos
+from making import classifier as made_classifier
+from PIL import Image
+from sklearn.datasets import load_digits
 
 import export as script
 from googlenet_keras.artifacts.artifact import open_classifier
@@ -17,6 +20,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.job import open_job
+from googlenet_keras.exporting.selftest import _select_images as select_images
 from googlenet_keras.exports import export, to_config
 from googlenet_keras.predictor import predict
 from googlenet_keras.run_folder import RunFolder
@@ -73,7 +77,7 @@ def test_the_report_has_the_figures_of_each_format(bundle):
         assert rows[name]["max_difference"] < 1e-4
         assert rows[name]["top1"] == keras["top1"]
     assert rows["int8"]["not_quantised"] == []
-    assert rows["int8"]["operators"]["CONV_2D"] == 57
+    assert rows["int8"]["operators"]["CONV_2D"] == 1 + 2 * 6
     assert rows["float32"]["ratio_to_float32"] == {"megabytes": 1, "milliseconds": 1}
     assert all(row["ratio_to_float32"]["milliseconds"] > 0 for row in rows.values())
     assert {n: row.get("min_tflite_version") for n, row in rows.items()} == {
@@ -84,7 +88,7 @@ def test_the_report_has_the_figures_of_each_format(bundle):
     assert rows["int16x8"]["gpu_refuses"]
     for row in rows.values():
         assert row["self_test"]["cannot_show"] == []
-        assert 0.02 <= row["self_test"]["tolerance"] < 0.1
+        assert 0.02 <= row["self_test"]["tolerance"] < 0.15
     assert report["options"]["dataset"] == "digits"
     assert report["environment"]["packages"]["ai-edge-litert"]
 
@@ -104,9 +108,13 @@ def test_a_tflite_files_tensors_are_named(bundle, name):
 @pytest.mark.parametrize("name", ["float32.tflite", "int8.tflite", "phone.tflite",
                                   "model.onnx", "saved_model"])  # fmt: skip
 def test_an_exported_file_predicts_like_the_run(bundle, tmp_path, name):
-    photos = write_photos(tmp_path / "p", {"a": 3}, size=(50, 70))
-    run = list(predict(Classifier.load(bundle.parent), [photos], top=10))
-    found = list(predict(open_classifier(bundle / name), [photos]))
+    for number in range(6):  # what the network knows: its answers are no noise
+        pixels = np.uint8(load_digits().images[number] * 255 / 16)
+        image = Image.fromarray(pixels).resize((70, 50), Image.Resampling.BICUBIC)
+        image.save(tmp_path / f"{number}.png")
+    run = list(predict(Classifier.load(bundle.parent), [tmp_path], top=10))
+    found = list(predict(open_classifier(bundle / name), [tmp_path]))
+    assert len(found) == 6
     # a probability near a half moves by a quarter of what int8 does to the logit
     tolerance = 0.07 if name in ("int8.tflite", "phone.tflite") else 1e-4
     for mine, theirs in zip(found, run, strict=True):
@@ -126,10 +134,14 @@ def test_an_exported_file_is_evaluated_on_the_runs_data(bundle, tmp_path):
     assert figures["main"]["loss"] == pytest.approx(result["main"]["loss"], abs=0.1)
 
 
+@pytest.fixture(scope="module")
+def saved_model(bundle):
+    return tf.saved_model.load(str(bundle / "saved_model"))
+
+
 @pytest.mark.slow
-def test_the_saved_model_answers_photographs_of_any_kind(bundle, tmp_path):
-    model = tf.saved_model.load(str(bundle / "saved_model"))
-    serve = model.signatures["serve_bytes"]
+def test_the_saved_model_answers_photographs_of_any_kind(bundle, saved_model, tmp_path):
+    serve = saved_model.signatures["serve_bytes"]
     image = np.random.default_rng(0).integers(0, 256, (60, 44, 3), np.uint8)
     encoded = [tf.io.encode_png(image), tf.io.encode_jpeg(image[:40])]
     answers = serve(image_bytes=tf.stack(encoded))
@@ -154,34 +166,35 @@ HALF_A_JPEG = tf.io.encode_jpeg(np.zeros((64, 64, 3), np.uint8)).numpy()[:-90]
     (b"", r"not so number.*1"),
     (HALF_A_JPEG, "Invalid JPEG data"),
 ])  # fmt: skip
-def test_a_broken_photo_in_a_batch_is_an_error(bundle, broken, message):
-    model = tf.saved_model.load(str(bundle / "saved_model"))
+def test_a_broken_photo_in_a_batch_is_an_error(saved_model, broken, message):
     good = tf.io.encode_png(np.zeros((40, 40, 3), np.uint8)).numpy()
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        model.signatures["serve_bytes"](image_bytes=tf.constant([good, broken]))
+        saved_model.signatures["serve_bytes"](image_bytes=tf.constant([good, broken]))
 
 
-def test_the_saved_model_says_what_it_takes_and_gives(bundle):
-    model = tf.saved_model.load(str(bundle / "saved_model"))
-    assert set(model.signatures) == {"serve", "serve_bytes", "serving_default"}
-    serve = model.signatures["serving_default"]
+def test_the_saved_model_says_what_it_takes_and_gives(saved_model):
+    signatures = saved_model.signatures
+    assert set(signatures) == {"serve", "serve_bytes", "serving_default"}
+    serve = signatures["serving_default"]
     (image,) = serve.structured_input_signature[1].values()
     assert (image.name, image.shape.as_list()) == ("image", [None, 32, 32, 3])
     assert list(serve.structured_outputs) == ["probabilities"]
 
 
 @pytest.fixture(scope="module")
-def partly_failed(run_folder, tmp_path_factory):
+def partly_failed(tmp_path_factory):
     """An export of two formats, one of which fails, from a classifier without a run."""
     folder = tmp_path_factory.mktemp("exported") / "classifier"
-    Classifier.load(run_folder).save(folder)
+    made = made_classifier("bn", size=32)
+    made.save(folder)
+    data = write_photos(folder.parent / "photos", dict.fromkeys(made.labels, 4))
     strict = replace(FORMATS["dynamic"], max_difference=1e-9)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(FORMATS, "dynamic", strict)
         with pytest.raises(SystemExit) as ended:
             call_main(
                 script.main,
-                *("--run-folder", str(folder), "--dataset", "digits"),
+                *("--run-folder", str(folder), "--dataset", str(data)),
                 *("--formats", "dynamic", "onnx", "--onnx-layout", "nchw"),
             )
     assert ended.value.code == 1
@@ -189,11 +202,11 @@ def partly_failed(run_folder, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_channels_first(partly_failed, run_folder):
+def test_channels_first(partly_failed):
     found = open_classifier(partly_failed / "model.onnx")
     (image,) = open_runtime(partly_failed / "model.onnx")._session.get_inputs()
     assert (image.name, image.shape) == ("image", ["batch", 3, 32, 32])
-    assert found.labels == Classifier.load(run_folder).labels
+    assert found.labels == Classifier.load(partly_failed.parent).labels
 
 
 def test_a_format_that_fails_is_kept_apart(partly_failed):
@@ -207,18 +220,28 @@ def test_a_format_that_fails_is_kept_apart(partly_failed):
     assert "probabilities differ" in rows["dynamic"]["reason"]
 
 
-def test_the_self_test_has_the_same_images_and_what_passed(partly_failed, bundle):
-    folder, other = partly_failed / "selftest", bundle / "selftest"
+@pytest.mark.slow
+def test_the_self_test_has_the_same_images_and_what_passed(partly_failed, tmp_path):
+    folder = partly_failed / "selftest"
     names = sorted(path.name for path in folder.iterdir())
     assert names == [*(f"{number}.png" for number in range(8)), "selftest.json"]
-    for name in names[:-1]:
-        assert (folder / name).read_bytes() == (other / name).read_bytes()
-    test, whole = (
-        json.loads((x / "selftest.json").read_text()) for x in (folder, other)
-    )
+    test = json.loads((folder / "selftest.json").read_text())
     assert list(test["files"]) == ["model.onnx"]
-    assert set(whole["files"]) == {format.file for format in FORMATS.values()}
-    assert sum(path.stat().st_size for path in other.iterdir()) < 100_000
+    Classifier.load(partly_failed.parent).save(tmp_path)
+    data = str(partly_failed.parent.parent / "photos")
+    config = ExportConfig(tmp_path, formats=("float32",), dataset=data)
+    with open_job(config) as job:
+        here = replace(job, convert=lambda function, *arguments: function(*arguments))
+        selected = select_images(here)
+    for name, image in zip(names[:-1], selected, strict=True):
+        assert np.array_equal(Image.open(folder / name), image)
+
+
+def test_the_self_test_has_every_file(bundle):
+    test = json.loads((bundle / "selftest" / "selftest.json").read_text())
+    assert set(test["files"]) == {format.file for format in FORMATS.values()}
+    size = sum(path.stat().st_size for path in (bundle / "selftest").iterdir())
+    assert size < 100_000
 
 
 def test_the_classifiers_folder_gets_the_bundle_alone(partly_failed):

@@ -7,14 +7,16 @@ import sys
 import tomllib
 import zipfile
 from email.parser import HeaderParser
+from functools import partial
 from pathlib import Path
 
 import pytest
-from making import small_flags, write_photos
+from making import hide_libraries, small_flags, write_photos
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import googlenet_keras
+from googlenet_keras.installation import EXTRAS as EXTRA_MODULES
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -113,10 +115,10 @@ def test_a_wheel_has_the_whole_package_and_nothing_else(wheel):
     assert header.get_payload() == (ROOT / "README.md").read_text()
 
 
-@pytest.mark.slow
-def test_the_command_works_outside_the_checkout(wheel, tmp_path):
+@pytest.fixture
+def call(wheel, tmp_path):
+    """The command of the installed wheel, called elsewhere; `hide`: takes libraries."""
     site, folder = tmp_path / "site", tmp_path / "elsewhere"
-    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target"]
     subprocess.run([*pip, site, wheel], check=True, capture_output=True)
     folder.mkdir()
@@ -133,13 +135,30 @@ def test_the_command_works_outside_the_checkout(wheel, tmp_path):
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    call.hide = partial(hide_libraries, site)
+    return call
+
+
+@pytest.mark.slow
+def test_the_command_works_outside_the_checkout_with_the_core_alone(call, tmp_path):
+    call.hide({module for libraries in EXTRA_MODULES.values() for module in libraries})
+    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
     assert call("--version") == f"googlenet-keras {googlenet_keras.__version__}\n"
     trained = call("train", *small_flags(photos))
-    (run,) = (folder / "runs").iterdir()
+    (run,) = (tmp_path / "elsewhere" / "runs").iterdir()
     assert f"  googlenet-keras predict runs/{run.name} IMAGE..." in trained
+    call("evaluate", run, "--report", tmp_path / "report.html")
+    assert call("predict", run, photos / "a" / "0.jpg").count("%") == 2
+    refused = call("train", "--recipe", "smok", status=2)
+    assert refused.startswith("error: ")
+    assert "Traceback" not in refused
+
+
+@pytest.mark.exhaustive
+def test_the_command_exports_outside_the_checkout(call, tmp_path):
+    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
+    call("train", *small_flags(photos))
     call("export", "--formats", "float32")
+    (run,) = (tmp_path / "elsewhere" / "runs").iterdir()
     file = run / "export" / "float32.tflite"
     assert call("predict", file, photos / "a" / "0.jpg").count("%") == 2
-    refused = call("predict", "no.tflite", photos, status=2)
-    assert refused.endswith("error: no such exported file: no.tflite.\n")
-    assert "Traceback" not in refused

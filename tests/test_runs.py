@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import small_run, two_modules, write_photos
+from making import one_module, small_run, two_modules, write_photos
 
 import googlenet_keras as gk
 from googlenet_keras import runs
@@ -13,10 +13,17 @@ from googlenet_keras.files import read_json, write_json
 from googlenet_keras.network.weights import named_weights
 
 
+def one_module_run(folder, photos, **options):
+    """`small_run` of a network that is traced in a moment."""
+    file = folder.with_name("network.json")
+    write_json(file, one_module().to_json())
+    return small_run(folder, photos, architecture=file, **options)
+
+
 @pytest.mark.slow
 def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     photos = write_photos(tmp_path / "photos", {"a": 5, "b": 5})
-    config = small_run(tmp_path / "run", photos, epochs=2)
+    config = one_module_run(tmp_path / "run", photos, epochs=2)
     run = gk.train(config)
     for path in (run.folder.result, run.folder.report, run.folder.plots):
         assert path.exists()
@@ -42,7 +49,7 @@ def test_a_run_that_is_stopped_after_its_calibration_is_calibrated_once(
     tmp_path, monkeypatch
 ):
     photos = write_photos(tmp_path / "photos", {"a": 10, "b": 10})
-    config = small_run(tmp_path / "run", photos, resume=True, epochs=2)
+    config = one_module_run(tmp_path / "run", photos, resume=True)
     monkeypatch.setattr(runs, "write_report", stop)
     with pytest.raises(KeyboardInterrupt):
         gk.train(config)
@@ -98,7 +105,7 @@ def test_a_run_is_a_folder_that_has_started(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error:Glyph")
-def test_a_run_ends_and_exports_whatever_its_classes_are_called(tmp_path, capsys):
+def test_a_run_ends_whatever_its_classes_are_called(tmp_path, capsys):
     names = {
         "\u732b": 5,
         "\u0e41\u0e21\u0e27": 5,
@@ -108,16 +115,13 @@ def test_a_run_ends_and_exports_whatever_its_classes_are_called(tmp_path, capsys
     photos = write_photos(tmp_path / "photos", names)
     file = photos / "caf\xe9" / "0.jpg"
     file.rename(file.with_name("caf\udce9.jpg"))
-    run = gk.train(small_run(tmp_path / "run", photos))
+    run = gk.train(one_module_run(tmp_path / "run", photos))
     shown = capsys.readouterr().err
     assert "no installed font has every character of 3 class names" in shown
     report = run.folder.report.read_text()
     assert "class 3 is \u732b" in report
     assert "class 4 is \U0001f408" in report
-    bundle = gk.export(run, formats=("float32",))
-    assert (bundle.folder / "labels.txt").read_text("utf-8").splitlines() == [
-        *sorted(names)
-    ]
+    assert run.classifier.labels == (*sorted(names),)
 
 
 @pytest.mark.slow
@@ -127,7 +131,7 @@ def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
     root = tmp_path / "photos"
     for split in ("train", "val", "test"):
         write_photos(root / split, {"a": 4, "b": 4})
-    config = small_run(tmp_path / "run", root, resume=True)
+    config = one_module_run(tmp_path / "run", root, resume=True)
     path = root / "test" / "b" / "1.jpg"
     content = path.read_bytes()
     trained = runs.train_network(config, None, None)  # all but the final evaluation

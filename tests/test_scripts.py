@@ -10,7 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from making import is_running, on_terminal, processes, write_photos
+from making import is_running, on_terminal, processes, small_flags, write_photos
+
+import export
+import train
+from googlenet_keras import cli
+from googlenet_keras.console import run_script
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ["-m", "googlenet_keras"]
@@ -61,10 +66,6 @@ def test_help_and_describe_do_without_tensorflow(command):
         (["train.py", "--recipe", "smok"], "Did you mean 'smoke'"),
         (["train.py", "--image-size", "16"], "at least 32 pixels"),
         (["train.py", "--dataset", "./nowhere"], "no such folder"),
-        (["export.py", "--run-folder", "./nowhere"], "is not a folder"),
-        (["export.py", "--formats", "int9"], "'int8'?"),
-        (["-m", "googlenet_keras", "predict", "no.tflite", "x.jpg"], "no such export"),
-        (["-m", "googlenet_keras", "evaluate", "/"], "has a config.json"),
         (["-m", "googlenet_keras", "describe", "--classes", "1"], "at least 2"),
     ],
 )
@@ -76,28 +77,52 @@ def test_a_users_mistake_is_one_message_and_status_2(arguments, message):
     assert done.stdout == ""
 
 
-@pytest.mark.slow
-def test_a_disk_that_cannot_be_written(tmp_path):
+@pytest.mark.parametrize(
+    ("main", "arguments", "message"),
+    [
+        (export.main, ["--run-folder", "./nowhere"], "is not a folder"),
+        (export.main, ["--formats", "int9"], "'int8'?"),
+        (cli.main, ["predict", "no.tflite", "x.jpg"], "no such export"),
+        (cli.main, ["evaluate", "/"], "has a config.json"),
+    ],
+)
+def test_a_mistake_that_tensorflow_finds_is_one_too(main, arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_script(lambda: main(arguments))
+    out, error = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_disk_that_cannot_be_written(tmp_path, capsys):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    done = call("train.py", "--run-folder", str(blocked / "run"))
-    assert done.returncode == 2
-    assert "cannot be made" in done.stderr
+    photos = write_photos(tmp_path / "photos", {"a": 2, "b": 2})
+    flags = [*small_flags(photos), "--run-folder", str(blocked / "run")]
+    with pytest.raises(SystemExit) as end:
+        run_script(lambda: train.main(flags))
+    assert end.value.code == 2
+    assert "cannot be made" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_kills_change_nothing(run_folder, tmp_path, capsys):
     from benchmarks.kills import Options, compare
 
-    options = Options(kills=1, epochs=2, early=0.0)
+    network = run_folder / "architecture.json"
+    options = Options(kills=1, epochs=2, architecture=network, early=0.0)
     equal = compare(options, tmp_path / "killed", run_folder)
     assert equal, capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(tmp_path):
-    folder = tmp_path / "run"
-    command = [sys.executable, "train.py", "--recipe", "smoke", "--run-folder", folder]
+    folder, photos = tmp_path / "run", write_photos(tmp_path / "p", {"a": 8, "b": 8})
+    flags = [*small_flags(photos), "--run-folder", folder]
+    flags[flags.index("--epochs") + 1] = "999"
+    command = [sys.executable, "train.py", *flags]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -159,9 +184,14 @@ def test_a_reader_that_leaves_is_no_error_and_a_full_disk_is_one(arguments):
     ("command", "ending", "status", "error"),
     [
         ("predict", "| head -1", 0, ""),
-        ("evaluate", "> /dev/full", 2, FULL),
-        ("compare", ">&-", 0, ""),
-        ("check-data", "| true", 0, ""),
+        *(
+            pytest.param(*case, marks=pytest.mark.exhaustive)
+            for case in (
+                ("evaluate", "> /dev/full", 2, FULL),
+                ("compare", ">&-", 0, ""),
+                ("check-data", "| true", 0, ""),
+            )
+        ),
     ],
     ids=["predict", "evaluate", "compare", "check-data"],
 )
@@ -203,7 +233,10 @@ def test_a_narrow_terminal_is_no_error(columns, arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.exhaustive)],
+)
 def test_an_export_that_is_stopped_leaves_nothing_behind(run_folder, tmp_path, number):
     run = shutil.copytree(run_folder, tmp_path / "run")
     shutil.rmtree(run / "export", ignore_errors=True)

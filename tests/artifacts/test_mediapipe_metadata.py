@@ -95,7 +95,7 @@ def write_noise(path, shape):
 
 @pytest.mark.slow
 def test_mediapipe_names_no_label_for_what_is_refused(tmp_path):
-    made = made_classifier("bn", whole=True)
+    made = made_classifier("bn")
     photo = write_noise(tmp_path / "noise.png", (64, 64))
 
     def by_threshold(threshold):

@@ -39,7 +39,13 @@ def test_an_empty_name_is_not_the_current_folder(arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {},
+        pytest.param({"LC_ALL": "C", "PYTHONUTF8": "0"}, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_names_that_are_not_utf_8(root, tmp_path, locale):
     (root / "a" / "1.jpg").rename(root / "a" / BROKEN)
     write_photos(root, {os.fsdecode(b"gr\xfcn"): 1, "caf\xe9": 1})

@@ -128,8 +128,9 @@ def test_one_class_is_enough(run_folder, tmp_path):
 @pytest.mark.parametrize("flag", ["--json", "--report"])
 def test_a_full_disk_is_said(run_folder, tmp_path, flag):
     full = full_device(tmp_path / "full")
+    root = write_photos(tmp_path / "photos", {"1": 2, "7": 2})
     with pytest.raises(UserError, match="full cannot be written: No space left"):
-        main(["evaluate", str(run_folder), flag, str(full)])
+        main(["evaluate", str(run_folder), "--dataset", str(root), flag, str(full)])
     assert full.is_char_device()
 
 

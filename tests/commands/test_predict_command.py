@@ -17,6 +17,14 @@ from googlenet_keras.calibration import Calibration
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 
+LOCALES = pytest.mark.parametrize(
+    "locale",
+    [
+        pytest.param({}, marks=pytest.mark.exhaustive),
+        {"LC_ALL": "C", "PYTHONUTF8": "0"},
+    ],
+)
+
 
 @pytest.mark.slow
 def test_a_table_of_labels(run_folder, tmp_path, capsys, monkeypatch):
@@ -44,7 +52,7 @@ def test_an_empty_name_is_not_the_current_folder(arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+@LOCALES
 def test_names_that_are_not_utf_8_are_escaped(run_folder, tmp_path, locale):
     root = write_photos(tmp_path / ("long name " * 20), {"a": 1})  # a pipe cuts nothing
     for name in (b"caf\xe9.jpg", "caf\xe9.jpg".encode()):
@@ -265,13 +273,20 @@ def test_the_status_of_a_process_and_of_one_that_nobody_reads(saved, photos):
     assert (status, len(out.splitlines())) == (1, 3)
     assert err == "warning: 1 of 2 images cannot be read; their lines say why\n"
     assert process(*arguments, ending="| true") == (0, "", "")
-    status, _, err = process(*arguments, ending="> /dev/full")
+
+
+@pytest.mark.exhaustive
+def test_the_status_of_a_process_on_a_full_disk(saved, photos):
+    status, _, err = process(saved, photos, "--csv", "-", ending="> /dev/full")
     assert status == 2
     assert err.startswith("error: standard output cannot be written: No space left")
 
 
 @pytest.mark.slow
-def test_names_of_any_bytes_are_a_row_each_in_any_locale(saved, photos, tmp_path):
+@LOCALES
+def test_names_of_any_bytes_are_a_row_each_in_any_locale(
+    saved, photos, tmp_path, locale
+):
     names = (b"caf\xe9.jpg", "caf\xe9.jpg".encode(), b'a,"b\nc.jpg')
     for name in names:
         shutil.copy(photos / "a" / "0.jpg", os.fsencode(tmp_path) + b"/" + name)
@@ -279,15 +294,14 @@ def test_names_of_any_bytes_are_a_row_each_in_any_locale(saved, photos, tmp_path
     command = [sys.executable, "-m", "googlenet_keras", "predict", saved, *paths]
     rows = [tmp_path / x for x in (r"caf\xe9.jpg", "caf\xe9.jpg", r'a,"b\nc.jpg')]
     lines = [*rows[:2], tmp_path / 'a,"b\nc.jpg']
-    for locale in ({}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
-        out = subprocess.check_output(
-            [*command, "--csv", "-", "--json", tmp_path / "out.jsonl"],
-            env=os.environ | locale,
-        )
-        found = csv.DictReader(out.decode("utf-8").splitlines())
-        assert [row["path"] for row in found] == list(map(str, rows))
-        found = read_lines(tmp_path / "out.jsonl")
-        assert [line["path"] for line in found] == list(map(str, lines))
+    out = subprocess.check_output(
+        [*command, "--csv", "-", "--json", tmp_path / "out.jsonl"],
+        env=os.environ | locale,
+    )
+    found = csv.DictReader(out.decode("utf-8").splitlines())
+    assert [row["path"] for row in found] == list(map(str, rows))
+    found = read_lines(tmp_path / "out.jsonl")
+    assert [line["path"] for line in found] == list(map(str, lines))
 
 
 @pytest.mark.slow

@@ -125,10 +125,12 @@ def test_an_exported_file_is_reported_without_what_it_hides(bundle, tmp_path, ca
 @pytest.mark.slow
 def test_an_ensemble_is_called_one_and_shows_no_maps(run_folder, tmp_path):
     path, twice = tmp_path / "r.html", [str(run_folder), str(run_folder / "classifier")]
-    main(["evaluate", *twice, "--crops", "10", "phone", "--report", str(path)])
+    data = str(write_photos(tmp_path / "photos", {"1": 4, "7": 4}))
+    options = ("--dataset", data, "--crops", "10", "phone", "--report", str(path))
+    main(["evaluate", *twice, *options])
     page = Page(path.read_text())
     check_self_contained(page)
-    assert "Ensemble of 2 on digits" in page.text
+    assert "Ensemble of 2 on photos" in page.text
     assert all(name in page.text for name in twice)
     assert not any("was seen in" in image["alt"] for image in page.named("img"))
     assert 'crops "10"' in "".join(page.text)

@@ -1,7 +1,9 @@
+from functools import cache
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import classifier
+from making import classifier, two_modules
 from making_pictures import transparent_files, turned_files, upright
 
 from googlenet_keras.architecture.ablations import ablate
@@ -18,21 +20,23 @@ from googlenet_keras.exporting.converters import (
 )
 from googlenet_keras.exporting.inspection import inspect_tflite, operators
 
-ABLATED = ablate("bn", module="naive", head="dense")
+ABLATED = ablate(two_modules(), module="naive", head="dense")
 NORMS = ("pool1_norm1", "conv2_norm2")
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
-    """Makes a format of a narrow network, and its own answers."""
+    """Makes a format of a narrow network, once, and gives its own answers too."""
     folder = tmp_path_factory.mktemp("tflite")
     networks = {}
 
+    @cache
     def convert(variant, name):
         if variant not in networks:
-            arch = ABLATED if variant == ABLATED.name else variant
-            networks[variant] = deployable_network(classifier(arch, whole=True))
+            whole = variant != ABLATED.name
+            made = classifier(variant if whole else ABLATED, whole=whole)
+            networks[variant] = deployable_network(made)
             save_static(networks[variant], folder / variant)
         norms = NORMS if variant == "paper" else ()
         to_format = {"float32": to_float32, "int8": to_int8}[name]

@@ -120,7 +120,7 @@ def test_margins_are_dropped_and_blocks_averaged():
 
 @pytest.mark.slow
 def test_a_file_answers_a_stretched_photo_as_the_desk_answers_its_crop(tmp_path):
-    made = classifier("bn", whole=True)
+    made = classifier("bn")
     made.save(tmp_path / "classifier")
     geometry = whole_photo_preprocessing(
         made.preprocessing, np.array([[400, 300]], np.int32)

@@ -21,6 +21,7 @@ from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.exporting import selftest
+from googlenet_keras.models import build
 from googlenet_keras.webpage.builder import (
     NODE_REQUIREMENT,
     WEB_SOURCE_FOLDER,
@@ -64,7 +65,9 @@ def exported(tools, run_folder, tmp_path_factory):
     """The folder of a classifier with its page; it crops, and to no square."""
     folder = tmp_path_factory.mktemp("web") / "classifier"
     oblong = Preprocessing(32, 48, 0.8125)
-    replace(Classifier.load(run_folder), preprocessing=oblong).save(folder)
+    trained = Classifier.load(run_folder)
+    network = build(weights=run_folder, image_size=oblong.size, auxiliary=False)
+    replace(trained, network=network, preprocessing=oblong).save(folder)
     call_main(
         export.main,
         *("--run-folder", str(folder), "--dataset", "digits"),
