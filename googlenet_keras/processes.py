@@ -127,12 +127,20 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _end_resource_tracker() -> None:
-    if not multiprocessing.parent_process():  # its children use the same one
-        tracker: Any = resource_tracker._resource_tracker
-        tracker._stop()
+    """Ends the process that multiprocessing has started beside its children.
+
+    Its pipe is replaced, not closed: another thread may be writing to it.
+    """
+    tracker: Any = resource_tracker._resource_tracker
+    if tracker._pid is None:  # none was started here; children use their parent's
+        return
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), tracker._fd)
+    os.waitpid(tracker._pid, 0)
+    tracker._pid = None
 
 
-# multiprocessing starts that process, and in Python 3.11 does not wait for its end
+# Python 3.11 to 3.13 do not wait for that process
 util.Finalize(None, _end_resource_tracker, exitpriority=-1)  # after all others
 
 

@@ -162,3 +162,20 @@ def test_a_log_that_is_no_file_is_refused(tmp_path):
         child_process(tmp_path / "log.txt"),
     ):
         pass
+
+
+LATE = """
+import os
+from multiprocessing import get_context, resource_tracker, util
+import googlenet_keras.processes
+get_context("spawn").Semaphore()
+pipe = resource_tracker._resource_tracker._fd
+util.Finalize(None, os.write, (pipe, b"PROBE:0:noop"), exitpriority=-2)
+"""
+
+
+def test_who_writes_to_the_resource_tracker_after_its_end_gets_no_error():
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

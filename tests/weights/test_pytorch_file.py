@@ -1,6 +1,5 @@
 import argparse
 import io
-import os
 import pickle
 import struct
 import sys
@@ -302,13 +301,10 @@ def test_what_takes_all_memory_or_for_ever(tmp_path, monkeypatch, data, text):
     monkeypatch.setattr(weight_file, "PARSER_LIMITS", limits)
     path = tmp_path / "a.pth"
     path.write_bytes(data)
-    before = os.times()
     with pytest.raises(UserError, match=text) as caught:
         read(path)
     assert str(caught.value).startswith(f"{path} is no valid PyTorch file: ")
     assert "\n" not in str(caught.value)
-    after = os.times()
-    assert after.user - before.user < 1  # in this process
 
 
 def test_numbers_shared_by_many_tensors(torch_names, tmp_path, monkeypatch):
