@@ -18,9 +18,9 @@ MIN_CLASS_IMAGES = 4  # two to train and validate with in each of two folds
 class Fold:
     """One fold of a cross-validation, and how the other images are divided.
 
-    number: which of the `count` folds, from 1. seed: decides how the images are divided.
-    validation_fraction: of the other folds (0..1). Raises UserError for a
-    fold that is none of at least two.
+    number: which of the `count` folds, from 1. seed: decides how images are divided.
+    validation_fraction: of the other folds (0..1). Raises UserError for a fold that is
+    none of at least two.
     """
 
     number: int

@@ -9,9 +9,8 @@ from scipy.stats import t
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.metrics import CONFIDENCE_LEVEL, Z_SCORE, Interval
+from googlenet_keras.tuning.config import MIN_ROUNDS
 from googlenet_keras.tuning.image_results import ImageResults
-
-MIN_ROUNDS = 3  # from which on the rounds' spread tells something of the seeds
 
 
 class Difference(TypedDict):
