@@ -68,7 +68,7 @@ def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchR
     best, verdict = _choose_best(job, trials, race)
     write_json(folder.best_architecture, best["architecture"])
     draw_pareto(job, trials, race, best)
-    print_networks([best, *(row for row in baselines if row is not best)])
+    _print_networks([best, *(row for row in baselines if row is not best)])
     if race:
         _print_race(race)
     completed = [*ranked, *baselines, *trials.races()]
@@ -136,7 +136,7 @@ def _racer_result(race: Race, racer: Racer) -> RacerResult:
     }
 
 
-def print_networks(rows: list[TrialRow]) -> None:
+def _print_networks(rows: list[TrialRow]) -> None:
     """Prints a table of networks: metrics of the validation images, and costs."""
     heads = ("main", "aux1", "aux2")
     numbers = ("epochs", "loss", *heads, "MMACs", "parameters", "MB", "ms")

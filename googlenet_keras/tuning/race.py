@@ -91,7 +91,7 @@ class Race:
             )
             for racer in self.running:
                 self._run_round(racer, number)
-            if number >= FIRST_CUT:
+            if FIRST_CUT <= number < rounds:
                 self._cut()
 
     def winner(self) -> Racer:

@@ -49,8 +49,8 @@ def judge_race(race: Race) -> Verdict:
 def without_race(best: TrialRow) -> Verdict:
     """The verdict of a search without a race: nothing was shown."""
     words = (
-        "has the smallest loss of all trials, one training each; without a race it is "
-        f"not shown to be better than {EVEN_WIDTH}"
+        "is chosen by its loss in one training; without a race it is not shown to be "
+        f"better than {EVEN_WIDTH}"
     )
     return _verdict(best["trial"], None, words, is_better=False)
 
