@@ -115,6 +115,8 @@ class TrialLog:
         }
         files.append_json_line(self._job.folder.trial_log, row)
         self.rows.append(cast(TrialRow, row))
+        if status == "baseline":
+            self._start = time.monotonic()  # the trials come next
         log.info(self._describe(self.rows[-1]))
         return self.rows[-1]
 
@@ -188,9 +190,12 @@ class TrialLog:
         if ranked := self.ranking():
             line += f"; best loss {ranked[0]['loss']:.4f}"
         left = max(trials - done, 0)  # a resumed search may have fewer
-        seconds_each = (time.monotonic() - self._start) / (done - self._trials_before)
-        minutes = seconds_each * left / 60
-        return line + (f"; about {minutes:.0f} min left" if left else "")
+        new = self.trials()[self._trials_before :]
+        trained = sum(row["seconds"] != 0 for row in new)  # a failure's are None
+        if not (left and trained):
+            return line
+        minutes = (time.monotonic() - self._start) / trained * left / 60
+        return line + f"; about {minutes:.0f} min left of the trials"
 
 
 def describe_network(trial: str) -> str:
