@@ -123,8 +123,8 @@ class Race:
         """Adds a round's results to `racer`; it leaves if its training fails."""
         name = f"{racer.name}-round-{number}"
         row = self._trials.find(name)
-        result = self._read_results(row) if row and not row["reason"] else None
-        if row and not row["reason"] and not result:
+        result = self._read_results(racer, row) if row else None
+        if row and not (result or row["reason"]):
             self._trials.remove(name)
             row = None
         if not row:
@@ -134,12 +134,18 @@ class Race:
         else:
             racer.left = f"its training failed: {row['reason']}"
 
-    def _read_results(self, row: TrialRow) -> ImageResults | None:
-        """The results on each image that belong to `row`; None if they are damaged."""
+    def _read_results(self, racer: Racer, row: TrialRow) -> ImageResults | None:
+        """The results of a training on each image; None if they are damaged.
+
+        None, too, for a training that has failed.
+        """
+        if row["reason"]:
+            return None
         path = self._job.folder.image_results(row["trial"])
         try:
             result = ImageResults.load(path)
-            if abs(result.loss.mean() - row["loss"]) > LOSS_TOLERANCE:
+            is_same = Architecture.from_json(row["architecture"]) == racer.arch
+            if not is_same or abs(result.loss.mean() - row["loss"]) > LOSS_TOLERANCE:
                 raise UserError(f"{path} is of another training.")
         except UserError as error:
             log.warning("%s %s is trained again", error, row["trial"])
