@@ -112,7 +112,11 @@ class Race:
         """How `racer` differs from the network of even width; None for no round."""
         if racer is self.uniform or not racer.rounds:
             return None
-        return compare(racer.rounds, self.uniform.rounds)
+        return self._compare(racer, self.uniform)
+
+    def _compare(self, first: Racer, second: Racer) -> Difference:
+        race = [racer.rounds for racer in self.racers if racer.rounds]
+        return compare(first.rounds, second.rounds, race)
 
     def nearest(self) -> Racer | None:
         """The finalist that comes nearest to being better: of the most rounds first."""
@@ -178,7 +182,7 @@ class Race:
         for racer in self.running:
             if racer is best or racer is self.uniform:
                 continue
-            difference = compare(racer.rounds, best.rounds)
+            difference = self._compare(racer, best)
             if difference["loss_interval"][0] > 0:
                 racer.left = (
                     f"worse than {describe_network(best.name)} after round "

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.tuning.comparison import compare
@@ -30,7 +31,7 @@ def test_what_is_common_to_both_networks_counts_nothing():
     hard = np.arange(20.0)
     first = [results(hard, name) for name in "abc"]
     second = [results(hard + 0.5, name) for name in "abc"]
-    assert compare(first, second)["loss_interval"] == (-0.5, -0.5)
+    assert compare(first, second)["loss_interval"] == pytest.approx((-0.5, -0.5))
 
 
 def test_rounds_that_disagree_widen_the_interval():
@@ -39,11 +40,33 @@ def test_rounds_that_disagree_widen_the_interval():
     agreed = compare([results(even + 1, name) for name in "abc"], second)
     apart = [results(even + x, name) for x, name in zip((0, 1, 2), "abc", strict=True)]
     low, high = compare(apart, second)["loss_interval"]
-    assert agreed["loss_interval"] == (1, 1)
+    assert agreed["loss_interval"] == pytest.approx((1, 1))
     # Student's t of 2 degrees of freedom, 4.303, times 1 / sqrt(3)
     assert (low, high) == pytest.approx((1 - 2.484, 1 + 2.484), abs=0.001)
     # two rounds cannot tell
     assert compare(apart[:2], second[:2])["loss_interval"] == (0.5, 0.5)
+
+
+def test_the_noise_of_a_round_is_known_from_all_networks_of_the_race():
+    even = np.zeros(4)
+    quiet = [[results(even + x, name) for name in "abc"] for x in (0, 1, 2, 3)]
+    noisy = [results(even + x, name) for x, name in zip((3, 4, 5), "abc", strict=True)]
+    found = compare(quiet[1], quiet[0], quiet)
+    assert found["loss_interval"] == pytest.approx((1, 1))
+    low, high = compare(quiet[1], quiet[0], [*quiet, noisy])["loss_interval"]
+    # -1, 0 and 1 in one of five networks, 4/5 of it left by the rounds' means
+    variance = 2 * (4 / 5) / ((5 - 1) * (3 - 1))
+    margin = t.ppf(0.975, 8) * np.sqrt(2 * variance / 3)
+    assert (low, high) == pytest.approx((1 - margin, 1 + margin))
+
+
+def test_a_network_that_left_early_tells_of_the_noise_too():
+    even = np.zeros(4)
+    race = [[results(even, name) for name in "abc"] for _ in range(2)]
+    early = [results(even + 1, "a"), results(even - 1, "b")]
+    found = compare(race[0], race[1], [*race, early])
+    assert found["loss"] == 0
+    assert found["loss_interval"][1] > 0
 
 
 def test_a_network_is_compared_over_the_rounds_that_both_ran():
