@@ -132,7 +132,9 @@ def _write_options(folder: RunFolder, config: TrainConfig) -> TrainConfig:
 
 
 def _fold(config: TrainConfig, number: int) -> Fold:
-    return Fold(number, config.folds, config.seed, config.validation_fraction)
+    fold = Fold.from_options(vars(replace(config, fold=number)))
+    assert fold  # it has a number
+    return fold
 
 
 def _fold_folder(folder: RunFolder, fold: int) -> Path:

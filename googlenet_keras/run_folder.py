@@ -118,6 +118,7 @@ class StoredOptions(TypedDict, total=False):
     validation_fraction: ValidationFraction
     folds: FoldNumber
     fold: FoldNumber
+    fold_seed: Seed | None
     seed: Seed
     widths: Mapping[str, int]
 

@@ -143,6 +143,7 @@ def test_folds_that_other_machines_have_trained_are_taken(tmp_path, monkeypatch)
         ({"folds": 1}, "folds must be 0 or at least 2"),
         ({"folds": 3, "fold": 4}, "received folds=3 and fold=4"),
         ({"fold": 1}, "received folds=0 and fold=1"),
+        ({"fold_seed": 0}, "received 0 without folds. Add --folds"),
         ({"folds": 3, "minutes": 5.0}, "give --epochs in place of --minutes 5"),
     ],
 )

@@ -18,9 +18,9 @@ MIN_CLASS_IMAGES = 4  # two to train and validate with in each of two folds
 class Fold:
     """One fold of a cross-validation, and how the other images are divided.
 
-    number: which of the `count` folds, from 1. seed: decides the order in which images
-    are divided. validation_fraction: of the other folds (0..1). Raises UserError for a
-    fold that is none of at least two.
+    number: which of the `count` folds, from 1. seed: decides how images are divided.
+    validation_fraction: of the other folds (0..1). Raises UserError for a fold that is
+    none of at least two.
     """
 
     number: int
@@ -40,10 +40,11 @@ class Fold:
         """The fold that a run's options name; None without `fold`."""
         if not options.get("fold"):
             return None
+        fold_seed = options.get("fold_seed")
         return cls(
             number=options["fold"],
             count=options.get("folds", 0),
-            seed=options.get("seed", 0),
+            seed=options.get("seed", 0) if fold_seed is None else fold_seed,
             validation_fraction=options.get("validation_fraction", VALIDATION_FRACTION),
         )
 
@@ -72,6 +73,16 @@ def open_fold(dataset: Dataset, fold: Fold) -> Dataset:
         validation=_select(pool, others[is_held_out[others]], dataset),
         test=_select(pool, np.flatnonzero(numbers == fold.number), dataset),
     )
+
+
+def largest_fold_count(dataset: Dataset, most: int) -> int:
+    """How many folds, at most `most`, every class has images for; 0 for none."""
+    splits = (dataset.train, dataset.validation)
+    if any(split.listed is None for split in splits):
+        return 0
+    labels, _ = _labels_and_references(join_splits([*splits]))
+    images = int(np.bincount(labels, minlength=len(dataset.class_names)).min())
+    return min(most, images) if images >= MIN_CLASS_IMAGES else 0
 
 
 def join_splits(splits: list[Split]) -> Split:

@@ -39,8 +39,6 @@ from googlenet_keras.run_folder import (
     RunFolder,
 )
 
-FOLD_OPTIONS = ("folds", "fold", "seed")  # in config.json: which images are held out
-
 
 @dataclass(frozen=True)
 class Evaluation:

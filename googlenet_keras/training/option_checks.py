@@ -53,12 +53,19 @@ def check_resume(resume: bool, run_folder: Path | None) -> None:
         raise UserError("--resume requires --run-folder.")
 
 
-def check_folds(folds: int, fold: int, has_teacher: bool) -> None:
+def check_folds(
+    folds: int, fold: int, fold_seed: int | None, has_teacher: bool
+) -> None:
     """Raises UserError for a fold that is none of --folds, and for a teacher."""
     if folds == 1 or fold > folds:
         raise UserError(
             "folds must be 0 or at least 2, and fold one of them; received "
             f"folds={folds} and fold={fold}."
+        )
+    if fold_seed is not None and not folds:
+        raise UserError(
+            f"fold_seed divides the images into folds; received {fold_seed} without "
+            "folds. Add --folds, or leave it out."
         )
     if folds and has_teacher:
         raise UserError(

@@ -89,6 +89,8 @@ class TrainConfig:
     """Cross-validation: test a network on each fold, trained on the others; 0: off."""
     fold: FoldNumber = 0
     """Train only the network that is tested on this fold, from 1; 0: all."""
+    fold_seed: Seed | None = None
+    """Random seed of the division into --folds; none: --seed."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
@@ -226,7 +228,7 @@ class TrainConfig:
                 "self_distillation needs an auxiliary head, and the network has none; "
                 "leave it out."
             )
-        check_folds(self.folds, self.fold, bool(self.teacher))
+        check_folds(self.folds, self.fold, self.fold_seed, bool(self.teacher))
         self._check_plans()
         self.to_architecture()
         if self.image_size:

@@ -30,11 +30,12 @@ from googlenet_keras.training.options import Count, Factor, TrainConfig, Width
 from googlenet_keras.training.recipes import recipe
 
 CHANGEABLE_OPTIONS = (  # when a search is resumed
-    *("run_folder", "resume", "workers", "trials", "baselines"),
+    *("run_folder", "resume", "workers", "trials", "baselines", "finalists", "rounds"),
     *("retrain", "retrain_epochs", "checkpoint_minutes"),
 )
 COUNT_SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 COUNT_PATTERN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG]?)")
+MIN_ROUNDS = 3  # of the race; from fewer nobody knows what the seeds do
 MAX_COUNT = 1e15  # of multiply-adds or parameters
 
 
@@ -49,6 +50,7 @@ class _TrainingFlags(TrainConfig):
     layer_decay: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 1.0
     folds: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     fold: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
+    fold_seed: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
     run_folder: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
     resume: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = False
 
@@ -91,6 +93,10 @@ class SearchConfig:
     """Hyperparameters to search besides the widths."""
     baselines: tuple[Width, ...] = (0.25, 1.0)
     """--width multiples trained for comparison, beside the one of the budget's size."""
+    finalists: Annotated[int, Meta(ge=0, le=100)] = 3
+    """Best trials that race against the network of even width; 0: no race."""
+    rounds: Annotated[int, Meta(ge=MIN_ROUNDS, le=100)] = MIN_ROUNDS
+    """Trainings of each network of the race, with other seeds and images, from 3."""
 
     workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     """Processes on this machine that train trials at the same time; 0: this one."""

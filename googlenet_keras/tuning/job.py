@@ -8,6 +8,7 @@ from typing import Any
 from googlenet_keras import machine
 from googlenet_keras.artifacts.runtimes import hide_gpus
 from googlenet_keras.data.dataset import Dataset, check_labels
+from googlenet_keras.data.folds import largest_fold_count
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.run_folder import RunFolder
@@ -16,10 +17,12 @@ from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.teachers import open_teachers
 from googlenet_keras.tuning.budget import Budget, Costs
 from googlenet_keras.tuning.config import SearchConfig
+from googlenet_keras.tuning.image_results import IMAGE_RESULTS_FILE
 from googlenet_keras.tuning.latency import LatencyModel, Task, load_latency_model
 from googlenet_keras.tuning.space import Space
 
 TRIAL_EPOCHS_FRACTION = 0.5  # of a full training's, for the longest trial
+RACE_FOLDS = 5  # of which a round holds one out
 MEDIAN_ERROR_MARGIN, MAX_LATENCY_MARGIN = 3, 0.3  # in median errors; as a fraction
 
 
@@ -36,15 +39,23 @@ class SearchFolder(RunFolder):
         self.best_architecture = self.path / "best_architecture.json"
         self.pareto = self.path / "pareto.png"
 
+    def image_results(self, name: str) -> Path:
+        """The file with a training's results on each image."""
+        return self.trials / name / IMAGE_RESULTS_FILE
+
 
 @dataclass(frozen=True)
 class SearchJob:
-    """A search with every option resolved, its folder, space and budget."""
+    """A search with every option resolved, its folder, space and budget.
+
+    folds: into which a race divides the images; 0: it has the validation images.
+    """
 
     config: SearchConfig
     folder: SearchFolder
     space: Space
     budget: Budget
+    folds: int = 0
 
     def save_options(self) -> None:
         """Writes config.json for --resume, with a copy of the base architecture."""
@@ -91,7 +102,10 @@ def prepare_search(config: SearchConfig) -> SearchJob:
         folder.create()
         write_json(folder.environment, machine.environment())
         write_json(folder.latency, vars(budget.costs.latency))
-    return SearchJob(config, folder, Space(base, config.level, config.tune), budget)
+    # a teacher has seen the images of every fold
+    folds = 0 if config.training.teacher else largest_fold_count(dataset, RACE_FOLDS)
+    space = Space(base, config.level, config.tune)
+    return SearchJob(config, folder, space, budget, folds)
 
 
 def _budget(config: SearchConfig, folder: SearchFolder, dataset: Dataset) -> Budget:

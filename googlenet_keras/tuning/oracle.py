@@ -26,7 +26,7 @@ from googlenet_keras.tuning.job import SearchJob
 from googlenet_keras.tuning.space import Values
 from googlenet_keras.tuning.trials import TrialLog, TrialRow
 
-SEARCH_OBJECTIVE = keras_tuner.Objective("val_main_top1", "max")
+SEARCH_OBJECTIVE = keras_tuner.Objective("val_main_loss", "min")
 FAILURE_REASON_FILE = "reason.txt"  # in a trial's folder there
 HYPERBAND_FACTOR = 2  # half of the trials are promoted, to twice the epochs
 ENDED_STATUSES = (TrialStatus.COMPLETED, TrialStatus.FAILED)
@@ -113,7 +113,9 @@ class _BudgetOracle(keras_tuner.Oracle):
             figures = {n: metrics.get_last_value(n) for n in metrics.metrics}
             heads = ("main", *(head.name for head in arch.heads))
             outcome = {
+                "loss": figures[SEARCH_OBJECTIVE.name],
                 "top1": {head: figures[f"val_{head}_top1"] for head in heads},
+                "images": int(figures["images"]),
                 "epochs": int(figures["epochs"]),
                 "seconds": figures["seconds"],
                 "cpu_seconds": figures["cpu_seconds"],
@@ -126,7 +128,13 @@ class _BudgetOracle(keras_tuner.Oracle):
         self.log.add(name, trial.status.lower(), arch, **outcome)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        return self._fit_response(super().populate_space(trial_id))
+        """Proposes the uniform network first, then what the method proposes."""
+        response = super().populate_space(trial_id)
+        if _is_first(trial_id) and response.get("values"):
+            values = response["values"] | self.job.space.uniform_values()
+            if self.job.budget.allows(self.job.space.to_architecture(values)):
+                return response | {"values": values}  # need not fill the budget
+        return self._fit_response(response)
 
     def _fit_response(self, response: dict[str, Any]) -> dict[str, Any]:
         """Scales a proposal to the budget."""
@@ -182,9 +190,8 @@ class _BudgetOracle(keras_tuner.Oracle):
             self._log_trial(name)
 
     def _trials_in_log(self) -> dict[str, TrialRow]:
-        """The trials in the log, by name, without baselines."""
-        rows = self.log.rows if self.log else []
-        return {row["trial"]: row for row in rows if row["status"] != "baseline"}
+        """The trials in the log, by name."""
+        return {row["trial"]: row for row in self.log.trials()} if self.log else {}
 
     def _rebuild(self, reason: Exception) -> None:
         """Restores the trials in the log; proposes new ones for numbers in between.
@@ -224,7 +231,7 @@ class _BudgetOracle(keras_tuner.Oracle):
             self._replay(name, values)
         if row and row["top1"]:
             trial.metrics.register(SEARCH_OBJECTIVE.name, SEARCH_OBJECTIVE.direction)
-            trial.metrics.update(SEARCH_OBJECTIVE.name, row["top1"]["main"])
+            trial.metrics.update(SEARCH_OBJECTIVE.name, row["loss"])
             self.score_trial(trial)
         self._seed_state += len(self.hyperparameters.space)  # as if it was proposed
         self._record_values(trial)
@@ -232,6 +239,10 @@ class _BudgetOracle(keras_tuner.Oracle):
 
     def _replay(self, name: str, values: Values) -> None:
         """Adds a restored trial to the search method's own state, if it has one."""
+
+
+def _is_first(trial_id: str) -> bool:
+    return int(trial_id) == 0
 
 
 class _RandomOracle(_BudgetOracle, keras_tuner.oracles.RandomSearchOracle):
@@ -247,7 +258,8 @@ class _BayesianOracle(_BudgetOracle, keras_tuner.oracles.BayesianOptimizationOra
             # a length scale at its limit: nothing that a user could change
             warnings.simplefilter("ignore", ConvergenceWarning)
             response = super().populate_space(trial_id)
-        if response.get("values") and self._duplicate(response["values"]):
+        is_new = _is_first(trial_id) or not response.get("values")
+        if not is_new and self._duplicate(response["values"]):
             return self._fit_response(self._random_populate_space())
         return response
 

@@ -1,38 +1,57 @@
-"""Chooses a search's best network; draws and prints it beside the baselines."""
+"""The outcome of a search: the network it hands over, beside the others."""
 
 import logging
 import shlex
-from contextlib import suppress
-from typing import Annotated, Any, TypedDict
+from typing import TypedDict
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
-from msgspec import Meta
-
-from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.console import new_table, print_table
-from googlenet_keras.errors import UserError
-from googlenet_keras.files import read_json, write_json
+from googlenet_keras.evaluation.metrics import Interval
+from googlenet_keras.files import write_json
 from googlenet_keras.installation import command_line
-from googlenet_keras.tuning import latency
+from googlenet_keras.tuning.comparison import Difference
+from googlenet_keras.tuning.finalists import best_trial, measured_milliseconds
 from googlenet_keras.tuning.job import SearchJob
-from googlenet_keras.tuning.trials import TrialLog, TrialRow
+from googlenet_keras.tuning.pareto import draw_pareto
+from googlenet_keras.tuning.race import Race, Racer
+from googlenet_keras.tuning.trials import TrialLog, TrialRow, describe_network
+from googlenet_keras.tuning.verdict import Verdict, judge_race, without_race
 
 log = logging.getLogger(__name__)
 
-MAX_MEASURED_TRIALS = 5  # the best, where milliseconds are limited
-COST_AXES = {  # title and unit of the horizontal axis
-    "macs": ("million multiply-adds", 1e-6),
-    "megabytes": ("MB of int8.tflite", 1.0),
-    "milliseconds": ("ms of int8.tflite, 1 thread (predicted)", 1.0),
-}
+
+class RoundResult(TypedDict):
+    """The means of a round's images: cross-entropy in nats, a fraction of 1."""
+
+    loss: float
+    top1: float
+    images: int
+
+
+class RacerResult(TypedDict):
+    """A network of the race; its means are those of its rounds.
+
+    trial: "uniform" for even width. difference: to that; None for itself, and for a
+    network that has run no round. left: why it left before the end, if it did.
+    """
+
+    trial: str
+    loss: float | None
+    top1: float | None
+    rounds: list[RoundResult]
+    difference: Difference | None
+    left: str | None
 
 
 class SearchResult(TypedDict):
-    """The result.json of a search."""
+    """The result.json of a search.
+
+    best: what best_architecture.json has. race: empty without one.
+    """
 
     best: TrialRow
+    verdict: Verdict
     measured_milliseconds: float | None
+    race: list[RacerResult]
     baselines: list[TrialRow]
     trials: int
     failed: int
@@ -40,17 +59,24 @@ class SearchResult(TypedDict):
     cpu_seconds: float
 
 
-def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
-    """Writes best_architecture.json, pareto.png and result.json, and prints a table."""
-    ranked, baselines, folder = trials.ranking(), trials.baselines(), job.folder
-    best, milliseconds = _choose_best(job, ranked)
+def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchResult:
+    """Writes best_architecture.json, pareto.png and result.json, and prints tables.
+
+    race: one that has ended, or None if there is none.
+    """
+    folder, baselines, ranked = job.folder, trials.baselines(), trials.ranking()
+    best, verdict = _choose_best(job, trials, race)
     write_json(folder.best_architecture, best["architecture"])
-    _draw_pareto(job, trials)
-    _print_networks([best, *baselines])
-    completed = [*ranked, *baselines]
+    draw_pareto(job, trials, race, best)
+    _print_networks([best, *(row for row in baselines if row is not best)])
+    if race:
+        _print_race(race)
+    completed = [*ranked, *baselines, *trials.races()]
     result: SearchResult = {
         "best": best,
-        "measured_milliseconds": milliseconds,
+        "verdict": verdict,
+        "measured_milliseconds": _measure(job, best),
+        "race": [_racer_result(race, racer) for racer in race.racers] if race else [],
         "baselines": baselines,
         "trials": len(ranked),
         "failed": len(trials.with_status("failed")),
@@ -58,86 +84,68 @@ def write_result(job: SearchJob, trials: TrialLog) -> SearchResult:
         "cpu_seconds": round(sum(row["cpu_seconds"] for row in completed), 1),
     }
     write_json(folder.result, result)
+    log.info(verdict["sentence"])
     log.info(
-        f"everything is in {folder}; train and export the best, trial {best['trial']}, "
-        f"with\n  {command_line('search')} --resume --retrain --run-folder "
-        f"{shlex.quote(str(folder))}"
+        f"everything is in {folder}; train and export "
+        f"{describe_network(best['trial'])} with\n  {command_line('search')} --resume "
+        f"--retrain --run-folder {shlex.quote(str(folder))}"
     )
     return result
 
 
 def _choose_best(
-    job: SearchJob, ranked: list[TrialRow]
-) -> tuple[TrialRow, float | None]:
-    """The best trial, and its measured milliseconds if these are limited.
+    job: SearchJob, trials: TrialLog, race: Race | None
+) -> tuple[TrialRow, Verdict]:
+    """The winner of the race, or else the trial with the smallest loss."""
+    if not race:
+        best = best_trial(job, trials)
+        return best, without_race(best)
+    row = trials.find(race.winner().name)
+    assert row  # a trial's, or that of even width, which every search trains
+    return row, judge_race(race)
 
-    A prediction may err: the best is then the first that keeps the limit when measured.
-    """
+
+def _measure(job: SearchJob, best: TrialRow) -> float | None:
+    """The measured milliseconds of `best`, if these are limited."""
     limit = job.budget.limits.get("milliseconds")
-    if not limit:
-        return ranked[0], None
-    rows, path = ranked[:MAX_MEASURED_TRIALS], job.folder.measurements
-    measured: dict[str, float] = {}
-    # measured again, noise could choose another network
-    with suppress(UserError):  # there is none, or it is damaged
-        measured = read_json(path, dict[str, Annotated[float, Meta(gt=0, le=1e9)]])
-    if new := [row for row in rows if row["trial"] not in measured]:
-        networks = [Architecture.from_json(row["architecture"]) for row in new]
-        found = latency.measure_milliseconds(networks, job.budget.costs)
-        measured |= dict(zip((row["trial"] for row in new), found, strict=True))
-        write_json(path, measured)
-    for row in rows:
-        log.info(
-            f"trial {row['trial']}: {measured[row['trial']]:.3f} ms measured, "
-            f"{row['milliseconds']:.3f} predicted, at most {limit:g} allowed"
-        )
-    best = next((row for row in rows if measured[row["trial"]] <= limit), None)
-    if not best:
+    found = measured_milliseconds(job, best)
+    if limit and found and found > limit:
         log.warning(
-            "none of these keeps the limit; the fastest is chosen. Lower "
-            "--max-milliseconds, or measure on an idle machine."
+            f"{describe_network(best['trial'])} needs {found:.3f} ms, measured, and "
+            f"{limit:g} are allowed. Lower --max-milliseconds."
         )
-        best = min(rows, key=lambda row: measured[row["trial"]])
-    return best, measured[best["trial"]]
+    return found
 
 
-def _draw_pareto(job: SearchJob, trials: TrialLog) -> None:
-    """Draws validation top-1 against each cost, with the limits as dotted lines."""
-    ranked, limits = trials.ranking(), job.budget.limits
-    longest = max(row["epochs"] for row in ranked)
-    series: list[tuple[list[Any], str, dict[str, Any]]] = []
-    for epochs in sorted({row["epochs"] for row in ranked}):
-        rows = [row for row in ranked if row["epochs"] == epochs]
-        alpha, label = 0.25 + 0.75 * epochs / longest, f"searched, {epochs} epochs"
-        series += [(rows, "o", {"color": "tab:blue", "alpha": alpha, "label": label})]
-    label = "uniform --width multiples of GoogLeNet"
-    series += [(trials.baselines(), "s--", {"color": "black", "label": label})]
-    series += [(ranked[:1], "*", {"ms": 14, "color": "tab:orange", "label": "best"})]
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    panels = figure.subplots(1, len(COST_AXES), sharey=True)
-    for axes, (cost, (title, unit)) in zip(panels, COST_AXES.items(), strict=True):
-        for networks, marker, style in series:
-            top1 = [row["top1"]["main"] for row in networks]
-            axes.plot([row[cost] * unit for row in networks], top1, marker, **style)
-        if cost in limits:
-            axes.axvline(limits[cost] * unit, ls=":", color="tab:red", label="budget")
-        axes.set(xlabel=title, xscale="log")
-        ticks = LogLocator(subs=(1.0, 2.0, 5.0))
-        axes.xaxis.set(major_locator=ticks, major_formatter="{x:g}", minor_formatter="")
-        axes.grid(alpha=0.3)
-    panels[0].set_ylabel("validation top-1, main head")
-    panels[0].legend(fontsize="small")
-    figure.savefig(job.folder.pareto, dpi=100)
+def _racer_result(race: Race, racer: Racer) -> RacerResult:
+    has_run = bool(racer.rounds)
+    return {
+        "trial": racer.name,
+        "loss": racer.loss if has_run else None,
+        "top1": racer.top1 if has_run else None,
+        "rounds": [
+            {
+                "loss": float(result.loss.mean()),
+                "top1": float(result.correct.mean()),
+                "images": len(result.loss),
+            }
+            for result in racer.rounds
+        ],
+        "difference": race.difference(racer),
+        "left": racer.left or None,
+    }
 
 
 def _print_networks(rows: list[TrialRow]) -> None:
+    """Prints a table of networks: metrics of the validation images, and costs."""
     heads = ("main", "aux1", "aux2")
-    numbers = ("epochs", *heads, "MMACs", "parameters", "MB", "ms")
+    numbers = ("epochs", "loss", *heads, "MMACs", "parameters", "MB", "ms")
     table = new_table("network", numbers=numbers)
     for row in rows:
         table.add_row(
             row["trial"],
             str(row["epochs"]),
+            f"{row['loss']:.4f}",
             *(f"{row['top1'][x]:.4f}" if x in row["top1"] else "-" for x in heads),
             f"{row['macs'] / 1e6:.1f}",
             f"{row['parameters']:,}",
@@ -145,3 +153,26 @@ def _print_networks(rows: list[TrialRow]) -> None:
             f"{row['milliseconds']:.2f}",
         )
     print_table(table)
+
+
+def _print_race(race: Race) -> None:
+    """Prints a table of the race; differences are to the network of even width."""
+    columns = ("rounds", "loss", "top-1", "loss difference", "top-1 difference")
+    table = new_table("race", numbers=columns)
+    for racer in race.racers:
+        if not racer.rounds:
+            continue
+        differences, found = ["-", "-"], race.difference(racer)
+        if found:
+            differences = [
+                _with_interval(found["loss"], found["loss_interval"]),
+                _with_interval(found["top1"], found["top1_interval"]),
+            ]
+        means = (f"{racer.loss:.4f}", f"{racer.top1:.4f}")
+        table.add_row(racer.name, str(len(racer.rounds)), *means, *differences)
+    print_table(table)
+
+
+def _with_interval(value: float, interval: Interval) -> str:
+    low, high = interval
+    return f"{value:+.4f} ({low:+.4f} to {high:+.4f})"

@@ -1,6 +1,6 @@
 """The search space: converts hyperparameters to an Architecture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -92,6 +92,25 @@ class Space:
             ),
         )
 
+    def uniform_values(self) -> dict[str, Any]:
+        """The values that stand for `base`: factors of 1, or the nearest widths."""
+        widths, is_fine = self.base.widths(), self.level == "fine"
+        values: dict[str, Any] = {
+            name: _nearest(grid, widths[name]) if is_fine else 1.0
+            for name, grid in self.grids.items()
+        }
+        own = {
+            "dropout": _nearest(CHOICES["dropout"][0], self.base.dropout),
+            "learning_rate": 1.0,
+            "variant": self.base.name,
+            "heads": "both",
+        }
+        return values | {name: x for name, x in own.items() if name in self.tune}
+
+    def is_uniform(self, arch: Architecture) -> bool:
+        """Whether `arch` is `base`, whatever either says of its differences."""
+        return replace(arch, differences=()) == replace(self.base, differences=())
+
     def scale(self, values: Values, factor: float) -> dict[str, Any]:
         """Multiplies every width by `factor`, rounded down to its grid."""
         return dict(values) | {
@@ -108,6 +127,10 @@ class Space:
 def round_width(width: float) -> int:
     """The nearest multiple of 8, at least 8."""
     return WIDTH_STEP * max(1, round(width / WIDTH_STEP))
+
+
+def _nearest(choices: Sequence[Any], value: float) -> Any:
+    return min(choices, key=lambda choice: abs(choice - value))
 
 
 def _multiples(width: int) -> tuple[int, ...]:

@@ -14,8 +14,13 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.files import write_bytes, write_json
 from googlenet_keras.processes import ProcessError
 from googlenet_keras.tuning.job import SearchJob
-from googlenet_keras.tuning.oracle import FAILURE_REASON_FILE, make_oracle
-from googlenet_keras.tuning.trials import TrialLog, train_trial
+from googlenet_keras.tuning.oracle import (
+    FAILURE_REASON_FILE,
+    SEARCH_OBJECTIVE,
+    make_oracle,
+)
+from googlenet_keras.tuning.trainings import train_trial
+from googlenet_keras.tuning.trials import TrialLog
 
 TUNER_FOLDER, TUNER_STATE_FILE = "tuner", "tuner.json"  # keras-tuner's own
 POLL_SECONDS = 0.2  # between two requests for work; keras-tuner itself would not wait
@@ -56,6 +61,7 @@ class Tuner(BaseTuner):
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         metrics: dict[str, Any] = {**figures}
         top1 = metrics.pop("top1")
+        metrics[SEARCH_OBJECTIVE.name] = metrics.pop("loss")
         metrics |= {f"val_{head}_top1": value for head, value in top1.items()}
         return {name: value for name, value in metrics.items() if value is not None}
 

@@ -101,8 +101,8 @@ def _chief_errors(seconds: int) -> Iterator[None]:
         raise UserError(
             f"a worker needs its chief, and none answers at {_address()} for "
             f"{seconds} s. Start the chief first ({TUNER_ID}=chief), wait until it "
-            f"prints its run folder, and see that {ORACLE_IP} and {ORACLE_PORT} are "
-            "those it listens on."
+            f"says that it waits for workers, and see that {ORACLE_IP} and "
+            f"{ORACLE_PORT} are those it listens on."
         ) from error
 
 

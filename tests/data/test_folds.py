@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from making import write_photos
 
-from googlenet_keras.data.folds import Fold, open_fold
+from googlenet_keras.data.folds import Fold, largest_fold_count, open_fold
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
 
@@ -55,6 +55,23 @@ def test_folds_depend_on_the_seed_and_not_on_the_images_former_split():
     assert again.train.fingerprint == fold.train.fingerprint
     assert reseeded.train.fingerprint != fold.train.fingerprint
     assert divided(dataset, 3).train.fingerprint != fold.train.fingerprint
+
+
+def test_a_fold_is_of_the_runs_seed_or_of_its_own():
+    options = {"folds": 5, "fold": 2, "seed": 3, "validation_fraction": 0.1}
+    assert Fold.from_options(options) == Fold(2, 5, 3, 0.1)
+    assert Fold.from_options(options | {"fold_seed": None}) == Fold(2, 5, 3, 0.1)
+    assert Fold.from_options(options | {"fold_seed": 0}) == Fold(2, 5, 0, 0.1)
+
+
+def test_the_smallest_class_limits_the_folds(root):
+    dataset = open_dataset(str(root))  # 12, 22 and 7 images
+    assert largest_fold_count(dataset, 5) == 5
+    assert largest_fold_count(dataset, 9) == 7
+    few = replace(dataset, validation=dataset.test, train=dataset.test)  # 3 of one
+    assert largest_fold_count(few, 5) == 0
+    unlisted = replace(dataset, train=replace(dataset.train, listed=None))
+    assert largest_fold_count(unlisted, 5) == 0
 
 
 def test_another_image_has_another_fingerprint(root, tmp_path):

@@ -111,8 +111,8 @@ def test_every_data_set_resolves_every_open_option():
         open_options = [f.name for f in fields(resolved)
                         if getattr(resolved, f.name) in (None, ())]  # fmt: skip
         assert open_options == [
-            *("data_dir", "none", "architecture", "teacher", "image_sizes"),
-            "run_folder",
+            *("data_dir", "fold_seed", "none", "architecture", "teacher"),
+            *("image_sizes", "run_folder"),
         ]
 
 

@@ -33,6 +33,8 @@ def test_a_limit_that_is_no_number_is_an_error(text):
         ("trials", 0, "trials=0: Expected `int` >= 1"),
         ("trials", 10**9, "Expected `int` <= 100000"),
         ("workers", 10**6, "Expected `int` <= 1024"),
+        ("finalists", -1, "finalists=-1: Expected `int` >= 0"),
+        ("rounds", 2, "rounds=2: Expected `int` >= 3"),
         ("max_megabytes", 1e300, "Expected `float` <= 1000000.0"),
         ("baselines", (1e308,), "Expected `float` <= 100.0 - at `$[0]`"),
         ("baselines", ("a",), "Expected `float`, got `str` - at `$[0]`"),
@@ -133,8 +135,9 @@ def test_a_resumed_search_has_its_options(begun):
         (32,),
     )
     assert config.resume
-    more = ["--workers", "2", "--retrain", "--epochs", "2"]
-    assert read_search_flags(["--resume", "--run-folder", str(begun), *more]).retrain
+    more = ["--workers", "2", "--retrain", "--epochs", "2", "--rounds", "5"]
+    again = read_search_flags(["--resume", "--run-folder", str(begun), *more])
+    assert (again.retrain, again.rounds, again.finalists) == (True, 5, 3)
 
 
 def test_a_recipes_epochs_are_a_trainings_not_a_trials():

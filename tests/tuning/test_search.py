@@ -92,13 +92,13 @@ def known_machine():
 def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"
     worker_log = str(folder / "tuner0.log")
-    options = (*OPTIONS, "--trials", "3", "--workers", "2")
+    options = (*OPTIONS, "--trials", "3", "--workers", "2", "--finalists", "1")
     process = start(*options, "--run-folder", str(folder), log=log)
     trials = folder / "trials"
-    wait_for(lambda: (trials / "0").exists() and (trials / "1").exists(), process)
+    wait_for(lambda: (trials / "1").exists() and (trials / "2").exists(), process)
     victim = next(pid for pid, _, output in processes() if output == worker_log)
     os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: len(rows(folder)) >= 2, process)
+    wait_for(lambda: len(rows(folder)) >= 3, process)  # even width first
     assert log.read_text().count("started again") == 1
     process.kill()
     process.wait()
@@ -116,7 +116,8 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     done = [row["trial"] for row in after if row["status"] == "completed"]
     assert sorted(done) == ["0", "1", "2"]
     assert all(row["macs"] <= 3e6 for row in after if row["status"] == "completed")
-    assert "of 3: top-1" in log.read_text()
+    assert "of 3: loss" in log.read_text()
+    check_race(folder)
     check_result(folder)
     check_resumed_without_training(folder)
 
@@ -128,7 +129,7 @@ def test_a_search_that_is_stopped_ends_its_workers_and_their_trainings(tmp_path)
     options = (*OPTIONS, "--trials", "3", "--workers", "1", "--run-folder", str(folder))
     elsewhere = {"command": ("-m", "googlenet_keras", "search"), "cwd": tmp_path}
     process = start(*options, log=log, **elsewhere)
-    wait_for((folder / "trials" / "0" / "config.json").exists, process)
+    wait_for((folder / "trials" / "1" / "config.json").exists, process)
     assert len(trainings(folder)) == 2  # the worker, and the training of its trial
     process.terminate()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
@@ -157,7 +158,8 @@ def check_resumed_without_training(folder):
 def test_the_best_network_is_retrained_and_exported(tmp_path):
     """The status says if a check failed."""
     folder, log = tmp_path / "found", tmp_path / "log.txt"
-    options = ("--trials", "1", "--retrain", "--retrain-epochs", "1")
+    options = ("--trials", "1", "--finalists", "0")
+    options += ("--retrain", "--retrain-epochs", "1")
     search = start(*OPTIONS, *options, "--run-folder", str(folder), log=log)
     status = search.wait(timeout=2 * PATIENCE)
     best = read_json(RunFolder(folder).result)["best"]
@@ -175,14 +177,32 @@ def check_result(folder):
     result = read_json(RunFolder(folder).result)
     names = [row["trial"] for row in result["baselines"]]
     assert names == ["uniform"]
-    best = max(
-        (row for row in rows(folder) if row["status"] == "completed"),
-        key=lambda row: row["top1"]["main"],
+    winner = result["verdict"]["trial"] if result["verdict"]["is_better"] else "uniform"
+    assert result["best"]["trial"] == winner
+    uniform, first = (
+        next(row for row in rows(folder) if row["trial"] == name)
+        for name in ("uniform", "0")
     )
-    assert result["best"]["top1"]["main"] == best["top1"]["main"]
+    assert first["loss"] == uniform["loss"]
+    assert (first["seconds"], (folder / "trials" / "0").exists()) == (0, False)
     found = read_json(folder / "best_architecture.json")
     assert found == result["best"]["architecture"]
     assert (folder / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def check_race(folder):
+    """Its rounds have other seeds, and each digit is held out once at most."""
+    race = [row for row in rows(folder) if row["status"] == "race"]
+    finalist = race[1]["network"]
+    assert [(row["network"], row["round"]) for row in race[:4]] == [
+        *[("uniform", 1), (finalist, 1), ("uniform", 2), (finalist, 2)]
+    ]
+    configs = [
+        read_json(folder / "trials" / row["trial"] / "config.json") for row in race
+    ]
+    found = [(x["seed"], x["folds"], x["fold"], x["fold_seed"]) for x in configs[:4]]
+    assert found == [(1, 5, 1, 0), (1, 5, 1, 0), (2, 5, 2, 0), (2, 5, 2, 0)]
+    assert {row["images"] for row in race} <= {299, 300}  # of 1,497
 
 
 def test_a_worker_without_a_chief_says_so(tmp_path, monkeypatch):
