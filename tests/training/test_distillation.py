@@ -90,7 +90,7 @@ def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
     assert options_as_text(written_options)["teacher"] == str(teacher)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_with_patience_a_teacher_answers_for_no_epoch_that_is_not_trained(
     data, teacher, tmp_path, monkeypatch, capsys
 ):

@@ -85,7 +85,7 @@ def stop_after(monkeypatch, checkpoints):
     monkeypatch.setattr(TrainingState, "write", write_and_stop)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_resumes_exactly_and_with_the_same_pictures_only(
     data, none, tmp_path, monkeypatch
 ):

@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_weights(data, plain, tmp_path):
     ("variant", "policy"),
     [
         ("bn", "mixed_float16"),
-        ("paper", "mixed_bfloat16"),
+        pytest.param("paper", "mixed_bfloat16", marks=pytest.mark.exhaustive),
         pytest.param("bn", "mixed_bfloat16", marks=pytest.mark.exhaustive),
         pytest.param("paper", "mixed_float16", marks=pytest.mark.exhaustive),
     ],

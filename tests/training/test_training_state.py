@@ -427,7 +427,7 @@ def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(data, whole, tmp_pa
     assert figures(resumed) == figures(whole)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_damaged_copy_of_the_disk_cache_is_said(data, tmp_path):
     config = tiny(tmp_path / "run", data, cache="disk", image_size=(40,))
     folder = cache_folder() / "images"
