@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from making import classifier, one_module, small_run, write_photos
+from making import classifier, small_run, two_modules, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
@@ -112,13 +112,13 @@ def options(tmp_path_factory):
 
     Each batch has two pictures of none of the classes, one for each of two workers.
     Of 129 validation images the workers see 65 and 64 in two batches each. A teacher
-    helps, and the main head teaches the other one.
+    helps, and the main head teaches the others.
     """
     folder = tmp_path_factory.mktemp("common")
     teacher = classifier("bn", classes=2, size=32)
     replace(teacher, labels=("b", "a")).save(folder / "teacher")
     for name, variant in (("architecture", "paper"), ("batch_norm", "bn")):
-        arch = replace(one_module(variant, 1), dropout=0.0, auxiliary_dropout=0.0)
+        arch = replace(two_modules(variant), dropout=0.0, auxiliary_dropout=0.0)
         write_json(folder / f"{name}.json", arch.to_json())
     return small_run(
         None,
@@ -156,7 +156,7 @@ def assert_equal_runs(folder, other):
     for line, same in zip(*(read_json_lines(RunFolder(f).metrics)
                             for f in (folder, other)), strict=True):  # fmt: skip
         for kind in ("train", "validation"):
-            for head in ("main", "aux1"):
+            for head in ("main", "aux1", "aux2"):
                 for figure in ("top1", "loss"):
                     assert line[kind][head][figure] == pytest.approx(
                         same[kind][head][figure], rel=1e-5

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import one_module, tiny_run, write_photos
+from making import small_run, two_modules, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import InterruptionError, UserError
-from googlenet_keras.files import cache_folder, read_json, read_json_lines
+from googlenet_keras.files import cache_folder, read_json, read_json_lines, write_json
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
@@ -25,12 +25,19 @@ STEPS = 2
 SIZES = ("32:1", "48x40:2")  # the head's map has 2 x 2 and 3 x 2 cells
 
 
+def one_module():
+    arch = two_modules()
+    return replace(arch, rows=arch.rows[:-1], heads=arch.heads[:1])
+
+
 def growing(folder, data, **options):
     """Three epochs of two steps at two sizes, of the main and one auxiliary head."""
-    heads = options.pop("heads", 1)
-    config = tiny_run(folder, data, heads=heads, resume=True, checkpoint_minutes=1e-6)
+    config = small_run(folder, data, resume=True, checkpoint_minutes=1e-6)
+    file = folder.with_suffix(".json")
+    write_json(file, one_module().to_json())
     sizes = {"epochs": None, "image_size": (), "image_sizes": SIZES}
-    return replace(config, **({"color_jitter": 0.0, **sizes} | options))
+    options = {"architecture": file, "color_jitter": 0.0, **sizes} | options
+    return replace(config, **options)
 
 
 @dataclass
@@ -58,7 +65,7 @@ class Whole:
 def whole(tmp_path_factory):
     """From weights, with none pictures and copies of the images on disk."""
     folder, whole = tmp_path_factory.mktemp("whole"), Whole()
-    arch = one_module(heads=1)
+    arch = one_module()
     network = build_network(arch, classes=2, image_size=32)
     geometry = Preprocessing(32, 32, 0.875)
     Classifier(network, arch, geometry, ("a", "b")).save(folder / "source")
@@ -194,8 +201,7 @@ def test_a_bad_step_may_lead_back_to_an_earlier_stage(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainer, "training_batches", poisoned)
     data = write_photos(tmp_path / "photos", {"a": 6, "b": 5})
-    sizes = ("32:1", "48x40:1")
-    config = growing(tmp_path / "run", data, heads=0, image_sizes=sizes)
+    config = growing(tmp_path / "run", data, image_sizes=("32:1", "48x40:1"))
     run = train_network(replace(config, checkpoint_minutes=10.0))
     lines = read_json_lines(run.job.folder.metrics)
     (event,) = (line for line in lines if EVENT_KEY in line)

@@ -93,10 +93,9 @@ def test_logits_are_divided_with_their_range():
 
 
 @pytest.mark.slow
-def test_export_trains_for_int8(tmp_path):
+def test_export_trains_for_int8(run_folder, tmp_path):
     copy = tmp_path / "classifier"
-    made = classifier("bn", classes=10, size=32)
-    replace(made, labels=tuple("0123456789")).save(copy)
+    Classifier.load(run_folder).save(copy)
     call_main(
         export.main,
         *("--run-folder", str(copy), "--dataset", "digits"),

@@ -138,6 +138,16 @@ def test_it_trains_on_mixed_and_damaged_images(data, tmp_path):
     assert 0 <= json.loads(line)["train"]["main"]["top1"] <= 1
 
 
+@pytest.mark.slow
+def test_balanced_classes_train(tmp_path):
+    data = write_photos(tmp_path / "data", {"a": 9, "b": 3})
+    plain = train_network(tiny_run(tmp_path / "plain", data))
+    balanced = train_network(tiny_run(tmp_path / "b", data, class_weights="balanced"))
+    kernels = [named_weights(run.classifier.network)["main/kernel"]
+               for run in (plain, balanced)]  # fmt: skip
+    assert not np.array_equal(*kernels)
+
+
 def test_nothing_is_made_for_options_that_cannot_work(data, tmp_path):
     with pytest.raises(UserError, match=r"batch_size must be at most .* 8; received 9"):
         train_network(tiny_run(tmp_path / "run", data, batch_size=9))

@@ -70,7 +70,7 @@ def test_an_impossible_budget_says_what_the_smallest_network_needs():
 @pytest.mark.parametrize(
     "arch",
     [
-        BATCH_NORM.scale_width(0.25),
+        BATCH_NORM.scale_width(0.5),
         pytest.param(PAPER.scale_width(0.25), marks=pytest.mark.exhaustive),
     ],
     ids=["bn", "paper"],
