@@ -77,10 +77,13 @@ def two_modules(
     return replace(whole, rows=tuple(row for row in whole.rows if row.name in kept))
 
 
-def one_module() -> Architecture:
-    """A network of one module and one head, whose training is traced in a moment."""
-    arch = two_modules()
-    return replace(arch, rows=arch.rows[:3], heads=())
+def one_module(variant: str | Architecture = "bn", heads: int = 0) -> Architecture:
+    """A network of one module, whose training is traced in a moment.
+
+    heads: 1 for one auxiliary head beside the main one.
+    """
+    arch = two_modules(variant)
+    return replace(arch, rows=arch.rows[:3], heads=arch.heads[:heads])
 
 
 def epoch_line(epoch: int) -> dict[str, Any]:
@@ -106,6 +109,17 @@ def small_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
         precision="float32",
     )
     return replace(config, **options)
+
+
+def tiny_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
+    """The options of `small_run` for the network `one_module`, which is quicker.
+
+    variant, heads: as in `one_module`.
+    """
+    kind = options.pop("variant", "bn"), options.pop("heads", 0)
+    file = ARCHITECTURES / "one-{}-{}.json".format(*kind)
+    write_json(file, one_module(*kind).to_json())
+    return small_run(folder, data, **({"architecture": file} | options))
 
 
 def small_flags(data: Path) -> list[str]:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from making import classifier, one_module, small_run, write_photos
+from making import classifier, tiny_run, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import DiskError, InterruptionError, UserError
 from googlenet_keras.evaluation.compare import options_as_text
-from googlenet_keras.files import cache_folder, read_json, write_json
+from googlenet_keras.files import cache_folder, read_json
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.job import TrainingJob
@@ -44,15 +44,15 @@ def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
 ):
     options = {
         **{"teacher": (teacher,), "self_distillation": 0.3, "mixup": 0.2},
-        **{"class_weights": "balanced", "epochs": 2},
+        **{"class_weights": "balanced", "epochs": 2, "heads": 1},
         **{"resume": True, "checkpoint_minutes": 1e-6},
     }
-    whole = train_network(small_run(tmp_path / "whole", data, **options))
+    whole = train_network(tiny_run(tmp_path / "whole", data, **options))
     assert "answers of 2 epochs, 0.0 MB, 0 of them from the cache" in (
         capsys.readouterr().out
     )
     assert len(answers()) == 2
-    config = small_run(tmp_path / "run", data, **options)
+    config = tiny_run(tmp_path / "run", data, **options)
     write, written = TrainingState.write, []
 
     def write_and_stop(self):
@@ -90,15 +90,13 @@ def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
     assert options_as_text(written_options)["teacher"] == str(teacher)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_with_patience_a_teacher_answers_for_no_epoch_that_is_not_trained(
     data, teacher, tmp_path, monkeypatch, capsys
 ):
-    write_json(tmp_path / "network.json", one_module().to_json())
-    config = small_run(  # its rate is so high that the loss soon gets worse
+    config = tiny_run(  # its rate is so high that the loss soon gets worse
         *(tmp_path / "run", data),
-        **{"architecture": tmp_path / "network.json", "teacher": (teacher,)},
-        **{"epochs": 12, "patience": 2, "learning_rate": 1.0},
+        **{"teacher": (teacher,), "epochs": 12, "patience": 2, "learning_rate": 1.0},
         resume=True,
     )
     run = train_network(config)
@@ -128,7 +126,7 @@ class RemoveAnswers(keras.callbacks.Callback):
 def test_a_stop_while_a_teacher_answers_and_answers_that_are_removed(
     data, teacher, tmp_path
 ):
-    config = small_run(tmp_path / "run", data, teacher=(teacher,), epochs=20)
+    config = tiny_run(tmp_path / "run", data, teacher=(teacher,), epochs=20)
     stop = StopRequest()
     stop.signal_number = 15
     job = TrainingJob.from_config(config)
@@ -149,9 +147,9 @@ def test_a_stop_while_a_teacher_answers_and_answers_that_are_removed(
 
 
 def test_runs_without_a_teacher_have_the_identity_that_they_had(data, teacher):
-    job = TrainingJob.from_config(small_run(None, data))
-    taught = TrainingJob.from_config(small_run(None, data, teacher=(teacher,)))
+    job = TrainingJob.from_config(tiny_run(None, data))
+    taught = TrainingJob.from_config(tiny_run(None, data, teacher=(teacher,)))
     assert taught.data_identity.keys() - job.data_identity.keys() == {"teachers"}
     assert taught.config.teacher == (teacher,)
     with pytest.raises(UserError, match=r"a run folder has a config\.json"):
-        TrainingJob.from_config(small_run(None, data, teacher=(data,)))
+        TrainingJob.from_config(tiny_run(None, data, teacher=(data,)))

@@ -186,7 +186,7 @@ def test_a_run_stopped_at_the_change_and_after_it_ends_as_one_that_is_not(
     assert run.best_epoch == whole.run.best_epoch
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_bad_step_may_lead_back_to_an_earlier_stage(tmp_path, monkeypatch):
     """There is no checkpoint but that of the start."""
     batches, left = trainer.training_batches, [1]

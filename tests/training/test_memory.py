@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from making import tiny_run
 
 from googlenet_keras.architecture.table1 import Conv
 from googlenet_keras.architecture.variants import get_architecture
@@ -71,14 +72,11 @@ def test_a_size_at_which_the_network_cannot_be_built_is_refused_before_the_start
 
 @pytest.mark.slow
 def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
-    """A step of 448 pixels takes some 150 MB an image; more than there is kills."""
-    config = replace(
-        recipe("smoke"), image_size=(448,), width=0.5, precision="float32",
-        batch_size=25,
-    ).resolve("photos")  # fmt: skip
-    monkeypatch.setattr(memory, "_free_bytes", lambda: 25 * 10**8)
+    """A step of 768 pixels takes over 100 MB an image; more than there is kills."""
+    config = tiny_run(None, "photos", image_size=(768,), batch_size=17)
+    config = config.resolve("photos", precision="float32")
+    monkeypatch.setattr(memory, "_free_bytes", lambda: 167 * 10**7)
     message = str(memory.batch_too_large_error(None, config, classes=10))
     assert re.match(
-        r"a batch of 25 images does not fit into memory; (8|16) do: --batch-size \1",
-        message,
+        "a batch of 17 images does not fit into memory; 8 do: --batch-size 8", message
     )

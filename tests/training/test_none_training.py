@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import small_run, write_photos
+from making import tiny_run, write_photos
 
 from googlenet_keras.data.none_pictures import open_none_folder
 from googlenet_keras.data.pipeline import UnreadableImageError
@@ -44,7 +44,7 @@ def none(tmp_path_factory):
 
 
 def run_options(folder, data, **options):
-    return small_run(folder, data, **({"epochs": 5, "batch_size": 8} | options))
+    return tiny_run(folder, data, **({"epochs": 5, "batch_size": 8} | options))
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def stop_after(monkeypatch, checkpoints):
     monkeypatch.setattr(TrainingState, "write", write_and_stop)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_resumes_exactly_and_with_the_same_pictures_only(
     data, none, tmp_path, monkeypatch
 ):
@@ -138,6 +138,7 @@ def test_a_picture_that_is_gone_is_named_and_belongs_to_the_step(data, none, tmp
     assert (trainer.state.epoch, trainer.state.step) == (1, 2)
 
 
+@pytest.mark.slow
 def test_an_image_that_only_a_synthetic_picture_reads_is_named(data, none, tmp_path):
     data = shutil.copytree(data, tmp_path / "data")
     config = run_options(tmp_path / "run", data, none=none, none_synthetic=1.0)

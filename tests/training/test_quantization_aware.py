@@ -1,12 +1,14 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import call_main, classifier
+from making import call_main, classifier, two_modules
 from scipy.special import log_softmax
 
 import export
 from googlenet_keras.architecture.ablations import ablate
+from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.runtimes import LiteRT
@@ -28,6 +30,15 @@ from googlenet_keras.training.quantization_aware import (
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype("float32")
 NORMS = ["pool1_norm1", "conv2_norm2"]
+ONE_NORM = replace(  # the paper's network with two of nine modules
+    PAPER,
+    rows=tuple(
+        row
+        for row in PAPER.rows
+        if row.name in {x.name for x in two_modules("paper").rows} | {NORMS[0]}
+    ),
+)
+VARIANTS = ("bn", "paper", ablate("bn", module="naive", head="dense"))
 
 
 def test_rounding_follows_the_range_in_training_alone():
@@ -44,10 +55,17 @@ def test_rounding_follows_the_range_in_training_alone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "variant", ["bn", "paper", ablate("bn", module="naive", head="dense")], ids=str
+    ("variant", "whole"),
+    [
+        ("bn", False),
+        (ONE_NORM, True),
+        *(pytest.param(x, True, marks=pytest.mark.exhaustive) for x in VARIANTS),
+    ],
+    ids=["bn", "paper", "whole bn", "whole paper", "whole ablated"],
 )
-def test_the_file_rounds_as_the_network_did(variant, tmp_path):
-    network = add_fake_quantization(deployable_network(classifier(variant, whole=True)))
+def test_the_file_rounds_as_the_network_did(variant, whole, tmp_path):
+    made = classifier(variant, whole=whole)
+    network = add_fake_quantization(deployable_network(made))
     network(IMAGES, training=True)  # the ranges
     expected = np.asarray(network(IMAGES)["probabilities"])
     save_static(network, tmp_path / "rounded")
@@ -57,13 +75,14 @@ def test_the_file_rounds_as_the_network_did(variant, tmp_path):
     found = LiteRT(tmp_path / "int8.tflite", threads=1)(IMAGES)
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert np.ptp(expected) > 0.1
-    contents = inspect_tflite(data, NORMS if variant == "paper" else (), True)
-    assert len(contents["not_quantised"]) == (14 if variant == "paper" else 0)
+    norms = [row.name for row in made.architecture.rows if row.name in NORMS]
+    contents = inspect_tflite(data, norms, True)
+    assert len(contents["not_quantised"]) == 7 * len(norms)
 
 
 @pytest.mark.slow
 def test_logits_are_divided_with_their_range():
-    network = add_fake_quantization(deployable_network(classifier("bn", whole=True)))
+    network = add_fake_quantization(deployable_network(classifier("bn")))
     network(IMAGES, training=True)
     before = np.log(np.asarray(network(IMAGES)["probabilities"], "float64"))
     divide_logits(network, 0.5)
@@ -110,8 +129,9 @@ def losses_at(exported, dataset, temperature):
 
 
 @pytest.mark.slow
-def test_a_network_that_refuses_is_not_trained_again(run_folder, tmp_path):
-    refusing = Classifier.load(run_folder)
+def test_a_network_that_refuses_is_not_trained_again(tmp_path):
+    labels = tuple("0123456789")
+    refusing = replace(classifier("bn", classes=10, size=32), labels=labels)
     refusing = refusing.calibrate(Calibration(1.0, 0.1, 0.1, 0.5))
     refusing.save(tmp_path / "classifier")
     with pytest.raises(UserError, match="would unlearn what it refuses"):

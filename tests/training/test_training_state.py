@@ -4,15 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
-import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import small_run, write_photos
+from making import tiny_run, write_photos
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -31,13 +30,14 @@ from googlenet_keras.training import checkpoints, trainer
 from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.signals import StopRequest
 from googlenet_keras.training.trainer import train_network
+from googlenet_keras.training.training_state import TrainingState
 
-EPOCHS, STEPS = 6, 4
+EPOCHS, STEPS = 3, 4
 
 
 def tiny(folder, data, **options):
-    """Six epochs of four steps, with everything random that there is."""
-    config = small_run(
+    """Three epochs of four steps, with everything random that there is."""
+    config = tiny_run(
         folder, data, resume=True, checkpoint_minutes=1e-6, epochs=EPOCHS, cutmix=1.0
     )
     return replace(config, **options)
@@ -45,7 +45,11 @@ def tiny(folder, data, **options):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("data") / "d", {"a": 10, "b": 10})
+    """16 images to train on and 4 for validation."""
+    folder = tmp_path_factory.mktemp("data") / "d"
+    for split, count in (("train", 8), ("val", 2)):
+        write_photos(folder / split, {"a": count, "b": count})
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -65,52 +69,48 @@ def figures(run):
             for x in lines]  # fmt: skip
 
 
-def signal_after(folder, count, number):
-    """Sends this process a signal when the run has written `count` checkpoints."""
+@contextmanager
+def at_checkpoint(folder, steps, act):
+    """Calls `act` when the run in `folder` has a checkpoint of so many steps."""
+    write, file = TrainingState.write, RunFolder(folder).checkpoints / f"{steps:08d}"
+    acted = False
 
-    def send():
-        file = RunFolder(folder).checkpoints / f"{count:08d}.sha256"
-        while not file.exists():
-            time.sleep(0.002)
-        os.kill(os.getpid(), number)
+    def write_and_act(state):
+        nonlocal acted
+        write(state)
+        if not acted and file.with_suffix(".sha256").exists():
+            acted = True
+            act()
 
-    threading.Thread(target=send, daemon=True).start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingState, "write", write_and_act)
+        yield
+
+
+def stop(config, steps, number=signal.SIGTERM):
+    """Trains until this process gets a signal after so many steps."""
+    with (
+        at_checkpoint(config.run_folder, steps, lambda: os.kill(os.getpid(), number)),
+        pytest.raises(InterruptionError, match=r"steps\. Resume it with") as error,
+    ):
+        train_network(config)
+    return error.value
 
 
 @pytest.mark.slow
 def test_a_run_that_is_stopped_twice_ends_as_one_that_is_not(data, whole, tmp_path):
     config = tiny(tmp_path / "run", data)
-    for count, number in ((1, signal.SIGTERM), (10, signal.SIGINT)):
-        signal_after(config.run_folder, count, number)
-        with pytest.raises(InterruptionError, match=r"steps\. Resume it with") as e:
-            train_network(config)
-        assert e.value.status == 128 + number
-        assert f"--resume --run-folder {config.run_folder}" in str(e.value)
+    for steps, number in ((1, signal.SIGTERM), (6, signal.SIGINT)):
+        error = stop(config, steps, number)
+        assert error.status == 128 + number
+        assert f"--resume --run-folder {config.run_folder}" in str(error)
         kept = checkpoints.newest_checkpoint(RunFolder(config.run_folder).checkpoints)
-        assert kept.progress["epoch"] * STEPS + kept.progress["step"] >= count
+        done = kept.progress["epoch"] * STEPS + kept.progress["step"]
+        assert steps <= done <= steps + 1
     resumed = train_network(config)
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)
     assert resumed.best_epoch == whole.best_epoch
-
-
-@pytest.mark.slow
-def test_what_was_written_after_the_checkpoint_is_done_again(data, whole, tmp_path):
-    """As if the process had been killed in a write, one epoch after a checkpoint."""
-    config = tiny(tmp_path / "run", data)
-    signal_after(config.run_folder, 6, signal.SIGTERM)
-    with pytest.raises(InterruptionError):
-        train_network(config)
-    metrics = RunFolder(config.run_folder).metrics
-    line = read_json_lines(metrics)[-1] | {"epoch": EPOCHS}
-    append_json_line(metrics, line)
-    with metrics.open("a") as file:
-        file.write('{"epoch": 7, "lea')
-    left = config.run_folder / "checkpoints" / f"x.1{TEMPORARY_SUFFIX}"
-    left.write_bytes(b"half")
-    resumed = train_network(config)
-    assert figures(resumed) == figures(whole)
-    assert not left.exists()
 
 
 @pytest.mark.slow
@@ -125,8 +125,8 @@ def test_a_finished_run_is_not_trained_again(data, whole, capsys):
 
 @pytest.mark.slow
 def test_other_data_are_refused(data, whole):
-    first = data / "a" / "0.jpg"
-    moved = first.rename(data / "a" / "00.jpg")
+    first = data / "train" / "a" / "0.jpg"
+    moved = first.rename(first.with_name("00.jpg"))
     try:
         with pytest.raises(
             UserError, match="needs the training and validation images that the run"
@@ -137,23 +137,19 @@ def test_other_data_are_refused(data, whole):
 
 
 @pytest.mark.slow
-def test_epochs_without_a_checkpoint_are_refused(data, tmp_path):
+def test_a_run_killed_before_its_first_step_starts_and_needs_a_checkpoint_later(
+    data, tmp_path
+):
     config = tiny(tmp_path / "run", data, epochs=1, checkpoint_minutes=0.0)
-    train_network(config)
-    assert not RunFolder(config.run_folder).checkpoints.exists()
-    with pytest.raises(UserError, match=r"requires a checkpoint, .* has no intact one"):
-        train_network(config)
-
-
-@pytest.mark.slow
-def test_a_run_killed_before_its_first_step_starts(data, tmp_path):
-    config = tiny(tmp_path / "run", data, epochs=1)
     config.run_folder.mkdir()
     for name in ("environment.json", "config.json.7.tmp"):
         (config.run_folder / name).write_text("{")
     with pytest.raises(UserError, match="never overwritten"):
         train_network(replace(config, resume=False))
     assert train_network(config).best_epoch == 1
+    assert not RunFolder(config.run_folder).checkpoints.exists()
+    with pytest.raises(UserError, match=r"requires a checkpoint, .* has no intact one"):
+        train_network(config)
 
 
 def edit_checkpoint(path, change):
@@ -193,9 +189,7 @@ DAMAGES = {  # of the progress and the tensors
 def interrupted(data, tmp_path_factory):
     """A run that was stopped after some checkpoints; two generations of them."""
     config = tiny(tmp_path_factory.mktemp("interrupted") / "run", data)
-    signal_after(config.run_folder, 6, signal.SIGTERM)
-    with pytest.raises(InterruptionError):
-        train_network(config)
+    stop(config, STEPS + 1)
     return config
 
 
@@ -230,19 +224,28 @@ def test_a_state_that_this_run_cannot_have_gives_way_to_the_one_before(
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_and_damaged_metrics_end_as_a_run_left_alone(
+def test_a_run_killed_in_a_write_with_damaged_files_ends_as_one_left_alone(
     interrupted, data, whole, tmp_path, capsys
 ):
+    """Metrics of an epoch after the checkpoint, as of one that is damaged, are there.
+
+    Of another line and of another file a part was written.
+    """
     shutil.copytree(interrupted.run_folder, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
     *_, newer = sorted(folder.checkpoints.glob("*.safetensors"))
     edit_checkpoint(newer, DAMAGES["list"])
+    line = read_json_lines(folder.metrics)[-1] | {"epoch": EPOCHS}
+    append_json_line(folder.metrics, line)
     with folder.metrics.open("a") as file:
-        file.write('5\n"a"\nnull\n')
+        file.write('5\n"a"\nnull\n{"epoch": 7, "lea')
+    left = folder.checkpoints / f"x.1{TEMPORARY_SUFFIX}"
+    left.write_bytes(b"half")
     resumed = train_network(replace(interrupted, run_folder=folder.path))
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)
     assert "metrics.jsonl: line" in capsys.readouterr().err
+    assert not left.exists()
 
 
 def poisoned(times, epoch, step):
@@ -270,18 +273,18 @@ def poisoned(times, epoch, step):
 def test_a_batch_that_is_not_finite_is_named_and_rolled_back(
     data, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(trainer, "training_batches", poisoned(1, epoch=2, step=1))
+    monkeypatch.setattr(trainer, "training_batches", poisoned(1, epoch=1, step=1))
     run = train_network(tiny(tmp_path / "run", data))
     assert [line[0] for line in figures(run)] == list(range(1, EPOCHS + 1))
     lines = read_json_lines(run.job.folder.metrics)
     (event,) = (line for line in lines if EVENT_KEY in line)
-    assert (event["epoch"], event["step"]) == (3, 2)
-    assert (event["back_to_epoch"], event["back_to_step"]) == (3, 2)
+    assert (event["epoch"], event["step"]) == (2, 2)
+    assert (event["back_to_epoch"], event["back_to_step"]) == (2, 2)
     assert event["learning_rate_factor"] == 0.5
-    ((split, numbers),) = run.job.step_images(2, 1)
+    ((split, numbers),) = run.job.step_images(1, 1)
     assert len(numbers) == 4
     assert event["files"] == pipeline.image_names(split, numbers)
-    assert "step 2 of epoch 3 is not finite; back to step 2" in capsys.readouterr().out
+    assert "step 2 of epoch 2 is not finite; back to step 2" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -297,10 +300,10 @@ def test_after_three_rollbacks_the_files_are_named(data, whole, tmp_path, monkey
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MB of its own, and a way to make room on it."""
+    """A file system of 350 kB of its own, and a way to make room on it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    options = ["-t", "tmpfs", "-o", "size=350k", "none", str(folder)]
     made = subprocess.run(["mount", *options], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("mounting a file system is for root alone")
@@ -310,21 +313,16 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_that_goes_away_ends_a_run(data, whole, tmp_path):
+def test_a_folder_that_goes_away_ends_a_run(data, tmp_path):
     """The event files' writer would make it anew and go on without the rest."""
     folder, away = tmp_path / "run", tmp_path / "away"
-
-    def move():
-        while not (RunFolder(folder).checkpoints / "00000000.sha256").exists():
-            time.sleep(0.002)
-        folder.rename(away)
-
-    threading.Thread(target=move, daemon=True).start()
-    with pytest.raises(UserError, match=r"has been moved or removed\. Resume"):
+    with (
+        at_checkpoint(folder, 0, lambda: folder.rename(away)),
+        pytest.raises(UserError, match=r"has been moved or removed\. Resume"),
+    ):
         train_network(tiny(folder, data, checkpoint_minutes=10.0))
-    shutil.rmtree(folder)
-    away.rename(folder)
-    assert same(train_network(tiny(folder, data)), whole)
+    kept = checkpoints.newest_checkpoint(RunFolder(away).checkpoints)
+    assert (kept.progress["epoch"], kept.progress["step"]) == (0, 0)
 
 
 @pytest.mark.slow
@@ -360,14 +358,16 @@ def test_images_that_were_replaced_or_removed_are_refused(data, whole):
 
 
 @pytest.mark.slow
-def test_validation_images_that_were_removed_are_refused(tmp_path):
-    for split in ("train", "val"):
-        write_photos(tmp_path / "data" / split, {"a": 4, "b": 4})
-    config = tiny(tmp_path / "run", tmp_path / "data", epochs=1)
-    train_network(config)
-    (tmp_path / "data" / "val" / "b" / "3.jpg").unlink()
-    with pytest.raises(UserError, match="started with: validation_images 8 then and 7"):
-        train_network(config)
+def test_validation_images_that_were_removed_are_refused(data, whole):
+    path = data / "val" / "b" / "1.jpg"
+    before = path.read_bytes()
+    path.unlink()
+    try:
+        message = "started with: validation_images 4 then and 3"
+        with pytest.raises(UserError, match=message):
+            train_network(whole.job.config)
+    finally:
+        path.write_bytes(before)
 
 
 @pytest.mark.slow
@@ -394,17 +394,6 @@ def test_a_run_of_before_contents_were_compared_resumes(data, whole):
     assert train_network(whole.job.config).best_epoch == whole.best_epoch
 
 
-def after_first_checkpoint(folder, act):
-    """Calls `act` when the run in `folder` has its first checkpoint."""
-
-    def wait():
-        while not (RunFolder(folder).checkpoints / "00000000.sha256").exists():
-            time.sleep(0.002)
-        act()
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def spoil(path):
     """Garbage of the same size and time."""
     status = path.stat()
@@ -413,31 +402,32 @@ def spoil(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("split", "damage"), [("train", spoil), ("validation", type(Path()).unlink)]
-)
-def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(
-    data, whole, tmp_path, split, damage
-):
-    config = tiny(tmp_path / "run", data)
-    path = whole.job.dataset.split(split).files[1]
-    content, status = path.read_bytes(), path.stat()
-    after_first_checkpoint(config.run_folder, lambda: damage(path))
-    try:
-        with pytest.raises(pipeline.UnreadableImageError) as error:
-            train_network(config)
-    finally:
-        path.write_bytes(content)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    shown = str(error.value)
-    assert shown.startswith(f"{path} is ")
-    assert f"train --resume --run-folder {config.run_folder}" in shown
+def test_an_image_that_breaks_ends_a_run_that_can_be_resumed(data, whole, tmp_path):
+    """First one to train on, then one for validation."""
+    config, images = tiny(tmp_path / "run", data), whole.job.dataset
+    for path, damage, steps in (
+        (images.train.files[1], spoil, 1),
+        (images.validation.files[1], type(Path()).unlink, 2 * STEPS + 1),
+    ):
+        content, status = path.read_bytes(), path.stat()
+        try:
+            with (
+                at_checkpoint(config.run_folder, steps, lambda: damage(path)),  # noqa: B023
+                pytest.raises(pipeline.UnreadableImageError) as error,
+            ):
+                train_network(config)
+        finally:
+            path.write_bytes(content)
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        shown = str(error.value)
+        assert shown.startswith(f"{path} is ")
+        assert f"train --resume --run-folder {config.run_folder}" in shown
     resumed = train_network(config)
     assert same(resumed, whole)
     assert figures(resumed) == figures(whole)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_damaged_copy_of_the_disk_cache_is_said(data, tmp_path):
     config = tiny(tmp_path / "run", data, cache="disk", image_size=(40,))
     folder = cache_folder() / "images"
@@ -448,7 +438,9 @@ def test_a_damaged_copy_of_the_disk_cache_is_said(data, tmp_path):
         for path in copies.iterdir():
             path.unlink()
 
-    after_first_checkpoint(config.run_folder, remove)
-    with pytest.raises(UserError, match=f"a copy of an image in {folder} cannot be"):
+    with (
+        at_checkpoint(config.run_folder, 1, remove),
+        pytest.raises(UserError, match=f"a copy of an image in {folder} cannot be"),
+    ):
         train_network(config)
     assert train_network(config).best_epoch >= 1  # the copies are made again

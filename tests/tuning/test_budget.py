@@ -68,7 +68,12 @@ def test_an_impossible_budget_says_what_the_smallest_network_needs():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "arch", [BATCH_NORM.scale_width(0.5), PAPER.scale_width(0.25)], ids=["bn", "paper"]
+    "arch",
+    [
+        BATCH_NORM.scale_width(0.5),
+        pytest.param(PAPER.scale_width(0.25), marks=pytest.mark.exhaustive),
+    ],
+    ids=["bn", "paper"],
 )
 def test_megabytes_are_those_of_the_file(arch, tmp_path):
     costs = Costs(10, (32,), model())

@@ -122,7 +122,7 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     check_resumed_without_training(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("known_machine")
 def test_a_search_that_is_stopped_ends_its_workers_and_their_trainings(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"

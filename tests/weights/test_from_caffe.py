@@ -27,7 +27,11 @@ def weights():
     return random_like(caffe_shapes() | HEADS)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["new", "old"])
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.exhaustive)],
+    ids=["new", "old"],
+)
 def file(request, weights, tmp_path_factory):
     path = tmp_path_factory.mktemp("caffe") / "googlenet.caffemodel"
     return caffemodel(path, weights, old=request.param)

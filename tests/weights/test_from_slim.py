@@ -69,7 +69,11 @@ def tensors():
     return {n: v.astype("f4") if v.ndim else v for n, v in made.items()}
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one file", "with an index"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(1, marks=pytest.mark.exhaustive), 2],
+    ids=["one file", "with an index"],
+)
 def checkpoint(request, tensors, tmp_path_factory):
     return slim_checkpoint(tmp_path_factory.mktemp("slim"), tensors, request.param)
 
@@ -126,7 +130,9 @@ def first_module(tensors, image):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["slim", "bn"])
+@pytest.mark.parametrize(
+    "variant", ["slim", pytest.param("bn", marks=pytest.mark.exhaustive)]
+)
 def test_the_first_module_by_hand(checkpoint, tensors, variant):
     made = import_weights("slim", checkpoint, variant=variant)
     small = build_network(made.architecture, image_size=64, auxiliary=False)
