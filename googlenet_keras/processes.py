@@ -66,6 +66,7 @@ class ChildProcess:
         if error is None:
             return future.result()
         if isinstance(error, BrokenProcessPool):
+            self._pool.shutdown()
             self._pool = self._new_pool()
             hint = f"; see {self._log.name}" if self._log else ""
             raise ProcessError(f"its process died{hint}") from error
@@ -81,6 +82,7 @@ class ChildProcess:
     def kill(self) -> None:
         """Ends the child at its work, after some time to end its own children."""
         children = list(self._pool._processes.values())
+        thread = self._pool._executor_manager_thread  # None before the first call
         for child in children:
             child.terminate()
         self._pool.shutdown(wait=False)  # ends one that handles the signal, too
@@ -88,6 +90,8 @@ class ChildProcess:
             child.join(GRACE_SECONDS)
             child.kill()
             child.join()
+        if thread:  # at the end of this process it would write to what is closed
+            thread.join(GRACE_SECONDS)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def test_the_report_has_the_figures_of_each_format(bundle):
     assert rows["int16x8"]["gpu_refuses"]
     for row in rows.values():
         assert row["self_test"]["cannot_show"] == []
-        assert 0.02 <= row["self_test"]["tolerance"] < 0.15
+        assert 0.02 <= row["self_test"]["tolerance"] < 0.2
     assert report["options"]["dataset"] == "digits"
     assert report["environment"]["packages"]["ai-edge-litert"]
 

@@ -50,13 +50,16 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, kin
             for photo, region in zip(photos, regions, strict=True)
         )
     )
-    for photo, found in zip(photos, answers, strict=True):
-        crop = Crops(geometry, kind).read(photo.read_bytes())
-        (expected,) = exported.probabilities(crop.numpy())
-        for label, probability in zip(exported.labels, expected, strict=True):
-            # it interpolates in 32nds of a pixel, at a region's border with what lies
-            # beyond; how much that moves, the training tells
-            assert found[label] == pytest.approx(probability, abs=0.006)
+    found = np.array([[x[label] for label in exported.labels] for x in answers])
+    gaps = {}
+    for other in ("phone", "phone-square"):
+        crops = [Crops(geometry, other).read(x.read_bytes()).numpy() for x in photos]
+        gaps[other] = np.abs(exported.probabilities(np.stack(crops)) - found)
+    # it interpolates in 32nds of a pixel, at a region's border with what lies beyond;
+    # how much that moves, the training tells
+    assert gaps.pop(kind).max() < 0.03
+    (gap,) = gaps.values()
+    assert gap.max() > 0.1  # the crops tell the two apart
 
 
 @pytest.mark.slow
