@@ -82,7 +82,7 @@ class ChildProcess:
     def kill(self) -> None:
         """Ends the child at its work, after some time to end its own children."""
         children = list(self._pool._processes.values())
-        thread = self._pool._executor_manager_thread  # None before the first call
+        thread: Any = self._pool._executor_manager_thread  # None before the first call
         for child in children:
             child.terminate()
         self._pool.shutdown(wait=False)  # ends one that handles the signal, too

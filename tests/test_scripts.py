@@ -81,7 +81,6 @@ def test_a_users_mistake_is_one_message_and_status_2(arguments, message):
     ("main", "arguments", "message"),
     [
         (export.main, ["--run-folder", "./nowhere"], "is not a folder"),
-        (export.main, ["--formats", "int9"], "'int8'?"),
         (cli.main, ["predict", "no.tflite", "x.jpg"], "no such export"),
         (cli.main, ["evaluate", "/"], "has a config.json"),
     ],
@@ -96,10 +95,18 @@ def test_a_mistake_that_tensorflow_finds_is_one_too(main, arguments, message, ca
     assert error.count("\n") == 1
 
 
+def test_an_unknown_format_is_named_with_the_nearest(capsys):
+    with pytest.raises(SystemExit) as end:
+        run_script(lambda: export.main(["--formats", "int9"]))
+    out, error = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert "'int8'?" in " ".join(error.split())
+
+
 def test_a_disk_that_cannot_be_written(tmp_path, capsys):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    photos = write_photos(tmp_path / "photos", {"a": 2, "b": 2})
+    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
     flags = [*small_flags(photos), "--run-folder", str(blocked / "run")]
     with pytest.raises(SystemExit) as end:
         run_script(lambda: train.main(flags))

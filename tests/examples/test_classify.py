@@ -82,12 +82,12 @@ def test_it_answers_as_predict(bundle, tmp_path, name):
 def unsure_of(exported, photo):
     """A prediction in which labels 1, 2, 5 and 7 are likelier than the next; its photo.
 
-    The photo is a mean of some digits.
+    The photo is a mean of some digits, in the size of the network's input.
     """
     digits, random = load_digits().images, np.random.default_rng(0)
     for count in random.integers(2, 6, 300):
         pixels = random.choice(digits, count).mean(axis=0) * 255 / 16
-        Image.fromarray(np.uint8(pixels)).resize((90, 90)).save(photo)
+        Image.fromarray(np.uint8(pixels)).resize((32, 32)).save(photo)
         (found,) = predict(exported, [photo], top=10)
         if all(found.top[n - 1][1] > found.top[n][1] for n in (1, 2, 5, 7)):
             return found, photo

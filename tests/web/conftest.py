@@ -152,7 +152,7 @@ def calibrated(exported, photos):
     return {
         "one": with_set(1),
         "two": with_set(2),
-        "seven": with_set(7),
+        "ten": with_set(1) | {"calibration": Calibration(1.0, 0.0, 0.0).to_json()},
         "none": with_set(1) | {"calibration": None},
         "refused": with_set(2, refuse_below=1.0),
     }
