@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: tests[item.path])
     for item in items:
         fixtures = {*getattr(item, "fixturenames", ())}
-        of_run = {"run_folder", "bundle", "exported"} & fixtures
+        of_run = {"run_folder", "bundle", "exported", "partly_failed"} & fixtures
         if of_run or item.get_closest_marker("exhaustive"):
             item.add_marker(pytest.mark.slow)
 

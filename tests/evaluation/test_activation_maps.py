@@ -104,6 +104,7 @@ def test_an_exported_file_has_no_maps(bundle, tmp_path):
         activation_maps(Artifact.load(bundle / "float32.tflite"))
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made(classifier, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--explain needs a folder"):
