@@ -90,7 +90,7 @@ class ChildProcess:
             child.join(GRACE_SECONDS)
             child.kill()
             child.join()
-        if thread:  # at the end of this process it would write to what is closed
+        if thread:  # else it may write to closed pipes when this process ends
             thread.join(GRACE_SECONDS)
 
 
@@ -144,7 +144,7 @@ def _end_resource_tracker() -> None:
     tracker._pid = None
 
 
-# Python 3.11 to 3.13 do not wait for that process
+# Python 3.11.7, 3.12.1 and 3.13.0 do not wait for that process
 util.Finalize(None, _end_resource_tracker, exitpriority=-1)  # after all others
 
 

@@ -76,7 +76,7 @@ def open_fold(dataset: Dataset, fold: Fold) -> Dataset:
 
 
 def largest_fold_count(dataset: Dataset, most: int) -> int:
-    """How many folds, at most `most`, every class has images for; 0 for none."""
+    """The most folds, up to `most`, that every class has images for; 0 for none."""
     splits = (dataset.train, dataset.validation)
     if any(split.listed is None for split in splits):
         return 0

@@ -34,7 +34,7 @@ def none_count(batch_size: int, replicas: int = 1) -> int:
     return replicas * max(batch_size // replicas // IMAGES_PER_NONE_PICTURE, 1)
 
 
-def open_none_folder(folder: Path, dataset: str, label: int = 0) -> Split:
+def open_none_folder(folder: Path | str, dataset: str, label: int = 0) -> Split:
     """Opens the pictures below `folder`, in any folders, as a split.
 
     Broken files are left out, with a warning. dataset: the name of that of the classes,
@@ -42,6 +42,7 @@ def open_none_folder(folder: Path, dataset: str, label: int = 0) -> Split:
     Raises UserError without a readable picture, and if `dataset` is a folder that has
     pictures in common.
     """
+    folder = Path(folder)
     if not os.path.isdir(folder):  # raises nothing, such as for a name too long
         problem = "is a file" if os.path.isfile(folder) else "does not exist"
         raise UserError(

@@ -66,7 +66,7 @@ def compare(
 
 
 def image_count(results: Sequence[ImageResults]) -> int:
-    """How many different images the rounds have judged by."""
+    """The number of different images in all rounds."""
     return sum({result.images: len(result.loss) for result in results}.values())
 
 
@@ -78,7 +78,7 @@ class _Noise(NamedTuple):
 
 
 def _noise(race: Sequence[Sequence[float]]) -> _Noise:
-    """What the networks' means [network][round] leave unexplained by both.
+    """The noise of the means [network][round]: what neither of the two explains.
 
     Each mean is taken for a network's own value plus a round's plus noise: that of the
     seed, and of how the network suits the round's images.

@@ -1,4 +1,4 @@
-"""How a network did on each image of a split: a small file for each training."""
+"""A network's loss and correctness on each image of a split, in a small file."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -104,12 +104,12 @@ class Race:
         return best if self.is_better(best) else self.uniform
 
     def is_better(self, racer: Racer) -> bool:
-        """Whether all of the interval of a network's loss is below even width's."""
+        """Whether its loss is below even width's in the whole 95 % interval."""
         difference = None if racer.left else self.difference(racer)
         return bool(difference and difference["loss_interval"][1] < 0)
 
     def difference(self, racer: Racer) -> Difference | None:
-        """How `racer` differs from the network of even width; None for no round."""
+        """Its difference to the network of even width; None if it ran no round."""
         if racer is self.uniform or not racer.rounds:
             return None
         return self._compare(racer, self.uniform)
@@ -188,8 +188,8 @@ class Race:
                     f"worse than {describe_network(best.name)} after round "
                     f"{difference['rounds']}, with 95 % confidence"
                 )
-                log.info("%s leaves the race: %s", describe_network(racer.name),
-                         racer.left)  # fmt: skip
+                name = describe_network(racer.name)
+                log.info("%s leaves the race: %s", name, racer.left)
 
 
 def _racer(row: TrialRow) -> Racer:

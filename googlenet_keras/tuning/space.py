@@ -108,7 +108,7 @@ class Space:
         return values | {name: x for name, x in own.items() if name in self.tune}
 
     def is_uniform(self, arch: Architecture) -> bool:
-        """Whether `arch` is `base`, whatever either says of its differences."""
+        """Whether `arch` is `base`, apart from the texts in `differences`."""
         return replace(arch, differences=()) == replace(self.base, differences=())
 
     def scale(self, values: Values, factor: float) -> dict[str, Any]:

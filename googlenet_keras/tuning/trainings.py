@@ -39,7 +39,7 @@ def train_trial(job: SearchJob, name: str, values: Values) -> TrainingFigures:
     epochs = values.get("tuner/epochs") or job.config.epochs  # Hyperband's
     is_trained = epochs == job.config.epochs and factor == 1
     if is_trained and job.space.is_uniform(arch) and (row := _uniform_row(job)):
-        log.info("trial %s is %s: its figures are those", name, UNIFORM)
+        log.info("trial %s is the network of even width, trained already", name)
         return _same_figures(row)
     return _train_in_child(job, name, arch, factor, epochs=epochs)
 

@@ -199,7 +199,7 @@ class TrialLog:
 
 
 def describe_network(trial: str) -> str:
-    """What a sentence calls a trial, or the network of even width."""
+    """A network's name in a sentence: "trial 7" or "GoogLeNet of even width"."""
     return "GoogLeNet of even width" if trial == UNIFORM else f"trial {trial}"
 
 

@@ -1,4 +1,4 @@
-"""What a search has shown: the network that it hands over, and why, in a sentence."""
+"""The verdict of a search: which network it hands over, and why, in a sentence."""
 
 from typing import TypedDict
 
@@ -11,7 +11,7 @@ EVEN_WIDTH = describe_network(UNIFORM)
 
 
 class Verdict(TypedDict):
-    """What the race has shown of the network that is, or comes nearest to, better.
+    """The race's result for the network that won, or that came nearest to winning.
 
     is_better: than even width, with 95 % confidence. trial: None if no network but that
     of even width has run a round. difference: to even width; None without a race.

@@ -302,19 +302,19 @@ def test_soft_targets_come_with_their_images(digits):
     made = pipeline.TrainingPipeline(
         split, random_crops(), ("main", "aux1"), 16, seed=5, soft_targets=answers_of
     )
-    for epoch, step in ((2, 3),):
-        images, labels = next(iter(made.batches(3, start=(epoch, step))))
-        places = pipeline.batch_indices(
-            split, batch_size=16, seed=5, epoch=epoch, step=step
-        )
-        assert labels["main"].shape == (16, 2, 10)
-        shares, targets = np.moveaxis(labels["main"].numpy(), 1, 0)
-        np.testing.assert_array_equal(targets, answers_of(epoch).numpy()[places])
-        expected = split.listed[0].numpy()[places]
-        np.testing.assert_array_equal(shares, np.eye(10)[expected])
-        np.testing.assert_array_equal(labels["aux1"], labels["main"])
-        crops = np.concatenate(list(made.crops([epoch], 64)))
-        np.testing.assert_array_equal(images, crops[places])
+    epoch, step = start = (2, 3)
+    images, labels = next(iter(made.batches(3, start=start)))
+    places = pipeline.batch_indices(
+        split, batch_size=16, seed=5, epoch=epoch, step=step
+    )
+    assert labels["main"].shape == (16, 2, 10)
+    shares, targets = np.moveaxis(labels["main"].numpy(), 1, 0)
+    np.testing.assert_array_equal(targets, answers_of(epoch).numpy()[places])
+    expected = split.listed[0].numpy()[places]
+    np.testing.assert_array_equal(shares, np.eye(10)[expected])
+    np.testing.assert_array_equal(labels["aux1"], labels["main"])
+    crops = np.concatenate(list(made.crops([epoch], 64)))
+    np.testing.assert_array_equal(images, crops[places])
 
 
 @pytest.mark.slow

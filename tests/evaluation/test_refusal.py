@@ -99,7 +99,7 @@ def test_the_threshold_accepts_95_percent_of_images_like_those_of_validation(
 
 
 def test_a_picture_that_is_gone_is_named(network, photos):
-    pictures = open_none_folder(photos(x=2), "digits")
+    pictures = open_none_folder(str(photos(x=2)), "digits")
     pictures.files[1].unlink()
     with pytest.raises(UnreadableImageError, match=f"{pictures.files[1]} is gone"):
         score_pictures(network, pictures)

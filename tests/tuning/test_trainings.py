@@ -31,7 +31,7 @@ def this_process(log):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What trainings are asked to do, each in place of its child process."""
+    """The calls that would train in a child process, recorded instead."""
     asked = []
 
     @contextmanager
