@@ -56,6 +56,7 @@ class Description(TypedDict):
     heads: tuple[str, ...]
     provenance: dict[str, Any]
     calibration: NotRequired[dict[str, Any] | None]  # older ones have none
+    none_output: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class Classifier(Predictor):
     what it was built from. labels: class names in the order of the logits, no two
     alike. provenance: how it was made, as plain values. calibration: what its
     probabilities mean, if that is known. Raises UserError for other labels.
+
+    A network that was trained with pictures of none of the classes has a logit more
+    than labels, the last: the labels' probabilities sum to less than 1, and what is
+    missing is the probability of none of them.
     """
 
     network: keras.Model
@@ -82,16 +87,22 @@ class Classifier(Predictor):
     def heads(self) -> tuple[str, ...]:
         return tuple(self.network.output)
 
+    @property
+    def none_output(self) -> bool:
+        """Whether the network has an output for none of the classes."""
+        return self.network.output["main"].shape[1] > len(self.labels)
+
     def logits(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Each head's logits, [batch, classes], of preprocessed images."""
+        """Each head's logits, [batch, outputs], of preprocessed images."""
         return self.network.predict_on_batch(images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        return softmax(self.logits(images)["main"], axis=1)
+        return softmax(self.logits(images)["main"], axis=1)[:, : len(self.labels)]
 
     def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        logits = self.logits(images).items()
-        return {head: log_softmax(x.astype(np.float64), axis=1) for head, x in logits}
+        logits = {h: x.astype(np.float64) for h, x in self.logits(images).items()}
+        classes = len(self.labels)
+        return {h: log_softmax(x, axis=1)[:, :classes] for h, x in logits.items()}
 
     def calibrate(self, calibration: Calibration) -> Self:
         """Divides the main head's logits by the temperature, in the network's weights.
@@ -113,6 +124,7 @@ class Classifier(Predictor):
             "heads": self.heads,
             "provenance": dict(self.provenance),
             "calibration": self.calibration.to_json() if self.calibration else None,
+            "none_output": self.none_output,
         }
         write_json(folder / DESCRIPTION_FILE, description)
         weights = safetensors.numpy.save(named_weights(self.network))
@@ -136,7 +148,7 @@ class Classifier(Predictor):
             calibration = Calibration.from_json(fitted) if fitted else None
             network = build_network(
                 architecture,
-                classes=len(labels),
+                classes=len(labels) + description.get("none_output", False),
                 image_size=preprocessing.size,
                 auxiliary=len(description["heads"]) > 1,
             )

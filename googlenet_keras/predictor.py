@@ -91,7 +91,11 @@ class Predictor(ABC):
 
     @abstractmethod
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """The main head's softmax, [batch, classes], of preprocessed images."""
+        """The main head's softmax, [batch, classes], of preprocessed images.
+
+        A row sums to 1, less the probability of none of the classes if the network was
+        trained with pictures of none.
+        """
 
     @abstractmethod
     def log_probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -225,3 +225,9 @@ def classifier(variant, classes=7, size=64, seed=0, whole=False):
     main.assign(main * (1.5 / spread))  # or every answer would be certain
     labels = tuple(f"class {i}" for i in range(classes))
     return Classifier(network, arch, Preprocessing(size, size, 0.875), labels)
+
+
+def refusing_classifier(variant, classes=6):
+    """A `classifier` that was trained with none pictures: an output has no label."""
+    made = classifier(variant, classes + 1)
+    return replace(made, labels=made.labels[:-1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from making import classifier as make_classifier
-from making import two_modules
+from making import refusing_classifier, two_modules
 
 from googlenet_keras.architecture.variants import get_architecture
 from googlenet_keras.calibration import Calibration
@@ -94,12 +94,30 @@ def test_log_probabilities_are_each_heads_log_softmax(classifier):
     )
 
 
+def test_what_is_missing_from_a_sum_of_1_is_the_probability_of_none(tmp_path):
+    made = refusing_classifier("bn")
+    exponents = np.exp(made.logits(SQUARES)["main"])
+    expected = (exponents / exponents.sum(1, keepdims=True))[:, :-1]
+    assert (expected.sum(1) < 0.995).all()
+    made.save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.none_output
+    assert loaded.labels == made.labels
+    np.testing.assert_allclose(loaded.probabilities(SQUARES), expected, rtol=1e-4)
+    for head, logs in loaded.log_probabilities(SQUARES).items():
+        assert logs.shape == (2, 6), head
+    logs = loaded.log_probabilities(SQUARES)["main"]
+    np.testing.assert_allclose(np.exp(logs), expected, rtol=1e-4)
+    assert not make_classifier("bn").none_output
+
+
 def test_log_probabilities_of_huge_logits_are_finite(classifier, monkeypatch):
     huge = {"main": np.array([[1e4, -1e4]], "float32")}
     monkeypatch.setattr(Classifier, "logits", lambda self, images: huge)
     assert classifier.log_probabilities(IMAGES)["main"][0, 1] == -2e4
 
 
+@pytest.mark.slow
 def test_a_deployable_network_comes_back_without_heads(tmp_path):
     network = build_network(classes=2, image_size=32, width=0.125, auxiliary=False)
     arch = get_architecture("bn").scale_width(0.125)

@@ -174,6 +174,7 @@ def test_a_dense_head_starts_anew_on_the_trunk_of_the_weights(paper):
         np.testing.assert_array_equal(after[name], before[name])
 
 
+@pytest.mark.slow
 def test_weights_of_another_variant(paper):
     with pytest.raises(UserError, match="'bn'"):
         build("bn", weights=paper[1])

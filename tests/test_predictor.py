@@ -240,6 +240,7 @@ def test_a_table_says_what_is_no_image(classifier, images, capsys):
     assert line.rstrip().endswith("TIFF (convert it to JPEG or PNG)")
 
 
+@pytest.mark.slow
 def test_a_stream_has_the_predictions_of_predict(small, images, batch_size):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
     several = [images, pixels, images / "a.png", Image.fromarray(pixels[0])]

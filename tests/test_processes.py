@@ -27,6 +27,7 @@ def test_it_gives_what_the_function_gives_elsewhere(tmp_path):
     assert (tmp_path / "log.txt").read_text() == "heard\n"
 
 
+@pytest.mark.slow
 def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
     with child_process(tmp_path / "log.txt") as call:
         with pytest.raises(ProcessError, match=r"^the loss must stay finite$"):

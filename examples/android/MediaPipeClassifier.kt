@@ -10,7 +10,7 @@ import com.google.mediapipe.tasks.vision.core.ImageProcessingOptions
 import com.google.mediapipe.tasks.vision.imageclassifier.ImageClassifier
 import kotlin.math.min
 
-private const val CROP_FRACTION = 0.875f
+private const val CROP_FRACTION = 1f
 
 class MediaPipeClassifier(context: Context) : AutoCloseable {
     private val classifier = ImageClassifier.createFromFile(context, "int8.tflite")

@@ -7,7 +7,7 @@ import UIKit
 
 final class Classifier {
     private let classifier: ImageClassifier
-    private let cropFraction: CGFloat = 0.875
+    private let cropFraction: CGFloat = 1
 
     init() throws {
         guard let path = Bundle.main.path(forResource: "int8", ofType: "tflite") else {

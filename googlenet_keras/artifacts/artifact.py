@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from scipy.special import log_softmax
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.isolated import MAX_ARTIFACT_BYTES, IsolatedRuntime
@@ -29,7 +28,7 @@ from googlenet_keras.classifier import DESCRIPTION_FILE, Classifier
 from googlenet_keras.data.dataset import check_labels
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import check_readable
+from googlenet_keras.files import check_readable, convert
 from googlenet_keras.installation import require
 from googlenet_keras.predictor import Predictor
 from googlenet_keras.run_folder import RunFolder
@@ -51,6 +50,7 @@ class Artifact(Predictor):
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     calibration: Calibration | None = None
+    none_output: bool = False
 
     @classmethod
     def load(cls, path: Path | str, threads: int = 0) -> Self:
@@ -79,7 +79,13 @@ class Artifact(Predictor):
                 f"{runtime.classes} probabilities of images of {runtime.size}; export "
                 "it again."
             )
-        return cls(runtime, labels, contents.preprocessing, contents.calibration)
+        return cls(
+            runtime,
+            labels,
+            contents.preprocessing,
+            contents.calibration,
+            contents.none_output,
+        )
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         found = self.runtime(np.asarray(images))
@@ -99,8 +105,10 @@ class Artifact(Predictor):
         over the classes, so that they sum to little.
         """
         least = (self.runtime.step or SMALLEST_PROBABILITY) / 2 / len(self.labels)
-        logs = np.log(np.maximum(self.probabilities(images), least))
-        return {"main": log_softmax(logs.astype(np.float64), axis=1)}
+        found = np.maximum(self.probabilities(images), least).astype(np.float64)
+        total = found.sum(axis=1, keepdims=True)  # 1, but for rounding
+        return {"main": np.log(found / np.maximum(total, 1) if self.none_output
+                               else found / total)}  # fmt: skip
 
 
 def open_classifier(path: Path | str) -> Classifier | Artifact:
@@ -127,6 +135,7 @@ class Contents:
     preprocessing: Preprocessing
     architecture: Architecture
     calibration: Calibration | None = None
+    none_output: bool = False
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
@@ -139,6 +148,7 @@ class Contents:
             classifier.preprocessing,
             classifier.architecture,
             classifier.calibration,
+            classifier.none_output,
         )
 
     @classmethod
@@ -162,6 +172,7 @@ class Contents:
                 Preprocessing.from_json(description["preprocessing"]),
                 Architecture.from_json(description["architecture"]),
                 Calibration.from_json(fitted) if fitted else None,
+                convert(description.get("none_output", False), bool, "none_output"),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise contents_error(path, error) from error
@@ -172,6 +183,7 @@ class Contents:
             "architecture": self.architecture.to_json(),
             "preprocessing": self.preprocessing.to_json(),
             "calibration": self.calibration.to_json() if self.calibration else None,
+            "none_output": self.none_output,
         }
         return {
             LABELS_FILE: "\n".join(self.labels) + "\n",

@@ -23,7 +23,8 @@ def deployable_network(classifier: Classifier, portable: bool = True) -> keras.M
     Keras's dtype policy must be float32, as it is outside training.
     """
     arch, size = classifier.architecture, classifier.preprocessing.size
-    network = untrained_network(arch, len(classifier.labels), size, portable)
+    classes, none_output = len(classifier.labels), classifier.none_output
+    network = untrained_network(arch, classes, size, portable, none_output)
     heads = tuple(head.name for head in arch.heads)
     weights = named_weights(classifier.network).items()
     main = {name: value for name, value in weights if not name.startswith(heads)}
@@ -36,18 +37,25 @@ def untrained_network(
     classes: int,
     image_size: int | tuple[int, int],
     portable: bool = True,
+    none_output: bool = False,
 ) -> keras.Model:
-    """A deployable network with initial weights: as large and fast as a trained one."""
+    """A deployable network with initial weights: as large and fast as a trained one.
+
+    none_output: it has an output more than classes, of which it gives no probability.
+    """
     network = build_network(
         replace(arch, batch_norm=False, pixel_scale=1.0),
-        classes=classes,
+        classes=classes + none_output,
         image_size=image_size,
         auxiliary=False,
         portable=portable,
     )
     (image,) = network.inputs
     softmax = keras.layers.Softmax(name=PROBABILITIES_OUTPUT, dtype="float32")
-    return keras.Model(image, {PROBABILITIES_OUTPUT: softmax(network.output["main"])})
+    probabilities = softmax(network.output["main"])
+    if none_output:
+        probabilities = probabilities[:, :classes]
+    return keras.Model(image, {PROBABILITIES_OUTPUT: probabilities})
 
 
 def _fold_batch_norm(

@@ -1,7 +1,7 @@
-"""Pictures of none of the classes, which teach a network to be unsure.
+"""Pictures of none of the classes, which a network learns to refuse.
 
-Outlier exposure (arXiv 1812.04606): each training batch has some of them in addition to
-its images of the classes. Their class number is one beyond the last.
+Each training batch has some of them in addition to its images of the classes. Their
+class number is one beyond the last, that of an output that no label has.
 """
 
 import hashlib

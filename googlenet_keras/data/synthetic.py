@@ -1,4 +1,4 @@
-"""Makes pictures that no class has: shuffled tiles, textures and drawn strokes.
+"""Makes pictures that no class has: shuffled tiles, textures, strokes and blots.
 
 Every random choice is a function of its seed.
 """
@@ -9,11 +9,12 @@ JIGSAW_TILES = 4  # on each side of an image
 TEXTURE_TILES = 4  # on each side: a part of 1/16 of the image's area is repeated
 CURVES, CURVE_POINTS = 2, 40  # of a drawing
 STROKE_RADIUS = (0.025, 0.07)  # in sides of the image
+BLOT_CELLS = (3, 13)  # on each side, the second excluded
 
 
 def synthetic_picture(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Makes one of the three kinds of pictures of a training crop [h, w, 3] uint8."""
-    kinds = (jigsaw, texture, strokes)
+    """Makes one of the four kinds of pictures of a training crop [h, w, 3] uint8."""
+    kinds = (jigsaw, texture, strokes, blots)
     own = tf.random.experimental.stateless_split(seed, 2)
     kind = tf.random.stateless_uniform([], own[0], 0, len(kinds), tf.int32)
     made = tf.switch_case(kind, [lambda k=k: k(image, own[1]) for k in kinds])
@@ -62,6 +63,20 @@ def strokes(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     picture = background + covered[..., None] * (1.0 - background)
     picture = tf.where(draws[5] < 0.5, picture, 1.0 - picture)
     return tf.cast(tf.round(255 * picture), tf.uint8)
+
+
+def blots(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Enlarges a few random cells, gray or colored, on a plain background."""
+    height, width, _ = image.shape
+    own = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+    kind, share, background = tf.unstack(tf.random.stateless_uniform([3], own[0]))
+    cells = tf.random.stateless_uniform([2], own[1], *BLOT_CELLS, tf.int32)
+    colors = tf.random.stateless_uniform(tf.concat([cells, [3]], 0), own[2])
+    colors = tf.where(kind < 0.5, colors[..., :1], colors)  # gray
+    is_shown = tf.random.stateless_uniform(cells, own[3]) < share
+    small = tf.where(is_shown[..., None], colors, background)
+    picture = tf.image.resize(small, (height, width), "bicubic")
+    return tf.cast(tf.round(255 * tf.clip_by_value(picture, 0, 1)), tf.uint8)
 
 
 def _curves(seed: tf.Tensor) -> tf.Tensor:

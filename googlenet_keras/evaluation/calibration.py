@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 ACCEPTED_PERCENT = 95  # of validation images, by the threshold that refuses others
 MIN_IMAGES = 19  # with fewer, 95 % is all of them
 ROUNDING = 1 - 1e-5  # else rounding could move the image that a limit is from below it
+SMALLEST_MISSING = 1e-6  # less is the rounding of probabilities that sum to 1
 LARGEST_TEMPERATURE = 100.0  # and its inverse the smallest
 
 
@@ -23,7 +24,7 @@ def fit_calibration(
 ) -> Calibration:
     """The calibration of log-probabilities [images, classes] for labels [images].
 
-    with_refusal: the network was trained to be unsure of what is of no class.
+    with_refusal: the network was trained with pictures of none of the classes.
     """
     temperature = fit_temperature(log_probabilities, labels)
     logs = change_temperature(log_probabilities, temperature)
@@ -44,8 +45,16 @@ def fit_calibration(
 
 
 def change_temperature(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Log-probabilities [images, classes] after the logits were divided by it."""
-    return log_softmax(log_probabilities / temperature, axis=1)
+    """Log-probabilities [images, classes] after the logits were divided by it.
+
+    What is missing from a sum of 1 is the probability of none of the classes, whose
+    logit is divided as well.
+    """
+    missing = 1 - np.exp(log_probabilities).sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):  # the logarithm of 0
+        none = np.log(np.where(missing > SMALLEST_MISSING, missing, 0))
+    logs = np.concatenate([log_probabilities, none], axis=1)
+    return log_softmax(logs / temperature, axis=1)[:, :-1]
 
 
 def fit_temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -179,7 +179,7 @@ def activation_maps(classifier: Predictor) -> Callable[[np.ndarray], np.ndarray]
             "an activation map needs the layer before the last, which an exported file "
             "does not give; name the run that it was exported from."
         )
-    network = add_activation_map(classifier.network)
+    network = add_activation_map(classifier.network, len(classifier.labels))
     return lambda images: network.predict_on_batch(images)[ACTIVATION_MAP]
 
 

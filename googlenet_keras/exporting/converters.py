@@ -81,7 +81,9 @@ def _load(source: Source) -> tuple[Classifier, keras.Model]:
     if source.whole_photos:
         network = take_whole_photos(network, source.whole_photos)
         classifier = replace(classifier, preprocessing=source.whole_photos)
-    return classifier, add_activation_map(network) if source.activation_map else network
+    if source.activation_map:
+        network = add_activation_map(network, len(classifier.labels))
+    return classifier, network
 
 
 def network_probabilities(source: Source, images: np.ndarray) -> np.ndarray:

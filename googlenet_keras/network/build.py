@@ -237,14 +237,15 @@ class _Builder:
         )(x)
 
 
-def add_activation_map(network: keras.Model) -> keras.Model:
+def add_activation_map(network: keras.Model, classes: int | None = None) -> keras.Model:
     """A copy of `network`, with the same layers, that also outputs "activation_map".
 
     Class activation maps (arXiv 1512.04150), [batch, rows, columns, classes] float32:
     what each place adds to the class's logit, times the number of places. GoogLeNet
     ends in average pooling and one dense layer, so that they are exact: a map's mean is
-    the logit. Their weights are a copy of the main classifier's. Raises UserError for a
-    network that has a dense layer in place of average pooling.
+    the logit. Their weights are a copy of the main classifier's. classes: how many of
+    its outputs, from the first, have maps; None: all. Raises UserError for a network
+    that has a dense layer in place of average pooling.
     """
     if "average_pool" not in (layer.name for layer in network.layers):
         raise UserError(
@@ -252,8 +253,8 @@ def add_activation_map(network: keras.Model) -> keras.Model:
             "this network has a dense layer there. Leave them out."
         )
     pooling, main = network.get_layer("average_pool"), network.get_layer("main")
-    kernel, bias = main.get_weights()
-    conv = keras.layers.Conv2D(main.units, 1, name=ACTIVATION_MAP, dtype="float32")
+    kernel, bias = (x[..., :classes] for x in main.get_weights())
+    conv = keras.layers.Conv2D(len(bias), 1, name=ACTIVATION_MAP, dtype="float32")
     maps = conv(pooling.input)
     conv.set_weights([kernel[None, None], bias])
     return keras.Model(network.input, {**network.output, ACTIVATION_MAP: maps})

@@ -22,7 +22,6 @@ DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; he
         0.2,
         "Change of brightness, contrast, saturation (0..1); none:",
     ),
-    "crop_fraction": (1.0, 0.875, "Side of the evaluation's center crop (0..1); none:"),
 }
 # what these options decide in place of a recipe, with the unset values
 DECIDED_OPTIONS: dict[str, dict[str, Any]] = {

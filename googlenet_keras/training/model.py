@@ -14,8 +14,6 @@ from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import freeze, layer_multipliers
 
-NONE_WEIGHT = 0.5  # of a none picture's loss, where an image of a class has 1
-
 
 def build_and_compile(
     config: ResolvedConfig,
@@ -25,14 +23,15 @@ def build_and_compile(
 ) -> keras.Model:
     """Builds and compiles the network of `config`, with all its variables.
 
-    steps: of an epoch. image_size: height and width; None: those of `config`. Within
-    the scope of a strategy the result is a ReplicatedModel, with self_distillation a
+    With none pictures, each head has an output more than classes, the last. steps: of
+    an epoch. image_size: height and width; None: those of `config`. Within the scope of
+    a strategy the result is a ReplicatedModel, with self_distillation a
     SelfDistillationModel.
     """
     arch = config.to_architecture()
     network = build_network(
         arch,
-        classes=classes,
+        classes=classes + bool(config.none),
         image_size=image_size or config.input_size,
         initialization=config.initialization,
         joint=True,
@@ -80,12 +79,11 @@ def _create_variables(network: keras.Model) -> None:
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Cross-entropy with smoothed labels, of images or mixed images, and soft targets.
 
-    (1 - s) * -log p[label] + s * mean over classes of -log p (arXiv 1512.00567, section
+    (1 - s) * -log p[label] + s * mean over outputs of -log p (arXiv 1512.00567, section
     7). y_true: [batch] integers, or [batch, classes] the share of each class in a mixed
-    image (MixUp, CutMix). A number beyond the last class, or a row of zeros, is a
-    picture of none of the classes, whose loss is that of smoothing 1: the cross-entropy
-    with the uniform distribution (arXiv 1812.04606), times NONE_WEIGHT. y_pred: [batch,
-    classes] logits. Keras has no loss for all of them, and no smoothing for integer
+    image (MixUp, CutMix). y_pred: [batch, outputs] logits, of the classes and, in
+    training with none pictures, of none of them: what is missing from a share of 1
+    belongs to that. Keras has no loss for all of them, and no smoothing for integer
     labels.
 
     In distillation y_true is [batch, 1 + n, classes]: the shares, then n soft targets,
@@ -106,17 +104,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         self.soft_target_weights = tuple(soft_target_weights)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        losses = _cross_entropy(
-            y_true, y_pred, self.smoothing, self.soft_target_weights
-        )
-        of_class = _is_of_class(y_true, y_pred)
-        weights = tf.where(of_class, 1.0, NONE_WEIGHT)
-        # Keras divides the sum by the size of the batch. Scaled like this, it is
-        # divided by the number of images of classes instead, so that their gradient,
-        # and what a learning rate means, is the same with and without none pictures.
-        known = tf.reduce_sum(tf.cast(of_class, losses.dtype))
-        batch = tf.cast(tf.size(losses), losses.dtype)
-        return losses * weights * (batch / tf.maximum(known, 1.0))
+        return _cross_entropy(y_true, y_pred, self.smoothing, self.soft_target_weights)
 
     def get_config(self) -> dict[str, Any]:
         own = {"soft_target_weights": self.soft_target_weights}
@@ -129,25 +117,16 @@ def _cross_entropy(
     smoothing: float = 0.0,
     soft_target_weights: Sequence[float] = (),
 ) -> tf.Tensor:
-    """Cross-entropy, [batch]; smoothing is 1 for none pictures.
-
-    Soft targets without a weight do not count.
-    """
+    """Cross-entropy, [batch]. Soft targets without a weight do not count."""
     logs = tf.nn.log_softmax(y_pred)
-
-    def by_shares(shares: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.cast(shares, logs.dtype) * logs, axis=-1)
-
-    labels, *targets = _labels_and_targets(y_true)
-    if _is_mixed(labels, y_pred):
-        right = by_shares(labels)
-    else:
-        right = tf.gather(logs, _class_numbers(labels, y_pred), batch_dims=1)
-    spread = tf.reduce_mean(logs, axis=-1)
-    losses = -(1.0 - smoothing) * right - smoothing * spread
+    right, *targets = (
+        tf.reduce_sum(tf.cast(_shares(x, y_pred.shape[1]), logs.dtype) * logs, axis=-1)
+        for x in _labels_and_targets(y_true)
+    )
+    losses = -(1.0 - smoothing) * right - smoothing * tf.reduce_mean(logs, axis=-1)
     for weight, target in zip(soft_target_weights, targets, strict=False):
-        losses = (1.0 - weight) * losses - weight * by_shares(target)
-    return tf.where(_is_of_class(labels, y_pred), losses, -spread)
+        losses = (1.0 - weight) * losses - weight * target
+    return losses
 
 
 def _labels_and_targets(y_true: tf.Tensor) -> list[tf.Tensor]:
@@ -155,30 +134,25 @@ def _labels_and_targets(y_true: tf.Tensor) -> list[tf.Tensor]:
     return tf.unstack(y_true, axis=1) if len(y_true.shape) == 3 else [y_true]
 
 
-def _is_mixed(labels: tf.Tensor, y_pred: tf.Tensor) -> bool:
-    """Whether labels are shares, [batch, classes], rather than class numbers."""
-    return len(labels.shape) == 2 and labels.shape[1] == y_pred.shape[1] > 1
+def _are_shares(labels: tf.Tensor) -> bool:
+    """Whether labels are [batch, classes], rather than class numbers."""
+    return len(labels.shape) == 2 and labels.shape[1] > 1
 
 
-def _is_of_class(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """Whether each image is of a class, [batch], and not a picture of none."""
-    labels, *_ = _labels_and_targets(y_true)
-    if _is_mixed(labels, y_pred):
-        parts = tf.reduce_sum(labels, axis=-1)  # 1 or 0, but for rounding
-        return tf.logical_not(parts < 0.5)  # what is not finite stays so
-    return tf.reshape(tf.cast(labels, tf.int32), [-1]) < y_pred.shape[1]
+def _shares(labels: tf.Tensor, outputs: int) -> tf.Tensor:
+    """The share of each output, [batch, outputs], by class numbers or classes' shares.
 
-
-def _class_numbers(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """Class numbers, [batch]; of a mixed image, the class with the largest share.
-
-    That of a none picture is 0, which has to be ignored.
+    What is missing from a share of 1 belongs to the output that no class has, if any.
     """
-    labels, *_ = _labels_and_targets(y_true)
-    if _is_mixed(labels, y_pred):
-        return tf.argmax(labels, axis=-1, output_type=tf.int32)
-    numbers = tf.reshape(tf.cast(labels, tf.int32), [-1])
-    return tf.where(_is_of_class(labels, y_pred), numbers, 0)
+    if not _are_shares(labels):
+        return tf.one_hot(_flat(labels), outputs)
+    if labels.shape[1] == outputs:
+        return labels
+    return tf.concat([labels, 1 - tf.reduce_sum(labels, axis=-1, keepdims=True)], 1)
+
+
+def _flat(numbers: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tf.cast(numbers, tf.int32), [-1])
 
 
 def head_metrics(
@@ -186,38 +160,57 @@ def head_metrics(
 ) -> dict[str, list[keras.metrics.Metric]]:
     """The metrics of each head: top1, cross_entropy, and top5 for over 5 classes.
 
-    cross_entropy is the mean over images without smoothing and soft targets; Keras's
-    own loss of each output is a mean of batch means. A mixed image counts for its
-    largest class, and a none picture not at all.
+    They are means over the images of the classes; a none picture does not count, nor is
+    none of the classes an answer. cross_entropy has no smoothing and no soft targets;
+    Keras's own loss of each output is a mean of batch means. A mixed image counts for
+    its largest class.
     """
+    per_image = {
+        "top1": _among_classes(keras.metrics.sparse_categorical_accuracy, classes),
+        "cross_entropy": _cross_entropy,
+    }
+    if classes > TOP_K:
+        top_k = keras.metrics.sparse_top_k_categorical_accuracy
+        per_image["top5"] = _among_classes(top_k, classes, TOP_K)
     # Keras prefixes a metric with its output's name only if there are several outputs
     prefix = f"{next(iter(heads))}_" if len(heads) == 1 else ""
-    per_image = {"top1": _top1, "cross_entropy": _cross_entropy}
-    if classes > TOP_K:
-        per_image["top5"] = _top5
-    mean = _MeanOfClasses
-    return {head: [mean(call, name=prefix + name) for name, call in per_image.items()]
+    return {head: [_MeanOfClasses(call, prefix + name, classes)
+                   for name, call in per_image.items()]
             for head in heads}  # fmt: skip
 
 
 class _MeanOfClasses(keras.metrics.MeanMetricWrapper):
     """The mean of a function of (y_true, y_pred) over the images of classes."""
 
+    def __init__(self, function: Callable, name: str, classes: int):
+        super().__init__(function, name)
+        self.classes = classes
+
     def update_state(
         self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any = None
     ) -> Any:
-        of_class = tf.cast(_is_of_class(y_true, y_pred), tf.float32)
-        return super().update_state(y_true, y_pred, sample_weight=of_class)
+        labels, *_ = _labels_and_targets(y_true)
+        if _are_shares(labels):
+            parts = tf.reduce_sum(labels, axis=-1)  # 1 or 0, but for rounding
+            of_class = tf.logical_not(parts < 0.5)  # what is not finite counts
+        else:
+            of_class = _flat(labels) < self.classes
+        weights = tf.cast(of_class, tf.float32)
+        return super().update_state(y_true, y_pred, sample_weight=weights)
 
 
-def _top1(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    labels = _class_numbers(y_true, y_pred)
-    return keras.metrics.sparse_categorical_accuracy(labels, y_pred)
+def _among_classes(function: Callable, classes: int, *args: Any) -> Callable:
+    """`function` of class numbers and of the classes' logits alone."""
 
+    def call(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        labels, *_ = _labels_and_targets(y_true)
+        if _are_shares(labels):
+            numbers = tf.argmax(labels, axis=-1, output_type=tf.int32)
+        else:
+            numbers = tf.minimum(_flat(labels), classes - 1)  # none does not count
+        return function(numbers, y_pred[:, :classes], *args)
 
-def _top5(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    labels = _class_numbers(y_true, y_pred)
-    return keras.metrics.sparse_top_k_categorical_accuracy(labels, y_pred, TOP_K)
+    return call
 
 
 class SelfDistillationModel(keras.Model):
@@ -245,13 +238,11 @@ class SelfDistillationModel(keras.Model):
 
 
 def add_soft_target(y_true: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Adds a soft target, [batch, classes], to the labels of SmoothedCrossEntropy."""
-    labels, *targets = _labels_and_targets(y_true)
-    if not _is_mixed(labels, target):  # a number beyond the last class becomes zeros
-        numbers = tf.reshape(tf.cast(labels, tf.int32), [-1])
-        labels = tf.one_hot(numbers, target.shape[1], dtype=target.dtype)
-    rows = [tf.cast(x, target.dtype) for x in (labels, *targets, target)]
-    return tf.stack(rows, axis=1)
+    """Adds a soft target, [batch, outputs], to the labels of SmoothedCrossEntropy."""
+    outputs = target.shape[1]
+    rows = [tf.cast(_shares(x, outputs), target.dtype)
+            for x in _labels_and_targets(y_true)]  # fmt: skip
+    return tf.stack([*rows, target], axis=1)
 
 
 class ReplicatedModel(SelfDistillationModel):

@@ -94,9 +94,9 @@ class TrainConfig:
     cache: Literal["none", "memory", "disk"] = "none"
     """Cache encoded images in memory, or smaller copies of a folder's on disk."""
     none: Path | None = None
-    """Folder of pictures that show none of the classes (outlier exposure)."""
-    none_synthetic: Fraction = 0.0
-    """Fraction of those that is made from training images (0..1); needs --none."""
+    """Folder of pictures that show none of the classes, which it learns to refuse."""
+    none_synthetic: Fraction = 0.5
+    """With --none, fraction of those that is made from training images (0..1)."""
     recipe: Annotated[str, _RECIPE_FLAG] = AppliedRecipe("modern")
     """Sets other options' defaults: modern, paper, caffe_quick, smoke or finetune."""
     variant: str = "bn"
@@ -184,9 +184,8 @@ class TrainConfig:
     """Alpha of CutMix (0..1), which pastes a rectangle and its label's part; 0: off."""
     random_interpolation: bool = False
     """Resize training crops by bilinear, area, nearest or cubic at random."""
-    crop_fraction: Annotated[
-        Annotated[float, Meta(ge=0.1, le=1)] | None, by_data("crop_fraction")
-    ] = None
+    crop_fraction: Annotated[float, Meta(ge=0.1, le=1)] = 1.0
+    """Side of evaluation's center crop, as a part of the largest one's (0..1)."""
 
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     """Arithmetic; auto: the fastest on this machine."""
@@ -219,7 +218,7 @@ class TrainConfig:
                 "freeze_until, trunk_learning_rate and layer_decay need weights to "
                 "start from; add --weights torchvision, or a run's folder."
             )
-        if self.none_synthetic and not self.none:
+        if self.none_synthetic not in (0, TrainConfig.none_synthetic) and not self.none:
             raise UserError("none_synthetic needs none, a folder; add --none FOLDER.")
         if self.teacher_weight != TrainConfig.teacher_weight and not self.teacher:
             raise UserError("teacher_weight needs a teacher; add --teacher RUN.")
@@ -319,7 +318,6 @@ class ResolvedConfig(TrainConfig):
     weight_decay: Amount
     crop_area: Fraction
     color_jitter: Fraction
-    crop_fraction: Fraction
 
     @property
     def input_size(self) -> tuple[int, int]:

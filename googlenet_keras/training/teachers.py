@@ -60,12 +60,15 @@ class Teacher:
         )
 
     def load(self) -> keras.Model:
-        """Loads the network, from images to the main head's logits.
+        """Loads the network, from images to the main head's logits of the classes.
 
         It computes in the precision of Keras's dtype policy. Raises UserError.
         """
-        network = Classifier.load(self.folder).network
-        return keras.Model(network.input, network.output["main"])
+        classifier = Classifier.load(self.folder)
+        network, logits = classifier.network, classifier.network.output["main"]
+        if classifier.none_output:
+            logits = logits[:, : len(classifier.labels)]
+        return keras.Model(network.input, logits)
 
 
 def open_teachers(

@@ -83,6 +83,9 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
     check_shapes(_trunk(weights), _trunk(variables))
     places = enumerate(match_names(labels, start.labels))
     known = [(target, source) for target, source in places if source is not None]
+    count = len(known)
+    if start.none_output and network.output["main"].shape[1] > len(labels):
+        known.append((-1, -1))  # none of the classes
     targets, sources = ([pair[i] for pair in known] for i in (0, 1))
     heads = [head for head in HEAD_NAMES if _head_matches(head, weights, variables)]
     for name, variable in variables.items():
@@ -94,7 +97,7 @@ def copy_weights(network: keras.Model, start: Classifier, labels: Sequence[str])
         elif is_trunk(layer) or layer.split("_")[0] in heads:
             variable.assign(weights[name])
     parts = ", ".join(["the trunk", *(head for head in heads if head != "main")])
-    count = len(known) if "main" in heads else 0
+    count = count if "main" in heads else 0
     return (
         f"copied {parts}; {count} of {len(labels)} classes are known by name, the "
         "others are initialized"

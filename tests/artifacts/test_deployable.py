@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from making import classifier
+from making import classifier, refusing_classifier
 
 from googlenet_keras.architecture.variants import VARIANTS
 from googlenet_keras.artifacts.deployable import deployable_network
@@ -21,6 +21,15 @@ def test_it_answers_as_the_main_head_with_far_fewer_layers(variant):
     names = [layer.name for layer in network.layers]
     assert [x.name for x in network.inputs] == ["image"]
     assert not [n for n in names if n.endswith("_bn") or n.startswith("aux")]
+
+
+@pytest.mark.slow
+def test_it_gives_the_classes_alone_of_a_network_that_refuses():
+    made = refusing_classifier("bn")
+    images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype("float32")
+    found = deployable_network(made).predict_on_batch(images)["probabilities"]
+    assert found.shape == (3, 6)
+    np.testing.assert_allclose(found, made.probabilities(images), atol=2e-5)
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ def test_a_file_with_maps_gives_the_same_probabilities(files):
     )
 
 
+@pytest.mark.slow
 def test_the_quantization_of_every_tensor(files):
     plain, maps, _ = (LiteRT(path, threads=1) for path in (*files[:2], files[0]))
     assert set(plain.quantization()) == {"image", "probabilities"}

@@ -106,6 +106,7 @@ def read_lines(path):
     return [json.loads(line) for line in path.read_text("ascii").splitlines()]
 
 
+@pytest.mark.slow
 def test_a_line_per_image_has_what_python_predicts(saved, photos, tmp_path, capsys):
     rows, lines = tmp_path / "out.csv", tmp_path / "out.jsonl"
     rows.write_text("what was there before\n" * 99)

@@ -29,6 +29,7 @@ def augmentation(**changes):
     return Augmentation(**(options | changes))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_image():
     image, augment = tf.io.encode_png(ramp(60, 80)), augmentation()
     first = both_ways(lambda x: augment(x, tf.constant([1, 2])), image)
@@ -56,6 +57,7 @@ def test_windows_keep_area_and_aspect_of_the_paper():
     assert 1.25 < max(aspects) < 1.36
 
 
+@pytest.mark.slow
 def test_areas_are_uniform():
     shape, areas = tf.constant([400, 400, 3]), []
     for i in range(300):

@@ -68,6 +68,7 @@ def test_images_are_never_enlarged(photos):
     assert {kept.load(r).shape for _, _, r in kept.in_order()} == {(40, 56, 3)}
 
 
+@pytest.mark.slow
 def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch):
     root = photos(a=3, b=3)
     made = []
@@ -98,6 +99,7 @@ def test_copies_appear_whole_or_not_at_all(photos, monkeypatch):
     assert kept.load(next(iter(kept.in_order()))[2]).shape == (37, 52, 3)
 
 
+@pytest.mark.slow
 def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
     split = open_dataset(str(photos(a=3, b=3))).train
     write = cache._write_copies
@@ -133,6 +135,7 @@ def test_disk_needs_files():
         cache_split(open_dataset("digits").train, "disk", 32, 32)
 
 
+@pytest.mark.slow
 def test_copies_of_an_older_decoding_are_not_used(photos, monkeypatch):
     split = open_dataset(str(photos(a=3, b=3))).train
     before = cache_split(split, "disk", 32, 32)
@@ -142,6 +145,7 @@ def test_copies_of_an_older_decoding_are_not_used(photos, monkeypatch):
     assert first != second
 
 
+@pytest.mark.slow
 def test_copies_that_were_removed_are_made_again(photos):
     split = open_dataset(str(photos(a=3, b=3))).train
     kept = cache_split(split, "disk", 32, 32)

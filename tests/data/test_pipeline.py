@@ -43,6 +43,7 @@ def test_the_same_seed_gives_the_same_batches(digits):
     assert not np.array_equal(first[0][0], other[0][0])
 
 
+@pytest.mark.slow
 def test_each_epoch_has_its_own_order_and_crops(digits):
     found = batches(digits.validation, epochs=2)
     assert len(found) == 6
@@ -53,6 +54,7 @@ def test_each_epoch_has_its_own_order_and_crops(digits):
         assert tuple(counts) == digits.validation.class_counts
 
 
+@pytest.mark.slow
 def test_an_epoch_leaves_out_less_than_a_batch(digits):
     assert pipeline.steps_per_epoch(digits.validation, 80) == 3
     assert [len(x) for x, _ in batches(digits.validation, batch_size=80)] == [80] * 3
@@ -76,6 +78,7 @@ def batch_files(split, **batch):
     return pipeline.image_names(split, pipeline.batch_indices(split, **batch))
 
 
+@pytest.mark.slow
 def test_the_files_of_a_batch_are_known(tmp_path):
     """Each file has a color of its own, which its crop keeps."""
     for name in ("a", "b"):
@@ -105,6 +108,7 @@ def first_batch(split, batch_size, heads, **options):
     return next(iter(made.batches(epochs=1)))
 
 
+@pytest.mark.slow
 def test_labels_come_under_every_heads_key(digits):
     images, labels = first_batch(digits.test, 4, ("main", "aux1", "aux2"))
     assert images.shape == (4, 32, 32, 3)

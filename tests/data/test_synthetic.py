@@ -3,7 +3,13 @@ import pytest
 import tensorflow as tf
 from making import ramp
 
-from googlenet_keras.data.synthetic import jigsaw, strokes, synthetic_picture, texture
+from googlenet_keras.data.synthetic import (
+    blots,
+    jigsaw,
+    strokes,
+    synthetic_picture,
+    texture,
+)
 
 
 def made(function, image, seed):
@@ -59,6 +65,20 @@ def test_strokes_are_black_or_white_on_a_plain_background():
         assert (found == ink).all(axis=-1).any()
         inks.add(ink)
     assert inks == {0, 255}
+
+
+def test_blots_are_smooth_gray_or_colored_and_do_not_show_the_image():
+    pictures = [made(blots, ramp(48, 64), seed) for seed in range(20)]
+    for seed, picture in enumerate(pictures):
+        assert picture.shape == (48, 64, 3)
+        np.testing.assert_array_equal(
+            made(blots, np.zeros_like(picture), seed), picture
+        )
+        steps = np.abs(np.diff(picture.astype(int), axis=1))
+        assert steps.mean() < 0.2 * max(np.ptp(picture), 1)
+    is_gray = [(picture == picture[..., :1]).all() for picture in pictures]
+    assert 4 < sum(is_gray) < 16
+    assert np.mean([np.ptp(picture) for picture in pictures]) > 100
 
 
 def test_all_kinds_are_made_and_the_seed_decides():

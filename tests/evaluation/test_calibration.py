@@ -42,6 +42,12 @@ def test_a_temperature_can_be_undone():
     np.testing.assert_allclose(again, logs, atol=1e-12)
 
 
+def test_the_probability_of_none_changes_with_the_others():
+    logs, colder = (log_softmax(TRUE_LOGITS / t, axis=1)[:, :-1] for t in (1, 0.7))
+    found = calibration.change_temperature(logs, 0.7)
+    np.testing.assert_allclose(found, colder, atol=1e-9)
+
+
 def test_the_least_probability_by_hand():
     right = np.linspace(0.05, 0.95, 19)[::-1]
     # of 20 images, the new one included, 2 and 1 may be below

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import classifier, write_photos
+from making import classifier, refusing_classifier, write_photos
 
-from googlenet_keras.artifacts.artifact import LABELS_FILE, Contents
+from googlenet_keras.artifacts.artifact import LABELS_FILE, Artifact, Contents
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.mediapipe_metadata import ModelCard, add_metadata
 from googlenet_keras.classifier import DESCRIPTION_FILE
@@ -84,6 +84,18 @@ def test_a_good_file_passes(artifact, reference):
 
 
 @pytest.mark.slow
+def test_a_file_of_a_network_that_refuses_has_its_probabilities(tmp_path):
+    made = refusing_classifier("bn")
+    found = Artifact.load(write_float32(made, made, tmp_path))
+    assert found.none_output
+    images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype("float32")
+    expected = made.log_probabilities(images)["main"]
+    assert (np.exp(expected).sum(1) < 0.995).all()
+    logs = found.log_probabilities(images)["main"]
+    np.testing.assert_allclose(logs, expected, atol=1e-3)
+
+
+@pytest.mark.slow
 def test_a_busy_machine_does_not_change_a_ratio(artifact, tmp_path):
     copy = shutil.copy(artifact, tmp_path / "copy.tflite")
     burn = [sys.executable, "-c", "while True: pass"]
@@ -98,6 +110,7 @@ def test_a_busy_machine_does_not_change_a_ratio(artifact, tmp_path):
     assert found == {"float32": 1.0, "copy": pytest.approx(1, abs=0.1)}
 
 
+@pytest.mark.slow
 def test_a_truncated_file_is_caught(artifact, reference, tmp_path):
     path = tmp_path / "float32.tflite"
     path.write_bytes(artifact.read_bytes()[: artifact.stat().st_size // 2])
@@ -105,6 +118,7 @@ def test_a_truncated_file_is_caught(artifact, reference, tmp_path):
         compare(path, reference)
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_caught(artifact, made, reference, tmp_path):
     data = bytearray(artifact.read_bytes())
     kernel = np.asarray(made.network.get_layer("main").kernel)[:, 0]
@@ -117,6 +131,7 @@ def test_damaged_weights_are_caught(artifact, made, reference, tmp_path):
     assert "probabilities differ by up to" in row["reason"]
 
 
+@pytest.mark.slow
 def test_swapped_labels_are_caught(artifact, reference, tmp_path):
     def swap(text):
         first, second, *rest = text.splitlines()

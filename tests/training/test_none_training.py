@@ -119,7 +119,7 @@ def test_a_run_resumes_exactly_and_with_the_same_pictures_only(
 @pytest.mark.slow
 def test_a_picture_that_is_gone_is_named_and_belongs_to_the_step(data, none, tmp_path):
     none = shutil.copytree(none, tmp_path / "none")
-    config = run_options(tmp_path / "run", data, none=none, epochs=20)
+    config = run_options(tmp_path / "run", data, none=none, none_synthetic=0, epochs=20)
     job = TrainingJob.from_config(config)
     assert job.none_count == 2
     assert job.steps_per_epoch == 4
@@ -171,7 +171,7 @@ def test_none_folders_that_cannot_work(data, tmp_path):
         with pytest.raises(UserError, match=message):
             train_network(run_options(tmp_path / "run", data, none=folder))
     with pytest.raises(UserError, match="none_synthetic needs none, a folder; add"):
-        TrainConfig(none_synthetic=0.5)
+        TrainConfig(none_synthetic=0.25)
 
 
 def test_the_larger_batch_counts_for_memory(none):

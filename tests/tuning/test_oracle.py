@@ -64,6 +64,7 @@ def test_every_trial_is_within_the_budget_and_written_down(tuner, tmp_path):
     assert search.log.ranking()[0]["trial"] == written[-1]["trial"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["coarse", "fine"])
 @pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
 def test_the_first_trial_is_the_uniform_network(tuner, level, tmp_path):
