@@ -91,7 +91,7 @@ def _make(
         path = job.folder / format.file
         test = file_test(job.convert(_run_file, path, images, geometry))
         files[path.name] = test
-        rows[format.name]["self_test"] = _row(format.name, test)
+        rows[format.name]["self_test"] = _row(format, test)
     return SelfTest(labels=labels, mistakes=MISTAKES, files=files), images
 
 
@@ -134,12 +134,13 @@ def _shows(test: FileTest, mistake: str, answers: Sequence[Answers]) -> bool:
     return min(apart.values()) >= MIN_MISTAKE_TOLERANCES * test["tolerance"]
 
 
-def _row(name: str, test: FileTest) -> SelfTestRow:
+def _row(format: Format, test: FileTest) -> SelfTestRow:
     """The row of report.json; logs which mistakes the test of a format cannot show."""
     hidden = [m for m in MISTAKES if m not in test["answers"][0]["probabilities"]]
-    if hidden:
+    told = [m for m in hidden if m != "crop" or not format.takes_whole_photos]
+    if told:
         log.warning(
-            f"the self-test of {name} cannot show mistakes in {list_names(hidden)}"
+            f"the self-test of {format.name} cannot show mistakes in {list_names(told)}"
         )
     return {"tolerance": test["tolerance"], "cannot_show": hidden}
 
