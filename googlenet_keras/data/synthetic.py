@@ -1,4 +1,7 @@
-"""Makes pictures that no class has: shuffled tiles, textures, strokes and blots.
+"""Makes pictures that no class has.
+
+They are an image's shuffled tiles, a small part of it repeated or enlarged, and drawn
+strokes and blots.
 
 Every random choice is a function of its seed.
 """
@@ -7,14 +10,15 @@ import tensorflow as tf
 
 JIGSAW_TILES = 4  # on each side of an image
 TEXTURE_TILES = 4  # on each side: a part of 1/16 of the image's area is repeated
+PART_SIDES = (0.06, 0.3)  # of the image's, each side of what is enlarged
 CURVES, CURVE_POINTS = 2, 40  # of a drawing
 STROKE_RADIUS = (0.025, 0.07)  # in sides of the image
 BLOT_CELLS = (3, 13)  # on each side, the second excluded
 
 
 def synthetic_picture(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Makes one of the four kinds of pictures of a training crop [h, w, 3] uint8."""
-    kinds = (jigsaw, texture, strokes, blots)
+    """Makes one of the five kinds of pictures of a training crop [h, w, 3] uint8."""
+    kinds = (jigsaw, texture, enlargement, strokes, blots)
     own = tf.random.experimental.stateless_split(seed, 2)
     kind = tf.random.stateless_uniform([], own[0], 0, len(kinds), tf.int32)
     made = tf.switch_case(kind, [lambda k=k: k(image, own[1]) for k in kinds])
@@ -43,6 +47,19 @@ def texture(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     block = tf.concat([mirrored, tf.reverse(mirrored, [1])], 1)
     repeated = tf.tile(block, (TEXTURE_TILES // 2, TEXTURE_TILES // 2, 1))
     return _fill(repeated, height, width)
+
+
+def enlargement(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Enlarges a small part of an image."""
+    height, width, _ = image.shape
+    own = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    sides = tf.random.stateless_uniform([2], own[0], *PART_SIDES)
+    rows, columns = tf.unstack(
+        tf.maximum(tf.cast(sides * (height, width), tf.int32), 2)
+    )
+    part = tf.image.stateless_random_crop(image, [rows, columns, 3], own[1])
+    large = tf.image.resize(part, (height, width), "bicubic")
+    return tf.cast(tf.round(tf.clip_by_value(large, 0, 255)), tf.uint8)
 
 
 def _fill(image: tf.Tensor, height: int, width: int) -> tf.Tensor:

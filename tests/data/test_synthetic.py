@@ -5,6 +5,7 @@ from making import ramp
 
 from googlenet_keras.data.synthetic import (
     blots,
+    enlargement,
     jigsaw,
     strokes,
     synthetic_picture,
@@ -50,6 +51,17 @@ def test_a_texture_repeats_a_small_part(size):
     np.testing.assert_array_equal(found[:rows, columns : 2 * columns], part[:, ::-1])
     np.testing.assert_array_equal(found[: 2 * rows], found[2 * rows : 4 * rows])
     assert found.shape == image.shape
+
+
+@pytest.mark.parametrize("size", [(32, 48), (35, 50)])
+def test_an_enlargement_has_a_small_part(size):
+    image = ramp(*size)  # red and green tell the place
+    for seed in range(10):
+        found = made(enlargement, image, seed)
+        assert found.shape == image.shape
+        for color, side in ((1, size[0]), (0, size[1])):
+            part = np.ptp(found[..., color].astype(int)) + 1
+            assert 1 < part <= 0.3 * side + 2
 
 
 def test_strokes_are_black_or_white_on_a_plain_background():
