@@ -24,7 +24,7 @@ from googlenet_keras.exporting.converters import CALIBRATION_FILE, Source
 from googlenet_keras.exporting.formats import Format, select_formats
 from googlenet_keras.exporting.measuring import Images
 from googlenet_keras.exporting.whole_photos import (
-    photo_shapes,
+    choose_geometry,
     whole_photo_preprocessing,
 )
 from googlenet_keras.files import atomic_folder
@@ -89,12 +89,10 @@ class ExportJob:
     @cached_property
     def whole_photos(self) -> Preprocessing:
         """The geometry of a file that takes whole photographs."""
-        aspect = self.config.phone_aspect
-        shapes = (
-            np.array([[ASPECT_PIXELS, round(ASPECT_PIXELS * aspect)]], np.int32)
-            if aspect
-            else photo_shapes(self.dataset.validation)
-        )
+        if not (aspect := self.config.phone_aspect):
+            validation = self.dataset.validation
+            return choose_geometry(self.classifier, validation, self.class_numbers)
+        shapes = np.array([[ASPECT_PIXELS, round(ASPECT_PIXELS * aspect)]], np.int32)
         return whole_photo_preprocessing(self.classifier.preprocessing, shapes)
 
     def source_of(self, format: Format) -> Source:

@@ -9,6 +9,7 @@ from running_mediapipe import by_mediapipe
 
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.artifacts.deployable import deployable_network
+from googlenet_keras.data.decode import decode
 from googlenet_keras.data.preprocessing import Crops, Preprocessing
 from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.errors import UserError
@@ -20,7 +21,8 @@ from googlenet_keras.exporting.converters import (
 )
 from googlenet_keras.exporting.formats import FORMATS
 from googlenet_keras.exporting.whole_photos import (
-    photo_shapes,
+    SQUARENESS,
+    choose_geometry,
     take_whole_photos,
     to_whole_photos,
     whole_photo_preprocessing,
@@ -90,13 +92,40 @@ def test_other_crops_have_no_place():
         Crops(of_aspect(0.75), "10")
 
 
-def test_the_shapes_of_photos_of_all_classes(tmp_path):
-    write_photos(tmp_path / "photos" / "validation", {"a": 60, "b": 60}, (20, 40))
-    write_photos(tmp_path / "photos" / "validation", {"c": 60}, (40, 20))
+def test_a_geometry_between_the_mean_and_a_square_one():
+    shapes = np.array([[4000, 3000]], np.int32)
+    mean, half, square_one = (
+        whole_photo_preprocessing(SQUARE, shapes, x) for x in (0, 0.5, 1)
+    )
+    seen = [np.divide(x.crop_size, x.size) for x in (mean, half, square_one)]
+    np.testing.assert_allclose([np.prod(x) for x in seen], np.prod(seen[0]), rtol=0.02)
+    height, width = seen[0]
+    assert seen[1][0] / seen[1][1] == pytest.approx((height / width) ** 0.5, rel=0.02)
+    assert seen[2][0] == pytest.approx(seen[2][1], rel=0.01)
+
+
+@pytest.mark.slow
+def test_the_geometry_is_the_best_one_for_the_networks_answers(tmp_path):
+    write_photos(tmp_path / "photos" / "validation", {"a": 4, "b": 4}, (60, 40))
+    write_photos(tmp_path / "photos" / "validation", {"c": 4}, (40, 60))
     write_photos(tmp_path / "photos" / "train", {"a": 2, "b": 2, "c": 2})
-    shapes = photo_shapes(open_dataset(str(tmp_path / "photos")).validation)
-    assert shapes.shape == (100, 2)
-    assert 15 < (shapes[:, 0] == 40).sum() < 55  # a third
+    split = open_dataset(str(tmp_path / "photos")).validation
+    made = classifier("bn", classes=3)
+    found = choose_geometry(made, split, np.array([2, 0, 1]))
+    images = [decode(split.load(x)) for *_, x in split.in_order()]
+    labels = [[2, 0, 1][int(label)] for _, label, _ in split.in_order()]
+    shapes = np.array([image.shape[:2] for image in images], np.int32)
+    losses = {}
+    for squareness in SQUARENESS:
+        geometry = whole_photo_preprocessing(made.preprocessing, shapes, squareness)
+        inputs = np.stack([Crops(geometry, "phone")(x).numpy()[0] for x in images])
+        network = take_whole_photos(deployable_network(made), geometry)
+        rows = network.predict_on_batch(inputs)["probabilities"]
+        losses[geometry] = -np.log(rows[range(12), labels]).sum()
+    assert len(losses) == len(SQUARENESS)
+    assert found == min(losses, key=losses.get)
+    other = choose_geometry(made, split, np.array([0, 1, 2]))
+    assert {found, other} <= {*losses}
 
 
 def test_what_is_stretched_for_one_photo_is_squeezed_for_another():
