@@ -117,6 +117,17 @@ def reliability(scores: ImageScores) -> dict[str, np.ndarray]:
     return {**means, "images": counts[filled]}
 
 
+def chance_calibration_error(scores: ImageScores) -> float:
+    """The calibration error that chance gives to probabilities that are exactly right.
+
+    It is the mean over all labels that as many images could have, to within the normal
+    approximation of each bin: of few images no calibration error is near 0.
+    """
+    bins, right = bin_confidences(scores.confidence), scores.confidence
+    variances = np.bincount(bins, right * (1 - right))  # of the sum of each bin
+    return float(np.sqrt(2 / np.pi * variances).sum() / len(bins))
+
+
 def _of_labels(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The value of each image's label, [images]; values: [images, classes]."""
     return np.take_along_axis(values, labels[:, None], axis=1)[:, 0]

@@ -12,7 +12,10 @@ from googlenet_keras.calibration import COVERAGES
 from googlenet_keras.console import printable
 from googlenet_keras.data.preprocessing import CENTER_CROP
 from googlenet_keras.evaluation import html, metrics, plots
-from googlenet_keras.evaluation.calibration import change_temperature
+from googlenet_keras.evaluation.calibration import (
+    chance_calibration_error,
+    change_temperature,
+)
 from googlenet_keras.evaluation.compare import options_as_text
 from googlenet_keras.evaluation.evaluate import Evaluation
 from googlenet_keras.evaluation.fonts import numbered
@@ -129,6 +132,7 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any] | None:
         "diagram": html.inline_svg(diagram, title),
         "before": metrics.figures(before, classes),
         "after": evaluation.figures()["main"],
+        "chance": chance_calibration_error(evaluation.main),
         "coverages": COVERAGES,
     }
 

@@ -4,7 +4,7 @@ from scipy.special import log_softmax
 
 from googlenet_keras.calibration import Calibration
 from googlenet_keras.evaluation import calibration
-from googlenet_keras.evaluation.metrics import score_images
+from googlenet_keras.evaluation.metrics import figures, score_images
 
 GENERATOR = np.random.default_rng(0)
 TRUE_LOGITS = GENERATOR.normal(0, 2, (4000, 5))
@@ -85,6 +85,17 @@ def test_coverage_counts_the_likeliest_label_too():
     found = calibration.set_figures(logs, scores, Calibration(1.0, 0.9, 0.3))
     assert (found["coverage_90"], found["coverage_95"]) == (0.5, 1.0)
     assert (found["set_size_90"], found["set_size_95"]) == (1.0, 2.0)
+
+
+def test_the_calibration_error_of_chance_is_that_of_labels_drawn_by_probability():
+    logs = log_softmax(TRUE_LOGITS[:372], axis=1)
+    places, draws = np.exp(logs).cumsum(axis=1), GENERATOR.random((200, 372, 1))
+    found = [
+        figures(score_images(logs, labels), 5)["calibration_error"]
+        for labels in (places > draws).argmax(axis=2)
+    ]
+    expected = calibration.chance_calibration_error(score_images(logs, LABELS[:372]))
+    assert np.mean(found) == pytest.approx(expected, rel=0.05)
 
 
 def test_a_reliability_diagram_by_hand():
