@@ -1,24 +1,27 @@
 """Makes pictures that no class has.
 
 They are an image's shuffled tiles, a small part of it repeated or enlarged, and drawn
-strokes and blots.
+leaves, strokes and blots.
 
 Every random choice is a function of its seed.
 """
 
+import numpy as np
 import tensorflow as tf
 
 JIGSAW_TILES = 4  # on each side of an image
 TEXTURE_TILES = 4  # on each side: a part of 1/16 of the image's area is repeated
 PART_SIDES = (0.06, 0.3)  # of the image's, each side of what is enlarged
+LEAVES = 64
+LEAF_RADIUS, LEAF_STRETCH = (0.03, 0.5), 1.7  # in sides of the image; of one axis
 CURVES, CURVE_POINTS = 2, 40  # of a drawing
 STROKE_RADIUS = (0.025, 0.07)  # in sides of the image
 BLOT_CELLS = (3, 13)  # on each side, the second excluded
 
 
 def synthetic_picture(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Makes one of the five kinds of pictures of a training crop [h, w, 3] uint8."""
-    kinds = (jigsaw, texture, enlargement, strokes, blots)
+    """Makes one of the six kinds of pictures of a training crop [h, w, 3] uint8."""
+    kinds = (jigsaw, texture, enlargement, leaves, strokes, blots)
     own = tf.random.experimental.stateless_split(seed, 2)
     kind = tf.random.stateless_uniform([], own[0], 0, len(kinds), tf.int32)
     made = tf.switch_case(kind, [lambda k=k: k(image, own[1]) for k in kinds])
@@ -68,6 +71,31 @@ def _fill(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.pad(image, missing, "SYMMETRIC")
 
 
+def leaves(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Discs and rectangles that cover each other, as leaves on the ground do.
+
+    As many of each area, in colors of the image (dead leaves, arXiv 2106.05963).
+    """
+    height, width, _ = image.shape
+    own = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    pixels = tf.random.stateless_uniform([LEAVES], own[0], 0, height * width, tf.int32)
+    colors = tf.gather(tf.reshape(image, [-1, 3]), pixels)
+    draws = tf.random.stateless_uniform([6, LEAVES, 1, 1], own[1])
+    row, column, size, stretch, angle, is_disc = tf.unstack(draws)
+    largest, smallest = (1 / radius for radius in LEAF_RADIUS)
+    radius = 1 / (smallest + size * (largest - smallest))
+    stretch = LEAF_STRETCH ** (2 * stretch - 1)
+    sine, cosine = tf.sin(np.pi * angle), tf.cos(np.pi * angle)
+    down = _centers(height)[:, None] - row  # [leaves, h, 1]
+    right = _centers(width) - column  # [leaves, 1, w]
+    along = (cosine * down + sine * right) / (radius * stretch)
+    across = (cosine * right - sine * down) / (radius / stretch)
+    square = tf.maximum(tf.abs(along), tf.abs(across))
+    distance = tf.where(is_disc < 0.5, tf.sqrt(along**2 + across**2), square)
+    on_top = tf.range(1, LEAVES + 1)[:, None, None] * tf.cast(distance < 1, tf.int32)
+    return tf.gather(colors, tf.maximum(tf.reduce_max(on_top, 0) - 1, 0))
+
+
 def strokes(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Draws two curves, black or white, on a plain background of the image's size."""
     height, width, _ = image.shape
@@ -108,8 +136,11 @@ def _curves(seed: tf.Tensor) -> tf.Tensor:
 
 def _distance(height: int, width: int, points: tf.Tensor) -> tf.Tensor:
     """Each pixel's distance [h, w] to the nearest point, in sides of the image."""
-    rows = (tf.range(height, dtype=tf.float32) + 0.5) / height
-    columns = (tf.range(width, dtype=tf.float32) + 0.5) / width
-    squares = (rows[:, None] - points[:, 0]) ** 2  # [h, points]
-    across = (columns[:, None] - points[:, 1]) ** 2  # [w, points]
+    squares = (_centers(height)[:, None] - points[:, 0]) ** 2  # [h, points]
+    across = (_centers(width)[:, None] - points[:, 1]) ** 2  # [w, points]
     return tf.sqrt(tf.reduce_min(squares[:, None] + across[None], -1))
+
+
+def _centers(pixels: int) -> tf.Tensor:
+    """The place of each pixel's center, 0..1."""
+    return (tf.range(pixels, dtype=tf.float32) + 0.5) / pixels

@@ -7,6 +7,7 @@ from googlenet_keras.data.synthetic import (
     blots,
     enlargement,
     jigsaw,
+    leaves,
     strokes,
     synthetic_picture,
     texture,
@@ -62,6 +63,16 @@ def test_an_enlargement_has_a_small_part(size):
         for color, side in ((1, size[0]), (0, size[1])):
             part = np.ptp(found[..., color].astype(int)) + 1
             assert 1 < part <= 0.3 * side + 2
+
+
+def test_leaves_of_all_sizes_have_the_images_colors_and_hide_each_other():
+    image = ramp(48, 64)
+    for seed in range(10):
+        found = made(leaves, image, seed).reshape(-1, 3)
+        colors, counts = np.unique(found, axis=0, return_counts=True)
+        assert (colors.max(axis=0)[:2] < (64, 48)).all()
+        assert 8 < len(colors) < 64  # some are hidden
+        assert counts.max() > 10 * np.median(counts)
 
 
 def test_strokes_are_black_or_white_on_a_plain_background():
