@@ -24,7 +24,13 @@ import tyro
 
 import googlenet_keras as gk
 from benchmarks.compiled_model import Job
-from benchmarks.emulator import EIGHT_BIT_STEP, PROCESSORS, Emulator, Processor
+from benchmarks.emulator import (
+    EIGHT_BIT_STEP,
+    PROCESSORS,
+    Emulator,
+    Processor,
+    find_processor,
+)
 from benchmarks.jobs import Answers, run_jobs
 from benchmarks.probe import write_probe
 from benchmarks.proofs import (
@@ -63,6 +69,8 @@ class Options:
     """Photographs, spread evenly over the folder or the split."""
     formats: tuple[str, ...] = ()
     """Formats to run; none: every .tflite file."""
+    processors: tuple[str, ...] = tuple(x.name for x in PROCESSORS)
+    """Processors to emulate."""
     qemu: Path | None = None
     """The emulator; none: qemu-aarch64 of this machine, or else Debian's."""
     minutes: float = 240.0
@@ -94,14 +102,15 @@ def plan(jobs: Mapping[ExportedFile, Job], processor: Processor) -> list[Task]:
                 forced: Job = {**job, "xnnpack_flags": XNNPACK_FORCE_FP16}
                 task = Task(file, forced, FLOAT16_ARITHMETIC_LIMIT, FLOAT16_ARITHMETIC)
                 chosen.setdefault(file.path.parent, task)
-    return tasks + [*chosen.values()]
+    return [*tasks, *chosen.values()]
 
 
 def prove(options: Options, emulator: Emulator, folder: Path) -> list[Proof]:
     """Runs every file here and on each processor. Raises UserError."""
     seconds = options.minutes * 60
+    processors = [find_processor(name) for name in options.processors]
     probe = write_probe(folder)
-    for processor in PROCESSORS:
+    for processor in processors:
         emulator.check(processor, probe, seconds)
     jobs: dict[ExportedFile, Job] = {}
     for path in options.runs:
@@ -118,8 +127,8 @@ def prove(options: Options, emulator: Emulator, folder: Path) -> list[Proof]:
         found = emulator.run(processor, [task.job for task in tasks], seconds)
         return list(judge(processor, tasks, found, expected))
 
-    with ThreadPoolExecutor(min(cores(), len(PROCESSORS))) as pool:
-        return [proof for proofs in pool.map(on, PROCESSORS) for proof in proofs]
+    with ThreadPoolExecutor(cores()) as pool:
+        return [proof for proofs in pool.map(on, processors) for proof in proofs]
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""Runs exported .tflite files through LiteRT's CompiledModel, here or under an emulator.
+"""Runs exported .tflite files through LiteRT's CompiledModel, here or emulated.
 
     python compiled_model.py JOBS.json
 

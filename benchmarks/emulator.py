@@ -1,7 +1,7 @@
 """Runs LiteRT on a phone's processor: an ARM64 Python under qemu-user, no phone needed.
 
 The emulated Python, its libraries and the emulator are fetched once, into the cache
-folder: Debian's packages by apt-get, wheels of NumPy and ai-edge-litert by pip.
+folder: Debian's packages by apt-get, wheels of ai-edge-litert and what it needs by pip.
 """
 
 import os
@@ -17,13 +17,14 @@ from pathlib import Path
 from benchmarks.compiled_model import Job
 from benchmarks.debian import own_architecture, unpack_packages
 from benchmarks.jobs import Answers, run_jobs
-from googlenet_keras.errors import UserError
+from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import atomic_folder, cache_folder
 
 ARM_PACKAGES = ("python3", "libstdc++6")
-WHEELS = ("numpy", "ai-edge-litert")
+WHEELS = ("numpy", "ml-dtypes", "ai-edge-litert")
 WHEEL_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64")
 QEMU_NAMES = ("qemu-aarch64-static", "qemu-aarch64")
+WEBGPU_LIBRARY = "libLiteRtWebGpuAccelerator.so"
 EIGHT_BIT_STEP = 1 / 256
 
 
@@ -64,6 +65,14 @@ PROCESSORS = (
         f"{ARMV8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
     ),
 )
+
+
+def find_processor(name: str) -> Processor:
+    """The processor of this name. Raises UserError if it is unknown."""
+    known = {processor.name: processor for processor in PROCESSORS}
+    if name not in known:
+        raise unknown_choice_error("a processor", name, known)
+    return known[name]
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class Emulator:
             raise UserError(
                 f"an emulator must compute int8 as a processor does; {self.version}, "
                 f"as {processor.name}, is {apart * 256:.0f} steps off in a small "
-                "network. Some versions compute SVE wrong, as 7.2 with -cpu max does: "
+                "network. Some versions compute SME wrong, as 7.2 with -cpu max does: "
                 "name another program with --qemu."
             )
 
@@ -154,10 +163,12 @@ def _fill(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason"])[-1]
-        raise UserError(f"pip cannot fetch the wheels of {WHEELS}: {reason}")
+        raise UserError(f"pip cannot fetch the wheels of {', '.join(WHEELS)}: {reason}")
     for wheel in wheels.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder / "wheels")
+    # LiteRT opens it whatever the accelerator, and a Cortex-A53 cannot
+    (folder / "wheels" / "ai_edge_litert" / WEBGPU_LIBRARY).unlink()
     shutil.rmtree(wheels)
 
 

@@ -83,7 +83,7 @@ def judge(file: ExportedFile, expected: Answers, found: Answers) -> ProcessorRow
         kinds = ", ".join(file.gpu_refuses)
         row.update(passed=True, reason=f"refused, as report.json says: {kinds}")
     elif file.gpu_refuses:
-        row.update(passed=False, reason="not refused, as report.json says")
+        row.update(passed=False, reason="not refused, although report.json says so")
     elif not row["fully_accelerated"] and row["passed"]:
         row.update(passed=False, reason="some operators are left to the CPU")
     return row

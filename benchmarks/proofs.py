@@ -14,7 +14,6 @@ import googlenet_keras as gk
 from benchmarks.compiled_model import Job
 from benchmarks.jobs import Answers, new_job
 from googlenet_keras.artifacts.artifact import Contents
-from googlenet_keras.data.dataset import PIXELS
 from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.data.image_files import read_image_file
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -151,7 +150,9 @@ def print_proofs(proofs: Sequence[Proof]) -> None:
             proof.file.run.folder.path.name,
             proof.file.path.name,
             proof.processor,
-            *(str(row[key]) for key in ("images", "bit_equal", "top1_equal")),  # type: ignore[literal-required]
+            str(row["images"]),
+            str(row["bit_equal"]),
+            str(row["top1_equal"]),
             f"{row['max_difference']:.2g}",
             f"{row['seconds']:.1f}",
             verdict(row),
