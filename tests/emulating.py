@@ -12,10 +12,19 @@ PHONE = find_processor("Cortex-A76")
 LIBRARIES = ("libjpeg-dev", "libpng-dev", "libstdc++6", "nlohmann-json3-dev")
 
 
+def shared_cache(shared_folder):
+    """The variable that makes all test processes share what is fetched."""
+    return "XDG_CACHE_HOME", str(shared_folder / "cache")
+
+
 def prepare_emulator(shared_folder):
     """The emulator, fetched once a session."""
     try:
-        with one_process(shared_folder / "emulator.lock"):
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            one_process(shared_folder / "emulator.lock"),
+        ):
+            patch.setenv(*shared_cache(shared_folder))
             return Emulator.prepare()
     except UserError as error:
         pytest.skip(f"needs packages of Debian: {error}")

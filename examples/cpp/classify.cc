@@ -8,8 +8,8 @@
 //
 //   apt-get install g++ libjpeg-dev libpng-dev nlohmann-json3-dev
 //   pip install ai-edge-litert
-//   litert=$(python -c 'import ai_edge_litert as l; print(l.__path__[0])')
-//   g++ -std=c++17 -O2 classify.cc -o classify -ljpeg -lpng $litert/libLiteRt.so -Wl,-rpath,$litert
+//   l=$(python -c 'import ai_edge_litert; print(ai_edge_litert.__path__[0])')
+//   g++ -std=c++17 -O2 classify.cc -o classify -ljpeg -lpng -L$l -lLiteRt -Wl,-rpath,$l
 
 #include <algorithm>
 #include <cstdio>
@@ -28,13 +28,15 @@
 // The labels of which one is right for 90 % of photographs, or none of these.
 std::string answer(const Contents& contents, const std::vector<float>& scores,
                    const std::vector<int>& ranking) {
-  if (contents.calibration->is_none_of_these(scores[ranking[0]])) return "none of these";
+  if (contents.calibration->is_none_of_these(scores[ranking[0]]))
+    return "none of these";
   const float least = contents.calibration->least_probability_90;
   const auto likely = std::count_if(scores.begin(), scores.end(),
                                     [&](float score) { return score >= least; });
   const int size = std::max(1, int(likely));
   std::string text = "90 %: " + contents.labels[ranking[0]];
-  for (int i = 1; i < std::min(size, 5); ++i) text += " or " + contents.labels[ranking[i]];
+  for (int i = 1; i < std::min(size, 5); ++i)
+    text += " or " + contents.labels[ranking[i]];
   if (size > 5) text += " or " + std::to_string(size - 5) + " more";
   return text;
 }
@@ -76,7 +78,8 @@ int main(int argc, char** argv) {
       const auto scores = classify(words[1]);
       if (scores.size() != contents.labels.size()) {
         throw std::runtime_error("it has " + std::to_string(contents.labels.size()) +
-                                 " labels for " + std::to_string(scores.size()) + " scores");
+                                 " labels for " + std::to_string(scores.size()) +
+                                 " scores");
       }
       print_answer(contents, scores);
     }

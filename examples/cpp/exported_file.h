@@ -5,13 +5,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "picture.h"
 #include "preprocessing.h"
@@ -50,11 +49,13 @@ inline std::string read_text(const Bytes& file, const std::string& name) {
   std::size_t entry = end - directory_size;
   const std::size_t before = entry - number(end + 16, 4);
   for (; number(entry, 4) == 0x02014b50;
-       entry += 46 + number(entry + 28, 2) + number(entry + 30, 2) + number(entry + 32, 2)) {
+       entry +=
+       46 + number(entry + 28, 2) + number(entry + 30, 2) + number(entry + 32, 2)) {
     if (text(entry + 46, number(entry + 28, 2)) != name) continue;
     if (number(entry + 10, 2) != 0) throw std::runtime_error(name + " is compressed");
     const std::size_t local = before + number(entry + 42, 4);
-    const std::size_t start = local + 30 + number(local + 26, 2) + number(local + 28, 2);
+    const std::size_t start =
+        local + 30 + number(local + 26, 2) + number(local + 28, 2);
     return text(start, number(entry + 24, 4));
   }
   throw std::runtime_error("export.py did not make it: it has no " + name);

@@ -47,8 +47,10 @@ enum { kLiteRtElementTypeFloat32 = 1, kLiteRtElementTypeUInt8 = 3 };
 enum { kLiteRtHwAcceleratorCpu = 1 };
 enum { kLiteRtTensorBufferLockModeRead = 0, kLiteRtTensorBufferLockModeWrite = 1 };
 
-LiteRtStatus LiteRtCreateEnvironment(int count, const LiteRtEnvOption*, LiteRtEnvironment*);
-LiteRtStatus LiteRtCreateModelFromFile(LiteRtEnvironment, const char* path, LiteRtModel*);
+LiteRtStatus LiteRtCreateEnvironment(int count, const LiteRtEnvOption*,
+                                     LiteRtEnvironment*);
+LiteRtStatus LiteRtCreateModelFromFile(LiteRtEnvironment, const char* path,
+                                       LiteRtModel*);
 LiteRtStatus LiteRtCreateOptions(LiteRtOptions*);
 LiteRtStatus LiteRtSetOptionsHardwareAccelerators(LiteRtOptions, int accelerators);
 LiteRtStatus LiteRtCreateCompiledModel(LiteRtEnvironment, LiteRtModel, LiteRtOptions,
@@ -72,7 +74,8 @@ LiteRtStatus LiteRtLockTensorBuffer(LiteRtTensorBuffer, void** address, int mode
 LiteRtStatus LiteRtUnlockTensorBuffer(LiteRtTensorBuffer);
 LiteRtStatus LiteRtRunCompiledModel(LiteRtCompiledModel, std::size_t signature,
                                     std::size_t input_count, LiteRtTensorBuffer* inputs,
-                                    std::size_t output_count, LiteRtTensorBuffer* outputs);
+                                    std::size_t output_count,
+                                    LiteRtTensorBuffer* outputs);
 void LiteRtDestroyTensorBuffer(LiteRtTensorBuffer);
 void LiteRtDestroyCompiledModel(LiteRtCompiledModel);
 void LiteRtDestroyOptions(LiteRtOptions);
@@ -83,23 +86,27 @@ void LiteRtDestroyEnvironment(LiteRtEnvironment);
 class Network {
  public:
   explicit Network(const std::string& path) {
-    const LiteRtEnvOption wanted[] = {
-        {kLiteRtEnvOptionTagAutoRegisterAccelerators,
-         {kLiteRtAnyTypeInt, kLiteRtHwAcceleratorCpu}},
-        {kLiteRtEnvOptionTagMinLoggerSeverity,
-         {kLiteRtAnyTypeInt, kLiteRtLogSeverityError}}};
+    const LiteRtEnvOption wanted[] = {{kLiteRtEnvOptionTagAutoRegisterAccelerators,
+                                       {kLiteRtAnyTypeInt, kLiteRtHwAcceleratorCpu}},
+                                      {kLiteRtEnvOptionTagMinLoggerSeverity,
+                                       {kLiteRtAnyTypeInt, kLiteRtLogSeverityError}}};
     check(LiteRtCreateEnvironment(2, wanted, &environment_), "start");
-    check(LiteRtCreateModelFromFile(environment_, path.c_str(), &model_), "read " + path);
+    check(LiteRtCreateModelFromFile(environment_, path.c_str(), &model_),
+          "read " + path);
     check(LiteRtCreateOptions(&options_), "start");
-    check(LiteRtSetOptionsHardwareAccelerators(options_, kLiteRtHwAcceleratorCpu), "start");
-    check(LiteRtCreateCompiledModel(environment_, model_, options_, &compiled_), "run " + path);
+    check(LiteRtSetOptionsHardwareAccelerators(options_, kLiteRtHwAcceleratorCpu),
+          "start");
+    check(LiteRtCreateCompiledModel(environment_, model_, options_, &compiled_),
+          "run " + path);
     LiteRtSignature signature;
     LiteRtTensor image, answer;
     check(LiteRtGetModelSignature(model_, 0, &signature), "find the signature");
     check(LiteRtGetSignatureInputTensorByIndex(signature, 0, &image), "find the input");
-    check(LiteRtGetSignatureOutputTensorByIndex(signature, 0, &answer), "find the output");
+    check(LiteRtGetSignatureOutputTensorByIndex(signature, 0, &answer),
+          "find the output");
     input_ = buffer(image, LiteRtGetCompiledModelInputBufferRequirements, input_type_);
-    output_ = buffer(answer, LiteRtGetCompiledModelOutputBufferRequirements, output_type_);
+    output_ =
+        buffer(answer, LiteRtGetCompiledModelOutputBufferRequirements, output_type_);
   }
   ~Network() {
     LiteRtDestroyTensorBuffer(output_);
@@ -119,7 +126,8 @@ class Network {
                                " numbers; received " + std::to_string(pixels.size()));
     }
     void* address;
-    check(LiteRtLockTensorBuffer(input_, &address, kLiteRtTensorBufferLockModeWrite), "write");
+    check(LiteRtLockTensorBuffer(input_, &address, kLiteRtTensorBufferLockModeWrite),
+          "write");
     if (is_bytes(input_type_)) {
       auto* bytes = static_cast<std::uint8_t*>(address);
       for (float value : pixels) *bytes++ = std::uint8_t(std::nearbyint(value));
@@ -127,8 +135,10 @@ class Network {
       std::memcpy(address, pixels.data(), pixels.size() * sizeof(float));
     }
     check(LiteRtUnlockTensorBuffer(input_), "write");
-    check(LiteRtRunCompiledModel(compiled_, 0, 1, &input_, 1, &output_), "run the network");
-    check(LiteRtLockTensorBuffer(output_, &address, kLiteRtTensorBufferLockModeRead), "read");
+    check(LiteRtRunCompiledModel(compiled_, 0, 1, &input_, 1, &output_),
+          "run the network");
+    check(LiteRtLockTensorBuffer(output_, &address, kLiteRtTensorBufferLockModeRead),
+          "read");
     std::vector<float> scores(size(output_type_));
     if (is_bytes(output_type_)) {
       const auto* bytes = static_cast<const std::uint8_t*>(address);
@@ -143,7 +153,8 @@ class Network {
  private:
   static void check(LiteRtStatus status, const std::string& what) {
     if (status == 0) return;
-    throw std::runtime_error("LiteRT cannot " + what + " (status " + std::to_string(status) + ")");
+    throw std::runtime_error("LiteRT cannot " + what + " (status " +
+                             std::to_string(status) + ")");
   }
   static std::size_t size(const LiteRtRankedTensorType& type) {
     std::size_t product = 1;
@@ -154,7 +165,8 @@ class Network {
     return type.element_type == kLiteRtElementTypeUInt8;
   }
   template <typename Requirements>
-  LiteRtTensorBuffer buffer(LiteRtTensor tensor, Requirements find, LiteRtRankedTensorType& type) {
+  LiteRtTensorBuffer buffer(LiteRtTensor tensor, Requirements find,
+                            LiteRtRankedTensorType& type) {
     check(LiteRtGetRankedTensorType(tensor, &type), "find the type of a tensor");
     if (!is_bytes(type) && type.element_type != kLiteRtElementTypeFloat32) {
       throw std::runtime_error("a tensor is neither of bytes nor of float32");
@@ -162,7 +174,8 @@ class Network {
     LiteRtTensorBufferRequirements needs;
     LiteRtTensorBuffer made;
     check(find(compiled_, 0, 0, &needs), "find the size of a tensor");
-    check(LiteRtCreateManagedTensorBufferFromRequirements(environment_, &type, needs, &made),
+    check(LiteRtCreateManagedTensorBufferFromRequirements(environment_, &type, needs,
+                                                          &made),
           "make a tensor");
     return made;
   }

@@ -13,9 +13,10 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include <jpeglib.h>
+#include <jpeglib.h>  // needs <cstdio>
 #include <png.h>
 
 using Bytes = std::vector<std::uint8_t>;
@@ -149,8 +150,8 @@ inline Picture read_jpeg(const Bytes& file, float at_least) {
     picture.pixels.resize(3 * count);
     for (std::size_t i = 0; i < 3 * count; ++i) {
       const int ink = rows[i / 3 * 4 + i % 3], black = rows[i / 3 * 4 + 3];
-      picture.pixels[i] = info.saw_Adobe_marker ? black * ink / 255
-                                                : (255 - black) * (255 - ink) / 255;
+      picture.pixels[i] =
+          info.saw_Adobe_marker ? black * ink / 255 : (255 - black) * (255 - ink) / 255;
     }
   }
   return upright(std::move(picture), turn);
@@ -216,7 +217,8 @@ inline Picture read_png(const Bytes& file) {
   PngReader reader(file);
   if (!reader.read_header()) throw std::runtime_error(reader.message);
   Picture picture{int(png_get_image_height(reader.png, reader.info)),
-                  int(png_get_image_width(reader.png, reader.info)), {}};
+                  int(png_get_image_width(reader.png, reader.info)),
+                  {}};
   const std::size_t count = std::size_t(picture.height) * picture.width;
   Bytes colors(4 * count);
   std::vector<png_bytep> rows;

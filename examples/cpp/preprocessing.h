@@ -12,7 +12,8 @@
 struct Geometry {
   int height, width;  // of the input
   float crop_fraction;
-  int margin_height, margin_width;  // rows and columns that the network does not look at
+  int margin_height,
+      margin_width;  // rows and columns that the network does not look at
 
   int crop_height() const { return height - 2 * margin_height; }
   int crop_width() const { return width - 2 * margin_width; }
@@ -78,7 +79,8 @@ inline std::vector<float> preprocess(Picture& picture, const Geometry& geometry)
     for (int j = 0; j < width; ++j) {
       const auto& [begin, weights] = column_sums[j];
       for (std::size_t k = 0; k < weights.size(); ++k) {
-        for (int c = 0; c < 3; ++c) to[3 * j + c] += weights[k] * from[3 * (begin + k) + c];
+        for (int c = 0; c < 3; ++c)
+          to[3 * j + c] += weights[k] * from[3 * (begin + k) + c];
       }
     }
   }

@@ -8,12 +8,11 @@
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 using Json = nlohmann::ordered_json;
 using Classify = std::function<std::vector<float>(const std::string& photo)>;
@@ -23,8 +22,8 @@ inline std::string wrong_labels(const std::vector<std::string>& labels,
                                 const std::vector<std::string>& expected) {
   for (std::size_t i = 0; i < std::min(labels.size(), expected.size()); ++i) {
     if (labels[i] != expected[i]) {
-      return "labels: line " + std::to_string(i + 1) + " is " + labels[i] + ", must be " +
-             expected[i];
+      return "labels: line " + std::to_string(i + 1) + " is " + labels[i] +
+             ", must be " + expected[i];
     }
   }
   if (labels.size() == expected.size()) return "";
@@ -34,7 +33,8 @@ inline std::string wrong_labels(const std::vector<std::string>& labels,
 
 // The distance of answers from those under a name: the mean over the images of the
 // largest difference of a probability.
-inline double distance(const Json& answers, const std::vector<std::vector<float>>& found,
+inline double distance(const Json& answers,
+                       const std::vector<std::vector<float>>& found,
                        const std::string& name) {
   double sum = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -51,14 +51,16 @@ inline double distance(const Json& answers, const std::vector<std::vector<float>
 }
 
 // The mistake whose answers are near those found; empty if these are right.
-inline std::string wrong_answers(const Json& test, const std::vector<std::vector<float>>& found,
+inline std::string wrong_answers(const Json& test,
+                                 const std::vector<std::vector<float>>& found,
                                  const Json& mistakes) {
   const auto& answers = test.at("answers");
-  const double tolerance = test.at("tolerance"), right = distance(answers, found, "right");
+  const double tolerance = test.at("tolerance"),
+               right = distance(answers, found, "right");
   if (right <= tolerance) return "";
   char differ[80];
-  std::snprintf(differ, sizeof differ, "the answers differ by %.3f, allowed %.3f", right,
-                tolerance);
+  std::snprintf(differ, sizeof differ, "the answers differ by %.3f, allowed %.3f",
+                right, tolerance);
   std::pair<double, std::string> nearest(right / 2, "");
   for (const auto& item : answers[0].at("probabilities").items()) {
     if (item.key() == "right") continue;
@@ -66,16 +68,18 @@ inline std::string wrong_answers(const Json& test, const std::vector<std::vector
     if (apart <= nearest.first) nearest = {apart, item.key()};
   }
   if (nearest.second.empty()) {
-    return std::string("unknown: ") + differ + "; they are not those of a known mistake";
+    return std::string("unknown: ") + differ +
+           "; they are not those of a known mistake";
   }
-  return nearest.second + ": " + mistakes.at(nearest.second).get<std::string>() + " (" + differ +
-         ")";
+  return nearest.second + ": " + mistakes.at(nearest.second).get<std::string>() + " (" +
+         differ + ")";
 }
 
 // Prints that all is right, or throws what is wrong. folder: `selftest` of an export;
 // file: the name that the classified file has there.
 inline void self_test(const std::string& folder, const std::string& file,
-                      const std::vector<std::string>& labels, const Classify& classify) {
+                      const std::vector<std::string>& labels,
+                      const Classify& classify) {
   std::ifstream stream(folder + "/selftest.json");
   if (!stream) throw std::runtime_error("no self-test of an export: " + folder);
   const Json content = Json::parse(stream);

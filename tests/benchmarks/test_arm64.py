@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from emulating import PHONE, prepare_emulator
+from emulating import PHONE, prepare_emulator, shared_cache
 
 from benchmarks import arm64
 from benchmarks.emulator import PROCESSORS, find_processor
@@ -90,8 +90,9 @@ def test_an_emulator_that_computes_wrong_is_refused(emulator, tmp_path):
 
 @pytest.mark.slow
 def test_exported_files_answer_as_here(
-    emulator, run_folder, bundle, tmp_path, monkeypatch
+    emulator, run_folder, bundle, shared_folder, tmp_path, monkeypatch
 ):
+    monkeypatch.setenv(*shared_cache(shared_folder))
     run = shutil.copytree(run_folder, tmp_path / "run")
     monkeypatch.setattr(sys, "argv", [
         "arm64", str(run), "--count", "10", "--qemu", str(emulator.qemu),
