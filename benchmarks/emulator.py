@@ -117,17 +117,11 @@ class Emulator:
 
     def check(self, processor: Processor, probe: Job, seconds: float) -> None:
         """Raises UserError if a small int8 network answers otherwise than here."""
-        expected, found = (
-            run(probe)
-            for run in (
-                lambda job: run_jobs([sys.executable], [job], {}, seconds, "Python"),
-                lambda job: self.run(processor, [job], seconds),
-            )
-        )
-        for answers in (*expected, *found):
-            if answers.error:
-                raise UserError(f"LiteRT cannot run a small network: {answers.error}")
-        apart = abs(found[0].probabilities - expected[0].probabilities).max()
+        (expected,) = run_jobs([sys.executable], [probe], {}, seconds, "Python")
+        (found,) = self.run(processor, [probe], seconds)
+        if error := expected.error or found.error:
+            raise UserError(f"LiteRT cannot run a small network: {error}")
+        apart = abs(found.probabilities - expected.probabilities).max()
         if not apart <= EIGHT_BIT_STEP:
             raise UserError(
                 f"an emulator must compute int8 as a processor does; {self.version}, "
