@@ -8,8 +8,8 @@ photographs on a Cortex-A53 and a Cortex-A76; a row says how its answers differ 
 those on this machine. report.json of the export gets the rows, too. Exit status 1 if
 one has not passed.
 
-Seconds are the emulator's and say nothing of a phone's; files in floating point take ten
-times those in int8.
+Seconds are the emulator's and say nothing of a phone's; floating point takes ten times
+those of int8.
 """
 
 import sys
