@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 import googlenet_keras as gk
 from benchmarks.compiled_model import Job
 from benchmarks.jobs import Answers, new_job
 from googlenet_keras.artifacts.artifact import Contents
+from googlenet_keras.console import new_table, print_table
 from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.data.image_files import read_image_file
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -22,8 +20,8 @@ from googlenet_keras.exporting.report import ProcessorRow
 from googlenet_keras.exports import EXPORT_REPORT_FILE
 from googlenet_keras.files import read_json, write_json
 
-HEADINGS = ("run", "file", "processor", "photographs", "bit-equal", "top-1 equal")
-HEADINGS += ("difference", "seconds", "")
+TEXTS = ("run", "file", "processor", "verdict")
+NUMBERS = ("photos", "bit-equal", "top-1 equal", "difference", "seconds")
 
 
 @dataclass(frozen=True)
@@ -143,21 +141,21 @@ def record(proofs: Iterable[Proof]) -> None:
 
 def print_proofs(proofs: Sequence[Proof]) -> None:
     """Prints a row for each proof."""
-    table = Table(*HEADINGS, box=box.SIMPLE)
+    table = new_table(*TEXTS, numbers=NUMBERS)
     for proof in proofs:
         row = proof.row
         table.add_row(
             proof.file.run.folder.path.name,
             proof.file.path.name,
             proof.processor,
+            verdict(row),
             str(row["images"]),
             str(row["bit_equal"]),
             str(row["top1_equal"]),
             f"{row['max_difference']:.2g}",
             f"{row['seconds']:.1f}",
-            verdict(row),
         )
-    Console().print(table)
+    print_table(table)
 
 
 def verdict(row: ProcessorRow) -> str:
