@@ -22,7 +22,6 @@ from typing import Annotated
 
 import tyro
 
-import googlenet_keras as gk
 from benchmarks.compiled_model import Job
 from benchmarks.emulator import (
     EIGHT_BIT_STEP,
@@ -39,6 +38,7 @@ from benchmarks.proofs import (
     Proof,
     compare,
     find_files,
+    open_runs,
     print_proofs,
     record,
 )
@@ -113,8 +113,7 @@ def prove(options: Options, emulator: Emulator, folder: Path) -> list[Proof]:
     for processor in processors:
         emulator.check(processor, probe, seconds)
     jobs: dict[ExportedFile, Job] = {}
-    for path in options.runs:
-        run = gk.Run(path)
+    for run in open_runs(options.runs):
         photos = Photos.read(run, options.split, options.photos, options.count)
         for file in find_files(run, options.formats):
             jobs[file] = file.job(photos, folder)

@@ -17,7 +17,6 @@ from typing import Annotated
 
 import tyro
 
-import googlenet_keras as gk
 from benchmarks.debian import own_architecture, unpack_packages
 from benchmarks.jobs import Answers, run_jobs
 from benchmarks.proofs import (
@@ -26,6 +25,7 @@ from benchmarks.proofs import (
     Proof,
     compare,
     find_files,
+    open_runs,
     print_proofs,
     record,
 )
@@ -94,8 +94,7 @@ def prove(options: Options, folder: Path) -> list[Proof]:
     environment, seconds = vulkan(options.driver), options.minutes * 60
     name = "SwiftShader" if "swiftshader" in options.driver.name else "Vulkan"
     proofs = []
-    for path in options.runs:
-        run = gk.Run(path)
+    for run in open_runs(options.runs):
         photos = Photos.read(run, options.split, options.photos, options.count)
         for file in find_files(run, options.formats):
             job = file.job(photos, folder)

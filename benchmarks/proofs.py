@@ -24,6 +24,13 @@ TEXTS = ("run", "file", "processor", "verdict")
 NUMBERS = ("photos", "bit-equal", "top-1 equal", "difference", "seconds")
 
 
+def open_runs(folders: Sequence[Path]) -> list[gk.Run]:
+    """Opens the runs of a command line. Raises UserError if there are none."""
+    if not folders:
+        raise UserError("a run must be named: the folder of one that was exported.")
+    return [gk.Run(folder) for folder in folders]
+
+
 @dataclass(frozen=True)
 class Photos:
     """Encoded photographs, or pixels [h, w, 3], as a run's files take them."""
