@@ -5,6 +5,7 @@ Each takes `image` and gives `probabilities`, the softmax of three channels' mea
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import flatbuffers
@@ -12,6 +13,8 @@ import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 from making import two_modules
+
+from googlenet_keras.artifacts.artifact import Contents
 
 LABELS = ("red", "green", "blue")
 GEOMETRY = {"height": 32, "width": 32, "crop_fraction": 1.0}
@@ -136,3 +139,15 @@ def onnx_file(path: Path, change=lambda graph: None, **inside) -> Path:
     make.set_model_props(model, texts(**inside))
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def recalibrated(model, folder, calibration, labels=None):
+    """A copy in `folder` of the exported file with another calibration, and labels."""
+    with zipfile.ZipFile(model) as packed:
+        start = min(entry.header_offset for entry in packed.infolist())
+    contents = replace(Contents.read(model), calibration=calibration)
+    if labels:
+        contents = replace(contents, labels=labels)
+    copy = folder / model.name
+    copy.write_bytes(contents.add_to_tflite(model.read_bytes()[:start]))
+    return copy

@@ -21,6 +21,22 @@ class SelfTestRow(TypedDict):
     cannot_show: list[str]  # mistakes that change the answers too little
 
 
+class ProcessorRow(TypedDict):
+    """A file's answers on another processor, beside its answers here.
+
+    Written by benchmarks.arm64 and benchmarks.gpu, which a new export forgets.
+    """
+
+    images: int
+    bit_equal: int  # of the images, as the next
+    top1_equal: int
+    max_difference: float  # of a probability
+    seconds: float
+    fully_accelerated: bool  # by XNNPACK, or by the GPU
+    passed: bool
+    reason: str | None  # why it has not passed
+
+
 class FormatRow(TypedDict, total=False):
     """A row of report.json: one format, the web page, or the Keras network."""
 
@@ -44,6 +60,7 @@ class FormatRow(TypedDict, total=False):
     passed: bool
     reason: str | None  # why it has not passed
     self_test: SelfTestRow
+    processors: dict[str, ProcessorRow]  # on which the file was run, by their names
     ratio_to_float32: dict[str, float]  # of megabytes, and of CPU milliseconds in turns
     first_load_megabytes: float  # of the page, as the next
     runtime: dict[str, str]
