@@ -1,4 +1,4 @@
-"""Exports a run: checked files for phones and servers, and a web page."""
+"""Exports a run: checked files for phones and servers, a web page, and apps."""
 
 import logging
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from googlenet_keras import machine
+from googlenet_keras.apps.projects import add_app
 from googlenet_keras.artifacts.artifact import LABELS_FILE, SMALLEST_PROBABILITY
 from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
 from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT, TFLITE_SUFFIX
@@ -20,9 +21,14 @@ from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.calibration import fit_calibration
 from googlenet_keras.exporting import converters, measuring, parity, report
-from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
+from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.converters import Source
-from googlenet_keras.exporting.formats import Format, check_libraries
+from googlenet_keras.exporting.formats import (
+    FOLDER_FORMATS,
+    WEB_FORMAT,
+    Format,
+    check_libraries,
+)
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
 from googlenet_keras.exporting.report import ExportReport, FormatRow
@@ -52,9 +58,9 @@ class Bundle(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether every format, and the page if there is one, has passed."""
-        rows = [*self.report["formats"].values(), self.report.get("web")]
-        return all(row["passed"] for row in rows if row)
+        """Whether every format has passed, and the page and apps if there are any."""
+        rows = [*self.report["formats"].values(), *self.report.get("apps", {}).values()]
+        return all(row["passed"] for row in (*rows, self.report.get("web")) if row)
 
 
 def export(run: Exportable = None, **options: Any) -> Bundle:
@@ -66,17 +72,23 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
     """
     config = to_config(run, **options)
     check_libraries(config.formats)
-    if config.web:
+    has_page = WEB_FORMAT.name in config.formats
+    if has_page:
         check_builder()
     with open_job(config) as job:
-        if config.web:
-            build_page(job.folder / WEB_FORMAT, job.log)
+        if has_page:
+            build_page(job.folder / WEB_FORMAT.name, job.log)
         if config.qat_epochs and any(format.is_integer for format in job.formats):
             _train_for_int8(job)
         content = _make_formats(job)
         add_self_test(job, content["formats"])
-        if config.web:
+        if has_page:
             content["web"] = add_page(job, content["formats"])
+        apps = [f for f in FOLDER_FORMATS.values() if f.is_app]
+        if apps := [app for app in apps if app.name in config.formats]:
+            content["apps"] = {
+                x.name: add_app(job, content["formats"], x) for x in apps
+            }
         labels = job.images.contents.to_texts()[LABELS_FILE]
         (job.folder / LABELS_FILE).write_text(labels, "utf-8")
         write_json(job.folder / EXPORT_REPORT_FILE, content)

@@ -1,0 +1,195 @@
+"""The Android app on a JVM: its crop, answers and self-test, and mistakes in them."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from making import ROOT
+from making_pictures import encoded, scene, tiff, transparent_files, turned_files
+from serving_networks import Desk, run_apart
+
+from googlenet_keras.artifacts.artifact import Artifact, Contents
+from googlenet_keras.predictor import predict
+
+pytestmark = pytest.mark.slow
+MODEL = "int8.tflite"
+WORDS = {
+    "the whole photograph": "crop", "BGR": "channel order", "0..1": "scaling",
+    "reversed labels": "labels",
+}  # fmt: skip
+DECODABLE = (".jpg", ".jpeg", ".png")  # by Java
+
+
+@pytest.fixture
+def assets(bundle, tmp_path):
+    """Makes what the app has in its assets; file: the one that is there as `name`."""
+
+    def make(file=MODEL, name=MODEL):
+        folder = tmp_path / file
+        folder.mkdir()
+        shutil.copy(bundle / file, folder / name)
+        shutil.copytree(bundle / "selftest", folder / "selftest")
+        return folder
+
+    return make
+
+
+def find_pixels(command, folder, paths):
+    desk = Desk(folder / MODEL)
+    desk.run(*command, "pixels", folder, *paths)
+    return desk.pixels
+
+
+def largest_difference(found, geometry, paths):
+    """Of the inputs found from those of predict, in 0..255."""
+    expected = [geometry.read(path.read_bytes()).numpy().ravel() for path in paths]
+    pairs = zip(found, expected, strict=True)
+    return max(np.abs(mine - theirs).max() for mine, theirs in pairs)
+
+
+@pytest.mark.parametrize(
+    ("variant", "file", "name"),
+    [
+        ("litert", "int8.tflite", MODEL),
+        ("litert", "phone.tflite", MODEL),
+        ("float32", "float32.tflite", "float32.tflite"),
+    ],
+)
+def test_it_crops_and_answers_as_predict(kotlin, assets, pictures, variant, file, name):
+    folder = assets(file, name)
+    artifact = Artifact.load(folder / name)
+    desk = Desk(folder / name)
+    desk.run(*kotlin[variant], "pixels", folder, *pictures)
+    assert largest_difference(desk.pixels, artifact.preprocessing, pictures) <= 1
+    told = desk.run(*kotlin[variant], "classify", folder, *pictures)
+    for text, expected in zip(told, predict(artifact, pictures, top=10), strict=True):
+        *guesses, summary = text.splitlines()
+        assert guesses[0].split()[0] == expected.top[0][0]
+        for guess in guesses:
+            label, probability = guess.split()
+            likely = dict(expected.top)[label]
+            assert float(probability) == pytest.approx(likely, abs=0.02)
+        assert summary.startswith("90 %: ")
+
+
+def test_its_answer_is_that_of_the_python_example(kotlin, assets, pictures):
+    folder = assets()
+    told = Desk(folder / MODEL).run(*kotlin["litert"], "classify", folder, *pictures)
+    script = ROOT / "examples" / "classify.py"
+    for picture, text in list(zip(pictures, told, strict=True))[:3]:
+        lines = [sys.executable, script, folder / MODEL, picture]
+        printed = subprocess.check_output(lines, text=True).splitlines()
+        assert text.splitlines()[-1] == printed[-1]
+    wrong = Desk(folder / MODEL).run(
+        *kotlin["a larger set"], "classify", folder, *pictures
+    )
+    assert wrong != told
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_its_prediction_set_and_refusal(kotlin, assets, pictures, size):
+    folder, picture = assets(), pictures[0]
+    (plain,) = Desk(folder / MODEL).run(*kotlin["litert"], "classify", folder, picture)
+    scores = sorted(
+        (float(x.split()[1]) for x in plain.splitlines()[:-1]), reverse=True
+    )
+    for refuse_below in (None, 1.0):
+        recalibrate(folder / MODEL, scores[size - 1], refuse_below)
+        (text,) = Desk(folder / MODEL).run(
+            *kotlin["litert"], "classify", folder, picture
+        )
+        (expected,) = predict(Artifact.load(folder / MODEL), [picture])
+        prefix = "" if expected.is_refused else "90 %: "
+        assert text.splitlines()[-1] == prefix + expected.answer
+    assert text.splitlines()[-1] == "none of these"
+
+
+def recalibrate(model, least_probability, refuse_below):
+    """Replaces the calibration in an exported file."""
+    from dataclasses import replace
+    from zipfile import ZipFile
+
+    from googlenet_keras.calibration import Calibration
+
+    contents = Contents.read(model)
+    with ZipFile(model) as packed:
+        start = min(entry.header_offset for entry in packed.infolist())
+    calibration = Calibration(1.0, least_probability, 0.0, refuse_below)
+    plain = model.read_bytes()[:start]
+    model.write_bytes(replace(contents, calibration=calibration).add_to_tflite(plain))
+
+
+def test_it_turns_as_exif_says(kotlin, assets, tmp_path):
+    folder, files = assets(), {}
+    for turn in range(1, 9):
+        for name, data in turned_files(turn, order="IM"[turn % 2] * 2).items():
+            files[tmp_path / f"{turn} {name}"] = data, turn
+    damaged = tmp_path / "damaged.jpg"
+    jpeg = encoded(scene(), "JPEG")
+    block = b"Exif\0\0" + tiff(9, "MM") + b"II damaged"
+    files[damaged] = jpeg[:2] + segment_of(block) + jpeg[2:], 1
+    for path, (data, _) in files.items():
+        path.write_bytes(data)
+    told = Desk(folder / MODEL).run(*kotlin["litert"], "orientation", folder, *files)
+    assert list(map(int, told)) == [turn for _, turn in files.values()]
+    photos = [path for path in files if path.suffix in DECODABLE]
+    geometry = Contents.read(folder / MODEL).preprocessing
+    found = find_pixels(kotlin["litert"], folder, photos)
+    assert largest_difference(found, geometry, photos) <= 1
+    found = find_pixels(kotlin["turned the wrong way"], folder, photos)
+    assert largest_difference(found, geometry, photos) > 20
+
+
+def segment_of(block):
+    return b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
+
+
+def test_what_is_transparent_is_black(kotlin, assets, tmp_path):
+    folder = assets()
+    for name in ("rgba.png", "palette.png", "color key.png"):
+        (tmp_path / name).write_bytes(transparent_files()[name][0])
+    photos = sorted(tmp_path.glob("*.png"))
+    geometry = Contents.read(folder / MODEL).preprocessing
+    found = find_pixels(kotlin["litert"], folder, photos)
+    assert largest_difference(found, geometry, photos) <= 1
+
+
+def test_an_aliased_resize_is_seen(kotlin, assets, pictures):
+    folder = assets()
+    geometry = Contents.read(folder / MODEL).preprocessing
+    found = find_pixels(kotlin["aliased"], folder, pictures)
+    assert largest_difference(found, geometry, pictures) > 5
+
+
+def test_the_self_test_passes_on_litert(kotlin, assets):
+    folder = assets()
+    told = Desk(folder / MODEL).run(*kotlin["litert"], "selftest", folder)
+    assert told == ["passed (labels, crop, channel order, scaling)"]
+
+
+@pytest.mark.parametrize("mistake", WORDS)
+def test_the_self_test_names_a_mistake(kotlin, assets, mistake):
+    folder = assets()
+    (told,) = Desk(folder / MODEL).run(*kotlin[mistake], "selftest", folder)
+    assert told.startswith(f"{WORDS[mistake]}: ")
+
+
+def test_it_says_whether_it_runs_on_the_gpu(kotlin, assets):
+    folder = assets()
+    desk = Desk(folder / MODEL)
+    assert desk.run(*kotlin["litert"], "processor", folder) == ["GPU"]
+    desk = Desk(folder / MODEL, gpu_refusal="Some ops are not accelerated.")
+    told = desk.run(*kotlin["litert"], "processor", folder)
+    assert told == ["CPU, not the GPU: Some ops are not accelerated."]
+
+
+def test_mediapipe_needs_the_region_of_interest(kotlin, assets):
+    pytest.importorskip("mediapipe")
+    folder = assets()
+    arguments = "selftest", folder
+    (told,) = run_apart(folder / MODEL, *kotlin["mediapipe"], *arguments)
+    assert told == "passed (labels, crop, channel order, scaling)"
+    (told,) = run_apart(folder / MODEL, *kotlin["no region of interest"], *arguments)
+    assert told.startswith("crop: ")
