@@ -10,7 +10,7 @@ import json
 import struct
 import subprocess
 import sys
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from PIL import Image
@@ -85,31 +85,38 @@ class Desk:
     def by_mediapipe(self, details, content):
         """Categories from pixels 0xAARRGGBB, width, height, threshold and region."""
         import mediapipe
-        from mediapipe.tasks.python import vision
         from mediapipe.tasks.python.components.containers.rect import RectF
-        from mediapipe.tasks.python.core.base_options import BaseOptions
         from mediapipe.tasks.python.vision.core.image_processing_options import (
             ImageProcessingOptions,
         )
 
         width, height, threshold, *region = details
-        bounds = dict(
-            zip(("left", "top", "right", "bottom"), map(float, region), strict=False)
+        sides = zip(
+            ("left", "top", "right", "bottom"), map(float, region), strict=False
         )
         argb = np.frombuffer(content, np.uint8).reshape(int(height), int(width), 4)
+        rgb = np.ascontiguousarray(argb[..., 1:])
+        (head,) = (
+            self.mediapipe_classifier(threshold)
+            .classify(
+                mediapipe.Image(mediapipe.ImageFormat.SRGB, rgb),
+                ImageProcessingOptions(RectF(**dict(sides)) if region else None),
+            )
+            .classifications
+        )
+        found = [{"index": x.index, "score": float(x.score)} for x in head.categories]
+        return json.dumps({"categories": found}).encode()
+
+    @cache  # noqa: B019 - as long as the process
+    def mediapipe_classifier(self, threshold):
+        from mediapipe.tasks.python import vision
+        from mediapipe.tasks.python.core.base_options import BaseOptions
+
         options = vision.ImageClassifierOptions(
             base_options=BaseOptions(model_asset_path=self.model),
             score_threshold=None if threshold == "null" else float(threshold),
         )
-        with vision.ImageClassifier.create_from_options(options) as classifier:
-            (head,) = classifier.classify(
-                mediapipe.Image(
-                    mediapipe.ImageFormat.SRGB, np.ascontiguousarray(argb[..., 1:])
-                ),
-                ImageProcessingOptions(RectF(**bounds) if bounds else None),
-            ).classifications
-        found = [{"index": x.index, "score": float(x.score)} for x in head.categories]
-        return json.dumps({"categories": found}).encode()
+        return vision.ImageClassifier.create_from_options(options)
 
 
 def decode(file):
@@ -118,6 +125,13 @@ def decode(file):
         turn = image.getexif().get(0x0112, 1)
         head = f"{image.width} {image.height} {turn}".ljust(32)
         return head.encode() + image.convert("RGBA").tobytes()
+
+
+def largest_difference(found, geometry, paths):
+    """Of the inputs found from those of predict, in 0..255."""
+    expected = [geometry.read(path.read_bytes()).numpy().ravel() for path in paths]
+    pairs = zip(found, expected, strict=True)
+    return max(np.abs(mine - theirs).max() for mine, theirs in pairs)
 
 
 def run_apart(model, *command):

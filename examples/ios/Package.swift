@@ -1,5 +1,6 @@
 // swift-tools-version: 5.9
-// LiteRT is a checkout beside this file: see docs/phone.md of googlenet_keras.
+// LiteRT/ beside this file is a checkout of it, with its binary: see docs/phone.md of
+// googlenet_keras.
 
 import PackageDescription
 

@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 from making_pictures import transparent_files, turned_files
-from serving_networks import Desk, run_apart
-from test_android import largest_difference
+from serving_networks import Desk, largest_difference, run_apart
 
 from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.predictor import predict

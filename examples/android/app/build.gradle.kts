@@ -38,7 +38,7 @@ dependencies {
     implementation(libs.activity)
     implementation(libs.camera.camera2)
     implementation(libs.camera.view)
-    "litertImplementation"(libs.litert)
+    "litertImplementation"(libs.litert.core)
     "litertImplementation"(libs.litert.gpu) // without it the GPU is not there
     "mediapipeImplementation"(libs.mediapipe)
 }
