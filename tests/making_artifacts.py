@@ -1,10 +1,12 @@
 """Small .tflite and .onnx files of anybody's making: an average of each channel.
 
-Each takes `image` and gives `probabilities`, the softmax of three channels' means.
+Each takes `image` and gives `probabilities`, the softmax of three channels' means. And
+copies of exported files.
 """
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import flatbuffers
@@ -12,6 +14,8 @@ import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 from making import two_modules
+
+from googlenet_keras.artifacts.artifact import Contents
 
 LABELS = ("red", "green", "blue")
 GEOMETRY = {"height": 32, "width": 32, "crop_fraction": 1.0}
@@ -136,3 +140,13 @@ def onnx_file(path: Path, change=lambda graph: None, **inside) -> Path:
     make.set_model_props(model, texts(**inside))
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def recalibrated(model, folder, calibration):
+    """A copy in `folder` of the exported file, with that calibration."""
+    with zipfile.ZipFile(model) as packed:
+        start = min(entry.header_offset for entry in packed.infolist())
+    contents = replace(Contents.read(model), calibration=calibration)
+    copy = folder / model.name
+    copy.write_bytes(contents.add_to_tflite(model.read_bytes()[:start]))
+    return copy

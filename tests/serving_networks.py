@@ -17,17 +17,17 @@ from PIL import Image
 
 
 class Desk:
-    """Runs the exported file `model`; collects what the program tells.
+    """Runs the exported file `model` for a program; `pixels`: the inputs it has made.
 
     gpu_refusal: why the GPU does not take the file; "" if it does.
     """
 
     def __init__(self, model, gpu_refusal=""):
         self.model, self.gpu_refusal = str(model), gpu_refusal
-        self.told, self.pixels = [], []
 
     def run(self, *command):
         """Runs a program to its end; returns the texts that it has told."""
+        self.told, self.pixels = [], []
         with subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,
@@ -96,14 +96,10 @@ class Desk:
         )
         argb = np.frombuffer(content, np.uint8).reshape(int(height), int(width), 4)
         rgb = np.ascontiguousarray(argb[..., 1:])
-        (head,) = (
-            self.mediapipe_classifier(threshold)
-            .classify(
-                mediapipe.Image(mediapipe.ImageFormat.SRGB, rgb),
-                ImageProcessingOptions(RectF(**dict(sides)) if region else None),
-            )
-            .classifications
-        )
+        options = ImageProcessingOptions(RectF(**dict(sides)) if region else None)
+        image = mediapipe.Image(mediapipe.ImageFormat.SRGB, rgb)
+        answer = self.mediapipe_classifier(threshold).classify(image, options)
+        (head,) = answer.classifications
         found = [{"index": x.index, "score": float(x.score)} for x in head.categories]
         return json.dumps({"categories": found}).encode()
 

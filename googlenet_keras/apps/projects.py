@@ -4,12 +4,11 @@ The sources are the examples; an installed package has copies of them.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from googlenet_keras.artifacts.selftest import SELF_TEST_FOLDER
-from googlenet_keras.exporting.formats import FORMATS, FolderFormat
-from googlenet_keras.exporting.job import ExportJob
+from googlenet_keras.exporting.formats import FOLDER_FORMATS, FORMATS, FolderFormat
 from googlenet_keras.exporting.report import FormatRow, megabytes, outcome
 from googlenet_keras.installation import CHECKOUT
 
@@ -21,21 +20,27 @@ ASSETS_FOLDERS = {  # of each app, in its sources
 NOT_COPIED = ("build", "assets", "Resources", "LiteRT", "local.properties", ".*")
 
 
+def apps_in(names: Iterable[str]) -> list[FolderFormat]:
+    """The apps among the names of formats."""
+    folders = [FOLDER_FORMATS[name] for name in names if name in FOLDER_FORMATS]
+    return [folder for folder in folders if folder.is_app]
+
+
 def add_app(
-    job: ExportJob, rows: Mapping[str, FormatRow], app: FolderFormat
+    bundle: Path, rows: Mapping[str, FormatRow], app: FolderFormat
 ) -> FormatRow:
-    """Writes an app into job.folder; logs the outcome and returns its row.
+    """Writes an app into a bundle; logs the outcome and returns its row.
 
     rows: of the formats beside it, whose files it takes. If one of them has not passed,
     there is no app, and its row says why.
     """
-    folder, row = job.folder / app.name, FormatRow(file=app.name)
+    folder, row = bundle / app.name, FormatRow(file=app.name)
     with outcome(app.name, row):
         for name in app.runs:
             if not rows[name]["passed"]:
                 raise ValueError(f"it needs {name}, which did not pass")
-        files = [job.folder / FORMATS[name].file for name in app.runs]
-        write_app(app.name, folder, files, job.folder / SELF_TEST_FOLDER)
+        files = [bundle / FORMATS[name].file for name in app.runs]
+        write_app(app.name, folder, files, bundle / SELF_TEST_FOLDER)
         row.update({"megabytes": megabytes(folder), "passed": True, "reason": None})
     return row
 

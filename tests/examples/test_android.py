@@ -1,11 +1,9 @@
 """The Android app on a JVM: its crop, answers and self-test, and mistakes in them."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
-from making import ROOT
+from making_artifacts import recalibrated
 from making_pictures import (
     encoded,
     scene,
@@ -17,6 +15,7 @@ from making_pictures import (
 from serving_networks import Desk, largest_difference, run_apart
 
 from googlenet_keras.artifacts.artifact import Artifact, Contents
+from googlenet_keras.calibration import Calibration
 from googlenet_keras.predictor import predict
 
 pytestmark = pytest.mark.slow
@@ -72,51 +71,25 @@ def test_it_crops_and_answers_as_predict(kotlin, assets, pictures, variant, file
         assert summary.startswith("90 %: ")
 
 
-def test_its_answer_is_that_of_the_python_example(kotlin, assets, pictures):
+def test_its_prediction_set_and_refusal(kotlin, assets, bundle, pictures):
     folder = assets()
-    told = Desk(folder / MODEL).run(*kotlin["litert"], "classify", folder, *pictures)
-    script = ROOT / "examples" / "classify.py"
-    for picture, text in list(zip(pictures, told, strict=True))[:3]:
-        lines = [sys.executable, script, folder / MODEL, picture]
-        printed = subprocess.check_output(lines, text=True).splitlines()
-        assert text.splitlines()[-1] == printed[-1]
-    wrong = Desk(folder / MODEL).run(
-        *kotlin["a larger set"], "classify", folder, *pictures
-    )
-    assert wrong != told
+    plain = predict(Artifact.load(bundle / MODEL), pictures, top=10)
+    unsure = max(plain, key=lambda answer: answer.top[1][1])
+    scores = [probability for _, probability in unsure.top]
 
+    def last_line(variant, least_probability, refuse_below=None):
+        calibration = Calibration(1.0, least_probability, 0.0, refuse_below)
+        recalibrated(bundle / MODEL, folder, calibration)
+        desk = Desk(folder / MODEL)
+        (text,) = desk.run(*kotlin[variant], "classify", folder, unsure.path)
+        return text.splitlines()[-1]
 
-@pytest.mark.parametrize("size", [1, 3, 7])
-def test_its_prediction_set_and_refusal(kotlin, assets, pictures, size):
-    folder, picture = assets(), pictures[0]
-    (plain,) = Desk(folder / MODEL).run(*kotlin["litert"], "classify", folder, picture)
-    scores = sorted(
-        (float(x.split()[1]) for x in plain.splitlines()[:-1]), reverse=True
-    )
-    for refuse_below in (None, 1.0):
-        recalibrate(folder / MODEL, scores[size - 1], refuse_below)
-        (text,) = Desk(folder / MODEL).run(
-            *kotlin["litert"], "classify", folder, picture
-        )
-        (expected,) = predict(Artifact.load(folder / MODEL), [picture])
-        prefix = "" if expected.is_refused else "90 %: "
-        assert text.splitlines()[-1] == prefix + expected.answer
-    assert text.splitlines()[-1] == "none of these"
-
-
-def recalibrate(model, least_probability, refuse_below):
-    """Replaces the calibration in an exported file."""
-    from dataclasses import replace
-    from zipfile import ZipFile
-
-    from googlenet_keras.calibration import Calibration
-
-    contents = Contents.read(model)
-    with ZipFile(model) as packed:
-        start = min(entry.header_offset for entry in packed.infolist())
-    calibration = Calibration(1.0, least_probability, 0.0, refuse_below)
-    plain = model.read_bytes()[:start]
-    model.write_bytes(replace(contents, calibration=calibration).add_to_tflite(plain))
+    for least in (scores[0], scores[2], scores[6], 1.5 * scores[1]):
+        found = last_line("litert", least)
+        (expected,) = predict(Artifact.load(folder / MODEL), [unsure.path])
+        assert found == f"90 %: {expected.answer}"
+    assert last_line("a larger set", 1.5 * scores[1]) != found
+    assert last_line("litert", scores[0], refuse_below=1.0) == "none of these"
 
 
 def test_it_turns_as_exif_says(kotlin, assets, tmp_path):

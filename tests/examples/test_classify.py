@@ -2,13 +2,12 @@ import io
 import runpy
 import subprocess
 import sys
-import zipfile
 from contextlib import redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from making_artifacts import recalibrated
 from making_pictures import (
     LONG,
     XMP,
@@ -23,7 +22,7 @@ from making_pictures import (
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from googlenet_keras.artifacts.artifact import Artifact, Contents
+from googlenet_keras.artifacts.artifact import Artifact
 from googlenet_keras.calibration import Calibration
 from googlenet_keras.predictor import predict
 
@@ -54,16 +53,6 @@ def classify(model, photo, printed=printed):
     """The label and the score of each of the first five lines."""
     lines = [line.split() for line in printed(model, photo)[:5]]
     return [(label, float(score.rstrip("%")) / 100) for score, label in lines]
-
-
-def recalibrated(model, folder, calibration):
-    """A copy in `folder` of the exported file, with that calibration."""
-    with zipfile.ZipFile(model) as packed:
-        start = min(entry.header_offset for entry in packed.infolist())
-    contents = replace(Contents.read(model), calibration=calibration)
-    copy = folder / model.name
-    copy.write_bytes(contents.add_to_tflite(model.read_bytes()[:start]))
-    return copy
 
 
 @pytest.mark.parametrize("name", ["float32", "int8", "phone"])
