@@ -106,7 +106,7 @@ def test_an_export_writes_apps(classifier, capsys):
 
 
 @pytest.fixture
-def exported(tmp_path):
+def earlier_export(tmp_path):
     """A classifier's folder with a bundle, as far as an app needs it."""
     (tmp_path / "classifier.json").write_text("{}")
     (tmp_path / "weights.safetensors").write_bytes(b"weights")
@@ -120,10 +120,10 @@ def exported(tmp_path):
     return tmp_path
 
 
-def test_apps_are_added_to_the_bundle_that_is_there(exported):
+def test_apps_are_added_to_the_bundle_that_is_there(earlier_export):
     for formats in (("android",), ("ios", "android")):  # the second time, both anew
-        found = export(exported, formats=formats)
-    bundle = exported / "export"
+        found = export(earlier_export, formats=formats)
+    bundle = earlier_export / "export"
     assert found.folder == bundle
     assert list(found.report["apps"]) == ["android", "ios"]
     assert found.report == json.loads((bundle / "report.json").read_text())
@@ -131,15 +131,15 @@ def test_apps_are_added_to_the_bundle_that_is_there(exported):
     assert (bundle / "model.onnx").read_bytes() == b"another"
     for name, assets in APPS.items():
         assert (bundle / name / assets / "int8.tflite").read_bytes() == b"network"
-    assert sorted(path.name for path in exported.iterdir()) == [
+    assert sorted(path.name for path in earlier_export.iterdir()) == [
         "classifier.json", "export", "weights.safetensors",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("obstacle", ["option", "format", "failed", "older", "none"])
-def test_otherwise_the_network_is_converted(exported, obstacle):
+def test_otherwise_the_network_is_converted(earlier_export, obstacle):
     options = {"formats": ("android",)}
-    bundle = exported / "export"
+    bundle = earlier_export / "export"
     if obstacle == "option":
         options["license"] = "CC0-1.0"
     if obstacle == "format":
@@ -152,5 +152,5 @@ def test_otherwise_the_network_is_converted(exported, obstacle):
     if obstacle == "none":
         (bundle / "int8.tflite").unlink()
     with pytest.raises(UserError):  # this is no classifier that could be converted
-        export(exported, **options)
+        export(earlier_export, **options)
     assert not (bundle / "android").exists()

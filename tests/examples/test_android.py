@@ -16,6 +16,7 @@ from serving_networks import Desk, largest_difference, run_apart
 
 from googlenet_keras.artifacts.artifact import Artifact, Contents
 from googlenet_keras.calibration import Calibration
+from googlenet_keras.data.decode import decode
 from googlenet_keras.predictor import predict
 
 pytestmark = pytest.mark.slow
@@ -97,10 +98,14 @@ def test_it_turns_as_exif_says(kotlin, assets, tmp_path):
     for turn in range(1, 9):
         for name, data in turned_files(turn, order="IM"[turn % 2] * 2).items():
             files[tmp_path / f"{turn} {name}"] = data, turn
-    damaged = tmp_path / "damaged.jpg"
-    jpeg = encoded(scene(), "JPEG")
+    jpeg, png, webp = (encoded(scene(), x) for x in ("JPEG", "PNG", "WEBP"))
     block = segment(0xE1, b"Exif\0\0" + tiff(9, "MM") + b"II damaged")
-    files[damaged] = jpeg[:20] + block + jpeg[20:], 1
+    files[tmp_path / "damaged.jpg"] = jpeg[:20] + block + jpeg[20:], 1
+    # a chunk that ends where it begins
+    chunk = (2**32 - 12).to_bytes(4, "big") + b"none"
+    files[tmp_path / "damaged png.webp"] = png[:8] + chunk + png[8:], 1
+    chunk = b"none" + (2**32 - 8).to_bytes(4, "little")
+    files[tmp_path / "damaged.webp"] = webp[:12] + chunk + webp[12:], 1
     for path, (data, _) in files.items():
         path.write_bytes(data)
     told = Desk(folder / MODEL).run(*kotlin["litert"], "orientation", folder, *files)
@@ -126,6 +131,21 @@ def test_what_is_transparent_is_black(kotlin, assets, tmp_path):
     geometry = Contents.read(folder / MODEL).preprocessing
     found = find_pixels(kotlin["litert"], folder, photos)
     assert largest_difference(found, geometry, photos) <= 1
+
+
+def test_it_decodes_a_large_jpeg_smaller(kotlin, assets, tmp_path):
+    folder, photos = assets(), []
+    for kind, *size in (
+        ("JPEG", 219, 300), ("JPEG", 220, 300), ("JPEG", 438, 650), ("JPEG", 900, 439),
+        ("JPEG", 880, 900), ("PNG", 880, 900),
+    ):  # fmt: skip
+        photos.append(tmp_path / f"{size[0]} {size[1]}.{kind.lower()}")
+        photos[-1].write_bytes(encoded(scene(*size), kind))
+    told = Desk(folder / MODEL).run(*kotlin["litert"], "size", folder, *photos)
+    at_least = Contents.read(folder / MODEL).preprocessing.least_side
+    for photo, text in zip(photos, told, strict=True):
+        expected = decode(photo.read_bytes(), at_least).shape
+        assert text == f"{expected[0]} {expected[1]}"
 
 
 def test_an_aliased_resize_is_seen(kotlin, assets, pictures):

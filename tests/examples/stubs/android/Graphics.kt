@@ -29,7 +29,7 @@ class Bitmap(private val image: BufferedImage) {
     }
 }
 
-/** Decodes with Java's own library: JPEG and PNG, no smaller than they are. */
+/** Decodes JPEG and PNG with Java's own library; what is left out of large ones differs. */
 object BitmapFactory {
     class Options {
         var inJustDecodeBounds = false
@@ -48,6 +48,18 @@ object BitmapFactory {
             options.outMimeType = if (data[0].toInt() == -1) "image/jpeg" else "image/png"
             return null
         }
-        return Bitmap(image)
+        return Bitmap(sampled(image, options.inSampleSize))
+    }
+
+    private fun sampled(image: BufferedImage, ratio: Int): BufferedImage {
+        if (ratio == 1) return image
+        fun size(side: Int) = (side + ratio - 1) / ratio
+        val result = BufferedImage(size(image.width), size(image.height), image.type)
+        for (y in 0 until result.height) {
+            for (x in 0 until result.width) {
+                result.setRGB(x, y, image.getRGB(x * ratio, y * ratio))
+            }
+        }
+        return result
     }
 }

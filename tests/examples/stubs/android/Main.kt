@@ -23,10 +23,11 @@ fun main(arguments: Array<String>) {
                 continue
             }
             val photo = decode(File(path).readBytes(), classifier.model.preprocessing)
+            if (task == "size") Desk.tell("${photo.height} ${photo.width}")
             if (task == "pixels") {
                 Desk.ask("pixels", floats(classifier.model.preprocessing.input(photo)))
-                continue
             }
+            if (task != "classify") continue
             val answer = classifier.classify(photo)
             val guesses = answer.guesses.map { "${it.label} ${it.probability}" }
             Desk.tell((guesses + answer.summary).joinToString("\n"))

@@ -58,7 +58,9 @@ private class Exif(private val file: ByteArray) {
         var at = 8
         while (at in 8..<file.size) {
             if (has(at + 4, "eXIf".toByteArray())) return at + 8
-            at += 12 + number(at, 4)
+            val size = number(at, 4)
+            if (size < 0) return null // no step back
+            at += 12 + size
         }
         return null
     }
@@ -69,6 +71,7 @@ private class Exif(private val file: ByteArray) {
         while (at in 12..<file.size) {
             if (has(at, "EXIF".toByteArray())) return at + 8
             val size = number(at + 4, 4, little = true)
+            if (size < 0) return null
             at += 8 + size + size % 2
         }
         return null
