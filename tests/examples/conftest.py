@@ -32,10 +32,10 @@ KOTLIN_VARIANTS = {
         "val window = Window(0, 0, photo.width, photo.height)",
     }}),
     "BGR": ("litert", {"main/*/Preprocessing.kt": {
-        "row[x * 3] +=": "row[x * 3 + 2] +=",
-        "row[x * 3 + 2] += weight * (pixel and": "row[x * 3] += weight * (pixel and",
+        "line[x * 3] +=": "line[x * 3 + 2] +=",
+        "line[x * 3 + 2] += weight * (pixel and": "line[x * 3] += weight * (pixel and",
     }}),
-    "aliased": ("litert", {"main/*/Preprocessing.kt": {"max(step, 1.0)": "1.0"}}),
+    "aliased": ("litert", {"main/*/Preprocessing.kt": {"max(step, 1f)": "1f"}}),
     "turned the wrong way": ("litert", {"main/*/Photo.kt": {
         "setOf(3, 4, 7, 8)": "setOf(3, 4, 6, 7)",
         "setOf(2, 3, 6, 7)": "setOf(2, 3, 7, 8)",

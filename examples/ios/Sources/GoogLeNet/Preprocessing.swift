@@ -45,13 +45,17 @@ struct Preprocessing: Decodable {
     func input(_ photo: Photo) -> [Float] {
         let window = window(photoWidth: photo.width, photoHeight: photo.height)
         let across = means(from: window.width, to: innerWidth)
-        let lines = (0..<window.height).map { resizedRow($0, of: photo, in: window, across) }
         var input = [Float](repeating: 0, count: height * width * 3)
-        for (y, mean) in means(from: window.height, to: innerHeight).enumerated() {
+        for (y, down) in means(from: window.height, to: innerHeight).enumerated() {
+            let line = meanOfRows(of: photo, in: window, down)
             let start = ((rows + y) * width + columns) * 3
-            for (i, weight) in mean.weights.enumerated() {
-                let line = lines[mean.first + i]
-                for x in line.indices { input[start + x] += weight * line[x] }
+            for (x, mean) in across.enumerated() {
+                for (i, weight) in mean.weights.enumerated() {
+                    for color in 0..<3 {
+                        let from = line[(mean.first + i) * 3 + color]
+                        input[start + x * 3 + color] += weight * from
+                    }
+                }
             }
         }
         return input
@@ -68,32 +72,33 @@ private struct Mean {
 }
 
 /// A mean with weights in a triangle for each of `after` pixels: an antialiased resize.
+///
+/// In 32 bits and in this order it rounds as TensorFlow does.
 private func means(from before: Int, to after: Int) -> [Mean] {
-    let step = Double(before) / Double(after)
+    let step: Float = 1 / (Float(after) / Float(before))
     let reach = max(step, 1)  // of the triangle, to either side
     return (0..<after).map { place in
-        let center = (Double(place) + 0.5) * step
+        let center = (Float(place) + 0.5) * step
         let first = max(0, Int((center - reach - 0.5).rounded(.up)))
         let last = min(before - 1, Int((center + reach - 0.5).rounded(.down)))
-        let raw = (first...last).map { max(0, 1 - abs(Double($0) + 0.5 - center) / reach) }
-        let sum = raw.reduce(0, +)
-        return Mean(first: first, weights: raw.map { Float($0 / sum) })
+        let raw = (first...last).map { (source: Int) -> Float in
+            max(0, 1 - abs((Float(source) + 0.5 - center) * (1 / reach)))
+        }
+        let scale = 1 / raw.reduce(0, +)
+        return Mean(first: first, weights: raw.map { $0 * scale })
     }
 }
 
-/// One row of the window, with as many pixels as there are means.
-private func resizedRow(
-    _ y: Int, of photo: Photo, in window: Window, _ means: [Mean]
-) -> [Float] {
-    let start = (window.top + y) * photo.width + window.left
-    var row = [Float](repeating: 0, count: means.count * 3)
-    for (x, mean) in means.enumerated() {
-        for (i, weight) in mean.weights.enumerated() {
-            let pixel = 4 * (start + mean.first + i)
+/// The mean of some rows of the window: one row.
+private func meanOfRows(of photo: Photo, in window: Window, _ mean: Mean) -> [Float] {
+    var line = [Float](repeating: 0, count: window.width * 3)
+    for (i, weight) in mean.weights.enumerated() {
+        let start = (window.top + mean.first + i) * photo.width + window.left
+        for x in 0..<window.width {
             for color in 0..<3 {
-                row[x * 3 + color] += weight * Float(photo.pixels[pixel + color])
+                line[x * 3 + color] += weight * Float(photo.pixels[4 * (start + x) + color])
             }
         }
     }
-    return row
+    return line
 }

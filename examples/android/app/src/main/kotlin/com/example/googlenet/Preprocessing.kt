@@ -47,13 +47,17 @@ class Preprocessing(description: JSONObject) {
     fun input(photo: Photo): FloatArray {
         val window = window(photo.width, photo.height)
         val across = means(window.width, innerWidth)
-        val lines = Array(window.height) { y -> resizedRow(photo, window, y, across) }
         val input = FloatArray(height * width * 3)
-        means(window.height, innerHeight).forEachIndexed { y, mean ->
+        means(window.height, innerHeight).forEachIndexed { y, down ->
+            val line = meanOfRows(photo, window, down)
             val start = ((rows + y) * width + columns) * 3
-            mean.weights.forEachIndexed { i, weight ->
-                val line = lines[mean.first + i]
-                for (x in line.indices) input[start + x] += weight * line[x]
+            across.forEachIndexed { x, mean ->
+                mean.weights.forEachIndexed { i, weight ->
+                    for (color in 0..2) {
+                        val from = line[(mean.first + i) * 3 + color]
+                        input[start + x * 3 + color] += weight * from
+                    }
+                }
             }
         }
         return input
@@ -66,33 +70,37 @@ private fun round(value: Float) = max(1, Math.rint(value.toDouble()).toInt())
 /** The pixels first, first + 1, ... of which one pixel of the result is the mean. */
 private class Mean(val first: Int, val weights: FloatArray)
 
-/** A mean with weights in a triangle for each of `after` pixels: an antialiased resize. */
+/**
+ * A mean with weights in a triangle for each of `after` pixels: an antialiased resize.
+ *
+ * In 32 bits and in this order it rounds as TensorFlow does.
+ */
 private fun means(before: Int, after: Int): List<Mean> {
-    val step = before.toDouble() / after
-    val reach = max(step, 1.0) // of the triangle, to either side
+    val step = 1 / (after.toFloat() / before)
+    val reach = max(step, 1f) // of the triangle, to either side
     return List(after) { place ->
-        val center = (place + 0.5) * step
-        val first = max(0, ceil(center - reach - 0.5).toInt())
-        val last = min(before - 1, floor(center + reach - 0.5).toInt())
+        val center = (place + 0.5f) * step
+        val first = max(0, ceil(center - reach - 0.5f).toInt())
+        val last = min(before - 1, floor(center + reach - 0.5f).toInt())
         val raw = List(last - first + 1) {
-            max(0.0, 1 - abs(first + it + 0.5 - center) / reach)
+            max(0f, 1 - abs((first + it + 0.5f - center) * (1 / reach)))
         }
-        val sum = raw.sum()
-        Mean(first, FloatArray(raw.size) { (raw[it] / sum).toFloat() })
+        val scale = 1 / raw.reduce(Float::plus)
+        Mean(first, FloatArray(raw.size) { raw[it] * scale })
     }
 }
 
-/** One row of the window, with as many pixels as there are means. */
-private fun resizedRow(photo: Photo, window: Window, y: Int, means: List<Mean>): FloatArray {
-    val start = (window.top + y) * photo.width + window.left
-    val row = FloatArray(means.size * 3)
-    means.forEachIndexed { x, mean ->
-        mean.weights.forEachIndexed { i, weight ->
-            val pixel = photo.pixels[start + mean.first + i]
-            row[x * 3] += weight * (pixel shr 16 and 255)
-            row[x * 3 + 1] += weight * (pixel shr 8 and 255)
-            row[x * 3 + 2] += weight * (pixel and 255)
+/** The mean of some rows of the window: one row. */
+private fun meanOfRows(photo: Photo, window: Window, mean: Mean): FloatArray {
+    val line = FloatArray(window.width * 3)
+    mean.weights.forEachIndexed { i, weight ->
+        val start = (window.top + mean.first + i) * photo.width + window.left
+        for (x in 0 until window.width) {
+            val pixel = photo.pixels[start + x]
+            line[x * 3] += weight * (pixel shr 16 and 255)
+            line[x * 3 + 1] += weight * (pixel shr 8 and 255)
+            line[x * 3 + 2] += weight * (pixel and 255)
         }
     }
-    return row
+    return line
 }
