@@ -1,6 +1,7 @@
-"""Exports a run: checked files for phones and servers, and a web page."""
+"""Exports a run: checked files for phones and servers, a web page, and apps."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,24 +12,30 @@ import numpy as np
 from rich.console import Console
 
 from googlenet_keras import machine
+from googlenet_keras.apps.projects import add_app, apps_in
 from googlenet_keras.artifacts.artifact import LABELS_FILE, SMALLEST_PROBABILITY
 from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
 from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT, TFLITE_SUFFIX
 from googlenet_keras.calibration import Calibration
-from googlenet_keras.classifier import WEIGHTS_FILE
+from googlenet_keras.classifier import WEIGHTS_FILE, description_file
 from googlenet_keras.data.pipeline import explain_unreadable
 from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.calibration import fit_calibration
 from googlenet_keras.exporting import converters, measuring, parity, report
-from googlenet_keras.exporting.config import WEB_FORMAT, ExportConfig
+from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.converters import Source
-from googlenet_keras.exporting.formats import Format, check_libraries
+from googlenet_keras.exporting.formats import (
+    FORMATS,
+    WEB_FORMAT,
+    Format,
+    check_libraries,
+)
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
 from googlenet_keras.exporting.report import ExportReport, FormatRow
 from googlenet_keras.exporting.selftest import add_self_test
 from googlenet_keras.exporting.whole_photos import take_whole_photos
-from googlenet_keras.files import write_json
+from googlenet_keras.files import atomic_folder, read_json, write_json
 from googlenet_keras.installation import is_installed
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage.builder import build_page, check_builder
@@ -52,9 +59,9 @@ class Bundle(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether every format, and the page if there is one, has passed."""
-        rows = [*self.report["formats"].values(), self.report.get("web")]
-        return all(row["passed"] for row in rows if row)
+        """Whether every format has passed, and the page and apps if there are any."""
+        rows = [*self.report["formats"].values(), *self.report.get("apps", {}).values()]
+        return all(row["passed"] for row in (*rows, self.report.get("web")) if row)
 
 
 def export(run: Exportable = None, **options: Any) -> Bundle:
@@ -62,21 +69,26 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
 
     run: None for the newest finished run in runs/. options: of ExportConfig, by name.
     The folder RUN/export is replaced when everything is ready, not before. A format
-    that fails its check is in it with the suffix .failed. Raises UserError.
+    that fails its check is in it with the suffix .failed. Apps alone are added to the
+    bundle that is there, if that has their files. Raises UserError.
     """
     config = to_config(run, **options)
+    if _has_files_of_apps(config):
+        return _complete_bundle(config)
     check_libraries(config.formats)
-    if config.web:
+    has_page = WEB_FORMAT.name in config.formats
+    if has_page:
         check_builder()
     with open_job(config) as job:
-        if config.web:
-            build_page(job.folder / WEB_FORMAT, job.log)
+        if has_page:
+            build_page(job.folder / WEB_FORMAT.name, job.log)
         if config.qat_epochs and any(format.is_integer for format in job.formats):
             _train_for_int8(job)
         content = _make_formats(job)
         add_self_test(job, content["formats"])
-        if config.web:
+        if has_page:
             content["web"] = add_page(job, content["formats"])
+        _add_apps(config, content, job.folder)
         labels = job.images.contents.to_texts()[LABELS_FILE]
         (job.folder / LABELS_FILE).write_text(labels, "utf-8")
         write_json(job.folder / EXPORT_REPORT_FILE, content)
@@ -90,6 +102,49 @@ def to_config(run: Exportable, **options: Any) -> ExportConfig:
         return replace(run, **options)
     folder = getattr(run, "folder", run)  # of a Run
     return ExportConfig(run_folder=Path(str(folder)) if folder else None, **options)
+
+
+def _has_files_of_apps(config: ExportConfig) -> bool:
+    """Whether only apps are asked for, and an earlier export has made their files.
+
+    These must have passed, and be no older than the network's weights.
+    """
+    apps = apps_in(config.formats)
+    plain = ExportConfig(run_folder=config.run_folder, formats=config.formats)
+    if not apps or len(apps) < len(config.formats) or config != plain:
+        return False
+    run = config.find_run()
+    report_file = run.export / EXPORT_REPORT_FILE
+    if not report_file.is_file():
+        return False
+    weights = description_file(run.path).with_name(WEIGHTS_FILE).stat().st_mtime
+    rows: dict[str, FormatRow] = read_json(report_file)["formats"]
+    return all(
+        rows.get(name, {}).get("passed")
+        and (run.export / FORMATS[name].file).is_file()
+        and (run.export / FORMATS[name].file).stat().st_mtime >= weights
+        for app in apps
+        for name in app.runs
+    )
+
+
+def _complete_bundle(config: ExportConfig) -> Bundle:
+    """Adds apps to the bundle of an earlier export, whose other files stay."""
+    run = config.find_run()
+    with atomic_folder(run.export, replace=True) as folder:
+        ignored = shutil.ignore_patterns(*config.formats)
+        shutil.copytree(run.export, folder, ignore=ignored, dirs_exist_ok=True)
+        content: ExportReport = read_json(folder / EXPORT_REPORT_FILE)
+        _add_apps(config, content, folder)
+        write_json(folder / EXPORT_REPORT_FILE, content)
+    return Bundle(run.export, content)
+
+
+def _add_apps(config: ExportConfig, content: ExportReport, folder: Path) -> None:
+    """Adds the apps among the formats to the bundle in `folder` and to its report."""
+    for app in apps_in(config.formats):
+        row = add_app(folder, content["formats"], app)
+        content.setdefault("apps", {})[app.name] = row
 
 
 def _train_for_int8(job: ExportJob) -> None:

@@ -1,6 +1,7 @@
 """Small .tflite and .onnx files of anybody's making: an average of each channel.
 
-Each takes `image` and gives `probabilities`, the softmax of three channels' means.
+Each takes `image` and gives `probabilities`, the softmax of three channels' means. And
+copies of exported files.
 """
 
 import json

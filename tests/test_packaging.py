@@ -69,11 +69,13 @@ def test_the_version_has_its_changes():
 
 
 def package_files():
-    """What a wheel must have, by its name there: every file of the package and web/."""
+    """What a wheel must have, by its name there: the package, web/ and the apps."""
     left_out = {"node_modules", "__pycache__", "dist"}
     for source, target in (
         ("googlenet_keras", "googlenet_keras"),
         ("web", "googlenet_keras/webpage/source"),
+        ("examples/android", "googlenet_keras/apps/android"),
+        ("examples/ios", "googlenet_keras/apps/ios"),
     ):
         for path in (ROOT / source).rglob("*"):
             name = path.relative_to(ROOT / source)

@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     print_text(f"everything is in {bundle.folder}")
     if (bundle.folder / SELF_TEST_FOLDER).is_dir():
         print_text(f"images that test an app: {bundle.folder / SELF_TEST_FOLDER}")
+    for name, row in bundle.report.get("apps", {}).items():
+        if row["passed"]:
+            print_text(f"sources of an app for {name}: {bundle.folder / row['file']}")
     if bundle.report.get("web", {}).get("passed"):
         print_text(f"to try it: {command_line('serve')} {bundle.folder.parent}")
     if not bundle.passed:

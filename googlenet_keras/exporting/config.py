@@ -13,7 +13,6 @@ from googlenet_keras.training.option_checks import check_options
 from googlenet_keras.training.options import Text
 
 RUNS_FOLDER = Path("runs")
-WEB_FORMAT = "web"  # the web page, no file: webpage makes it
 Layout = Literal["nhwc", "nchw"]
 
 
@@ -25,7 +24,8 @@ class ExportConfig:
     """A run, or a folder with a saved classifier; none: the newest run in runs/."""
     formats: tuple[str, ...] = ()
     """Of saved_model float32 float16 dynamic int8 int16x8 phone onnx, all if none is
-    named; and web, a page that runs int8 and float32 in a browser (needs npm)."""
+    named; and web, a page that runs int8 and float32 in a browser (needs npm), android
+    and ios, the sources of apps that run int8."""
     phone_aspect: Annotated[float, Meta(ge=0.1, le=10)] | None = None
     """phone: width / height of the photographs; none: the mean of 100 of them."""
     activation_map: bool = False
@@ -46,7 +46,8 @@ class ExportConfig:
     """Let TFDS download and prepare the data set."""
 
     def __post_init__(self) -> None:
-        from googlenet_keras.exporting.formats import FORMATS  # slow: TensorFlow
+        # slow: TensorFlow
+        from googlenet_keras.exporting.formats import FOLDER_FORMATS, FORMATS, files_of
 
         if isinstance(self.formats, str):
             raise UserError(
@@ -54,10 +55,10 @@ class ExportConfig:
             )
         check_options(self)
         for name in self.formats:
-            if name not in (*FORMATS, WEB_FORMAT):
-                raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
-        integers = {name for name, format in FORMATS.items() if format.is_integer}
-        has_integers = not self.formats or {*integers, WEB_FORMAT} & {*self.formats}
+            if name not in FORMATS | FOLDER_FORMATS:
+                raise unknown_choice_error("a format", name, FORMATS | FOLDER_FORMATS)
+        files = files_of(self.formats)
+        has_integers = not files or any(format.is_integer for format in files)
         if self.qat_epochs and not has_integers:
             raise UserError(
                 "qat_epochs needs int8 or phone among the formats; received "
@@ -68,7 +69,7 @@ class ExportConfig:
                 "phone_aspect needs the format phone; add it to formats, or leave "
                 "phone_aspect out."
             )
-        if self.activation_map and not self.web:
+        if self.activation_map and "web" not in self.formats:
             raise UserError(
                 "activation_map needs the format web; add it to formats, or leave "
                 "activation_map out."
@@ -78,11 +79,6 @@ class ExportConfig:
                 "the network that qat_epochs trains has no activation_map; leave one "
                 "of them out."
             )
-
-    @property
-    def web(self) -> bool:
-        """Whether the web page is among the formats."""
-        return WEB_FORMAT in self.formats
 
     def find_run(self) -> RunFolder:
         """The run to export, or the folder of a saved classifier. Raises UserError."""

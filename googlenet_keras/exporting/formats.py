@@ -11,12 +11,10 @@ from typing import Any
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting import converters
-from googlenet_keras.exporting.config import WEB_FORMAT
 from googlenet_keras.exporting.converters import Convert, Source, response_norms
 from googlenet_keras.installation import require
 
 ALLOWED_LOST_IMAGES = 3  # that top-1 may always lose
-PAGE_FORMATS = ("int8", "float32")  # the files that the page runs
 TFLITE_LIBRARIES = ("ai_edge_litert",)
 ONNX_LIBRARIES = ("onnx", "onnxruntime", "tf2onnx")
 
@@ -80,9 +78,29 @@ FORMATS = {
 }
 
 
+@dataclass(frozen=True)
+class FolderFormat:
+    """A folder with a program that runs exported files; never made unless named."""
+
+    name: str  # of the folder, too
+    runs: tuple[str, ...]  # formats, which are made for it
+    is_app: bool = True  # `apps` makes it; else `webpage` does
+
+
+WEB_FORMAT = FolderFormat("web", ("int8", "float32"), is_app=False)
+FOLDER_FORMATS = {
+    format.name: format
+    for format in (
+        WEB_FORMAT,
+        FolderFormat("android", ("int8",)),
+        FolderFormat("ios", ("int8",)),
+    )
+}
+
+
 def check_libraries(names: Iterable[str]) -> None:
     """Raises UserError if the formats in `names`, none: all, need a missing library."""
-    formats = _formats_by_name(names) or FORMATS.values()
+    formats = files_of(names) or FORMATS.values()
     needed = {library for format in formats for library in format.libraries}
     require("export", "export", sorted(needed))
 
@@ -90,12 +108,12 @@ def check_libraries(names: Iterable[str]) -> None:
 def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
     """The formats in `names`, or all formats that the network supports.
 
-    web stands for the files that its page runs. Raises UserError for a format that the
+    A folder stands for the files that it runs. Raises UserError for a format that the
     network cannot have.
     """
     has_norms = bool(response_norms(arch))
     impossible = [f for f in FORMATS.values() if has_norms and f.no_response_norms]
-    selected = _formats_by_name(names)
+    selected = files_of(names)
     for format in selected:
         if format in impossible:
             raise UserError(
@@ -106,6 +124,7 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
     return selected or [f for f in FORMATS.values() if f not in impossible]
 
 
-def _formats_by_name(names: Iterable[str]) -> list[Format]:
-    files = [PAGE_FORMATS if name == WEB_FORMAT else (name,) for name in names]
+def files_of(names: Iterable[str]) -> list[Format]:
+    """The formats in `names`; for a folder, those that it runs."""
+    files = [FOLDER_FORMATS[n].runs if n in FOLDER_FORMATS else (n,) for n in names]
     return [FORMATS[name] for name in dict.fromkeys(chain.from_iterable(files))]

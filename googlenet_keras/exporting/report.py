@@ -72,6 +72,7 @@ class ExportReport(TypedDict):
     keras: FormatRow
     formats: dict[str, FormatRow]
     web: NotRequired[FormatRow]
+    apps: NotRequired[dict[str, FormatRow]]
     options: dict[str, Any]
     missing: list[str]
     provenance: dict[str, Any]

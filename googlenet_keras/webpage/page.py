@@ -17,8 +17,7 @@ from googlenet_keras.artifacts.mediapipe_metadata import ModelCard
 from googlenet_keras.artifacts.runtimes import LiteRT
 from googlenet_keras.artifacts.selftest import SELF_TEST_FOLDER
 from googlenet_keras.data.decode import JPEG_RATIOS
-from googlenet_keras.exporting.config import WEB_FORMAT
-from googlenet_keras.exporting.formats import FORMATS, PAGE_FORMATS
+from googlenet_keras.exporting.formats import FORMATS, WEB_FORMAT
 from googlenet_keras.exporting.job import ExportJob
 from googlenet_keras.exporting.report import FormatRow, megabytes, outcome
 from googlenet_keras.files import read_json, write_json
@@ -37,9 +36,9 @@ def add_page(job: ExportJob, rows: Mapping[str, FormatRow]) -> FormatRow:
     rows: of the formats beside it, whose files it takes. A page that cannot be
     completed is removed, and its row says why.
     """
-    page, row = job.folder / WEB_FORMAT, FormatRow(file=WEB_FORMAT)
-    with outcome(WEB_FORMAT, row):
-        for name in PAGE_FORMATS:
+    page, row = job.folder / WEB_FORMAT.name, FormatRow(file=WEB_FORMAT.name)
+    with outcome(WEB_FORMAT.name, row):
+        for name in WEB_FORMAT.runs:
             if not rows[name]["passed"]:
                 raise ValueError(f"it needs {name}, which did not pass")
             shutil.copy(job.folder / FORMATS[name].file, page)
@@ -60,13 +59,16 @@ def _add_activation_maps(job: ExportJob) -> None:
     """
     images = list(  # keeps no iterator, whose progress bar would stay open
         islice(
-            chain.from_iterable(job.images.batches(f"{WEB_FORMAT}: comparing")),
+            chain.from_iterable(job.images.batches(f"{WEB_FORMAT.name}: comparing")),
             COMPARED_IMAGES,
         )
     )
     source = replace(job.source, activation_map=True)
-    for format in (FORMATS[name] for name in PAGE_FORMATS):
-        path, checked = job.folder / WEB_FORMAT / format.file, job.folder / format.file
+    for format in (FORMATS[name] for name in WEB_FORMAT.runs):
+        path, checked = (
+            job.folder / WEB_FORMAT.name / format.file,
+            job.folder / format.file,
+        )
         job.convert(format.make, source, path)
         apart = job.convert(max_difference_in_int8_steps, path, checked, images)
         if not apart <= MAX_DIFFERENCE_IN_INT8_STEPS:
@@ -104,7 +106,9 @@ def _add_model_files(page: Path, job: ExportJob) -> FormatRow:
         | {"least_side": contents.preprocessing.least_side}
         | {"jpeg_ratios": list(JPEG_RATIOS)},
         "calibration": calibration.to_json() if calibration else None,
-        "files": {name: _describe(page / FORMATS[name].file) for name in PAGE_FORMATS},
+        "files": {
+            name: _describe(page / FORMATS[name].file) for name in WEB_FORMAT.runs
+        },
         "ahead": first + float32 <= MAX_FIRST_LOAD_BYTES,
     }
     write_json(page / PAGE_MODEL_FILE, model)

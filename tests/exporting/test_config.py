@@ -44,11 +44,12 @@ def test_a_variant_says_what_it_cannot_be():
     assert names(("int8", "int8"), "bn") == ["int8"]
 
 
-def test_the_page_stands_for_the_files_that_it_runs():
+def test_a_folder_stands_for_the_files_that_it_runs():
     assert names(("web",), "bn") == ["int8", "float32"]
     assert names(("onnx", "web", "int8"), "paper") == ["onnx", "int8", "float32"]
-    assert ExportConfig(formats=("web",), qat_epochs=1).web
-    assert not ExportConfig().web
+    assert names(("ios", "android", "float16"), "bn") == ["int8", "float16"]
+    for name in ("web", "android"):
+        assert ExportConfig(formats=(name,), qat_epochs=1).qat_epochs == 1
 
 
 def test_options_of_a_format_that_is_not_made_are_refused():

@@ -1,0 +1,1 @@
+"""The apps for phones that run an exported network."""
