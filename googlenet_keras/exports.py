@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import keras
@@ -13,7 +14,8 @@ from rich.console import Console
 from googlenet_keras import machine
 from googlenet_keras.artifacts.artifact import LABELS_FILE, SMALLEST_PROBABILITY
 from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
-from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT, TFLITE_SUFFIX
+from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
+from googlenet_keras.artifacts.tensors import PROBABILITIES_OUTPUT
 from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import WEIGHTS_FILE
 from googlenet_keras.data.pipeline import explain_unreadable
@@ -25,6 +27,7 @@ from googlenet_keras.exporting.converters import Source
 from googlenet_keras.exporting.formats import Format, check_libraries
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
+from googlenet_keras.exporting.layer_errors import worst_layers
 from googlenet_keras.exporting.report import ExportReport, FormatRow
 from googlenet_keras.exporting.selftest import add_self_test
 from googlenet_keras.exporting.whole_photos import take_whole_photos
@@ -159,11 +162,30 @@ def _make_formats(job: ExportJob) -> ExportReport:
 
 def _time_ratios(rows: Mapping[str, FormatRow], job: ExportJob) -> dict[str, float]:
     """Each passed format's time as a multiple of float32's, if that has passed."""
-    paths = {n: job.folder / row["file"] for n, row in rows.items() if row["passed"]}
+    paths = {
+        name: job.folder / row["file"]
+        for name, row in rows.items()
+        if row["passed"] and "milliseconds" in row
+    }
     if "float32" not in paths:
         return {}
     with Console().status("timing in turns with float32"):
         return measuring.time_ratios(paths["float32"], paths, job.log)
+
+
+def _explain_loss(
+    job: ExportJob, format: Format, path: Path, reason: str | None
+) -> FormatRow:
+    """The layers that lose most in an int8 file, and the way out with its cost."""
+    layers = job.convert(worst_layers, job.source_of(format), path)
+    named = ", ".join(f"{name} ({error:.0%})" for name, error in layers.items())
+    epochs = job.run.read_epochs() if job.run.metrics.exists() else []
+    seconds = f", here {median(e['seconds'] for e in epochs):.0f} s" if epochs else ""
+    advice = (
+        f"most of their signal lose {named}; --qat-epochs 3 trains the network with "
+        f"int8's rounding, an epoch in about the time of one of its training{seconds}"
+    )
+    return {"worst_layers": layers, "reason": f"{reason}; {advice}"}
 
 
 def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
@@ -179,11 +201,14 @@ def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
         if path.suffix == TFLITE_SUFFIX:
             norms = converters.response_norms(job.classifier.architecture)
             row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
+        row["min_runtime"] = format.min_runtime(path)
         images = job.images_of(format)
         if format.takes_whole_photos:
             height, width = images.contents.preprocessing.size
             row["photo_aspect"] = round(width / height, 3)
         row.update(parity.compare(path, format, images, expected, job.log))
+        if format.is_integer and not (row["passed"] or job.config.qat_epochs):
+            row.update(_explain_loss(job, format, path, row["reason"]))
     if not row["passed"] and path.exists():
         row["file"] += FAILED_SUFFIX
         path.rename(job.folder / row["file"])

@@ -25,7 +25,8 @@ class ExportConfig:
     """A run, or a folder with a saved classifier; none: the newest run in runs/."""
     formats: tuple[str, ...] = ()
     """Of saved_model float32 float16 dynamic int8 int16x8 phone onnx, all if none is
-    named; and web, a page that runs int8 and float32 in a browser (needs npm)."""
+    named; also coreml coreml_int8 openvino, which need libraries of their own, and web,
+    a page that runs int8 and float32 in a browser (needs npm)."""
     phone_aspect: Annotated[float, Meta(ge=0.1, le=10)] | None = None
     """phone: width / height of the photographs; none: the mean of 100 of them."""
     activation_map: bool = False

@@ -17,9 +17,8 @@ from googlenet_keras.artifacts.runtimes import (
     LiteRT,
     Runtime,
     SavedModel,
+    find_kind,
     hide_gpus,
-    is_artifact,
-    is_single_file,
     limit_tensorflow_threads,
     open_runtime,
 )
@@ -79,19 +78,24 @@ class Images:
     ) -> Measurement:
         """Runs the exported file, or the saved Classifier, at `path`.
 
-        It is timed before an image is read, so that nothing else is busy. log: the file
-        that takes what the runtimes print. takes_photos: it has `serve_bytes`. Raises
+        It is timed before an image is read, so that nothing else is busy; a kind that
+        is interpreted here is not timed. log: the file that takes what the runtimes
+        print. takes_photos: it has `serve_bytes`. Raises
         UserError.
         """
         from googlenet_keras.evaluation.metrics import macro_f1
 
         size = self.contents.preprocessing.size
+        kind = find_kind(path)
+        is_timed = not (kind and kind.is_interpreted)
         latency: dict[str, dict[str, float]] = {}
+        cost: FormatRow = {}
         photos: Answers | None = None
         try:
-            for threads in sorted({1, cores()}):
+            for threads in sorted({1, cores()} if is_timed else {cores()}):
                 with child_process(log) as call:
-                    latency[str(threads)], memory = call(_time, path, threads, size)
+                    if is_timed:
+                        latency[str(threads)], cost = call(_time, path, threads, size)
                     if threads == cores():
                         batches = self.batches(f"{name}: running")
                         answers = [call(_answer, path, threads, b) for b in batches]
@@ -101,9 +105,10 @@ class Images:
             raise UserError(str(error)) from error
         probabilities = np.concatenate(answers)
         predicted = probabilities.argmax(axis=1)
+        if is_timed:
+            cost["milliseconds"] = latency
         row: FormatRow = {
-            "milliseconds": latency,
-            **memory,
+            **cost,
             "images": len(self.labels),
             "top1": float(np.mean(predicted == self.labels)),
             "macro_f1": macro_f1(self.labels, predicted, probabilities.shape[1]),
@@ -184,9 +189,10 @@ def _answer_photos(path: Path, photos: list[bytes]) -> Answers:
 
 @cache
 def _open(path: Path, threads: int) -> Runtime | Callable[[np.ndarray], np.ndarray]:
-    if not is_single_file(path):
+    kind = find_kind(path)
+    if not (kind and kind.is_data):  # TensorFlow runs it
         hide_gpus()
-    if is_artifact(path):
+    if kind:
         return open_runtime(path, threads)
     import tensorflow as tf
 

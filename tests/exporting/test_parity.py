@@ -170,6 +170,19 @@ def test_the_limits(kind, figures, reason):
     assert found == [] if reason is None else reason in found[0]
 
 
+def test_the_loss_of_top1_has_a_confidence():
+    network = np.ones(341, bool)
+    file = network.copy()
+    file[0] = False
+    found = parity.top1_loss(network, file, 0.005)
+    assert found["points"] == pytest.approx(100 / 341, abs=0.001)
+    assert found["limit_points"] == 0.5
+    assert 0.6 < found["confidence"] < 0.8
+    assert found["images_for_95_percent"] > 341
+    file[:9] = False
+    assert parity.top1_loss(network, file, 0.005)["images_for_95_percent"] is None
+
+
 def die(path, threads, size):
     """Stands for a runtime that crashes."""
     os._exit(3)
