@@ -28,11 +28,13 @@ from googlenet_keras.exporting.formats import Format, check_libraries
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
 from googlenet_keras.exporting.layer_errors import worst_layers
-from googlenet_keras.exporting.report import ExportReport, FormatRow
+from googlenet_keras.exporting.npu import NpuTarget, compile_for_npu
+from googlenet_keras.exporting.report import ExportReport, FormatRow, NpuRow
 from googlenet_keras.exporting.selftest import add_self_test
 from googlenet_keras.exporting.whole_photos import take_whole_photos
 from googlenet_keras.files import write_json
 from googlenet_keras.installation import is_installed
+from googlenet_keras.processes import ProcessError
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage.builder import build_page, check_builder
 from googlenet_keras.webpage.page import add_page
@@ -57,7 +59,9 @@ class Bundle(NamedTuple):
     def passed(self) -> bool:
         """Whether every format, and the page if there is one, has passed."""
         rows = [*self.report["formats"].values(), self.report.get("web")]
-        return all(row["passed"] for row in rows if row)
+        compiled = [npu for row in rows if row for npu in row.get("npu", {}).values()]
+        failed = [npu["reason"] for npu in compiled if npu["reason"]]
+        return all(row["passed"] for row in rows if row) and not failed
 
 
 def export(run: Exportable = None, **options: Any) -> Bundle:
@@ -69,6 +73,8 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
     """
     config = to_config(run, **options)
     check_libraries(config.formats)
+    for target in config.npu_targets:
+        target.check()
     if config.web:
         check_builder()
     with open_job(config) as job:
@@ -173,6 +179,18 @@ def _time_ratios(rows: Mapping[str, FormatRow], job: ExportJob) -> dict[str, flo
         return measuring.time_ratios(paths["float32"], paths, job.log)
 
 
+def _compile(job: ExportJob, path: Path, target: NpuTarget) -> NpuRow:
+    """Compiles a file for an NPU, or says why not, in the log and in the row."""
+    try:
+        row: NpuRow = job.convert(compile_for_npu, path, target)
+    except ProcessError as error:
+        log.warning(f"{path.name} cannot be compiled for {target}: {error}")
+        return {"reason": str(error)}
+    on_npu, every = row["operators_on_npu"], row["operators"]
+    log.info("%-12s %d of %d operators on the NPU", row["file"], on_npu, every)
+    return row
+
+
 def _explain_loss(
     job: ExportJob, format: Format, path: Path, reason: str | None
 ) -> FormatRow:
@@ -209,6 +227,8 @@ def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
         row.update(parity.compare(path, format, images, expected, job.log))
         if format.is_integer and not (row["passed"] or job.config.qat_epochs):
             row.update(_explain_loss(job, format, path, row["reason"]))
+    if row["passed"] and format.is_integer and job.config.npu:
+        row["npu"] = {str(x): _compile(job, path, x) for x in job.config.npu_targets}
     if not row["passed"] and path.exists():
         row["file"] += FAILED_SUFFIX
         path.rename(job.folder / row["file"])

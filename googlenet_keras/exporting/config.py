@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from googlenet_keras.errors import UserError, unknown_choice_error
+from googlenet_keras.exporting.npu import NpuTarget
 from googlenet_keras.installation import command_line
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.option_checks import check_options
@@ -35,6 +36,8 @@ class ExportConfig:
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
     qat_epochs: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """Epochs of quantization-aware training, if int8 loses too much; 0: none."""
+    npu: tuple[str, ...] = ()
+    """Chips to compile int8 files for, such as qualcomm:SM8750; needs their SDK."""
     onnx_layout: Layout = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
     license: Text | None = None
@@ -54,6 +57,7 @@ class ExportConfig:
                 f"formats must be names, such as ({self.formats!r},); received a text."
             )
         check_options(self)
+        _ = self.npu_targets
         for name in self.formats:
             if name not in (*FORMATS, WEB_FORMAT):
                 raise unknown_choice_error("a format", name, (*FORMATS, WEB_FORMAT))
@@ -63,6 +67,11 @@ class ExportConfig:
             raise UserError(
                 "qat_epochs needs int8 or phone among the formats; received "
                 f"{', '.join(self.formats)}. Add one, or leave qat_epochs out."
+            )
+        if self.npu and not has_integers:
+            raise UserError(
+                "npu needs int8 or phone among the formats; received "
+                f"{', '.join(self.formats)}. Add one, or leave npu out."
             )
         if self.phone_aspect and self.formats and "phone" not in self.formats:
             raise UserError(
@@ -79,6 +88,11 @@ class ExportConfig:
                 "the network that qat_epochs trains has no activation_map; leave one "
                 "of them out."
             )
+
+    @property
+    def npu_targets(self) -> list[NpuTarget]:
+        """The chips in `npu`. Raises UserError."""
+        return [NpuTarget.parse(text) for text in self.npu]
 
     @property
     def web(self) -> bool:

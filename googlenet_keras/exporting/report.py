@@ -31,6 +31,15 @@ class Top1Loss(TypedDict):
     images_for_95_percent: int | None  # None: it loses more, whatever their number
 
 
+class NpuRow(TypedDict, total=False):
+    """A file that was compiled for an NPU; it has not run on one."""
+
+    file: str
+    operators: int  # before, and how many of them the NPU computes
+    operators_on_npu: int
+    reason: str | None  # why there is none
+
+
 class FormatRow(TypedDict, total=False):
     """A row of report.json: one format, the web page, or the Keras network."""
 
@@ -54,6 +63,7 @@ class FormatRow(TypedDict, total=False):
     mean_difference: float
     top1_loss: Top1Loss
     worst_layers: dict[str, float]  # of an int8 file that failed: `worst_layers`
+    npu: dict[str, NpuRow]  # by chip
     passed: bool
     reason: str | None  # why it has not passed
     self_test: SelfTestRow

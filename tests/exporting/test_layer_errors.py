@@ -13,7 +13,7 @@ from googlenet_keras.exporting.converters import (
 )
 from googlenet_keras.exporting.layer_errors import worst_layers
 
-BAD = "inception_4a_3x3"
+BAD = "inception_4a_3x3_reduce"
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
 
 
