@@ -57,10 +57,13 @@ def measure_on_phone(
         text = _adb("shell", PHONE_BINARY, *(f"--{k}={v}" for k, v in flags.items()))
     finally:
         _adb("shell", "rm", "-f", target)
+    count, milliseconds, megabytes = _parse(text)
     return {
         "what": "inference",
         "options": {"file": file.name, "threads": threads, "device": "adb"},
-        **_parse(text),
+        "repeats": count,
+        "milliseconds": milliseconds,
+        "peak_megabytes": megabytes,
         "environment": {
             name: _adb("shell", "getprop", value).strip()
             for name, value in PROPERTIES.items()
@@ -137,7 +140,7 @@ def _adb(*arguments: str) -> str:
     return done.stdout + done.stderr  # the program logs to both
 
 
-def _parse(text: str) -> dict[str, Any]:
+def _parse(text: str) -> tuple[int, dict[str, float], float | None]:
     """Repeats, milliseconds and memory from what the program prints."""
     found = TIMINGS.findall(text)
     if not found:
@@ -146,8 +149,5 @@ def _parse(text: str) -> dict[str, Any]:
     count, low, high, mean = found[-1]  # the warm-up is before
     memory = MEMORY.search(text)
     numbers = {"mean": float(mean), "min": float(low), "max": float(high)}
-    return {
-        "repeats": int(count),
-        "milliseconds": {name: value / 1e3 for name, value in numbers.items()},
-        "peak_megabytes": float(memory[1]) if memory else None,
-    }
+    milliseconds = {name: value / 1e3 for name, value in numbers.items()}
+    return int(count), milliseconds, float(memory[1]) if memory else None
