@@ -195,7 +195,11 @@ def _explain_loss(
     job: ExportJob, format: Format, path: Path, reason: str | None
 ) -> FormatRow:
     """The layers that lose most in an int8 file, and the way out with its cost."""
-    layers = job.convert(worst_layers, job.source_of(format), path)
+    try:
+        layers = job.convert(worst_layers, job.source_of(format), path)
+    except ProcessError as error:
+        log.warning(f"the layers that lose most are not known: {error}")
+        return {}
     named = ", ".join(f"{name} ({error:.0%})" for name, error in layers.items())
     epochs = job.run.read_epochs() if job.run.metrics.exists() else []
     seconds = f", here {median(e['seconds'] for e in epochs):.0f} s" if epochs else ""

@@ -292,3 +292,32 @@ def test_nothing_is_left_of_an_export_that_cannot_be(run_folder):
             script.main, *("--run-folder", str(run_folder), "--calibration-images", "9")
         )
     assert not [p.name for p in run_folder.iterdir() if p.name.endswith(".tmp")]
+
+
+@pytest.mark.slow
+def test_formats_with_libraries_of_their_own_pass_the_check(tmp_path):
+    for library in ("coremltools", "openvino"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    made = made_classifier("bn", classes=3)
+    data = write_photos(tmp_path / "photos", dict.fromkeys(made.labels, 10))
+    made.save(tmp_path / "classifier")
+    bundle = export(
+        tmp_path / "classifier",
+        formats=["coreml", "coreml_int8", "openvino"],
+        dataset=str(data),
+    )
+    rows = bundle.report["formats"]
+    assert {name: row["reason"] for name, row in rows.items()} == dict.fromkeys(rows)
+    assert rows["openvino"]["max_difference"] < 1e-4
+    assert rows["coreml"]["agreement"] >= 0.995
+    assert rows["coreml_int8"]["megabytes"] < 0.8 * rows["coreml"]["megabytes"]
+    assert {name: row["min_runtime"] for name, row in rows.items()} == {
+        "coreml": "iOS 16, macOS 13",
+        "coreml_int8": "iOS 16, macOS 13",
+        "openvino": "OpenVINO 2022.1",
+    }
+    assert "milliseconds" not in rows["coreml"]  # it is interpreted
+    assert rows["openvino"]["milliseconds"]["1"]["median"] > 0
+    for name in ("coreml.mlpackage", "openvino"):
+        assert open_classifier(bundle.folder / name).labels == made.labels
+    assert (bundle.folder / "formats.png").stat().st_size > 0
