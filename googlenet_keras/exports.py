@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import keras
@@ -15,7 +16,8 @@ from googlenet_keras import machine
 from googlenet_keras.apps.projects import add_app, apps_in
 from googlenet_keras.artifacts.artifact import LABELS_FILE, SMALLEST_PROBABILITY
 from googlenet_keras.artifacts.mediapipe_metadata import MEDIAPIPE_MISSING_MESSAGE
-from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT, TFLITE_SUFFIX
+from googlenet_keras.artifacts.runtimes import TFLITE_SUFFIX
+from googlenet_keras.artifacts.tensors import PROBABILITIES_OUTPUT
 from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import WEIGHTS_FILE, description_file
 from googlenet_keras.data.pipeline import explain_unreadable
@@ -32,11 +34,14 @@ from googlenet_keras.exporting.formats import (
 )
 from googlenet_keras.exporting.inspection import inspect_tflite
 from googlenet_keras.exporting.job import ExportJob, open_job
-from googlenet_keras.exporting.report import ExportReport, FormatRow
+from googlenet_keras.exporting.layer_errors import worst_layers
+from googlenet_keras.exporting.npu import NpuTarget, compile_for_npu
+from googlenet_keras.exporting.report import ExportReport, FormatRow, NpuRow
 from googlenet_keras.exporting.selftest import add_self_test
 from googlenet_keras.exporting.whole_photos import take_whole_photos
 from googlenet_keras.files import atomic_folder, read_json, write_json
 from googlenet_keras.installation import is_installed
+from googlenet_keras.processes import ProcessError
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.webpage.builder import build_page, check_builder
 from googlenet_keras.webpage.page import add_page
@@ -60,8 +65,11 @@ class Bundle(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether every format has passed, and the page and apps if there are any."""
-        rows = [*self.report["formats"].values(), *self.report.get("apps", {}).values()]
-        return all(row["passed"] for row in (*rows, self.report.get("web")) if row)
+        files, page = self.report["formats"].values(), self.report.get("web")
+        compiled = [npu for row in files for npu in row.get("npu", {}).values()]
+        rows = [*files, *self.report.get("apps", {}).values(), *filter(None, [page])]
+        has_all_npu = not any(npu["reason"] for npu in compiled)
+        return all(row["passed"] for row in rows) and has_all_npu
 
 
 def export(run: Exportable = None, **options: Any) -> Bundle:
@@ -76,6 +84,8 @@ def export(run: Exportable = None, **options: Any) -> Bundle:
     if _has_files_of_apps(config):
         return _complete_bundle(config)
     check_libraries(config.formats)
+    for target in config.npu_targets:
+        target.check()
     has_page = WEB_FORMAT.name in config.formats
     if has_page:
         check_builder()
@@ -214,11 +224,46 @@ def _make_formats(job: ExportJob) -> ExportReport:
 
 def _time_ratios(rows: Mapping[str, FormatRow], job: ExportJob) -> dict[str, float]:
     """Each passed format's time as a multiple of float32's, if that has passed."""
-    paths = {n: job.folder / row["file"] for n, row in rows.items() if row["passed"]}
+    paths = {
+        name: job.folder / row["file"]
+        for name, row in rows.items()
+        if row["passed"] and "milliseconds" in row
+    }
     if "float32" not in paths:
         return {}
     with Console().status("timing in turns with float32"):
         return measuring.time_ratios(paths["float32"], paths, job.log)
+
+
+def _compile(job: ExportJob, path: Path, target: NpuTarget) -> NpuRow:
+    """Compiles a file for an NPU, or says why not, in the log and in the row."""
+    try:
+        row: NpuRow = job.convert(compile_for_npu, path, target)
+    except ProcessError as error:
+        log.warning(f"{path.name} cannot be compiled for {target}: {error}")
+        return {"reason": str(error)}
+    on_npu, every = row["operators_on_npu"], row["operators"]
+    log.info("%-12s %d of %d operators on the NPU", row["file"], on_npu, every)
+    return row
+
+
+def _explain_loss(
+    job: ExportJob, format: Format, path: Path, reason: str | None
+) -> FormatRow:
+    """The layers that lose most in an int8 file, and the way out with its cost."""
+    try:
+        layers = job.convert(worst_layers, job.source_of(format), path)
+    except ProcessError as error:
+        log.warning(f"the layers that lose most are not known: {error}")
+        return {}
+    named = ", ".join(f"{name} ({error:.0%})" for name, error in layers.items())
+    epochs = job.run.read_epochs() if job.run.metrics.exists() else []
+    seconds = f", here {median(e['seconds'] for e in epochs):.0f} s" if epochs else ""
+    advice = (
+        f"most of their signal lose {named}; --qat-epochs 3 trains the network with "
+        f"int8's rounding, an epoch in about the time of one of its training{seconds}"
+    )
+    return {"worst_layers": layers, "reason": f"{reason}; {advice}"}
 
 
 def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
@@ -234,11 +279,16 @@ def _make(format: Format, job: ExportJob, expected: np.ndarray) -> FormatRow:
         if path.suffix == TFLITE_SUFFIX:
             norms = converters.response_norms(job.classifier.architecture)
             row.update(inspect_tflite(path.read_bytes(), norms, format.is_integer))
+        row["min_runtime"] = format.min_runtime(path)
         images = job.images_of(format)
         if format.takes_whole_photos:
             height, width = images.contents.preprocessing.size
             row["photo_aspect"] = round(width / height, 3)
         row.update(parity.compare(path, format, images, expected, job.log))
+        if format.is_integer and not (row["passed"] or job.config.qat_epochs):
+            row.update(_explain_loss(job, format, path, row["reason"]))
+    if row["passed"] and format.is_integer and job.config.npu:
+        row["npu"] = {str(x): _compile(job, path, x) for x in job.config.npu_targets}
     if not row["passed"] and path.exists():
         row["file"] += FAILED_SUFFIX
         path.rename(job.folder / row["file"])

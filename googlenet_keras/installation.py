@@ -31,6 +31,13 @@ EXTRAS = {  # of pyproject.toml: how a library is imported, and what pip calls i
         "tensorflow_datasets": "tensorflow-datasets",
     },
     "mobile": {"mediapipe": "mediapipe"},
+    "coreml": {"coremltools": "coremltools"},
+    "openvino": {"openvino": "openvino"},
+}
+OWN_LISTS = {  # of a checkout, for extras that few need
+    "mobile": "requirements-mobile.txt",
+    "coreml": "requirements-formats.txt",
+    "openvino": "requirements-formats.txt",
 }
 
 
@@ -68,5 +75,4 @@ def install_command(extra: str) -> str:
     """The line that installs what an extra has."""
     if not (CHECKOUT / "pyproject.toml").is_file():
         return f'pip install "googlenet_keras[{extra}]"'
-    file = "requirements-mobile.txt" if extra == "mobile" else "requirements.txt"
-    return f"pip install -r {file}"
+    return f"pip install -r {OWN_LISTS.get(extra, 'requirements.txt')}"

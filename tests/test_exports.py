@@ -18,7 +18,7 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.config import ExportConfig
-from googlenet_keras.exporting.formats import FORMATS
+from googlenet_keras.exporting.formats import FORMATS, default_formats
 from googlenet_keras.exporting.job import open_job
 from googlenet_keras.exporting.selftest import _select_images as select_images
 from googlenet_keras.exports import export, to_config
@@ -54,10 +54,10 @@ def test_a_wrong_value_is_refused_before_any_work(tmp_path):
 @pytest.mark.slow
 def test_every_format_is_made_and_passes(bundle):
     report = json.loads((bundle / "report.json").read_text())
-    assert set(report["formats"]) == set(FORMATS)
+    assert set(report["formats"]) == {f.name for f in default_formats()}
     assert all(row["passed"] for row in report["formats"].values())
     names = {path.name for path in bundle.iterdir()}
-    assert names == {f.file for f in FORMATS.values()} | {
+    assert names == {f.file for f in default_formats()} | {
         "labels.txt", "report.json", "formats.png", "export.log", "selftest",
     }  # fmt: skip
     assert (bundle / "labels.txt").read_text().split() == list("0123456789")
@@ -85,6 +85,13 @@ def test_the_report_has_the_figures_of_each_format(bundle):
         "dynamic": "2.17.0", "int8": "1.14.0", "phone": "1.14.0",
         "int16x8": "2.4.0", "onnx": None,
     }  # fmt: skip
+    assert rows["int8"]["min_runtime"] == "TensorFlow Lite 1.14.0"
+    assert rows["onnx"]["min_runtime"] == "ONNX Runtime 1.12"
+    assert rows["saved_model"]["min_runtime"] == f"TensorFlow {tf.__version__}"
+    for name in ("int8", "phone", "dynamic", "int16x8"):
+        assert rows[name]["top1_loss"]["limit_points"] == 0.5
+        assert 0 < rows[name]["top1_loss"]["confidence"] <= 1
+    assert "top1_loss" not in rows["float32"]
     assert rows["int16x8"]["gpu_refuses"]
     for row in rows.values():
         assert row["self_test"]["cannot_show"] == []
@@ -94,7 +101,7 @@ def test_the_report_has_the_figures_of_each_format(bundle):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in FORMATS if n not in ("saved_model", "onnx")]
+    "name", [n for n, f in FORMATS.items() if f.file.endswith(".tflite")]
 )
 def test_a_tflite_files_tensors_are_named(bundle, name):
     from ai_edge_litert.interpreter import Interpreter
@@ -239,7 +246,7 @@ def test_the_self_test_has_the_same_images_and_what_passed(partly_failed, tmp_pa
 
 def test_the_self_test_has_every_file(bundle):
     test = json.loads((bundle / "selftest" / "selftest.json").read_text())
-    assert set(test["files"]) == {format.file for format in FORMATS.values()}
+    assert set(test["files"]) == {format.file for format in default_formats()}
     size = sum(path.stat().st_size for path in (bundle / "selftest").iterdir())
     assert size < 100_000
 
@@ -285,3 +292,32 @@ def test_nothing_is_left_of_an_export_that_cannot_be(run_folder):
             script.main, *("--run-folder", str(run_folder), "--calibration-images", "9")
         )
     assert not [p.name for p in run_folder.iterdir() if p.name.endswith(".tmp")]
+
+
+@pytest.mark.slow
+def test_formats_with_libraries_of_their_own_pass_the_check(tmp_path):
+    for library in ("coremltools", "openvino"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    made = made_classifier("bn", classes=3)
+    data = write_photos(tmp_path / "photos", dict.fromkeys(made.labels, 10))
+    made.save(tmp_path / "classifier")
+    bundle = export(
+        tmp_path / "classifier",
+        formats=["coreml", "coreml_int8", "openvino"],
+        dataset=str(data),
+    )
+    rows = bundle.report["formats"]
+    assert {name: row["reason"] for name, row in rows.items()} == dict.fromkeys(rows)
+    assert rows["openvino"]["max_difference"] < 1e-4
+    assert rows["coreml"]["agreement"] >= 0.995
+    assert rows["coreml_int8"]["megabytes"] < 0.8 * rows["coreml"]["megabytes"]
+    assert {name: row["min_runtime"] for name, row in rows.items()} == {
+        "coreml": "iOS 16, macOS 13",
+        "coreml_int8": "iOS 16, macOS 13",
+        "openvino": "OpenVINO 2022.1",
+    }
+    assert "milliseconds" not in rows["coreml"]  # it is interpreted
+    assert rows["openvino"]["milliseconds"]["1"]["median"] > 0
+    for name in ("coreml.mlpackage", "openvino"):
+        assert open_classifier(bundle.folder / name).labels == made.labels
+    assert (bundle.folder / "formats.png").stat().st_size > 0

@@ -15,11 +15,10 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.artifacts.isolated import MAX_ARTIFACT_BYTES, IsolatedRuntime
 from googlenet_keras.artifacts.runtimes import (
     ASSETS_FOLDER,
-    RUNTIME_MODULES,
     Runtime,
     contents_error,
+    find_kind,
     is_artifact,
-    is_single_file,
     open_runtime,
     read_texts,
 )
@@ -43,7 +42,7 @@ TEXT_FILES = (LABELS_FILE, DESCRIPTION_FILE)
 class Artifact(Predictor):
     """An exported file, ready to run; used like a Classifier, with the main head only.
 
-    It is a .tflite file, a .onnx file or a SavedModel folder that `export` made.
+    `export` made it: a file or folder of one of artifacts.runtimes.KINDS.
     """
 
     runtime: Runtime | IsolatedRuntime
@@ -63,11 +62,17 @@ class Artifact(Predictor):
         runtime: Runtime | IsolatedRuntime
         if not path.exists():
             raise UserError(f"no such exported file: {path}.")
-        if is_single_file(path):
-            require(f"a {path.suffix} file", "export", [RUNTIME_MODULES[path.suffix]])
-            check_readable(path, MAX_ARTIFACT_BYTES)
+        kind = find_kind(path)
+        if kind and kind.library:
+            extra, module = kind.library
+            require(kind.description, extra, [module])
         # a SavedModel is a program, to be trusted or not to be opened
-        if is_single_file(path) and not current_process().daemon:
+        is_data = kind is not None and kind.is_data
+        if is_data:
+            inside = (file for file in path.rglob("*") if not file.is_dir())
+            for file in inside if path.is_dir() else [path]:
+                check_readable(file, MAX_ARTIFACT_BYTES)
+        if is_data and not current_process().daemon:
             runtime = IsolatedRuntime(path, threads, TEXT_FILES)
             contents = Contents.parse(runtime.texts, path)
         else:  # a daemon may have no child process

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from googlenet_keras.architecture.architecture import Architecture
-from googlenet_keras.artifacts.runtimes import PROBABILITIES_OUTPUT
+from googlenet_keras.artifacts.tensors import PROBABILITIES_OUTPUT
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.layers import FusedBatchNormalization

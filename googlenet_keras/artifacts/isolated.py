@@ -43,7 +43,7 @@ class Opened(NamedTuple):
 
 
 class IsolatedRuntime:
-    """Runs a .tflite or .onnx file in a child process of limited memory and time.
+    """Runs an exported file that is data in a child process of limited memory and time.
 
     Otherwise it is like the file's own Runtime. texts: those inside the file, by name.
     The child ends with this object or with this process.

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from googlenet_keras.artifacts.artifact import LABELS_FILE
-from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
+from googlenet_keras.artifacts.tensors import IMAGE_INPUT
 from googlenet_keras.artifacts.tflite_schema import pack, unpack
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.installation import install_command, is_installed

@@ -9,114 +9,37 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from googlenet_keras.artifacts.coreml_package import read_metadata
+from googlenet_keras.artifacts.coreml_program import CoreMLProgram
+from googlenet_keras.artifacts.onnx_runtime import OnnxRuntime, read_onnx_texts
+from googlenet_keras.artifacts.openvino_runtime import (
+    OPENVINO_FILE,
+    OpenVino,
+    read_openvino_texts,
+)
+from googlenet_keras.artifacts.tensors import (
+    IMAGE_INPUT,
+    PROBABILITIES_OUTPUT,
+    Tensor,
+    check_tensors,
+)
 from googlenet_keras.errors import UserError
 from googlenet_keras.installation import command_line
 from googlenet_keras.machine import cores
 
-IMAGE_INPUT, PROBABILITIES_OUTPUT = "image", "probabilities"  # of every file
-TFLITE_SUFFIX, ONNX_SUFFIX, SAVED_MODEL_FILE = ".tflite", ".onnx", "saved_model.pb"
-RUNTIME_MODULES = {TFLITE_SUFFIX: "ai_edge_litert", ONNX_SUFFIX: "onnxruntime"}
-NUMBER_TYPES = ("float32", "uint8", "int8")  # of an input or output
+TFLITE_SUFFIX, ONNX_SUFFIX, COREML_SUFFIX = ".tflite", ".onnx", ".mlpackage"
+SAVED_MODEL_FILE = "saved_model.pb"
 MAX_TEXT_BYTES = 2**24  # of a text inside a file
 ASSETS_FOLDER = "assets.extra"  # of a SavedModel; TensorFlow leaves it alone
-
-
-def is_artifact(path: Path) -> bool:
-    """Whether `path` is named like an exported file or is a SavedModel folder."""
-    return is_single_file(path) or (path / SAVED_MODEL_FILE).is_file()
-
-
-def is_single_file(path: Path) -> bool:
-    """Whether `path` is named like a .tflite or .onnx file."""
-    return path.suffix in (TFLITE_SUFFIX, ONNX_SUFFIX)
-
-
-def open_runtime(path: Path, threads: int = 0) -> Runtime:
-    """Opens the runtime for an exported file.
-
-    threads: 0 for one on each core. Raises UserError for a file that its runtime
-    refuses.
-    """
-    kinds: dict[str, Any] = {TFLITE_SUFFIX: LiteRT, ONNX_SUFFIX: OnnxRuntime}
-    try:
-        return kinds.get(path.suffix, SavedModel)(path, threads or cores())
-    except Exception as error:  # each runtime raises its own kinds
-        raise UserError(f"{path} cannot be run: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its kind if it has none."""
-    text = str(error).strip() or f"its runtime gave up with {type(error).__name__}."
-    return text.splitlines()[0]
-
-
-class _Tensor(NamedTuple):
-    """An input or output as a file claims it; a free side is None or a text."""
-
-    type: str
-    shape: Sequence[Any]
-
-
-def _check_tensors(
-    inputs: Mapping[str, _Tensor], outputs: Mapping[str, _Tensor]
-) -> tuple[tuple[int, int], int]:
-    """The (height, width) of the image and the number of classes.
-
-    Raises ValueError unless the file takes and gives what an exported file does.
-    """
-    none = _Tensor("", ())
-    image = inputs.get(IMAGE_INPUT, none)
-    answer = outputs.get(PROBABILITIES_OUTPUT, none)
-    sides = (*image.shape[1:], *answer.shape[1:])
-    if not (
-        len(inputs) == 1
-        and {image.type, answer.type} <= {*NUMBER_TYPES}
-        and (len(image.shape), len(answer.shape)) == (4, 2)
-        and all(type(side) is int and side > 0 for side in sides)
-        and image.shape[3] == 3
-    ):
-        found = [
-            f"{n} {t.type} {list(t.shape)}" for n, t in {**inputs, **outputs}.items()
-        ]
-        raise ValueError(
-            f"an exported file takes {IMAGE_INPUT}, [batch, height, width, 3], and "
-            f"gives {PROBABILITIES_OUTPUT}, [batch, classes], in float32 or scaled "
-            f"8-bit numbers; this one has {', '.join(found) or 'neither'}."
-        )
-    return (image.shape[1], image.shape[2]), answer.shape[1]
-
-
-def read_texts(path: Path, names: Sequence[str]) -> Mapping[str, str]:
-    """The texts inside an exported file, by name. Raises UserError."""
-    try:
-        if path.suffix == ONNX_SUFFIX:
-            meta = _onnx_session(path, threads=1).get_modelmeta()
-            return {**meta.custom_metadata_map}
-        if path.suffix != TFLITE_SUFFIX:
-            folder = path / ASSETS_FOLDER
-            return {name: (folder / name).read_text("utf-8-sig") for name in names}
-        with zipfile.ZipFile(path) as archive:
-            if max(archive.getinfo(name).file_size for name in names) > MAX_TEXT_BYTES:
-                raise ValueError(f"a text has more than {MAX_TEXT_BYTES} bytes")
-            return {name: archive.read(name).decode("utf-8-sig") for name in names}
-    except Exception as error:  # a damaged archive raises anything
-        raise contents_error(path, error) from error
-
-
-def contents_error(path: Path, error: Exception) -> UserError:
-    """The error for an exported file whose texts cannot be read."""
-    return UserError(
-        "an exported file has its labels and its preprocessing inside; in "
-        f"{path} they cannot be read ({first_line(error)}). Export it with "
-        f"{command_line('export')}."
-    )
 
 
 class LiteRT:
@@ -135,7 +58,7 @@ class LiteRT:
         signature = self._interpreter.get_signature_runner()
         inputs, outputs = signature.get_input_details(), signature.get_output_details()
         self._tensors: dict[str, dict[str, Any]] = inputs | outputs
-        self.size, self.classes = _check_tensors(
+        self.size, self.classes = check_tensors(
             {name: _litert_tensor(details) for name, details in inputs.items()},
             {name: _litert_tensor(details) for name, details in outputs.items()},
         )
@@ -196,53 +119,11 @@ def _check_tflite(data: bytes) -> None:
                 raise ValueError(f"its tensor {tensor.Name()!r:.80} has no data.")
 
 
-def _litert_tensor(details: Mapping[str, Any]) -> _Tensor:
+def _litert_tensor(details: Mapping[str, Any]) -> Tensor:
     name, scale = np.dtype(details["dtype"]).name, details["quantization"][0]
     if (name == "float32") != (scale == 0) or not 0 <= scale < np.inf:
         name = f"{name} with scale {scale:g}"
-    return _Tensor(name, [int(side) for side in details["shape"]])
-
-
-class OnnxRuntime:
-    """Runs a .onnx file in ONNX Runtime on the CPU, channels last or first."""
-
-    step = 0.0
-
-    def __init__(self, path: Path, threads: int) -> None:
-        self._session = _onnx_session(path, threads)
-        inputs, outputs = (
-            {tensor.name: _onnx_tensor(tensor) for tensor in tensors}
-            for tensors in (self._session.get_inputs(), self._session.get_outputs())
-        )
-        self._channels_first = any(t.shape[1:2] == [3] for t in inputs.values())
-        if self._channels_first:
-            inputs = {
-                name: t._replace(shape=[t.shape[0], *t.shape[2:], 3])
-                for name, t in inputs.items()
-            }
-        self.size, self.classes = _check_tensors(inputs, outputs)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Computes the probabilities of the whole batch at once."""
-        x = images.astype(np.float32)
-        if self._channels_first:
-            x = x.transpose(0, 3, 1, 2)
-        return self._session.run([PROBABILITIES_OUTPUT], {IMAGE_INPUT: x})[0]
-
-
-def _onnx_session(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # errors are raised, too
-    providers = ["CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(path, options, providers=providers)
-
-
-def _onnx_tensor(tensor: Any) -> _Tensor:
-    name = "float32" if tensor.type == "tensor(float)" else tensor.type
-    return _Tensor(name, list(tensor.shape or ()))
+    return Tensor(name, [int(side) for side in details["shape"]])
 
 
 class SavedModel:
@@ -266,7 +147,7 @@ class SavedModel:
             self._serve.structured_input_signature[1],
             self._serve.structured_outputs,
         )
-        self.size, self.classes = _check_tensors(
+        self.size, self.classes = check_tensors(
             *({name: _tf_tensor(spec) for name, spec in each.items()} for each in specs)
         )
 
@@ -286,11 +167,132 @@ class SavedModel:
         return answers[PROBABILITIES_OUTPUT].numpy(), labels
 
 
-def _tf_tensor(spec: Any) -> _Tensor:
-    return _Tensor(spec.dtype.name, spec.shape.as_list() if spec.shape.rank else [])
+def _tf_tensor(spec: Any) -> Tensor:
+    return Tensor(spec.dtype.name, spec.shape.as_list() if spec.shape.rank else [])
 
 
-Runtime = LiteRT | OnnxRuntime | SavedModel
+Runtime = LiteRT | OnnxRuntime | CoreMLProgram | OpenVino | SavedModel
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of exported files: how it is told apart, run and read."""
+
+    description: str  # with its article
+    is_kind: Callable[[Path], bool]  # by its name, or by what is in its folder
+    open: Callable[[Path, int], Runtime]
+    texts: Callable[[Path, Sequence[str]], Mapping[str, str]]
+    library: tuple[str, str] | None  # what runs it: extra of pyproject.toml, module
+    is_data: bool = True  # no program: a process of limited memory can run it
+    is_interpreted: bool = False  # its speed here says nothing
+
+
+def _has_suffix(suffix: str, path: Path) -> bool:
+    return path.suffix == suffix
+
+
+def _contains(file: str, path: Path) -> bool:
+    return (path / file).is_file()
+
+
+def _zip_texts(path: Path, names: Sequence[str]) -> dict[str, str]:
+    with zipfile.ZipFile(path) as archive:
+        if max(archive.getinfo(name).file_size for name in names) > MAX_TEXT_BYTES:
+            raise ValueError(f"a text has more than {MAX_TEXT_BYTES} bytes")
+        return {name: archive.read(name).decode("utf-8-sig") for name in names}
+
+
+def _asset_texts(path: Path, names: Sequence[str]) -> dict[str, str]:
+    folder = path / ASSETS_FOLDER
+    return {name: (folder / name).read_text("utf-8-sig") for name in names}
+
+
+KINDS = (
+    Kind(
+        "a .tflite file",
+        partial(_has_suffix, TFLITE_SUFFIX),
+        LiteRT,
+        _zip_texts,
+        ("export", "ai_edge_litert"),
+    ),
+    Kind(
+        "a .onnx file",
+        partial(_has_suffix, ONNX_SUFFIX),
+        OnnxRuntime,
+        read_onnx_texts,
+        ("export", "onnxruntime"),
+    ),
+    Kind(
+        "a Core ML package",
+        partial(_has_suffix, COREML_SUFFIX),
+        CoreMLProgram,
+        lambda path, _: read_metadata(path),
+        None,
+        is_interpreted=True,
+    ),
+    Kind(
+        "an OpenVINO folder",
+        partial(_contains, OPENVINO_FILE),
+        OpenVino,
+        read_openvino_texts,
+        ("openvino", "openvino"),
+    ),
+    Kind(
+        "a SavedModel",
+        partial(_contains, SAVED_MODEL_FILE),
+        SavedModel,
+        _asset_texts,
+        None,
+        is_data=False,
+    ),
+)
+
+
+def find_kind(path: Path) -> Kind | None:
+    """The kind of the exported file or folder `path`; None if it is named like none."""
+    return next((kind for kind in KINDS if kind.is_kind(path)), None)
+
+
+def is_artifact(path: Path) -> bool:
+    """Whether `path` is named like an exported file or is a folder of one."""
+    return find_kind(path) is not None
+
+
+def open_runtime(path: Path, threads: int = 0) -> Runtime:
+    """Opens the runtime for an exported file.
+
+    threads: 0 for one on each core. Raises UserError for a file that its runtime
+    refuses.
+    """
+    kind = find_kind(path)
+    try:
+        return (kind.open if kind else SavedModel)(path, threads or cores())
+    except Exception as error:  # each runtime raises its own kinds
+        raise UserError(f"{path} cannot be run: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its kind if it has none."""
+    text = str(error).strip() or f"its runtime gave up with {type(error).__name__}."
+    return text.splitlines()[0]
+
+
+def read_texts(path: Path, names: Sequence[str]) -> Mapping[str, str]:
+    """The texts inside an exported file, by name. Raises UserError."""
+    kind = find_kind(path)
+    try:
+        return (kind.texts if kind else _asset_texts)(path, names)
+    except Exception as error:  # a damaged archive raises anything
+        raise contents_error(path, error) from error
+
+
+def contents_error(path: Path, error: Exception) -> UserError:
+    """The error for an exported file whose texts cannot be read."""
+    return UserError(
+        "an exported file has its labels and its preprocessing inside; in "
+        f"{path} they cannot be read ({first_line(error)}). Export it with "
+        f"{command_line('export')}."
+    )
 
 
 def hide_gpus() -> None:

@@ -7,13 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, cast
 
 from msgspec import Meta
 from tyro.conf import arg
 
 from googlenet_keras import machine, stopwatch
 from googlenet_keras.architecture import arithmetic
+from googlenet_keras.commands.phone_benchmark import (
+    PhoneReport,
+    measure_on_phone,
+    phone_text,
+)
 from googlenet_keras.console import print_text
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import check_output_files, write_json
@@ -29,7 +34,7 @@ if TYPE_CHECKING:  # these would slow down --help
 BENCHMARKS = ("training-step", "input-pipeline", "inference", "roof")
 PASSES_PER_STEP = 3  # forward, gradients of activations, of weights; with all heads
 SCHEDULED_STEPS = 1000  # of the learning rate; any number costs the same
-INFERENCE_WARMUP_CALLS = 5
+INFERENCE_WARMUP_CALLS, DEFAULT_INFERENCE_BATCH_SIZE = 5, 16
 MATRIX_SIDE = 2048
 MATMUL_REPEATS = 7
 Measured = Literal["training-step", "input-pipeline", "inference"]
@@ -68,7 +73,7 @@ class Measurement(ABC):
     json: Path | None = None  # Write the report to this JSON file too.
 
     @abstractmethod
-    def measure(self) -> BenchmarkReport | MatmulReport:
+    def measure(self) -> BenchmarkReport | MatmulReport | PhoneReport:
         """Measures and returns the report."""
 
     def run(self) -> None:
@@ -164,32 +169,62 @@ class Inference(Measurement):
     """Times a forward pass of a run's network or of an exported file."""
 
     model: Path | None = None  # A run, a saved classifier or an exported file.
-    batch_size: BatchSize = 16  # Images per forward pass.
+    batch_size: BatchSize | None = None  # Images per pass; none: 16, on a phone 1.
     threads: Threads = 0  # Threads within an operation; 0: one for each core.
+    device: Literal["here", "adb"] = "here"
+    """adb: time a .tflite file on the phone that adb is connected to."""
+    benchmark_binary: Path | None = None
+    """adb: LiteRT's benchmark_model for the phone; none: it is there."""
 
-    def measure(self) -> BenchmarkReport:
+    def measure(self) -> BenchmarkReport | PhoneReport:
+        if self.model is None:
+            raise UserError("benchmark inference needs --model, a run or a file.")
+        if self.device == "adb":
+            return self._measure_on_phone(self.model)
+        if self.benchmark_binary:
+            raise UserError("benchmark_binary needs --device adb; or leave it out.")
+        return self._measure_here(self.model)
+
+    def _measure_on_phone(self, file: Path) -> PhoneReport:
+        if self.batch_size not in (None, 1):
+            raise UserError(
+                "a phone classifies one image at a time; leave batch_size out, or 1."
+            )
+        return measure_on_phone(
+            file,
+            threads=self.threads,
+            repeats=self.repeats,
+            binary=self.benchmark_binary,
+        )
+
+    def _measure_here(self, path: Path) -> BenchmarkReport:
         import numpy as np
 
         from googlenet_keras.artifacts import runtimes
         from googlenet_keras.artifacts.artifact import Artifact
         from googlenet_keras.classifier import Classifier
 
-        if self.model is None:
-            raise UserError("benchmark inference needs --model, a run or a file.")
         model: Artifact | Classifier
         forward: Callable[[np.ndarray], np.ndarray]
-        if runtimes.is_artifact(self.model):
-            model = Artifact.load(self.model, self.threads)
+        kind = runtimes.find_kind(path)
+        if kind and kind.is_interpreted:
+            raise UserError(
+                f"{kind.description} runs on Apple's devices only; here it can be "
+                "checked with evaluate, but not timed."
+            )
+        if kind:
+            model = Artifact.load(path, self.threads)
             # in this process, whose CPU time counts
-            forward = runtimes.open_runtime(self.model, self.threads)
-            what = {"file": self.model.name}
+            forward = runtimes.open_runtime(path, self.threads)
+            what = {"file": path.name}
         else:
             if self.threads:  # before TensorFlow's first operation
                 runtimes.limit_tensorflow_threads(self.threads)
-            model = Classifier.load(self.model)
+            model = Classifier.load(path)
             forward, what = _main_head(model), {"variant": model.architecture.name}
         size = model.preprocessing.size
-        batch = (self.batch_size, *size, 3)
+        batch_size = self.batch_size or DEFAULT_INFERENCE_BATCH_SIZE
+        batch = (batch_size, *size, 3)
         machine.check_memory(math.prod(batch), "a batch", "Lower --batch-size.")
         images = np.random.default_rng(0).integers(0, 256, batch, np.uint8)
         timings = time_calls(
@@ -200,9 +235,12 @@ class Inference(Measurement):
             macs = arithmetic.macs(
                 model.architecture, classes=len(model.labels), image_size=size
             )
-        options = what | _options(self, "batch_size", "threads")
-        options["image_size"] = list(size)
-        return _report("inference", options, timings, self.batch_size, macs)
+        options = what | {
+            "batch_size": batch_size,
+            "threads": self.threads,
+            "image_size": list(size),
+        }
+        return _report("inference", options, timings, batch_size, macs)
 
 
 def _main_head(classifier: Classifier) -> Callable[[np.ndarray], np.ndarray]:
@@ -289,10 +327,13 @@ def _matmul_rate(precision: str, repeats: int = MATMUL_REPEATS) -> float:
     return MATRIX_SIDE**3 / spread(timings.cpu)["median"]
 
 
-def _print(report: BenchmarkReport | MatmulReport) -> None:
+def _print(report: BenchmarkReport | MatmulReport | PhoneReport) -> None:
     if report["what"] == "roof":
         for name, rate in report["gigaflops_per_cpu_second"].items():
             print(f"{name}: {rate:.0f} GFLOP per CPU second")
+        return
+    if "milliseconds" in report:
+        print_text(phone_text(cast(PhoneReport, report)))
         return
     cpu = report["cpu_seconds_per_image"]
     options = ", ".join(f"{name} {value}" for name, value in report["options"].items())

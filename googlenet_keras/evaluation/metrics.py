@@ -1,11 +1,12 @@
 """Classification metrics with 95 % intervals, every image counted once."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple, TypedDict
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from googlenet_keras.errors import UserError
 from googlenet_keras.run_folder import TOP_K, HeadFigures
@@ -173,17 +174,49 @@ def _class_counts(
 def top1_difference(first: ImageScores, second: ImageScores) -> tuple[float, Interval]:
     """Top-1 of `first` minus top-1 of `second` on the same images, with its interval.
 
-    Agresti and Min's (2005) for paired proportions, which adds half an image to each of
-    the four outcomes.
+    That of `paired_difference`.
     """
-    only_first = int((first.correct & ~second.correct).sum())
-    only_second = int((~first.correct & second.correct).sum())
-    images = len(first.rank)
+    paired = paired_difference(first.correct, second.correct)
+    margin = Z_SCORE * paired.deviation
+    interval = paired.center - margin, paired.center + margin
+    return paired.difference, interval
+
+
+class PairedDifference(NamedTuple):
+    """The difference of two fractions on the same images.
+
+    center, deviation: of a normal distribution of the true difference, after Agresti
+    and Min (2005), which adds half an image to each of the four outcomes.
+    """
+
+    difference: float
+    center: float
+    deviation: float
+    images: int
+
+    def confidence_below(self, limit: float) -> float:
+        """With which confidence, 0..1, the true difference is below `limit`."""
+        return float(norm.cdf((limit - self.center) / self.deviation))
+
+    def images_for(self, limit: float, confidence: float) -> int | None:
+        """How many such images would show with `confidence` that it is below `limit`.
+
+        None if it is not below in these images.
+        """
+        if self.center >= limit:
+            return None
+        by_image = self.deviation**2 * self.images  # the variance of one image
+        return ceil(by_image * (norm.ppf(confidence) / (limit - self.center)) ** 2)
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference:
+    """The fraction of `first` minus that of `second`; [images] of booleans each."""
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    images = len(first)
     difference, discordant = only_first - only_second, only_first + only_second + 1
     center = difference / (images + 2)
     deviation = (discordant - difference**2 / (images + 2)) ** 0.5 / (images + 2)
-    margin = Z_SCORE * deviation
-    return difference / images, (center - margin, center + margin)
+    return PairedDifference(difference / images, center, deviation, images)
 
 
 def class_figures(scores: ImageScores, names: Sequence[str]) -> dict[str, ClassFigures]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from googlenet_keras.errors import UserError, unknown_choice_error
+from googlenet_keras.exporting.npu import NpuTarget
 from googlenet_keras.installation import command_line
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.option_checks import check_options
@@ -24,8 +25,9 @@ class ExportConfig:
     """A run, or a folder with a saved classifier; none: the newest run in runs/."""
     formats: tuple[str, ...] = ()
     """Of saved_model float32 float16 dynamic int8 int16x8 phone onnx, all if none is
-    named; and web, a page that runs int8 and float32 in a browser (needs npm), android
-    and ios, the sources of apps that run int8."""
+    named; also coreml coreml_int8 openvino, which need libraries of their own; web, a
+    page that runs int8 and float32 in a browser (needs npm); android and ios, the
+    sources of apps that run int8."""
     phone_aspect: Annotated[float, Meta(ge=0.1, le=10)] | None = None
     """phone: width / height of the photographs; none: the mean of 100 of them."""
     activation_map: bool = False
@@ -34,6 +36,8 @@ class ExportConfig:
     """Training images that int8 learns its ranges from; none: 256, or 1 per class."""
     qat_epochs: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """Epochs of quantization-aware training, if int8 loses too much; 0: none."""
+    npu: tuple[str, ...] = ()
+    """Chips to compile int8 files for, such as qualcomm:SM8750; needs their SDK."""
     onnx_layout: Layout = "nhwc"
     """Order of the ONNX file's input: channels last or first."""
     license: Text | None = None
@@ -54,6 +58,7 @@ class ExportConfig:
                 f"formats must be names, such as ({self.formats!r},); received a text."
             )
         check_options(self)
+        _ = self.npu_targets
         for name in self.formats:
             if name not in FORMATS | FOLDER_FORMATS:
                 raise unknown_choice_error("a format", name, FORMATS | FOLDER_FORMATS)
@@ -63,6 +68,11 @@ class ExportConfig:
             raise UserError(
                 "qat_epochs needs int8 or phone among the formats; received "
                 f"{', '.join(self.formats)}. Add one, or leave qat_epochs out."
+            )
+        if self.npu and not has_integers:
+            raise UserError(
+                "npu needs int8 or phone among the formats; received "
+                f"{', '.join(self.formats)}. Add one, or leave npu out."
             )
         if self.phone_aspect and self.formats and "phone" not in self.formats:
             raise UserError(
@@ -79,6 +89,11 @@ class ExportConfig:
                 "the network that qat_epochs trains has no activation_map; leave one "
                 "of them out."
             )
+
+    @property
+    def npu_targets(self) -> list[NpuTarget]:
+        """The chips in `npu`. Raises UserError."""
+        return [NpuTarget.parse(text) for text in self.npu]
 
     def find_run(self) -> RunFolder:
         """The run to export, or the folder of a saved classifier. Raises UserError."""

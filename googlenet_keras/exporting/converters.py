@@ -17,11 +17,8 @@ from googlenet_keras.architecture.table1 import ResponseNorm
 from googlenet_keras.artifacts.artifact import Contents
 from googlenet_keras.artifacts.deployable import deployable_network
 from googlenet_keras.artifacts.mediapipe_metadata import ModelCard, add_metadata
-from googlenet_keras.artifacts.runtimes import (
-    IMAGE_INPUT,
-    PROBABILITIES_OUTPUT,
-    hide_gpus,
-)
+from googlenet_keras.artifacts.runtimes import hide_gpus
+from googlenet_keras.artifacts.tensors import IMAGE_INPUT, PROBABILITIES_OUTPUT
 from googlenet_keras.artifacts.tflite_schema import name_tensors
 from googlenet_keras.calibration import Calibration
 from googlenet_keras.classifier import Classifier
@@ -73,7 +70,7 @@ class Source:
 
 
 @cache
-def _load(source: Source) -> tuple[Classifier, keras.Model]:
+def load_source(source: Source) -> tuple[Classifier, keras.Model]:
     """Loads the classifier and its deployable network, once per process."""
     hide_gpus()
     classifier = Classifier.load(source.folder)
@@ -88,7 +85,7 @@ def _load(source: Source) -> tuple[Classifier, keras.Model]:
 
 def network_probabilities(source: Source, images: np.ndarray) -> np.ndarray:
     """The network's probabilities for [n, height, width, 3] float32 in 0..255."""
-    _, network = _load(source)
+    _, network = load_source(source)
     return network(images, training=False)[PROBABILITIES_OUTPUT].numpy()
 
 
@@ -107,7 +104,7 @@ def write_saved_model(source: Source, path: Path) -> None:
     HEIC, AVIF, TIFF and broken files fail the whole batch, and nothing limits a
     photo's size; 12 bits in a 16-bit PNG, which `predict` refuses, are nearly black.
     """
-    classifier, network = _load(source)
+    classifier, network = load_source(source)
     geometry, labels = classifier.preprocessing, tf.constant(classifier.labels)
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -171,7 +168,7 @@ def write_onnx(source: Source, path: Path) -> None:
     import onnx
     import tf2onnx
 
-    classifier, network = _load(source)
+    classifier, network = load_source(source)
     shape = (None, *network.inputs[0].shape[1:])
     signature = [tf.TensorSpec(shape, tf.float32, name=IMAGE_INPUT)]
     call = tf.function(lambda image: network(image, training=False), signature)
@@ -211,7 +208,7 @@ Convert = Callable[[StaticModel], bytes]
 
 def write_tflite(convert: Convert, source: Source, path: Path) -> None:
     """Writes a TFLite file with its labels, preprocessing and metadata."""
-    classifier, network = _load(source)
+    classifier, network = load_source(source)
     static, rounded = source.model_folders
     if not static.exists():
         with atomic_folder(static) as folder:

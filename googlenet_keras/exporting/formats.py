@@ -10,13 +10,16 @@ from typing import Any
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
-from googlenet_keras.exporting import converters
+from googlenet_keras.exporting import converters, runtime_versions
 from googlenet_keras.exporting.converters import Convert, Source, response_norms
+from googlenet_keras.exporting.coreml import write_coreml
+from googlenet_keras.exporting.openvino import write_openvino
 from googlenet_keras.installation import require
 
 ALLOWED_LOST_IMAGES = 3  # that top-1 may always lose
 TFLITE_LIBRARIES = ("ai_edge_litert",)
 ONNX_LIBRARIES = ("onnx", "onnxruntime", "tf2onnx")
+DEFAULT_EXTRA = "export"  # formats of other extras are made if they are named
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class Format:
     name: str
     file: str
     make: Callable[[Source, Path], None]  # writes the file, in a process of its own
-    libraries: tuple[str, ...] = ()  # of the extra "export", by their modules
+    min_runtime: Callable[[Path], str | None]  # the least version that runs the file
+    libraries: tuple[str, ...] = ()  # that it needs, by their modules
+    extra: str = DEFAULT_EXTRA  # of pyproject.toml, that has them
     is_calibrated: bool = False  # `make` needs calibration images
     is_integer: bool = False  # it must compute in integers, but for response norms
     takes_whole_photos: bool = False  # as input, stretched to fit
@@ -39,7 +44,8 @@ class Format:
 
 def _tflite(name: str, convert: Convert, **options: Any) -> Format:
     make = partial(converters.write_tflite, convert)
-    return Format(name, f"{name}.tflite", make, TFLITE_LIBRARIES, **options)
+    version = runtime_versions.of_tflite
+    return Format(name, f"{name}.tflite", make, version, TFLITE_LIBRARIES, **options)
 
 
 _EQUAL: dict[str, Any] = {"max_difference": 1e-4, "min_agreement": 1.0}
@@ -52,6 +58,7 @@ FORMATS = {
             "saved_model",
             "saved_model",
             converters.write_saved_model,
+            runtime_versions.of_saved_model,
             takes_photos=True,
             **_EQUAL,
         ),
@@ -73,7 +80,41 @@ FORMATS = {
             "which TFLite does not have in int16",
             **_CALIBRATED,
         ),
-        Format("onnx", "model.onnx", converters.write_onnx, ONNX_LIBRARIES, **_EQUAL),
+        Format(
+            "onnx",
+            "model.onnx",
+            converters.write_onnx,
+            runtime_versions.of_onnx,
+            ONNX_LIBRARIES,
+            **_EQUAL,
+        ),
+        Format(
+            "coreml",
+            "coreml.mlpackage",
+            write_coreml,
+            runtime_versions.of_core_ml,
+            ("coremltools",),
+            "coreml",
+            min_agreement=0.995,
+        ),
+        Format(
+            "coreml_int8",
+            "coreml_int8.mlpackage",
+            partial(write_coreml, weight_bits=8),
+            runtime_versions.of_core_ml,
+            ("coremltools",),
+            "coreml",
+            **_QUANTIZED,
+        ),
+        Format(
+            "openvino",
+            "openvino",
+            write_openvino,
+            runtime_versions.of_openvino,
+            ("openvino",),
+            "openvino",
+            **_EQUAL,
+        ),
     )
 }
 
@@ -99,14 +140,19 @@ FOLDER_FORMATS = {
 
 
 def check_libraries(names: Iterable[str]) -> None:
-    """Raises UserError if the formats in `names`, none: all, need a missing library."""
-    formats = files_of(names) or FORMATS.values()
-    needed = {library for format in formats for library in format.libraries}
-    require("export", "export", sorted(needed))
+    """Raises UserError if the formats in `names` need a missing library.
+
+    none: those of DEFAULT_EXTRA.
+    """
+    formats = files_of(names) or default_formats()
+    for extra in dict.fromkeys(format.extra for format in formats):
+        needed = {x for f in formats if f.extra == extra for x in f.libraries}
+        what = "export" if extra == DEFAULT_EXTRA else f"the format {extra}"
+        require(what, extra, sorted(needed))
 
 
 def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
-    """The formats in `names`, or all formats that the network supports.
+    """The formats in `names`, or all of DEFAULT_EXTRA that the network supports.
 
     A folder stands for the files that it runs. Raises UserError for a format that the
     network cannot have.
@@ -121,7 +167,12 @@ def select_formats(names: Iterable[str], arch: Architecture) -> list[Format]:
                 f"{format.no_response_norms}. Leave {format.name} out, or train "
                 "--variant bn."
             )
-    return selected or [f for f in FORMATS.values() if f not in impossible]
+    return selected or [f for f in default_formats() if f not in impossible]
+
+
+def default_formats() -> list[Format]:
+    """The formats that are made if none is named."""
+    return [format for format in FORMATS.values() if format.extra == DEFAULT_EXTRA]
 
 
 def files_of(names: Iterable[str]) -> list[Format]:

@@ -71,16 +71,17 @@ def inspect_tflite(data: bytes, norms: Sequence[str], is_integer: bool) -> Forma
     refused = {s.kind for s in steps if s.is_int16 or s.kind not in GPU_OPERATORS}
     return {
         "operators": dict(Counter(step.kind for step in steps)),
-        "min_tflite_version": _min_version(data, any(step.is_int16 for step in steps)),
+        "min_tflite_version": min_tflite_version(data),
         "not_quantised": [step.outputs[0] for step in in_float],
         "gpu_refuses": sorted(refused),
         "npu_refuses": sorted({step.kind for step in steps if step.is_float}),
     }
 
 
-def _min_version(data: bytes, has_int16: bool) -> str | None:
+def min_tflite_version(data: bytes) -> str | None:
     """The first TensorFlow Lite that runs the file; None if the file does not say."""
     model = unpack(data)
+    has_int16 = any(step.is_int16 for step in operators(data))
     found = [INT16_MIN_VERSION] if has_int16 else []
     for entry in model.metadata or ():
         if entry.name == b"min_runtime_version":

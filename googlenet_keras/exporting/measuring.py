@@ -5,6 +5,7 @@ This module does not import TensorFlow: its memory would count as an exported fi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,9 +18,8 @@ from googlenet_keras.artifacts.runtimes import (
     LiteRT,
     Runtime,
     SavedModel,
+    find_kind,
     hide_gpus,
-    is_artifact,
-    is_single_file,
     limit_tensorflow_threads,
     open_runtime,
 )
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 PARITY_BATCH_SIZE = 16
 CHECKED_PHOTOS = 32  # validation images that a SavedModel also gets as files
 MIN_TIMED_CALLS, MAX_TIMED_CALLS, TIMING_SECONDS = 5, 30, 3.0  # at 1 or n threads
-MIN_TURNS, MAX_TURNS, CALLS_PER_TURN = 3, 30, 3  # of a file and the one beside it
+MIN_TURNS, MAX_TURNS, CALLS_PER_TURN = 3, 60, 3  # of a file and the one beside it
+TURNS_CPU_SECONDS = 4.0  # of both
 Answers = tuple[np.ndarray, list[str]]
 """Probabilities [images, classes] and the likeliest label of each image."""
 
@@ -79,19 +80,24 @@ class Images:
     ) -> Measurement:
         """Runs the exported file, or the saved Classifier, at `path`.
 
-        It is timed before an image is read, so that nothing else is busy. log: the file
-        that takes what the runtimes print. takes_photos: it has `serve_bytes`. Raises
+        It is timed before an image is read, so that nothing else is busy; a kind that
+        is interpreted here is not timed. log: the file that takes what the runtimes
+        print. takes_photos: it has `serve_bytes`. Raises
         UserError.
         """
         from googlenet_keras.evaluation.metrics import macro_f1
 
         size = self.contents.preprocessing.size
+        kind = find_kind(path)
+        is_timed = not (kind and kind.is_interpreted)
         latency: dict[str, dict[str, float]] = {}
+        cost: FormatRow = {}
         photos: Answers | None = None
         try:
-            for threads in sorted({1, cores()}):
+            for threads in sorted({1, cores()} if is_timed else {cores()}):
                 with child_process(log) as call:
-                    latency[str(threads)], memory = call(_time, path, threads, size)
+                    if is_timed:
+                        latency[str(threads)], cost = call(_time, path, threads, size)
                     if threads == cores():
                         batches = self.batches(f"{name}: running")
                         answers = [call(_answer, path, threads, b) for b in batches]
@@ -101,9 +107,10 @@ class Images:
             raise UserError(str(error)) from error
         probabilities = np.concatenate(answers)
         predicted = probabilities.argmax(axis=1)
+        if is_timed:
+            cost["milliseconds"] = latency
         row: FormatRow = {
-            "milliseconds": latency,
-            **memory,
+            **cost,
             "images": len(self.labels),
             "top1": float(np.mean(predicted == self.labels)),
             "macro_f1": macro_f1(self.labels, predicted, probabilities.shape[1]),
@@ -158,20 +165,22 @@ def _camera_image(size: tuple[int, int]) -> np.ndarray:
 
 
 def _time_ratio(base: Path, path: Path) -> float:
-    """The median over turns of the ratio of the two exported files' CPU times."""
-    ratios = []
+    """The ratio of the least CPU times of the two exported files, over all turns.
 
-    def seconds(path: Path) -> float:
-        runtime = cast(Runtime, _open(path, 1))
-        call = partial(runtime, _camera_image(runtime.size))
-        return float(np.median(time_calls(call, calls=CALLS_PER_TURN, warmup=1).cpu))
-
-    def turn() -> None:
-        ratios.append(seconds(path) / seconds(base))
-
-    limits = {"calls": MAX_TURNS, "at_least": MIN_TURNS}
-    time_calls(turn, warmup=0, seconds=TIMING_SECONDS, **limits)
-    return float(np.median(ratios))
+    The least, because other programs only ever add time, by emptying caches; a median
+    of turns was off by a tenth and more on a busy machine.
+    """
+    times: dict[Path, list[float]] = {path: [], base: []}
+    began = time.process_time()
+    for turn in range(1, MAX_TURNS + 1):
+        for file, found in times.items():
+            runtime = cast(Runtime, _open(file, 1))
+            call = partial(runtime, _camera_image(runtime.size))
+            found += time_calls(call, calls=CALLS_PER_TURN, warmup=1).cpu.tolist()
+        # of the CPU: on a busy machine the wall clock would leave few turns
+        if turn >= MIN_TURNS and time.process_time() - began > TURNS_CPU_SECONDS:
+            break
+    return min(times[path]) / min(times[base])
 
 
 def _answer(path: Path, threads: int, images: np.ndarray) -> np.ndarray:
@@ -184,9 +193,10 @@ def _answer_photos(path: Path, photos: list[bytes]) -> Answers:
 
 @cache
 def _open(path: Path, threads: int) -> Runtime | Callable[[np.ndarray], np.ndarray]:
-    if not is_single_file(path):
+    kind = find_kind(path)
+    if not (kind and kind.is_data):  # TensorFlow runs it
         hide_gpus()
-    if is_artifact(path):
+    if kind:
         return open_runtime(path, threads)
     import tensorflow as tf
 

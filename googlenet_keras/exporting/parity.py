@@ -6,9 +6,10 @@ import numpy as np
 
 from googlenet_keras.artifacts.artifact import Contents
 from googlenet_keras.errors import UserError
+from googlenet_keras.evaluation.metrics import CONFIDENCE_LEVEL, paired_difference
 from googlenet_keras.exporting.formats import ALLOWED_LOST_IMAGES, Format
 from googlenet_keras.exporting.measuring import Answers, Images
-from googlenet_keras.exporting.report import FormatRow
+from googlenet_keras.exporting.report import FormatRow, Top1Loss
 
 
 def compare(
@@ -32,10 +33,25 @@ def compare(
     row["max_difference"] = float(apart.max())
     row["mean_difference"] = float(apart.mean())
     reasons = failures(format, row, top1=float(np.mean(classes == labels)))
+    if format.max_top1_drop < 1:
+        row["top1_loss"] = top1_loss(
+            classes == labels, found.argmax(axis=1) == labels, format.max_top1_drop
+        )
     if measurement.photos is not None:
         reasons += photo_failures(format, measurement.photos, expected, contents.labels)
     row.update({"passed": not reasons, "reason": "; ".join(reasons) or None})
     return row
+
+
+def top1_loss(network: np.ndarray, file: np.ndarray, limit: float) -> Top1Loss:
+    """How surely the file loses less than `limit` of top-1; [images] of booleans."""
+    paired = paired_difference(network, file)
+    return {
+        "points": round(100 * paired.difference, 3),
+        "limit_points": 100 * limit,
+        "confidence": round(paired.confidence_below(limit), 4),
+        "images_for_95_percent": paired.images_for(limit, CONFIDENCE_LEVEL),
+    }
 
 
 def failures(format: Format, row: FormatRow, top1: float) -> list[str]:

@@ -1,6 +1,7 @@
 """The content of an export's report.json, and its chart and table."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,24 @@ class ProcessorRow(TypedDict):
     reason: str | None  # why it has not passed
 
 
+class Top1Loss(TypedDict):
+    """What the images say of a quantized file's loss of top-1, of the network's."""
+
+    points: float  # percentage points that it lost on these images
+    limit_points: float
+    confidence: float  # that on all such images it loses less than the limit
+    images_for_95_percent: int | None  # None: it loses more, whatever their number
+
+
+class NpuRow(TypedDict, total=False):
+    """A file that was compiled for an NPU; it has not run on one."""
+
+    file: str
+    operators: int  # before, and how many of them the NPU computes
+    operators_on_npu: int
+    reason: str | None  # why there is none
+
+
 class FormatRow(TypedDict, total=False):
     """A row of report.json: one format, the web page, or the Keras network."""
 
@@ -45,6 +64,7 @@ class FormatRow(TypedDict, total=False):
     photo_aspect: float  # width / height of what a file for whole photographs takes
     operators: dict[str, int]  # this one and the next four: of `inspect_tflite`
     min_tflite_version: str | None
+    min_runtime: str | None  # the least version of what runs the file
     not_quantised: list[str]
     gpu_refuses: list[str]
     npu_refuses: list[str]
@@ -57,6 +77,9 @@ class FormatRow(TypedDict, total=False):
     agreement: float  # fraction of the images with the network's own top-1
     max_difference: float  # of a probability from the network's
     mean_difference: float
+    top1_loss: Top1Loss
+    worst_layers: dict[str, float]  # of an int8 file that failed: `worst_layers`
+    npu: dict[str, NpuRow]  # by chip
     passed: bool
     reason: str | None  # why it has not passed
     self_test: SelfTestRow
@@ -125,13 +148,17 @@ def draw_report(report: ExportReport, path: Path) -> None:
     axes = figure.subplots(1, len(panels), sharey=True)
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
         bars = axis.barh(list(rows), values, color=colors)
-        axis.bar_label(bars, fmt="%.3g", padding=2)
+        axis.bar_label(bars, fmt=_bar_text, padding=2)
         axis.set_title(title)
         axis.margins(x=0.2)
     axes[0].invert_yaxis()
     axes[1].set_xscale("log")  # int16x8 takes tens of times the others' time on a CPU
     figure.tight_layout()
     figure.savefig(path, dpi=120)
+
+
+def _bar_text(value: float) -> str:
+    return "not timed" if math.isnan(value) else f"{value:.3g}"
 
 
 def print_report(report: ExportReport) -> None:
@@ -156,8 +183,27 @@ def print_report(report: ExportReport) -> None:
         "ms: wall time of an image on one thread, each file measured by itself; ratio: "
         "CPU time relative to float32, measured in turns with it"
     )
+    for name, row in report["formats"].items():
+        if "top1_loss" in row:
+            print(f"{name}: {_loss_text(row['top1_loss'], row['images'])}")
     for missing in report["missing"]:
         print(f"missing: {missing}")
+
+
+def _loss_text(loss: Top1Loss, images: int) -> str:
+    """With which confidence a file loses little, in a sentence."""
+    needed = loss["images_for_95_percent"]
+    more = (
+        "it loses more on these"
+        if needed is None
+        else "enough for 95 %"
+        if needed <= images
+        else f"95 % would take {needed:,}"
+    )
+    return (
+        f"loses less than {loss['limit_points']:g} points of top-1 with "
+        f"{loss['confidence']:.0%} confidence ({images:,} images; {more})"
+    )
 
 
 def _rows(report: ExportReport) -> dict[str, FormatRow]:
@@ -165,4 +211,5 @@ def _rows(report: ExportReport) -> dict[str, FormatRow]:
 
 
 def _milliseconds(row: FormatRow) -> float:
-    return row["milliseconds"]["1"]["median"]
+    """On one thread; NaN for a file that is not run by its own runtime here."""
+    return row["milliseconds"]["1"]["median"] if "milliseconds" in row else math.nan

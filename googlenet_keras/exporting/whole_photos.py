@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.artifacts.runtimes import IMAGE_INPUT
+from googlenet_keras.artifacts.tensors import IMAGE_INPUT
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.dataset import Split
 from googlenet_keras.data.decode import decode

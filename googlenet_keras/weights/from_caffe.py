@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
 
 from googlenet_keras.architecture.architecture import Architecture
+from googlenet_keras.artifacts.protobuf_schema import message_class
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights.weight_file import (
     Sources,
@@ -81,21 +79,7 @@ def parse_caffemodel(path: Path) -> WeightFile:
 @cache
 def _net_parameter() -> Any:
     """The protobuf class of a whole .caffemodel."""
-    file = FileDescriptorProto(name="caffe_weights.proto")
-    messages: dict[str, DescriptorProto] = {}
-    for line in CAFFE_FIELDS.strip().splitlines():
-        message, label, kind, name, number = re.findall(r"\w+", line)
-        if message not in messages:
-            messages[message] = file.message_type.add(name=message)
-        field = messages[message].field.add(name=name, number=int(number))
-        field.label = field.Label.Value(f"LABEL_{label.upper()}")
-        if kind in messages:
-            field.type_name = kind
-        else:
-            field.type = field.Type.Value(f"TYPE_{kind.upper()}")
-    pool = DescriptorPool()
-    pool.Add(file)
-    return GetMessageClass(pool.FindMessageTypeByName("NetParameter"))
+    return message_class(CAFFE_FIELDS, "NetParameter")
 
 
 def weight_sources(arch: Architecture, heads: tuple[str, ...]) -> Sources:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from scipy.stats import norm
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from googlenet_keras.errors import UserError
@@ -124,6 +125,26 @@ def test_a_difference_of_top1_is_that_of_the_same_images():
     # four of four prove little: 4.5 and 0.5 of 6 apart
     _, interval = metrics.top1_difference(ranked(0, 0, 0, 0), ranked(1, 1, 1, 1))
     assert interval == pytest.approx((0.168, 1.166), abs=0.001)
+
+
+def test_the_confidence_that_little_is_lost():
+    first = np.ones(1000, bool)
+    equal = metrics.paired_difference(first, first)
+    # half an image in each outcome: 1 of 1002 apart, so a deviation of 1 / 1002
+    assert equal.confidence_below(0.005) == pytest.approx(norm.cdf(5.01))
+    assert equal.images_for(0.005, 0.95) == 108  # 1000 / 1002**2 * (1.645 / 0.005)**2
+    second = first.copy()
+    second[:4] = False
+    lost = metrics.paired_difference(first, second)
+    assert (lost.difference, lost.images) == (0.004, 1000)
+    assert 0.6 < lost.confidence_below(0.005) < 0.7
+    needed = lost.images_for(0.005, 0.95)
+    assert needed > 10_000
+    # the same share of so many images gives that confidence
+    scaled = lost._replace(deviation=lost.deviation * (1000 / needed) ** 0.5)
+    assert scaled.confidence_below(0.005) == pytest.approx(0.95, abs=1e-4)
+    second[:5] = False
+    assert metrics.paired_difference(first, second).images_for(0.004, 0.95) is None
 
 
 def test_intervals_hold_their_figures():

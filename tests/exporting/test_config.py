@@ -35,7 +35,10 @@ def test_an_unfinished_run_is_refused(tmp_path):
 
 
 def test_a_variant_says_what_it_cannot_be():
-    assert names((), "bn") == list(FORMATS)
+    default = [n for n, f in FORMATS.items() if f.extra == "export"]
+    assert names((), "bn") == default
+    assert {*FORMATS} - {*default} == {"coreml", "coreml_int8", "openvino"}
+    assert names(("openvino",), "paper") == ["openvino"]
     assert "int16x8" not in names((), "paper")
     with pytest.raises(UserError, match="paper cannot be exported as int16x8: its"):
         select_formats(("int16x8",), VARIANTS["paper"])
