@@ -23,13 +23,13 @@ from googlenet_keras.data.folder_source import files_below
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 
-IMAGES_PER_NONE_PICTURE = 4  # images of the classes in a batch
+IMAGES_PER_NONE_PICTURE = 2  # images of the classes in a batch
 
 
 def none_count(batch_size: int, replicas: int = 1) -> int:
     """Number of none pictures beside a batch of `batch_size` images of the classes.
 
-    Each replica has a quarter as many as images, rounded down, but at least one.
+    Each replica has half as many as images, rounded down, but at least one.
     """
     return replicas * max(batch_size // replicas // IMAGES_PER_NONE_PICTURE, 1)
 

@@ -59,9 +59,17 @@ def grays(images):
 
 @pytest.mark.parametrize(
     ("batch_size", "replicas", "count"),
-    [(32, 1, 8), (32, 4, 8), (30, 1, 7), (30, 2, 6), (3, 1, 1), (4, 4, 4), (1, 1, 1)],
+    [
+        (32, 1, 16),
+        (32, 4, 16),
+        (30, 1, 15),
+        (30, 2, 14),
+        (3, 1, 1),
+        (4, 4, 4),
+        (1, 1, 1),
+    ],
 )
-def test_a_quarter_as_many_for_each_device(batch_size, replicas, count):
+def test_half_as_many_for_each_device(batch_size, replicas, count):
     assert none_count(batch_size, replicas) == count
 
 
@@ -134,8 +142,8 @@ def test_a_batch_has_its_images_and_none_pictures_after_them(digits, none):
         assert images.dtype == np.uint8
         np.testing.assert_array_equal(images[:16], known)
         np.testing.assert_array_equal(labels[:16], known_labels)
-        assert labels[16:].tolist() == [NONE] * 4
-    order = [int(i) for i, *_ in endless(none, 5, 0).take(4 * 36)]
+        assert labels[16:].tolist() == [NONE] * 8
+    order = [int(i) for i, *_ in endless(none, 5, 0).take(8 * 36)]
     assert [i for images, _ in both for i in grays(images[16:])] == order
 
 
@@ -163,7 +171,7 @@ def test_shards_have_the_none_pictures_of_one_alone(digits, none):
         """Of each batch, the none pictures."""
         size = 48 if shard is None else 12
         found = batches(digits.test, none, 48, (0, 3), shard=shard)
-        assert {len(images) for images, _ in found} == {size + size // 4}
+        assert {len(images) for images, _ in found} == {size + size // 2}
         return [images[size:] for images, _ in found]
 
     alone = pictures()
@@ -183,7 +191,7 @@ def test_crops_of_a_picture_that_comes_again_differ(digits, tmp_path):
     one = open_none_folder(tmp_path, "digits", NONE)
     found = [images[16:] for images, _ in batches(digits.test, one, epochs=1)]
     pictures = np.concatenate(found).reshape(-1, 32 * 32 * 3)
-    assert len(np.unique(pictures, axis=0)) == len(pictures) == 4 * 18
+    assert len(np.unique(pictures, axis=0)) == len(pictures) == 8 * 18
 
 
 @pytest.mark.slow
@@ -193,7 +201,7 @@ def test_none_pictures_weigh_1_and_are_not_mixed(digits, none):
     options = {"class_weights": tenths, "epochs": 1}
     for _, labels, weights in batches(digits.test, none, **options):
         np.testing.assert_allclose(weights[:16], labels[:16] / 10, rtol=1e-6)
-        assert weights[16:].tolist() == [1] * 4
+        assert weights[16:].tolist() == [1] * 8
     options |= {"regularization": mixing}
     alone = batches(digits.test, None, **options)
     both = batches(digits.test, none, **options)
@@ -202,9 +210,9 @@ def test_none_pictures_weigh_1_and_are_not_mixed(digits, none):
     ):
         np.testing.assert_array_equal(images[:16], known)
         np.testing.assert_array_equal(labels[:16], parts)
-        np.testing.assert_array_equal(labels[16:], np.zeros((4, 10)))
+        np.testing.assert_array_equal(labels[16:], np.zeros((8, 10)))
         np.testing.assert_array_equal(weights[:16], known_weights)
-        assert weights[16:].tolist() == [1] * 4
+        assert weights[16:].tolist() == [1] * 8
         grays_left = [np.median(image) for image in images[16:]]
         assert all(gray % 30 == 0 for gray in grays_left)
         erased = [(image != np.median(image)).any() for image in images[16:]]

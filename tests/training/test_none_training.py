@@ -68,7 +68,7 @@ def test_a_network_is_unsure_of_what_it_was_shown_as_none(data, none, tmp_path):
     folder = run.job.folder
     assert read_json(folder.config)["none"] == str(none.resolve())
     line = read_json_lines(folder.metrics)[-1]
-    assert line["train"]["main"]["top1"] > 0.9  # 0.8 at most, if it counted all
+    assert line["train"]["main"]["top1"] > 0.9  # 0.67 at most, if it counted all
 
 
 def stop_after(monkeypatch, checkpoints):
@@ -119,11 +119,11 @@ def test_a_run_resumes_exactly_and_with_the_same_pictures_only(
 @pytest.mark.slow
 def test_a_picture_that_is_gone_is_named_and_belongs_to_the_step(data, none, tmp_path):
     none = shutil.copytree(none, tmp_path / "none")
-    config = run_options(tmp_path / "run", data, none=none, none_synthetic=0, epochs=20)
-    job = TrainingJob.from_config(config)
+    options = {"none": none, "none_synthetic": 0, "batch_size": 4}
+    job = TrainingJob.from_config(run_options(tmp_path / "run", data, **options))
     assert job.none_count == 2
-    assert job.steps_per_epoch == 4
-    steps = [job.step_images(epoch, step) for epoch in (0, 1) for step in range(4)]
+    assert job.steps_per_epoch > 8
+    steps = [job.step_images(0, step) for step in range(8)]
     numbers = [number for _, (_, pictures) in steps for number in pictures]
     assert sorted(numbers) == list(range(16))  # a pass through the folder
     _, (split, (later, _)) = steps[6]
@@ -135,7 +135,7 @@ def test_a_picture_that_is_gone_is_named_and_belongs_to_the_step(data, none, tmp
         pytest.raises(UnreadableImageError, match=f"{gone} is gone"),
     ):
         trainer.fit()
-    assert (trainer.state.epoch, trainer.state.step) == (1, 2)
+    assert (trainer.state.epoch, trainer.state.step) == (0, 6)
 
 
 @pytest.mark.slow
@@ -178,8 +178,8 @@ def test_the_larger_batch_counts_for_memory(none):
     plain = recipe("smoke").resolve("photos", precision="float32", batch_size=32)
     with_none = replace(plain, none=none)
     assert memory._step_images(plain, 32) == 32
-    assert memory._step_images(with_none, 32) == 40
-    with pytest.raises(UserError, match="a step of 1250 images of 8192 x 8192"):
+    assert memory._step_images(with_none, 32) == 48
+    with pytest.raises(UserError, match="a step of 1500 images of 8192 x 8192"):
         memory.check_memory(
             replace(with_none, image_size=(8192,), batch_size=1000), classes=10
         )
@@ -198,7 +198,7 @@ def test_the_tried_step_has_the_none_pictures(none):
     config = recipe("smoke").resolve("photos", precision="float32")
     assert memory._step_fits(Network(), replace(config, none=none), 24)
     assert memory._step_fits(Network(), config, 24)
-    assert tried == [(30, 30), (24, 24)]
+    assert tried == [(36, 36), (24, 24)]
 
 
 @pytest.mark.slow
@@ -209,4 +209,4 @@ def test_the_cache_has_the_none_pictures_too(data, none, tmp_path):
     batches = training_batches(job.config, job.dataset, ("main",))
     shutil.rmtree(none)
     sizes = [(len(images), len(labels["main"])) for images, labels in batches]
-    assert sizes == [(10, 10)] * 4
+    assert sizes == [(12, 12)] * 4
