@@ -105,7 +105,8 @@ def test_a_run_ends_with_the_last_size_and_has_one_schedule(whole):
 def test_weights_that_a_run_starts_from_are_in_its_first_network(whole):
     assert whole.starts[0].keys() == whole.source.keys()
     for name, value in whole.starts[0].items():
-        np.testing.assert_array_equal(value, whole.source[name], err_msg=name)
+        known = value[..., : whole.source[name].shape[-1]]  # without the none output
+        np.testing.assert_array_equal(known, whole.source[name], err_msg=name)
 
 
 @pytest.mark.slow
