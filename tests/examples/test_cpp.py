@@ -133,7 +133,7 @@ def photos(folder):
 
 def check_pixels(command, model, files, folder):
     """Compares a program's inputs with those of `predict`, in 0..255."""
-    output = folder / "pixels"
+    output = folder / "inputs.f32"  # not where a program lies
     done = run(*command, model, output, *files)
     assert done.returncode == 0, done.stderr
     geometry = Contents.read(model).preprocessing
