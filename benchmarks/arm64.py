@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
@@ -34,11 +33,9 @@ from benchmarks.jobs import Answers, run_jobs
 from benchmarks.probe import write_probe
 from benchmarks.proofs import (
     ExportedFile,
-    Photos,
     Proof,
+    Selection,
     compare,
-    find_files,
-    open_runs,
     print_proofs,
     record,
 )
@@ -56,19 +53,9 @@ XNNPACK_FORCE_FP16 = 4  # a flag of its delegate
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is run, on how many photographs."""
+class Options(Selection):
+    """Options of the emulated processors."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders of exported runs."""
-    photos: Path | None = None
-    """A folder of photographs; none: those of the split."""
-    split: str = "validation"
-    """The split of each run whose photographs are classified."""
-    count: int = 50
-    """Photographs, spread evenly over the folder or the split."""
-    formats: tuple[str, ...] = ()
-    """Formats to run; none: every .tflite file."""
     processors: tuple[str, ...] = tuple(x.name for x in PROCESSORS)
     """Processors to emulate."""
     qemu: Path | None = None
@@ -112,11 +99,7 @@ def prove(options: Options, emulator: Emulator, folder: Path) -> list[Proof]:
     probe = write_probe(folder)
     for processor in processors:
         emulator.check(processor, probe, seconds)
-    jobs: dict[ExportedFile, Job] = {}
-    for run in open_runs(options.runs):
-        photos = Photos.read(run, options.split, options.photos, options.count)
-        for file in find_files(run, options.formats):
-            jobs[file] = file.job(photos, folder)
+    jobs = options.jobs(folder)
     own = [*jobs.values()]
     here = run_jobs([sys.executable], own, {}, seconds, "Python")
     expected = dict(zip(jobs, here, strict=True))

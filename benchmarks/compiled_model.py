@@ -31,7 +31,7 @@ class Job(TypedDict):
 
 
 class Outcome(TypedDict):
-    """What a job took; the error is None if there are answers."""
+    """The outcome of a job; the error is None if there are answers."""
 
     seconds: float
     fully_accelerated: bool

@@ -13,19 +13,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
+from benchmarks.compiled_model import Job
 from benchmarks.debian import own_architecture, unpack_packages
 from benchmarks.jobs import Answers, run_jobs
 from benchmarks.proofs import (
     ExportedFile,
-    Photos,
     Proof,
+    Selection,
     compare,
-    find_files,
-    open_runs,
     print_proofs,
     record,
 )
@@ -39,19 +37,11 @@ LIMIT = 1 / 16  # a probability's, of int8, whose layers the GPU computes in flo
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is run, on how many photographs."""
+class Options(Selection):
+    """Options of the GPU."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders of exported runs."""
-    photos: Path | None = None
-    """A folder of photographs; none: those of the split."""
-    split: str = "validation"
-    """The split of each run whose photographs are classified."""
     count: int = 20
     """Photographs, spread evenly over the folder or the split."""
-    formats: tuple[str, ...] = ()
-    """Formats to run; none: every .tflite file."""
     driver: Path = SWIFTSHADER
     """The JSON file of a Vulkan driver."""
     minutes: float = 30.0
@@ -93,16 +83,12 @@ def prove(options: Options, folder: Path) -> list[Proof]:
     """Runs each file here and on the GPU, in a process of its own. Raises UserError."""
     environment, seconds = vulkan(options.driver), options.minutes * 60
     name = "SwiftShader" if "swiftshader" in options.driver.name else "Vulkan"
-    proofs = []
-    for run in open_runs(options.runs):
-        photos = Photos.read(run, options.split, options.photos, options.count)
-        for file in find_files(run, options.formats):
-            job = file.job(photos, folder)
-            python = [sys.executable]
-            (expected,) = run_jobs(python, [job], {}, seconds, "Python")
-            job["accelerator"] = "GPU"
-            (found,) = run_jobs(python, [job], environment, seconds, name)
-            proofs.append(Proof(file, f"GPU ({name})", judge(file, expected, found)))
+    proofs, python = [], [sys.executable]
+    for file, job in options.jobs(folder).items():
+        (expected,) = run_jobs(python, [job], {}, seconds, "Python")
+        on_gpu: Job = {**job, "accelerator": "GPU"}
+        (found,) = run_jobs(python, [on_gpu], environment, seconds, name)
+        proofs.append(Proof(file, f"GPU ({name})", judge(file, expected, found)))
     return proofs
 
 

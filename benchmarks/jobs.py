@@ -17,7 +17,7 @@ from googlenet_keras.errors import UserError
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of a job; the probabilities [images, classes] are empty at an error."""
+    """The answers of a job: probabilities [images, classes], none after an error."""
 
     probabilities: np.ndarray
     seconds: float

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
+import tyro
 
 import googlenet_keras as gk
 from benchmarks.compiled_model import Job
@@ -24,11 +26,34 @@ TEXTS = ("run", "file", "processor", "verdict")
 NUMBERS = ("photos", "bit-equal", "top-1 equal", "difference", "seconds")
 
 
-def open_runs(folders: Sequence[Path]) -> list[gk.Run]:
-    """Opens the runs of a command line. Raises UserError if there are none."""
-    if not folders:
-        raise UserError("a run must be named: the folder of one that was exported.")
-    return [gk.Run(folder) for folder in folders]
+@dataclass(frozen=True)
+class Selection:
+    """Which files are run, and on which photographs."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of exported runs."""
+    photos: Path | None = None
+    """A folder of photographs; none: those of the split."""
+    split: str = "validation"
+    """The split of each run whose photographs are classified."""
+    count: int = 50
+    """Photographs, spread evenly over the folder or the split."""
+    formats: tuple[str, ...] = ()
+    """Formats to run; none: every .tflite file."""
+
+    def jobs(self, folder: Path) -> "dict[ExportedFile, Job]":
+        """The job of running each file; the inputs go into `folder`.
+
+        Raises UserError for no run, one that was not exported, and no photographs.
+        """
+        if not self.runs:
+            raise UserError("a run must be named: the folder of one that was exported.")
+        found = {}
+        for run in map(gk.Run, self.runs):
+            photos = Photos.read(run, self.split, self.photos, self.count)
+            for file in find_files(run, self.formats):
+                found[file] = file.job(photos, folder)
+        return found
 
 
 @dataclass(frozen=True)
@@ -99,7 +124,7 @@ def find_files(run: gk.Run, formats: Sequence[str] = ()) -> list[ExportedFile]:
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of a file on a processor."""
+    """The row of a file on a processor, for its export's report.json."""
 
     file: ExportedFile
     processor: str
@@ -166,6 +191,6 @@ def print_proofs(proofs: Sequence[Proof]) -> None:
 
 
 def verdict(row: ProcessorRow) -> str:
-    """Whether a file has passed, and why not or how."""
+    """The verdict in words: passed or FAILED, with the reason if there is one."""
     word = "passed" if row["passed"] else "FAILED"
     return f"{word}: {row['reason']}" if row["reason"] else word

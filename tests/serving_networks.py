@@ -131,7 +131,7 @@ def largest_difference(found, geometry, paths):
 
 
 def run_apart(model, *command):
-    """What a program tells, run for it in a process without TensorFlow."""
+    """Runs a command of this file in a process without TensorFlow; returns its JSON."""
     done = subprocess.run(
         [sys.executable, __file__, model, *command],
         capture_output=True,

@@ -112,8 +112,9 @@ class Artifact(Predictor):
         least = (self.runtime.step or SMALLEST_PROBABILITY) / 2 / len(self.labels)
         found = np.maximum(self.probabilities(images), least).astype(np.float64)
         total = found.sum(axis=1, keepdims=True)  # 1, but for rounding
-        return {"main": np.log(found / np.maximum(total, 1) if self.none_output
-                               else found / total)}  # fmt: skip
+        if self.none_output:
+            total = np.maximum(total, 1)
+        return {"main": np.log(found / total)}
 
 
 def open_classifier(path: Path | str) -> Classifier | Artifact:

@@ -101,7 +101,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Package:
-    """What is needed of a package to run it."""
+    """The parts of a package that are needed to run it."""
 
     specification: int  # version, from which Core ML's release follows
     texts: dict[str, str]  # that its maker added

@@ -179,7 +179,10 @@ def _pad(x: np.ndarray, sides: list[tuple[int, int]], value: float) -> np.ndarra
 
 
 def _windows(x: np.ndarray, kernel: tuple[int, ...], strides: Any) -> np.ndarray:
-    """What the kernel sees in each place: [channels, height, width, *kernel]."""
+    """The part of the input under the kernel at each place.
+
+    Returns [channels, height, width, *kernel].
+    """
     every = np.lib.stride_tricks.sliding_window_view(x[0], kernel, axis=(1, 2))
     return every[:, :: strides[0], :: strides[1]]
 

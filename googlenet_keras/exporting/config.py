@@ -29,7 +29,7 @@ class ExportConfig:
     page that runs int8 and float32 in a browser (needs npm); android and ios, the
     sources of apps that run int8."""
     phone_aspect: Annotated[float, Meta(ge=0.1, le=10)] | None = None
-    """phone: width / height of the photographs; none: the mean of 100 of them."""
+    """phone: width / height of the photographs; none: what suits 100 of them best."""
     activation_map: bool = False
     """web: a second output in the page's files, to show which places matter."""
     calibration_images: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None

@@ -44,7 +44,10 @@ def compare(
 
 
 def top1_loss(network: np.ndarray, file: np.ndarray, limit: float) -> Top1Loss:
-    """How surely the file loses less than `limit` of top-1; [images] of booleans."""
+    """The confidence that a file loses less than `limit` of top-1.
+
+    network, file: whether each is right about each image, [images] of booleans.
+    """
     paired = paired_difference(network, file)
     return {
         "points": round(100 * paired.difference, 3),

@@ -134,25 +134,17 @@ def _labels_and_targets(y_true: tf.Tensor) -> list[tf.Tensor]:
     return tf.unstack(y_true, axis=1) if len(y_true.shape) == 3 else [y_true]
 
 
-def _are_shares(labels: tf.Tensor) -> bool:
-    """Whether labels are [batch, classes], rather than class numbers."""
-    return len(labels.shape) == 2 and labels.shape[1] > 1
-
-
 def _shares(labels: tf.Tensor, outputs: int) -> tf.Tensor:
     """The share of each output, [batch, outputs], by class numbers or classes' shares.
 
-    What is missing from a share of 1 belongs to the output that no class has, if any.
+    What is missing from a share of 1 belongs to the output that no class has, if any;
+    without it, the shares of a none picture are 0.
     """
-    if not _are_shares(labels):
-        return tf.one_hot(_flat(labels), outputs)
+    if len(labels.shape) < 2 or labels.shape[1] == 1:  # class numbers
+        return tf.one_hot(tf.reshape(tf.cast(labels, tf.int32), [-1]), outputs)
     if labels.shape[1] == outputs:
         return labels
     return tf.concat([labels, 1 - tf.reduce_sum(labels, axis=-1, keepdims=True)], 1)
-
-
-def _flat(numbers: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(tf.cast(numbers, tf.int32), [-1])
 
 
 def head_metrics(
@@ -190,11 +182,8 @@ class _MeanOfClasses(keras.metrics.MeanMetricWrapper):
         self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any = None
     ) -> Any:
         labels, *_ = _labels_and_targets(y_true)
-        if _are_shares(labels):
-            parts = tf.reduce_sum(labels, axis=-1)  # 1 or 0, but for rounding
-            of_class = tf.logical_not(parts < 0.5)  # what is not finite counts
-        else:
-            of_class = _flat(labels) < self.classes
+        parts = tf.reduce_sum(_shares(labels, self.classes), axis=-1)  # 1 or 0, about
+        of_class = tf.logical_not(parts < 0.5)  # what is not finite counts
         weights = tf.cast(of_class, tf.float32)
         return super().update_state(y_true, y_pred, sample_weight=weights)
 
@@ -204,10 +193,8 @@ def _among_classes(function: Callable, classes: int, *args: Any) -> Callable:
 
     def call(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         labels, *_ = _labels_and_targets(y_true)
-        if _are_shares(labels):
-            numbers = tf.argmax(labels, axis=-1, output_type=tf.int32)
-        else:
-            numbers = tf.minimum(_flat(labels), classes - 1)  # none does not count
+        shares = _shares(labels, classes)
+        numbers = tf.argmax(shares, axis=-1, output_type=tf.int32)
         return function(numbers, y_pred[:, :classes], *args)
 
     return call

@@ -15,7 +15,7 @@ RIGHT = np.array([[0.7, 0.2, 0.1]], np.float32)
 
 
 def verdict(is_whole, refuses, found=RIGHT):
-    """Whether a file passes, of which the GPU takes all, and of which it is refused."""
+    """Judges a file; is_whole: the GPU takes all of it; refuses: as reported."""
     file = ExportedFile(None, "int8", Path("int8.tflite"), refuses)
     expected = Answers(RIGHT, 1.0, True, None)
     row = gpu.judge(file, expected, Answers(found, 1.0, is_whole, None))
