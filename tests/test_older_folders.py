@@ -78,7 +78,7 @@ def test_a_finished_run_exports(older):
     assert report["formats"]["float32"]["passed"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_killed_run_resumes_to_the_weights_of_one_left_alone(older):
     run = older / "interrupted"
     flags = ["--resume", "--run-folder", str(run), "--checkpoint-minutes", "10"]

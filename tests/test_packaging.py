@@ -142,7 +142,7 @@ def call(wheel, tmp_path):
     return call
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_command_works_outside_the_checkout_with_the_core_alone(call, tmp_path):
     call.hide({module for libraries in EXTRA_MODULES.values() for module in libraries})
     photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})

@@ -76,10 +76,11 @@ def children():
 
 
 WAITING = """
-import os, time
+import os, signal, time
 from pathlib import Path
 from googlenet_keras.console import run_script
 from googlenet_keras.processes import child_process
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 def compute(_):
     sum(range(10**12))  # never lets another thread of Python run
 def write_pids(folder):

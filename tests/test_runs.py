@@ -44,7 +44,7 @@ def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     assert second.endswith(" images/s")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_that_is_stopped_after_its_calibration_is_calibrated_once(
     tmp_path, monkeypatch
 ):
@@ -124,7 +124,7 @@ def test_a_run_ends_whatever_its_classes_are_called(tmp_path, capsys):
     assert run.classifier.labels == (*sorted(names),)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
     tmp_path, monkeypatch
 ):

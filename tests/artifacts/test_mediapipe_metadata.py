@@ -96,7 +96,7 @@ def write_noise(path, shape):
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mediapipe_names_no_label_for_what_is_refused(tmp_path):
     made = made_classifier("bn")
     photo = write_noise(tmp_path / "noise.png", (64, 64))

@@ -147,10 +147,8 @@ def test_a_batch_has_its_images_and_none_pictures_after_them(digits, none):
     assert [i for images, _ in both for i in grays(images[16:])] == order
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "share", [0.5, pytest.param(0.0, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("share", [0.5, 0.0])
 def test_a_resumed_epoch_has_the_none_pictures_that_were_left(digits, none, share):
     options = {"none_synthetic": share, "epochs": 2, "batch_size": 60}
     whole = batches(digits.test, none, **options)

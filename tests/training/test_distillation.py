@@ -38,7 +38,7 @@ def answers():
     return [x for x in (cache_folder() / "teachers").rglob("*") if x.is_file()]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
     data, teacher, tmp_path, monkeypatch, capsys
 ):
@@ -122,7 +122,7 @@ class RemoveAnswers(keras.callbacks.Callback):
         shutil.rmtree(cache_folder() / "teachers", ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_stop_while_a_teacher_answers_and_answers_that_are_removed(
     data, teacher, tmp_path
 ):

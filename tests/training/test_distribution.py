@@ -159,7 +159,7 @@ def assert_equal_runs(folder, other):
             for head in ("main", "aux1", "aux2"):
                 for figure in ("top1", "loss"):
                     assert line[kind][head][figure] == pytest.approx(
-                        same[kind][head][figure], rel=1e-5
+                        same[kind][head][figure], rel=1e-4
                     )
             assert line[kind]["loss"] == pytest.approx(same[kind]["loss"], rel=1e-5)
 
@@ -192,7 +192,7 @@ def test_the_image_size_changes_on_two_workers_as_on_one(options, tmp_path):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path):
     config = replace(
         options,
@@ -311,7 +311,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_devices_are_one_with_the_same_batch(options, alone, tmp_path):
     config = replace(options, strategy="mirrored", run_folder=tmp_path / "run")
     arguments = (json.dumps(config.to_json()),)

@@ -166,7 +166,7 @@ def stopped(config, epoch, step):
     return progress["epoch"] * STEPS + progress["step"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_stopped_at_the_change_and_after_it_ends_as_one_that_is_not(
     whole, tmp_path
 ):

@@ -70,7 +70,7 @@ def test_a_size_at_which_the_network_cannot_be_built_is_refused_before_the_start
     memory.check_memory(large, classes=2)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
     """A step of 768 pixels takes over 100 MB an image; more than there is kills."""
     config = tiny_run(None, "photos", image_size=(768,), batch_size=17)

@@ -47,7 +47,7 @@ def test_the_clock_ends_the_steps_and_times_what_follows(seconds, steps):
     assert 0 < clock.step < clock.epoch_end  # validation compiles, steps have
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_trains_the_planned_epochs_and_resumes_with_them(tmp_path, capsys):
     data = write_photos(tmp_path / "data", {"a": 5, "b": 5})
     network = tmp_path / "network.json"

@@ -97,7 +97,7 @@ def test_the_rates_after_it_are_the_last_of_the_schedule():
     assert found[0] < 0.015
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_ends_early_and_one_resumed_in_its_final_decay_ends_in_the_same_way(
     tmp_path, monkeypatch, capsys
 ):

@@ -92,7 +92,7 @@ def test_logits_are_divided_with_their_range():
     assert np.abs(after - before).max() > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_export_trains_for_int8(run_folder, tmp_path):
     copy = tmp_path / "classifier"
     Classifier.load(run_folder).save(copy)

@@ -87,7 +87,7 @@ def known_machine():
     write_json(path, asdict(model()))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("known_machine")
 def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     folder, log = tmp_path / "found", tmp_path / "log.txt"

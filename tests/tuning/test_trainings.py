@@ -113,7 +113,7 @@ def test_each_round_has_a_seed_and_a_fold_of_one_division(calls, tmp_path):
     assert (config.seed, config.folds, split) == (2, 0, "validation")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_training_of_a_race_is_judged_by_its_fold(tmp_path, monkeypatch):
     monkeypatch.setattr(trainings, "child_process", this_process)
     data = write_photos(tmp_path / "data", {"a": 9, "b": 12})
