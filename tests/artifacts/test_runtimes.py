@@ -44,6 +44,7 @@ def test_the_quantization_of_every_tensor(files):
     assert found["activation_map"][0] > 0
 
 
+@pytest.mark.slow
 def test_tensors_are_named_as_the_signature_names_them(files, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

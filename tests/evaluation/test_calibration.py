@@ -87,6 +87,7 @@ def test_coverage_counts_the_likeliest_label_too():
     assert (found["set_size_90"], found["set_size_95"]) == (1.0, 2.0)
 
 
+@pytest.mark.slow
 def test_the_calibration_error_of_chance_is_that_of_labels_drawn_by_probability():
     logs = log_softmax(TRUE_LOGITS[:372], axis=1)
     places, draws = np.exp(logs).cumsum(axis=1), GENERATOR.random((200, 372, 1))

@@ -98,6 +98,7 @@ def test_the_threshold_accepts_95_percent_of_images_like_those_of_validation(
         refusal_threshold(alone)
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone_is_named(network, photos):
     pictures = open_none_folder(str(photos(x=2)), "digits")
     pictures.files[1].unlink()

@@ -142,6 +142,7 @@ def test_swapped_labels_are_caught(artifact, reference, tmp_path):
         compare(path, reference)
 
 
+@pytest.mark.slow
 def test_another_crop_is_caught(artifact, reference, tmp_path):
     path = repacked(
         artifact,

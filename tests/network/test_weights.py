@@ -21,6 +21,12 @@ def tiny(seed):
     return build_network(image_size=32, classes=2, width=0.125)
 
 
+@pytest.fixture(scope="module")
+def network():
+    """A network to which nothing is assigned."""
+    return tiny(1)
+
+
 @pytest.mark.slow
 def test_weights_are_assigned_by_name():
     one, other = tiny(1), tiny(2)
@@ -29,8 +35,7 @@ def test_weights_are_assigned_by_name():
     np.testing.assert_array_equal(one(image)["aux2"], other(image)["aux2"])
 
 
-def test_mismatched_weights_are_named_and_nothing_is_assigned():
-    network = tiny(1)
+def test_mismatched_weights_are_named_and_nothing_is_assigned(network):
     before = named_weights(network)
     weights = {k: v + 1 for k, v in before.items()}
     del weights["main/bias"]
@@ -62,8 +67,7 @@ KERNEL, VARIANCE = "conv1_7x7_s2/kernel", "conv2_3x3_bn/moving_variance"
     ids=["NaN", "infinity", "too large for float32", "negative variance", "booleans",
          "integers", "complex"],
 )  # fmt: skip
-def test_what_no_weight_can_be_is_refused_by_name(name, change, text):
-    network = tiny(1)
+def test_what_no_weight_can_be_is_refused_by_name(network, name, change, text):
     before = named_weights(network)
     with pytest.raises(UserError, match=f"{text}.*") as caught:
         assign_weights(network, before | {name: change(before[name])})
