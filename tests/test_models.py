@@ -61,6 +61,7 @@ def test_keras_fits_one_output_on_plain_labels():
     assert network.predict(IMAGES, verbose=0)["main"].shape == (8, 3)
 
 
+@pytest.mark.slow
 def test_defaults_are_the_bn_network_for_imagenet():
     network = build(auxiliary=False)
     assert network.output["main"].shape == (None, 1000)

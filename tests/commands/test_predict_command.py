@@ -164,6 +164,7 @@ def test_what_cannot_be_read_is_a_row_and_status_1(saved, photos, tmp_path, caps
     assert shown.out == f"5 images are in {out}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--json", "--csv"])
 def test_standard_output_has_the_lines_alone(saved, photos, tmp_path, capsys, flag):
     (photos / "a" / "2.jpg").write_text("x")

@@ -62,6 +62,7 @@ def test_disk_keeps_small_upright_copies_in_the_same_order(photos):
     assert batches(kept)[0][0].shape == (4, 32, 32, 3)
 
 
+@pytest.mark.slow
 def test_images_are_never_enlarged(photos):
     split = open_dataset(str(photos(a=3, b=3))).train
     kept = cache_split(split, "disk", 224, 224)
@@ -84,6 +85,7 @@ def test_copies_are_made_once_and_again_when_a_file_changes(photos, monkeypatch)
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_copies_appear_whole_or_not_at_all(photos, monkeypatch):
     split = open_dataset(str(photos(a=3, b=3))).train
 
@@ -117,6 +119,7 @@ def test_another_process_that_was_faster_is_no_error(photos, monkeypatch):
     assert not [p for p in tf.io.gfile.listdir(folder + "/..") if p.endswith(".tmp/")]
 
 
+@pytest.mark.slow
 def test_the_temporary_folder_of_a_killed_process_is_removed(photos):
     split = open_dataset(str(photos(a=3, b=3))).train
     killed = subprocess.Popen([sys.executable, "-c", ""])
@@ -169,6 +172,7 @@ def test_a_file_of_the_same_size_and_time_is_another(photos):
     assert cache._digest(split.files, 32) != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["memory", "disk"])
 def test_an_image_that_cannot_be_read_any_more_is_named(photos, mode):
     split = open_dataset(str(photos(a=3, b=3))).train

@@ -173,6 +173,7 @@ def test_a_quarantine_never_overwrites_nor_becomes_a_class(root, tmp_path):
     assert all((root / name).is_file() for name in PROBLEMS)
 
 
+@pytest.mark.slow
 def test_transparent_and_turned_files_are_whole(photos):
     root = photos(a=1, b=1)
     files = {name: data for name, (data, _) in transparent_files().items()}

@@ -143,6 +143,7 @@ def test_balanced_weights_make_classes_count_alike():
         pipeline.balanced_weights(unknown)
 
 
+@pytest.mark.slow
 def test_weights_come_with_their_images(digits):
     tenths = [i / 10 for i in range(10)]
     _, labels, weights = first_batch(
@@ -152,6 +153,7 @@ def test_weights_come_with_their_images(digits):
         np.testing.assert_allclose(weights[head], labels[head] / 10, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_mixed_image_weighs_as_its_parts(digits):
     _, labels, weights = first_batch(
         digits.test,

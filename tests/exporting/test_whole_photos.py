@@ -135,6 +135,7 @@ def test_what_is_stretched_for_one_photo_is_squeezed_for_another():
     assert found.margins == (20, 20)
 
 
+@pytest.mark.slow
 def test_margins_are_dropped_and_blocks_averaged():
     network = deployable_network(classifier("bn"))
     geometry = of_aspect(3 / 4)

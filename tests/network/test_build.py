@@ -144,6 +144,7 @@ def test_bytes_and_floats_mean_the_same():
     np.testing.assert_array_equal(as_bytes["main"], as_floats["main"])
 
 
+@pytest.mark.slow
 def test_pixels_enter_as_each_variant_wants_them():
     image = np.tile(np.float32([255, 0, 127.5]), (1, 32, 32, 1))
     entered = {}

@@ -48,6 +48,7 @@ def test_a_step_that_needs_more_memory_than_there_is_is_refused_with_the_figure(
         memory.check_memory(large, classes=10)
 
 
+@pytest.mark.slow
 def test_of_several_image_sizes_the_largest_counts():
     sizes = ("32:1", "8192x4096:1", "64:1")
     config = TrainConfig.from_recipe("smoke", image_sizes=sizes, batch_size=1000)

@@ -205,6 +205,7 @@ def test_another_teacher_precision_or_image_has_answers_of_its_own(
     assert len(folders) == 1 + len(others)
 
 
+@pytest.mark.slow
 def test_images_that_have_no_fingerprint_are_known_by_their_bytes():
     digits = open_dataset("digits").test
     assert not digits.fingerprint

@@ -56,6 +56,7 @@ def test_the_digest_is_of_the_weights(saved, tmp_path):
         Teacher.open(tmp_path / "other", LABELS)
 
 
+@pytest.mark.slow
 def test_it_answers_with_the_main_heads_logits(saved):
     network = Teacher.open(saved, LABELS).load()
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("f4")

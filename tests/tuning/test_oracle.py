@@ -103,6 +103,7 @@ def test_a_hyperband_begun_small_goes_on_with_more_trials(tmp_path):
     assert len(more.log.rows) == 12
 
 
+@pytest.mark.slow
 def test_with_few_trials_hyperband_halves_less_and_still_ends_a_training(tmp_path):
     search = Search(tmp_path, lambda n, _: n / 100, "hyperband", trials=5)
     search.run()
@@ -156,6 +157,7 @@ def test_a_kill_between_a_trials_end_and_its_last_writing_loses_nothing(tmp_path
     assert [row["loss"] for row in again.log.rows] == [0.1] * 3
 
 
+@pytest.mark.slow
 def test_a_trial_that_the_list_does_not_know_yet_is_made_again(tmp_path):
     search = Search(tmp_path, lambda n, _: 0.1, trials=3)
     search.run()
@@ -249,6 +251,7 @@ def test_every_method_goes_on_as_if_its_state_was_whole(tuner, tmp_path):
         assert promoted[0] == promoted[1]
 
 
+@pytest.mark.slow
 def test_a_trial_between_logged_ones_is_made_again(tmp_path):
     Search(tmp_path, lambda n, _: n / 10, trials=4).run()
     lines = (tmp_path / "trials.jsonl").read_text().splitlines(keepends=True)

@@ -198,6 +198,7 @@ def test_many_empty_parts_do_no_harm(tmp_path):
     assert parse_onnx(path).padding == "symmetric"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "text"),
     [

@@ -103,6 +103,7 @@ def test_true_5x5_branches_answer_as_the_3x3_ones(file, images):
         np.testing.assert_allclose(found[head], logits, atol=1e-4 * spread)
 
 
+@pytest.mark.slow
 def test_heads_that_were_never_trained_are_left_out(file, monkeypatch, capsys):
     monkeypatch.setattr(PublishedWeights, "matches", lambda published, path: True)
     assert import_weights("torchvision", file).heads == ("main",)
@@ -129,6 +130,7 @@ def test_names_without_a_prefix_stay_without_a_word(file, state, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_reference_script_is_imported(
     torch_names, state, tmp_path, capsys
 ):
