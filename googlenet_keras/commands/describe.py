@@ -43,10 +43,10 @@ SHORT_COLUMNS = {column: column for column in TABLE_1_COLUMNS} | {
 
 @dataclass(frozen=True)
 class Describe:
-    """Prints Table 1 of a variant: sizes, parameters, multiply-adds, savings."""
+    """Prints Table 1 of a variant or a run: sizes, parameters, multiply-adds."""
 
     run_folder: Positional[Path | None] = None
-    """A run or saved classifier, whose network is described."""
+    """A run or saved classifier to describe in place of a variant."""
     channels: bool = False
     """Of a run: what its channels are worth, by its weights and validation images."""
     variant: str = "bn"  # Network: bn, paper, torchvision or slim.

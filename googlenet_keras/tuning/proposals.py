@@ -32,8 +32,8 @@ from googlenet_keras.tuning.space import Values
 from googlenet_keras.tuning.trials import UNIFORM
 
 GAMMAS, CLUSTERS, TUNER = "gammas", "clusters", "tuner"  # as UNIFORM, in trials.jsonl
-# of the trained network's multiply-adds: one that fits the budget as it is would propose
-# its own widths otherwise
+# of the trained network's multiply-adds, or one that fits the budget as it is would
+# propose its own widths
 MAX_CUT_MACS = 0.5
 log = logging.getLogger(__name__)
 
