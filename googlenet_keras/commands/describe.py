@@ -99,9 +99,9 @@ class Describe:
         else:
             _print(description, describe_task(base))
             if channels:
-                from googlenet_keras.commands.describe_channels import channels_table
+                from googlenet_keras.commands.describe_channels import print_channels
 
-                print_table(channels_table(channels))
+                print_channels(channels)
             if self.save:
                 print_text(
                     f"\nthe network is {self.save}; train it with\n"

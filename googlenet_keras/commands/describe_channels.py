@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-from rich.table import Table
 
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.channels import channel_costs
 from googlenet_keras.classifier import Classifier
-from googlenet_keras.console import new_table
+from googlenet_keras.console import new_table, print_table
 from googlenet_keras.evaluation.channel_clusters import (
     channel_distances,
     count_clusters,
@@ -74,15 +73,15 @@ def _small_share(scales: np.ndarray) -> float:
     return float((scales < SMALL_GAMMA * np.median(scales)).mean())
 
 
-def channels_table(channels: Sequence[ChannelDescription]) -> Table:
-    """The table of what channels are worth, a row for each convolution."""
-    numbers = ("channels", "clusters", "small gammas", "kMACs a channel")
-    title = (
+def print_channels(channels: Sequence[ChannelDescription]) -> None:
+    """Prints what channels are worth, a row for each convolution."""
+    print(
         f"\nClusters of channels that correlate by {CLUSTER_CORRELATION:g} or more; "
-        f"gammas below {SMALL_GAMMA:g} of\ntheir median; multiply-adds that a channel "
-        "causes, in the layers that read it, too"
+        f"gammas below {SMALL_GAMMA:g} of their\nmedian; multiply-adds that a channel "
+        "causes, with those of the layers that read it"
     )
-    table = new_table("convolution", numbers=numbers, title=title)
+    numbers = ("channels", "clusters", "small gammas", "kMACs a channel")
+    table = new_table("convolution", numbers=numbers)
     for row in channels:
         share = row["small_gammas"]
         table.add_row(
@@ -92,4 +91,4 @@ def channels_table(channels: Sequence[ChannelDescription]) -> Table:
             "-" if share is None else f"{share:.0%}",
             f"{row['macs_per_channel'] / 1e3:,.1f}",
         )
-    return table
+    print_table(table)

@@ -35,6 +35,7 @@ GAMMAS, CLUSTERS, TUNER = "gammas", "clusters", "tuner"  # as UNIFORM, in trials
 # of the trained network's multiply-adds, or one that fits the budget as it is would
 # propose its own widths
 MAX_CUT_MACS = 0.5
+TINY = np.finfo(float).tiny  # for a channel that costs nothing, as times may say
 log = logging.getLogger(__name__)
 
 Scores = Mapping[str, np.ndarray]
@@ -128,9 +129,11 @@ def propose(trained: TrainedNetwork, job: SearchJob) -> dict[str, Proposal]:
     scores: dict[str, Scores] = {
         CLUSTERS: {n: np.append(x, np.inf) for n, x in distances}
     }
+    widths = {name: trained["widths"][name] for name in trained["distances"]}
+    whole = job.space.base.with_widths(widths)
     if trained["worths"]:
-        costs = channel_costs(job.space.base, partial(_spent, job.budget))
-        worths = {name: x / costs[name] for name, x in trained["worths"].items()}
+        costs = channel_costs(whole, partial(_spent, job.budget))
+        worths = {n: x / max(costs[n], TINY) for n, x in trained["worths"].items()}
         scores = {GAMMAS: worths, **scores}
     else:
         log.warning(
@@ -140,7 +143,7 @@ def propose(trained: TrainedNetwork, job: SearchJob) -> dict[str, Proposal]:
         )
     proposals: dict[str, Proposal] = {}
     for name, found in scores.items():
-        channels = cut(found, partial(_fits, job, trained["widths"]))
+        channels = cut(found, partial(_fits, job, whole))
         proposals[name] = {"channels": channels, "values": _fill(job, channels)}
     return proposals
 
@@ -164,13 +167,11 @@ def _spent(budget: Budget, arch: Architecture) -> float:
     return sum(budget.costs.of(arch, x) / most for x, most in budget.limits.items())
 
 
-def _fits(job: SearchJob, trained: Channels, channels: Channels) -> bool:
-    """Whether channels are within the budget and half of the trained network's."""
-    base, costs = job.space.base, job.budget.costs
-    before = {name: trained[name] for name in channels}
-    arch = base.with_widths(channels)
-    most = MAX_CUT_MACS * costs.of(base.with_widths(before), "macs")
-    return costs.of(arch, "macs") <= most and job.budget.allows(arch)
+def _fits(job: SearchJob, whole: Architecture, channels: Channels) -> bool:
+    """Whether a part of `whole` is within the budget and half of its multiply-adds."""
+    arch = whole.with_widths(channels)
+    macs, most = (job.budget.costs.of(x, "macs") for x in (arch, whole))
+    return macs <= MAX_CUT_MACS * most and job.budget.allows(arch)
 
 
 def _fill(job: SearchJob, channels: Channels) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def _fill(job: SearchJob, channels: Channels) -> dict[str, Any]:
     def value(layers: Sequence[str]) -> float:
         wanted = sum(channels[name] for name in layers) / scale
         width = sum(base[name] for name in layers)
-        return wanted if space.level == "fine" else wanted / width
+        return max(wanted, 1.0) if space.level == "fine" else wanted / width
 
     wanted = {name: value(layers) for name, layers in space.layers.items()}
     fitted = budget.fit(space.uniform_values() | wanted, space)
