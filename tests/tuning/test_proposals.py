@@ -139,7 +139,7 @@ def test_a_resumed_search_asks_nobody_again(tmp_path):
 def test_a_network_that_cannot_be_read_is_one_message(tmp_path):
     folder = saved_description(tmp_path / "a", two_modules())
     search = job(tmp_path, macs=30e6)
-    search = replace(search, config=replace(search.config, propose_from=folder))
+    search = replace(search, config=searching(folder, run_folder=tmp_path))
     with pytest.raises(UserError, match=r"failed: .*weights\.safetensors.* --resume"):
         prepare_proposals(search)
     assert not search.folder.proposals.exists()
