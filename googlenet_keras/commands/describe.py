@@ -43,7 +43,7 @@ SHORT_COLUMNS = {column: column for column in TABLE_1_COLUMNS} | {
 
 @dataclass(frozen=True)
 class Describe:
-    """Prints Table 1 of a variant or a run: sizes, parameters, multiply-adds."""
+    """Prints Table 1 of a variant or run: sizes, parameters, multiply-adds, savings."""
 
     run_folder: Positional[Path | None] = None
     """A run or saved classifier to describe in place of a variant."""

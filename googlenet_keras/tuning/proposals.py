@@ -22,6 +22,7 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.channel_clusters import channel_distances
 from googlenet_keras.evaluation.gamma_worth import channel_worths
 from googlenet_keras.files import expand_user, read_json, write_json
+from googlenet_keras.installation import command_line
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.processes import ProcessError, child_process
 from googlenet_keras.training.job import open_training_data
@@ -99,8 +100,9 @@ def prepare_proposals(job: SearchJob) -> None:
             trained: TrainedNetwork = call(read_trained_network, job.config)
         except ProcessError as error:
             raise UserError(
-                f"--propose-from {job.config.propose_from} failed: {error}. Remove "
-                f"the cause and use --resume --run-folder {job.folder}."
+                f"--propose-from {job.config.propose_from} failed: {error} Remove the "
+                f"cause, and ask it again with {command_line('search')} --resume "
+                f"--run-folder {job.folder}."
             ) from error
     proposals = propose(trained, job)
     write_json(job.folder.proposals, proposals)

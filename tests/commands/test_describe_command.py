@@ -170,14 +170,14 @@ def test_a_run_is_described_with_its_own_numbers(flag, run_folder, capsys):
         found = json.loads(out)
         assert (found["classes"], found["image_size"]) == (10, [32, 32])
         first, *_, last = found["channels"]
-        assert (first["name"], first["channels"]) == ("conv1_7x7_s2", 64)
-        assert 1 <= first["clusters"] <= 64
+        assert (first["name"], first["channels"]) == ("conv1_7x7_s2", 16)
+        assert 1 <= first["clusters"] <= 16
         assert 0 <= first["small_gammas"] < 0.5  # of the median
-        # 4d reads 512 channels of 8 x 8 places, the classifier its own
-        assert last["macs_per_channel"] == 512 * 8 * 8 + 10
+        # 4d reads 128 channels of 8 x 8 places, the classifier its own
+        assert last["macs_per_channel"] == 128 * 8 * 8 + 10
     else:
         assert "bn at 32x32 pixels, 10 classes" in out
-        assert re.search(r"inception_4d_pool_proj +64 +\d+ +\d+% +32\.8\n", out)
+        assert re.search(r"inception_4d_pool_proj +16 +\d+ +\d+% +8\.2\n", out)
         assert max(map(len, out.split("Differences")[0].splitlines())) <= 80
 
 
