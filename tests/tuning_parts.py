@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
+
+from googlenet_keras.architecture.channels import convolutions
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.tuning.budget import Budget, Costs
@@ -50,3 +53,14 @@ def job(folder, macs=None, **options):
     allowed = replace(budget(size=64), limits=limits)
     base = allowed.largest_uniform(BATCH_NORM)
     return SearchJob(config, SearchFolder(folder), Space(base, config.level), allowed)
+
+
+def trained(width=1.0):
+    """What a trained network tells about its channels: something random."""
+    arch, random = BATCH_NORM.scale_width(width), np.random.default_rng(0)
+    counts = {name: arch.widths()[name] for name in convolutions(arch)}
+    return {
+        "widths": arch.widths(),
+        "worths": {name: random.random(n) / n for name, n in counts.items()},
+        "distances": {name: random.random(n - 1) for name, n in counts.items()},
+    }

@@ -1,13 +1,17 @@
 """`describe`: prints a variant's Table 1, or compares it with the paper's."""
 
+from __future__ import annotations
+
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
+from tyro.conf import Positional
 
 from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.architecture.architecture import Architecture
@@ -21,9 +25,12 @@ from googlenet_keras.architecture.paper import (
 )
 from googlenet_keras.console import new_table, print_table, print_text
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import check_output_files, write_json
+from googlenet_keras.files import check_output_files, read_json, write_json
 from googlenet_keras.installation import command_line
 from googlenet_keras.training.options import TrainConfig
+
+if TYPE_CHECKING:  # TensorFlow would slow down what needs none
+    from googlenet_keras.commands.describe_channels import ChannelDescription
 
 SHORT_COLUMNS = {column: column for column in TABLE_1_COLUMNS} | {
     "3x3 reduce": "3x3r",
@@ -36,8 +43,12 @@ SHORT_COLUMNS = {column: column for column in TABLE_1_COLUMNS} | {
 
 @dataclass(frozen=True)
 class Describe:
-    """Prints Table 1 of a variant: sizes, parameters, multiply-adds, savings."""
+    """Prints Table 1 of a variant or run: sizes, parameters, multiply-adds, savings."""
 
+    run_folder: Positional[Path | None] = None
+    """A run or saved classifier to describe in place of a variant."""
+    channels: bool = False
+    """Of a run: what its channels are worth, by its weights and validation images."""
     variant: str = "bn"  # Network: bn, paper, torchvision or slim.
     architecture: Path | None = None
     """A file with the network in place of --variant, as `search` writes it."""
@@ -61,6 +72,15 @@ class Describe:
         if self.paper:
             self._compare()
             return
+        if self.run_folder:
+            self._of_run(self.run_folder)._describe(self._channels(self.run_folder))
+            return
+        if self.channels:
+            raise UserError("--channels are those of a run: describe RUN --channels.")
+        self._describe()
+
+    def _describe(self, channels: Sequence[ChannelDescription] = ()) -> None:
+        """Describes the network; channels: of a run, what they are worth."""
         base, arch = self._networks()
         describe_task = partial(
             describe, classes=self.classes, image_size=self.image_size
@@ -74,15 +94,48 @@ class Describe:
 
             draw_pictures(arch, self.classes, self.image_size, self.pictures)
         if self.json:
-            print(json.dumps(description, indent=2))
+            more = {"channels": channels} if channels else {}
+            print(json.dumps({**description, **more}, indent=2))
         else:
             _print(description, describe_task(base))
+            if channels:
+                from googlenet_keras.commands.describe_channels import print_channels
+
+                print_channels(channels)
             if self.save:
                 print_text(
                     f"\nthe network is {self.save}; train it with\n"
                     f"  {command_line('train')} --architecture "
                     f"{shlex.quote(str(self.save))}"
                 )
+
+    def _of_run(self, folder: Path) -> Describe:
+        """This description, of the network in a run or a saved classifier."""
+        from googlenet_keras.classifier import Description, description_file
+        from googlenet_keras.data.preprocessing import Preprocessing
+
+        output = ("json", "save", "pictures", "channels")
+        if self != Describe(folder, **{name: getattr(self, name) for name in output}):
+            raise UserError(
+                "a run comes with its network, image size and classes; beside it "
+                "--channels, --json, --save and --pictures can be given."
+            )
+        file = description_file(folder)
+        stored: Description = read_json(file, Description)
+        return replace(
+            self,
+            architecture=file,
+            image_size=Preprocessing.from_json(stored["preprocessing"]).size,
+            classes=len(stored["labels"]) + stored.get("none_output", False),
+        )
+
+    def _channels(self, folder: Path) -> Sequence[ChannelDescription]:
+        """What the channels of a run are worth, with --channels."""
+        if not self.channels:
+            return ()
+        from googlenet_keras.commands.describe_channels import describe_channels
+
+        return describe_channels(folder)
 
     def _networks(self) -> tuple[Architecture, Architecture]:
         """The network as designed, and without what --module and --head take away."""

@@ -24,7 +24,10 @@ from googlenet_keras.training.recipes import MODERN, recipe
 
 # the weights do not depend on them
 CHANGEABLE_OPTIONS = ("run_folder", "resume", "checkpoint_minutes", "download")
-RELOCATABLE_PATH_OPTIONS = ("dataset", "data_dir", "weights", "none", "teacher")
+RELOCATABLE_PATH_OPTIONS = (
+    *("dataset", "data_dir", "weights", "none", "teacher"),
+    "propose_from",  # of a search
+)
 TEACHER_EXAMPLE = "every run: --teacher RUN RUN"
 IMAGE_SIZES_EXAMPLE = "every size: --image-sizes 80:24 96:14"
 PLAIN_NUMBERS = ConstructorRegistry()  # for tyro.cli

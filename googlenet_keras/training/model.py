@@ -10,7 +10,7 @@ import tensorflow as tf
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.run_folder import TOP_K
-from googlenet_keras.training.optimizer import make_optimizer
+from googlenet_keras.training.optimizer import gamma_penalties, make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import freeze, layer_multipliers
 
@@ -38,7 +38,8 @@ def build_and_compile(
     )
     freeze(network, arch, config.freeze_until)
     multipliers = layer_multipliers(network, arch, config)
-    optimizer: keras.Optimizer = make_optimizer(config, steps, multipliers)
+    penalties = gamma_penalties(config, classes)
+    optimizer: keras.Optimizer = make_optimizer(config, steps, multipliers, penalties)
     is_replicated = tf.distribute.has_strategy()
     if is_replicated or config.self_distillation:
         kind = ReplicatedModel if is_replicated else SelfDistillationModel

@@ -1,12 +1,15 @@
 """The optimizer of a run, its learning rate schedule and averaged weights."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.optimizers import schedules
 
+from googlenet_keras.architecture.arithmetic import macs
+from googlenet_keras.architecture.channels import channel_costs
 from googlenet_keras.network.layers import KERAS_PACKAGE
 from googlenet_keras.network.weights import weight_name
 from googlenet_keras.training.callbacks import StatefulCallback
@@ -48,11 +51,12 @@ class MomentumSGD(keras.optimizers.SGD):
     """SGD with Caffe's weight decay and learning rate multipliers, which Keras lacks.
 
     kernel_decay: times the kernel, is added to its gradient, so momentum accumulates it
-    (Keras's weight_decay bypasses momentum). bias_multiplier: of the learning rate of
-    biases (Caffe's lr_mult). layer_multipliers: of the learning rate of a layer's
-    variables, by its name; 1 for one that is not named. The variable `rate_factor`, 1
-    unless assigned, multiplies the schedule. Gradients are clipped after the replicas'
-    are summed; Keras clips each replica's.
+    (Keras's weight_decay bypasses momentum). gamma_penalties: times the sign of a
+    layer's gammas, by its name, are added to theirs. bias_multiplier: of the learning
+    rate of biases (Caffe's lr_mult). layer_multipliers: of the learning rate of a
+    layer's variables, by its name; 1 for one that is not named. The variable
+    `rate_factor`, 1 unless assigned, multiplies the schedule. Gradients are clipped
+    after the replicas' are summed; Keras clips each replica's.
     """
 
     def __init__(
@@ -61,12 +65,14 @@ class MomentumSGD(keras.optimizers.SGD):
         kernel_decay: float = 0.0,
         bias_multiplier: float = 1.0,
         layer_multipliers: Mapping[str, float] | None = None,
+        gamma_penalties: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.kernel_decay = kernel_decay
         self.bias_multiplier = bias_multiplier
         self.layer_multipliers = dict(layer_multipliers or {})
+        self.gamma_penalties = dict(gamma_penalties or {})
         self.rate_factor = self.add_variable((), "ones", name="rate_factor")
 
     def skip(self, steps: int) -> None:
@@ -97,6 +103,9 @@ class MomentumSGD(keras.optimizers.SGD):
         layer, _, name = weight_name(self._trainable_variables[index]).rpartition("/")
         if name == "kernel" and self.kernel_decay:
             gradient += self.kernel_decay * keras.ops.cast(variable, gradient.dtype)
+        if name == "gamma" and layer in self.gamma_penalties:
+            value = keras.ops.cast(variable, gradient.dtype)
+            gradient += self.gamma_penalties[layer] * keras.ops.sign(value)
         if name == "bias" and self.bias_multiplier != 1.0:
             learning_rate = learning_rate * self.bias_multiplier
         if layer in self.layer_multipliers:
@@ -121,7 +130,12 @@ class MomentumSGD(keras.optimizers.SGD):
         return self.momentums[self._get_variable_index(weight)]
 
     def get_config(self) -> dict[str, Any]:
-        own = ("kernel_decay", "bias_multiplier", "layer_multipliers")
+        own = (
+            "kernel_decay",
+            "bias_multiplier",
+            "layer_multipliers",
+            "gamma_penalties",
+        )
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 
@@ -129,10 +143,12 @@ def make_optimizer(
     config: ResolvedConfig,
     steps: int,
     layer_multipliers: Mapping[str, float] | None = None,
+    gamma_penalties: Mapping[str, float] | None = None,
 ) -> MomentumSGD:
     """Makes the optimizer of `config`.
 
     steps: of an epoch. layer_multipliers: of the learning rate, by layer.
+    gamma_penalties: by layer, as `gamma_penalties` gives them.
     """
     warmup = warmup_steps(config, steps)
     decaying = max(config.epochs * steps - warmup, 1)
@@ -152,7 +168,22 @@ def make_optimizer(
         kernel_decay=config.weight_decay,
         bias_multiplier=config.bias_learning_rate,
         layer_multipliers=layer_multipliers,
+        gamma_penalties=gamma_penalties,
     )
+
+
+def gamma_penalties(config: ResolvedConfig, classes: int) -> dict[str, float]:
+    """The penalty of each layer's absolute gammas, by the layer's name.
+
+    It is --gamma-penalty times the part of the network's multiply-adds that a channel
+    causes (MorphNet, arXiv 1711.06798). Empty without --gamma-penalty.
+    """
+    if not config.gamma_penalty:
+        return {}
+    count = partial(macs, classes=classes, image_size=config.input_size)
+    strength = config.gamma_penalty / count(config.network)
+    costs = channel_costs(config.network, count)
+    return {f"{name}_bn": strength * cost for name, cost in costs.items()}
 
 
 def inner_optimizer(network: keras.Model) -> MomentumSGD:

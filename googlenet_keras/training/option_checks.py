@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError, unknown_choice_error
 from googlenet_keras.files import convert
 
@@ -71,6 +72,15 @@ def check_folds(
         raise UserError(
             "a teacher that has seen the images of a fold would tell its answers "
             "to the network that is tested on them; leave out --folds or --teacher."
+        )
+
+
+def check_gamma_penalty(penalty: float, arch: Architecture) -> None:
+    """Raises UserError for a penalty on the gammas of a network that has none."""
+    if penalty and not (arch.batch_norm and arch.gamma):
+        raise UserError(
+            f"gamma_penalty={penalty:g} needs batch normalization with gammas, which "
+            f"{arch.name} has not; leave it out, or use --variant bn."
         )
 
 

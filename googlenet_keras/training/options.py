@@ -38,6 +38,7 @@ from googlenet_keras.training.defaults import (
 )
 from googlenet_keras.training.option_checks import (
     check_folds,
+    check_gamma_penalty,
     check_options,
     check_resume,
     plain_value,
@@ -144,6 +145,8 @@ class TrainConfig:
     nesterov: bool = True
     """Nesterov momentum."""
     weight_decay: Annotated[Amount | None, by_data("weight_decay")] = None
+    gamma_penalty: Amount = 0.0
+    """L1 penalty on batch normalization's gammas, by what their channels cost."""
     bias_learning_rate: Factor = 1.0
     """Factor on the learning rate of biases (Caffe: 2)."""
     clip_norm: Amount = 5.0
@@ -229,7 +232,7 @@ class TrainConfig:
             )
         check_folds(self.folds, self.fold, self.fold_seed, bool(self.teacher))
         self._check_plans()
-        self.to_architecture()
+        check_gamma_penalty(self.gamma_penalty, self.to_architecture())
         if self.image_size:
             height_and_width(self.image_size)
         stages = parse_stages(self.image_sizes)

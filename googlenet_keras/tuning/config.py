@@ -83,6 +83,8 @@ class SearchConfig:
 
     tuner: Literal["hyperband", "bayesian", "random"] = "hyperband"
     """The method of keras-tuner that proposes widths."""
+    propose_from: Path | None = None
+    """Trained network whose channels propose the first widths, best of full width."""
     trials: Count = 12
     """Number of trainings, baselines not counted."""
     epochs: Count | None = None
@@ -126,6 +128,11 @@ class SearchConfig:
                     "a width search compares trainings of the same epochs on the same "
                     f"images; leave out {name}={value:g}."
                 )
+        if self.propose_from and not self.limits():
+            raise UserError(
+                "--propose-from cuts a trained network to the budget, and there is no "
+                "limit. Add one, such as --max-macs 100M."
+            )
         arch = self.training.to_architecture()
         for width in self.baselines:
             arch.scale_width(width)

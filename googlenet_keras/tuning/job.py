@@ -10,7 +10,7 @@ from googlenet_keras.artifacts.runtimes import hide_gpus
 from googlenet_keras.data.dataset import Dataset, check_labels
 from googlenet_keras.data.folds import largest_fold_count
 from googlenet_keras.errors import UserError
-from googlenet_keras.files import read_json, write_json
+from googlenet_keras.files import expand_user, read_json, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training.job import open_training_data, resolve_data_options
 from googlenet_keras.training.options import TrainConfig
@@ -36,6 +36,7 @@ class SearchFolder(RunFolder):
         self.trials = self.path / "trials"
         self.trial_log = self.path / "trials.jsonl"
         self.measurements = self.path / "measured.json"
+        self.proposals = self.path / "proposals.json"
         self.best_architecture = self.path / "best_architecture.json"
         self.pareto = self.path / "pareto.png"
 
@@ -96,6 +97,9 @@ def prepare_search(config: SearchConfig) -> SearchJob:
         config = replace(
             config, training=training, epochs=epochs, retrain_epochs=retrain_epochs
         )
+        if run := config.propose_from:
+            run = expand_user(str(run)).resolve()
+            config = replace(config, propose_from=run)
     budget = _budget(config, folder, dataset)
     base = budget.largest_uniform(config.training.to_architecture())
     if not config.resume:

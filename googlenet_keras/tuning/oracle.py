@@ -23,6 +23,7 @@ from googlenet_keras.console import print_text
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.tuning.job import SearchJob
+from googlenet_keras.tuning.proposals import Proposals
 from googlenet_keras.tuning.space import Values
 from googlenet_keras.tuning.trials import TrialLog, TrialRow
 
@@ -92,6 +93,7 @@ class _BudgetOracle(keras_tuner.Oracle):
 
     job: SearchJob
     log: TrialLog | None  # None in a worker, whose chief writes it
+    proposals: Proposals
     trials: dict[str, Trial]  # keras-tuner's
     _retry_queue: list[str]
 
@@ -124,16 +126,18 @@ class _BudgetOracle(keras_tuner.Oracle):
         elif reason.is_file():
             outcome = {"reason": reason.read_text() or "it gives no reason"}
         outcome["learning_rate_factor"] = values.get("learning_rate", 1.0)
+        outcome["proposal"] = self.proposals.name(values)
         outcome["hyperparameters"] = values  # so that the log can rebuild the trials
         self.log.add(name, trial.status.lower(), arch, **outcome)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes the uniform network first, then what the method proposes."""
+        """Proposes the first proposals, then what the method proposes."""
         response = super().populate_space(trial_id)
-        if _is_first(trial_id) and response.get("values"):
-            values = response["values"] | self.job.space.uniform_values()
-            if self.job.budget.allows(self.job.space.to_architecture(values)):
-                return response | {"values": values}  # need not fill the budget
+        values = response.get("values")
+        if values and not values.get("tuner/round"):  # none that Hyperband promotes
+            tried = [x.hyperparameters.values for x in self.trials.values()]
+            if first := self.proposals.next(tried):
+                return response | {"values": values | first}
         return self._fit_response(response)
 
     def _fit_response(self, response: dict[str, Any]) -> dict[str, Any]:
@@ -241,10 +245,6 @@ class _BudgetOracle(keras_tuner.Oracle):
         """Adds a restored trial to the search method's own state, if it has one."""
 
 
-def _is_first(trial_id: str) -> bool:
-    return int(trial_id) == 0
-
-
 class _RandomOracle(_BudgetOracle, keras_tuner.oracles.RandomSearchOracle):
     """Proposes random widths."""
 
@@ -253,15 +253,17 @@ class _BayesianOracle(_BudgetOracle, keras_tuner.oracles.BayesianOptimizationOra
     """Proposes widths that a Gaussian process expects to be good."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes random widths if the Gaussian process repeats a trial."""
         with warnings.catch_warnings():
             # a length scale at its limit: nothing that a user could change
             warnings.simplefilter("ignore", ConvergenceWarning)
-            response = super().populate_space(trial_id)
-        is_new = _is_first(trial_id) or not response.get("values")
-        if not is_new and self._duplicate(response["values"]):
-            return self._fit_response(self._random_populate_space())
-        return response
+            return super().populate_space(trial_id)
+
+    def _fit_response(self, response: dict[str, Any]) -> dict[str, Any]:
+        """Proposes random widths if the Gaussian process repeats a trial."""
+        fitted = super()._fit_response(response)
+        if fitted.get("values") and self._duplicate(fitted["values"]):
+            return super()._fit_response(self._random_populate_space())
+        return fitted
 
 
 class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
@@ -320,6 +322,7 @@ def make_oracle(job: SearchJob, log: TrialLog | None) -> keras_tuner.Oracle:
         **options,
     )
     oracle.job, oracle.log, oracle.verbose = job, log, 0
+    oracle.proposals = Proposals(job)
     for name in ("create_trial", "update_trial", "end_trial"):  # what workers call
         setattr(oracle, name, _chief_exits_on_error()(getattr(oracle, name)))
     return oracle

@@ -13,7 +13,12 @@ from googlenet_keras.tuning.finalists import best_trial, measured_milliseconds
 from googlenet_keras.tuning.job import SearchJob
 from googlenet_keras.tuning.pareto import draw_pareto
 from googlenet_keras.tuning.race import Race, Racer
-from googlenet_keras.tuning.trials import TrialLog, TrialRow, describe_network
+from googlenet_keras.tuning.trials import (
+    TrialLog,
+    TrialRow,
+    describe_network,
+    trial_label,
+)
 from googlenet_keras.tuning.verdict import Verdict, judge_race, without_race
 
 log = logging.getLogger(__name__)
@@ -143,7 +148,7 @@ def _print_networks(rows: list[TrialRow]) -> None:
     table = new_table("network", numbers=numbers)
     for row in rows:
         table.add_row(
-            row["trial"],
+            trial_label(row),
             str(row["epochs"]),
             f"{row['loss']:.4f}",
             *(f"{row['top1'][x]:.4f}" if x in row["top1"] else "-" for x in heads),

@@ -29,16 +29,22 @@ def search(config: SearchConfig) -> "SearchResult":
     from googlenet_keras.tuning.finalists import choose_finalists
     from googlenet_keras.tuning.job import prepare_search
     from googlenet_keras.tuning.outcome import write_result
+    from googlenet_keras.tuning.proposals import (
+        check_proposing_network,
+        prepare_proposals,
+    )
     from googlenet_keras.tuning.race import Race
     from googlenet_keras.tuning.trainings import retrain_best, train_baselines
     from googlenet_keras.tuning.trials import TrialLog
     from googlenet_keras.tuning.tuner import Tuner
 
+    check_proposing_network(config)
     job = prepare_search(config)
     with job.folder.lock():
         trials = TrialLog(job)  # raises for an older version's
         job.save_options()
         log.info("run folder %s", job.folder)
+        prepare_proposals(job)
         tuner = Tuner(job, trials)
         train_baselines(job, trials)
         if not tuner.is_done():

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 UNIFORM = "uniform"  # the name of the network of even width, of the budget's size
 TRIAL_NAME = re.compile("[0-9]{1,6}")  # keras-tuner's; others have other names
 Status = Literal["completed", "failed", "baseline", "race"]
+ProposalName = Literal["uniform", "gammas", "clusters", "tuner"]
 Amount = Annotated[float, Meta(ge=0, le=1e18)]
 Count = Annotated[int, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -42,8 +43,9 @@ class TrainingFigures(Spent):
 class _Row(TypedDict):
     """A line of trials.jsonl.
 
-    learning_rate_factor: not of a baseline. hyperparameters (keras-tuner's): of a trial
-    alone. network, round: of a race; the network is a trial's name or "uniform".
+    learning_rate_factor: not of a baseline. proposal, hyperparameters (keras-tuner's):
+    of a trial alone; older ones do not say who proposed their widths. network, round:
+    of a race; the network is a trial's name or "uniform".
     """
 
     trial: str
@@ -53,6 +55,7 @@ class _Row(TypedDict):
     megabytes: Amount
     milliseconds: Amount
     learning_rate_factor: NotRequired[Amount]
+    proposal: NotRequired[ProposalName]
     hyperparameters: NotRequired[dict[str, Any]]
     network: NotRequired[str]
     round: NotRequired[Count]
@@ -186,7 +189,7 @@ class TrialLog:
                 f"round {row['round']}, {describe_network(row['network'])}: {outcome}"
             )
         trials, done = self._job.config.trials, len(self.trials())
-        line = f"trial {row['trial']}, {done} of {trials}: {outcome}"
+        line = f"trial {trial_label(row)}, {done} of {trials}: {outcome}"
         if ranked := self.ranking():
             line += f"; best loss {ranked[0]['loss']:.4f}"
         left = max(trials - done, 0)  # a resumed search may have fewer
@@ -201,6 +204,12 @@ class TrialLog:
 def describe_network(trial: str) -> str:
     """A network's name in a sentence: "trial 7" or "GoogLeNet of even width"."""
     return "GoogLeNet of even width" if trial == UNIFORM else f"trial {trial}"
+
+
+def trial_label(row: TrialRow) -> str:
+    """The name of a training, and who proposed its widths if not keras-tuner."""
+    proposal = row.get("proposal", "tuner")
+    return row["trial"] if proposal == "tuner" else f"{row['trial']} ({proposal})"
 
 
 def read_rows(path: Path) -> list[TrialRow]:

@@ -163,6 +163,36 @@ def test_pictures_that_cannot_be_drawn(tmp_path):
         main(["describe", "--pictures", str(file)])
 
 
+@pytest.mark.parametrize("flag", ["--channels", "--json"])
+def test_a_run_is_described_with_its_own_numbers(flag, run_folder, capsys):
+    out = shown(capsys, str(run_folder), "--channels", flag)
+    if flag == "--json":
+        found = json.loads(out)
+        assert (found["classes"], found["image_size"]) == (10, [32, 32])
+        first, *_, last = found["channels"]
+        assert (first["name"], first["channels"]) == ("conv1_7x7_s2", 16)
+        assert 1 <= first["clusters"] <= 16
+        assert 0 <= first["small_gammas"] < 0.5  # of the median
+        # 4d reads 128 channels of 8 x 8 places, the classifier its own
+        assert last["macs_per_channel"] == 128 * 8 * 8 + 10
+    else:
+        assert "bn at 32x32 pixels, 10 classes" in out
+        assert re.search(r"inception_4d_pool_proj +16 +\d+ +\d+% +8\.2\n", out)
+        assert max(map(len, out.split("Differences")[0].splitlines())) <= 80
+
+
+def test_what_contradicts_a_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--channels are those of a run: describe RUN"):
+        main(["describe", "--channels"])
+    with pytest.raises(UserError, match="a run comes with its network, image size and"):
+        main(["describe", "RUN", "--width", "0.5"])
+    with pytest.raises(UserError, match=r"combined with --json only\."):
+        main(["describe", "RUN", "--paper"])
+    for flags in ([], ["--channels"]):
+        with pytest.raises(UserError, match="is not a folder"):
+            main(["describe", str(tmp_path / "none"), *flags])
+
+
 def test_bad_values():
     for flag, value in (
         *(("--width", "1e308"), ("--width", "1e-300"), ("--classes", "9" * 40)),

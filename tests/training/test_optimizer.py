@@ -1,8 +1,19 @@
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 
-from googlenet_keras.training.optimizer import MomentumSGD, make_optimizer
+from googlenet_keras.architecture.arithmetic import macs
+from googlenet_keras.architecture.channels import channel_costs
+from googlenet_keras.architecture.variants import BATCH_NORM
+from googlenet_keras.errors import UserError
+from googlenet_keras.network.layers import FusedBatchNormalization
+from googlenet_keras.training.optimizer import (
+    MomentumSGD,
+    gamma_penalties,
+    make_optimizer,
+)
 from googlenet_keras.training.options import TrainConfig
 
 
@@ -93,3 +104,34 @@ def test_biases_are_not_decayed_and_learn_at_their_own_rate():
     assert after(1, "gamma", kernel_decay=0.2, bias_multiplier=2.0) == pytest.approx(
         0.95
     )
+
+
+def penalized(penalty, variant="bn"):
+    config = TrainConfig(variant=variant, gamma_penalty=penalty, image_size=96)
+    return gamma_penalties(config.resolve("photos"), classes=10)
+
+
+def test_a_gamma_is_penalized_by_what_its_channel_costs():
+    assert penalized(0.0) == {}
+    found = penalized(2.0)
+    count = partial(macs, "bn", classes=10, image_size=96)
+    costs = channel_costs(BATCH_NORM, lambda x: macs(x, classes=10, image_size=96))
+    assert len(found) == len(costs) == 57
+    name = "inception_5b_1x1"
+    assert found[f"{name}_bn"] == pytest.approx(2 * costs[name] / count())
+    with pytest.raises(UserError, match="needs batch normalization with gammas, which"):
+        penalized(2.0, "slim")
+
+
+def test_a_penalty_draws_gammas_towards_0_and_leaves_the_rest():
+    norm = FusedBatchNormalization(name="conv_bn")
+    norm.build((None, 1, 1, 2))
+    norm.gamma.assign([1.0, -1.0])
+    weights = [norm.gamma, norm.beta]
+    sgd = MomentumSGD(0.5, momentum=0.9, gamma_penalties={"conv_bn": 0.1})
+    sgd.build(weights)
+    sgd.apply([keras.ops.zeros(2)] * 2)
+    np.testing.assert_allclose(norm.gamma, [0.95, -0.95], rtol=1e-6)
+    np.testing.assert_array_equal(norm.beta, 0)
+    copy = MomentumSGD.from_config(sgd.get_config())
+    assert copy.gamma_penalties == {"conv_bn": 0.1}

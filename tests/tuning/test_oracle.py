@@ -2,11 +2,13 @@ import json
 import shutil
 
 import pytest
-from tuning_parts import job
+from tuning_parts import job, trained
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
+from googlenet_keras.files import write_json
 from googlenet_keras.processes import ProcessError
+from googlenet_keras.tuning.proposals import propose
 from googlenet_keras.tuning.trials import TrialLog
 from googlenet_keras.tuning.tuner import Tuner
 
@@ -83,6 +85,34 @@ def test_the_first_trial_is_the_uniform_network(tuner, level, tmp_path):
     again = Search(tmp_path, lambda *_: 0.5, tuner, trials=4, level=level)
     again.run()
     assert again.ran[0] == (first, values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_the_proposals_of_a_trained_network_come_next(tuner, tmp_path):
+    """A search that is killed in them goes on with the next, even from its log."""
+
+    def killed(number, _):
+        return Killed() if number == 3 else 0.3 - number / 10
+
+    search = Search(tmp_path, killed, tuner, trials=7)
+    proposed = propose(trained(), search.job)
+    write_json(search.job.folder.proposals, proposed)
+    with pytest.raises(Killed):
+        search.run()
+    spoil(tmp_path / "tuner" / "oracle.json", "")
+    again = Search(tmp_path, lambda *_: 0.5, tuner, trials=7)
+    again.run()
+    names = [row["proposal"] for row in again.log.rows]
+    assert names[:4] == ["uniform", "gammas", "clusters", "tuner"]
+    ran = [values for _, values in (*search.ran[:2], *again.ran)]
+    for name, values in zip(names, ran, strict=True):
+        if name in proposed:
+            assert proposed[name]["values"].items() <= values.items()
+    if tuner == "hyperband":  # which promotes the one of the smallest loss
+        assert names[-1] == "gammas"
+    else:
+        assert names[4:] == ["tuner"] * 3
 
 
 @pytest.mark.slow

@@ -89,10 +89,12 @@ def known_machine():
 
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("known_machine")
-def test_workers_and_the_whole_search_may_be_killed(tmp_path):
+def test_workers_and_the_whole_search_may_be_killed(run_folder, tmp_path):
+    """What a trained network proposes is found once, and is trained by workers."""
     folder, log = tmp_path / "found", tmp_path / "log.txt"
     worker_log = str(folder / "tuner0.log")
     options = (*OPTIONS, "--trials", "3", "--workers", "2", "--finalists", "0")
+    options += ("--propose-from", str(run_folder))
     process = start(*options, "--run-folder", str(folder), log=log)
     trials = folder / "trials"
     wait_for(lambda: (trials / "1").exists() and (trials / "2").exists(), process)
@@ -117,6 +119,9 @@ def test_workers_and_the_whole_search_may_be_killed(tmp_path):
     assert sorted(done) == ["0", "1", "2"]
     assert all(row["macs"] <= 3e6 for row in after if row["status"] == "completed")
     assert "of 3: loss" in log.read_text()
+    assert log.read_text().count("which channels it needs") == 1
+    proposed = {row["trial"]: row.get("proposal") for row in after}
+    assert [proposed[name] for name in "012"] == ["uniform", "gammas", "clusters"]
     check_result(folder)
     check_resumed_without_training(folder)
 
