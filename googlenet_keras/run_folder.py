@@ -141,6 +141,8 @@ class RunFolder:
         # a copy of the file that --architecture named, which may change or go
         self.architecture = self.path / "architecture.json"
         self._lock = self.path / ".lock"
+        # what is written before config.json
+        self.early_files = [self.environment, self.architecture, self._lock]
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -190,9 +192,8 @@ class RunFolder:
 
     def refuse_existing(self, resume: bool = False) -> None:
         """Raises UserError if the folder exists; resume: as in `create`."""
-        early = (self.environment, self.architecture, self._lock)
         is_empty_start = (resume and self.path.is_dir()) and all(
-            path in early or path.suffix == files.TEMPORARY_SUFFIX
+            path in self.early_files or path.suffix == files.TEMPORARY_SUFFIX
             for path in self.path.iterdir()
         )
         if os.path.lexists(self.path) and not is_empty_start:
@@ -268,6 +269,11 @@ class RunFolder:
             raise UserError(
                 f"{self.result} is a search's, not a run's; the search's best network "
                 f"is trained by {command_line('search')} --resume --retrain."
+            )
+        if "budgets" in result:
+            raise UserError(
+                f"{self.result} is of searches for several budgets; name the folder of "
+                f"one, such as {self.path / result['budgets'][0]['budget']}."
             )
         if "folds" in result:
             raise UserError(

@@ -1,18 +1,25 @@
-"""What the tests of the search share: a latency model, spaces, budgets and jobs."""
+"""What the tests of the search share: a latency model, spaces, budgets, jobs, races."""
 
 from dataclasses import replace
 
 import numpy as np
 
+from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.channels import convolutions
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.tuning.budget import Budget, Costs
 from googlenet_keras.tuning.config import SearchConfig
+from googlenet_keras.tuning.finalists import choose_finalists
+from googlenet_keras.tuning.image_results import ImageResults
 from googlenet_keras.tuning.job import SearchFolder, SearchJob
 from googlenet_keras.tuning.latency import WORK_KINDS, LatencyModel
+from googlenet_keras.tuning.race import Race
 from googlenet_keras.tuning.space import Space, round_width
+from googlenet_keras.tuning.trials import TrialLog
 
+IMAGES = 200
+FIGURES = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_megabytes": None}
 MILLISECONDS_PER = {"network": 0.05, "pointwise_macs": 7e-9, "spatial_macs": 5e-9}
 
 
@@ -64,3 +71,54 @@ def trained(width=1.0):
         "worths": {name: random.random(n) / n for name, n in counts.items()},
         "distances": {name: random.random(n - 1) for name, n in counts.items()},
     }
+
+
+def figures(loss=0.5, top1=0.8, images=IMAGES):
+    top1 = dict.fromkeys(("main", "aux1", "aux2"), top1)
+    return FIGURES | {"loss": loss, "top1": top1, "images": images, "epochs": 2}
+
+
+class Planted:
+    """A search of three trials, whose race is run with planted losses.
+
+    gains: how much lower than even width's a network's losses are in the mean.
+    """
+
+    def __init__(self, folder, **gains):
+        folder.mkdir(exist_ok=True)
+        self.job = job(folder, macs=30e6, epochs=2, rounds=4)
+        self.log, self.gains, self.trained = TrialLog(self.job), gains, []
+        if self.log.rows:
+            return
+        self.log.add("uniform", "baseline", self.job.space.base, **figures())
+        for number, width in enumerate((0.3, 0.25, 0.2)):
+            arch = BATCH_NORM.scale_width(width)
+            found = figures(loss=0.3 + number / 10)
+            self.log.add(str(number), "completed", arch, **found)
+
+    def race(self, outcome=None):
+        race = Race(self.job, self.log, choose_finalists(self.job, self.log))
+        race.train = self._train
+        self.outcome = outcome or (lambda name: None)
+        return race
+
+    def run(self, outcome=None):
+        race = self.race(outcome)
+        race.run()
+        return race
+
+    def _train(self, name, arch, factor, number):
+        self.trained.append(name)
+        if error := self.outcome(name):
+            raise error
+        trial = name.split("-")[0]
+        assert arch == Architecture.from_json(self.log.find(trial)["architecture"])
+        of_images = np.random.default_rng(number).uniform(1, 3, IMAGES)
+        random = np.random.default_rng([number, *name.encode()])
+        seed, noise = random.normal(0, 0.01), random.normal(0, 0.05, IMAGES)
+        loss = of_images + seed + noise - self.gains.get(f"trial_{trial}", 0)
+        result = ImageResults(loss.astype(np.float32), loss < 2.5, f"fold {number}")
+        path = self.job.folder.image_results(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result.save(path)
+        return figures(float(result.loss.mean()), float(result.correct.mean()))

@@ -33,8 +33,9 @@ def check_options(options: Any) -> None:
         if "\0" in "".join(map(str, value if isinstance(value, tuple) else [value])):
             raise UserError(f"{name} must have no null characters; received {value!r}.")
         value = value.item() if hasattr(value, "item") else value  # NumPy's numbers
-        if typing.get_origin(base) is tuple and isinstance(value, int | str | Path):
-            value = (value,)  # one side of a square image, one teacher
+        is_single = isinstance(value, int | float | str | Path)
+        if typing.get_origin(base) is tuple and is_single:
+            value = (value,)  # one side of a square image, one budget
         converted = convert(value, hint, f"{name}={value!r:.100}")
         object.__setattr__(options, name, converted)
 

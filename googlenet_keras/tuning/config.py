@@ -26,15 +26,18 @@ from googlenet_keras.training.option_checks import (
     plain_value,
     read_options,
 )
-from googlenet_keras.training.options import Count, Factor, TrainConfig, Width
+from googlenet_keras.training.options import Amount, Count, Factor, TrainConfig, Width
 from googlenet_keras.training.recipes import recipe
 
 CHANGEABLE_OPTIONS = (  # when a search is resumed
     *("run_folder", "resume", "workers", "trials", "baselines", "finalists", "rounds"),
-    *("retrain", "retrain_epochs", "checkpoint_minutes"),
+    *("minutes", "retrain", "retrain_epochs", "checkpoint_minutes"),
 )
 COUNT_SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 COUNT_PATTERN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG]?)")
+LIMIT_OPTIONS = {  # by what they limit
+    name: f"max_{name}" for name in ("macs", "parameters", "megabytes", "milliseconds")
+}
 MIN_ROUNDS = 3  # of the race; from fewer nobody knows what the seeds do
 MAX_COUNT = 1e15  # of multiply-adds or parameters
 
@@ -72,21 +75,23 @@ class SearchConfig:
     resume: bool = False
     """Resume the search in --run-folder."""
 
-    max_macs: str = ""
-    """Largest number of multiply-adds of an image, such as 300M or 1.5G."""
-    max_parameters: str = ""
-    """Largest number of parameters without auxiliary heads, such as 2M."""
-    max_megabytes: Factor | None = None
-    """Largest int8.tflite (10**6 bytes)."""
-    max_milliseconds: Factor | None = None
-    """Longest time of int8.tflite for an image, on one thread of this machine."""
+    max_macs: tuple[str, ...] = ()
+    """Most multiply-adds of an image, such as 300M; several: a search for each."""
+    max_parameters: tuple[str, ...] = ()
+    """Most parameters without auxiliary heads, such as 2M; several as above."""
+    max_megabytes: tuple[Factor, ...] = ()
+    """Largest int8.tflite (10**6 bytes); several as above."""
+    max_milliseconds: tuple[Factor, ...] = ()
+    """Longest time of int8.tflite on one thread of this machine; several as above."""
 
     tuner: Literal["hyperband", "bayesian", "random"] = "hyperband"
     """The method of keras-tuner that proposes widths."""
     propose_from: Path | None = None
     """Trained network whose channels propose the first widths, best of full width."""
     trials: Count = 12
-    """Number of trainings, baselines not counted."""
+    """Number of trainings, baselines not counted; with --minutes the most."""
+    minutes: Amount = 0.0
+    """End within this time, with fewer trials and finalists if need be; 0: off."""
     epochs: Count | None = None
     """Epochs of the longest trial; none: half of a full training's."""
     level: Literal["coarse", "fine"] = "coarse"
@@ -110,7 +115,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         check_options(self)
         check_resume(self.resume, self.run_folder)
-        self.limits()  # raises
+        self.split()  # raises
         if self.training.weights:
             raise UserError(
                 "a width search cannot start from weights, whose widths are fixed; "
@@ -156,14 +161,60 @@ class SearchConfig:
             )
 
     def limits(self) -> dict[str, float]:
-        """The given limits on macs, parameters, megabytes and milliseconds."""
-        limits = {
-            "macs": _parse_count("max_macs", self.max_macs),
-            "parameters": _parse_count("max_parameters", self.max_parameters),
-            "megabytes": self.max_megabytes,
-            "milliseconds": self.max_milliseconds,
+        """The limits of the only budget, by what they limit."""
+        (limits,) = self._budgets()
+        return limits
+
+    def _budgets(self) -> list[dict[str, float]]:
+        """The limits of each budget. Raises UserError."""
+        limits = self._limits()
+        count = max(map(len, limits.values()), default=1)
+        budgets = [
+            {name: values[k % len(values)] for name, values in limits.items()}
+            for k in range(count)
+        ]
+        is_even = all(len(values) in (1, count) for values in limits.values())
+        if is_even and all(budgets.count(x) == 1 for x in budgets):
+            return budgets
+        listed = ", ".join(f"{n}={getattr(self, n)}" for n in LIMIT_OPTIONS.values())
+        raise UserError(
+            "several budgets differ, and each limit has one value for all of them or "
+            "as many as the others, the first with the first and so on; received "
+            f"{listed}."
+        )
+
+    def _limits(self) -> dict[str, list[float]]:
+        counts = {
+            name: [_parse_count(f"max_{name}", text) for text in texts]
+            for name, texts in (
+                ("macs", self.max_macs),
+                ("parameters", self.max_parameters),
+            )
         }
-        return {name: limit for name, limit in limits.items() if limit}
+        limits = counts | {
+            "megabytes": list(self.max_megabytes),
+            "milliseconds": list(self.max_milliseconds),
+        }
+        return {name: values for name, values in limits.items() if values}
+
+    def split(self) -> dict[str, Self]:
+        """The options of each budget's search, by its name, such as "macs-100M".
+
+        The --baselines, which no budget changes, are the first one's alone. With one
+        budget the name is empty and the options are these.
+        """
+        budgets = range(len(self._budgets()))
+        given = {name: getattr(self, option) for name, option in LIMIT_OPTIONS.items()}
+        several = {name: values for name, values in given.items() if len(values) > 1}
+        searches: dict[str, Self] = {}
+        for number in budgets:
+            own = {name: values[number] for name, values in several.items()}
+            options: dict[str, Any] = {LIMIT_OPTIONS[n]: (x,) for n, x in own.items()}
+            if number:
+                options["baselines"] = ()
+            name = "-".join(f"{n}-{_text(x)}" for n, x in own.items())
+            searches[name] = dataclasses.replace(self, **options) if own else self
+        return searches
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by option name, including the training options."""
@@ -175,10 +226,12 @@ class SearchConfig:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Builds the options from the output of `to_json`. Raises UserError."""
         own = {field.name for field in dataclasses.fields(cls)}
+        # an older version had one limit of a kind, and "" or null for none
+        limits = {x: data[x] or () for x in LIMIT_OPTIONS.values() if x in data}
         training = TrainConfig.from_json(
             {k: v for k, v in data.items() if k not in own}
         )
-        return read_options(cls, {**data, "training": training})
+        return read_options(cls, {**data, **limits, "training": training})
 
 
 def read_search_flags(
@@ -191,6 +244,9 @@ def read_search_flags(
     """
     check_list_flag("--tune", "every name: --tune dropout heads", arguments)
     check_list_flag("--teacher", TEACHER_EXAMPLE, arguments)
+    for option in LIMIT_OPTIONS.values():
+        flag = "--" + option.replace("_", "-")
+        check_list_flag(flag, f"the limit of every budget: {flag} 4 2", arguments)
     config = parse_flags(
         SearchConfig,
         arguments,
@@ -208,9 +264,11 @@ def read_search_flags(
     return resume_options(SearchConfig, config, CHANGEABLE_OPTIONS)
 
 
-def _parse_count(name: str, text: str) -> float | None:
-    if not text:
-        return None
+def _text(limit: str | float) -> str:
+    return limit if isinstance(limit, str) else f"{limit:.15g}"
+
+
+def _parse_count(name: str, text: str) -> float:
     match = COUNT_PATTERN.fullmatch(text)
     value = float(match[1]) * COUNT_SUFFIXES[match[2]] if match else 0
     if not 0 < value <= MAX_COUNT:

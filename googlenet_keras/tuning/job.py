@@ -39,6 +39,17 @@ class SearchFolder(RunFolder):
         self.proposals = self.path / "proposals.json"
         self.best_architecture = self.path / "best_architecture.json"
         self.pareto = self.path / "pareto.png"
+        self.early_files += [self.latency, self.base_architecture]
+
+    def save_options(self, config: SearchConfig) -> None:
+        """Writes config.json for --resume, with a copy of the base architecture."""
+        options = replace(config, resume=False)
+        if file := options.training.architecture:
+            copy = self.base_architecture.resolve()
+            write_json(copy, read_json(file))
+            training = replace(options.training, architecture=copy)
+            options = replace(options, training=training)
+        write_json(self.config, options.to_json())
 
     def image_results(self, name: str) -> Path:
         """The file with a training's results on each image."""
@@ -50,6 +61,7 @@ class SearchJob:
     """A search with every option resolved, its folder, space and budget.
 
     folds: into which a race divides the images; 0: it has the validation images.
+    name: of the budget among several, such as "macs-50M"; empty for the only one.
     """
 
     config: SearchConfig
@@ -57,16 +69,22 @@ class SearchJob:
     space: Space
     budget: Budget
     folds: int = 0
+    name: str = ""
+
+    @property
+    def resumed_folder(self) -> Path:
+        """The folder that --resume takes: of several budgets that around all."""
+        return self.folder.path.parent if self.name else self.folder.path
+
+    def create_folder(self, resume: bool = False) -> None:
+        """Makes the folder of a new search. Raises UserError, as RunFolder.create."""
+        self.folder.create(resume)
+        write_json(self.folder.environment, machine.environment())
+        write_json(self.folder.latency, vars(self.budget.costs.latency))
 
     def save_options(self) -> None:
-        """Writes config.json for --resume, with a copy of the base architecture."""
-        options = replace(self.config, resume=False)
-        if file := options.training.architecture:
-            copy = self.folder.base_architecture.resolve()
-            write_json(copy, read_json(file))
-            training = replace(options.training, architecture=copy)
-            options = replace(options, training=training)
-        write_json(self.folder.config, options.to_json())
+        """Writes config.json for --resume."""
+        self.folder.save_options(self.config)
 
     def training(self, learning_rate_factor: float, **changes: Any) -> TrainConfig:
         """The TrainConfig of one of the search's networks."""
@@ -80,6 +98,15 @@ def prepare_search(config: SearchConfig) -> SearchJob:
 
     Raises UserError, before the folder is made if that can be known.
     """
+    config, dataset = resolve_search(config)
+    job = make_job(config, dataset)
+    if not config.resume:
+        job.create_folder()
+    return job
+
+
+def resolve_search(config: SearchConfig) -> tuple[SearchConfig, Dataset]:
+    """Opens the data and resolves every option. Raises UserError."""
     if config.run_folder and not config.resume:
         SearchFolder(config.run_folder).refuse_existing()
     hide_gpus()  # the trials, which are other processes, need a GPU's memory
@@ -87,7 +114,7 @@ def prepare_search(config: SearchConfig) -> SearchJob:
     check_labels(dataset.class_names)
     when = time.strftime("%Y%m%d-%H%M%S")
     path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
-    config, folder = replace(config, run_folder=path), SearchFolder(path)
+    config = replace(config, run_folder=path)
     if not config.resume:
         training = resolve_data_options(config.training, dataset)
         open_teachers(training, dataset.class_names)  # raises before any trial
@@ -100,16 +127,21 @@ def prepare_search(config: SearchConfig) -> SearchJob:
         if run := config.propose_from:
             run = expand_user(str(run)).resolve()
             config = replace(config, propose_from=run)
+    return config, dataset
+
+
+def make_job(config: SearchConfig, dataset: Dataset, name: str = "") -> SearchJob:
+    """The job of a search whose options are resolved.
+
+    name: of the budget among several. Raises UserError for one that is too small.
+    """
+    folder = SearchFolder(config.run_folder or "")
     budget = _budget(config, folder, dataset)
     base = budget.largest_uniform(config.training.to_architecture())
-    if not config.resume:
-        folder.create()
-        write_json(folder.environment, machine.environment())
-        write_json(folder.latency, vars(budget.costs.latency))
     # a teacher has seen the images of every fold
     folds = 0 if config.training.teacher else largest_fold_count(dataset, RACE_FOLDS)
     space = Space(base, config.level, config.tune)
-    return SearchJob(config, folder, space, budget, folds)
+    return SearchJob(config, folder, space, budget, folds, name)
 
 
 def _budget(config: SearchConfig, folder: SearchFolder, dataset: Dataset) -> Budget:

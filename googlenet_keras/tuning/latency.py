@@ -35,7 +35,8 @@ from googlenet_keras.tuning.space import round_width
 
 log = logging.getLogger(__name__)
 
-CHANNEL_BLOCK = 16  # channels that XNNPACK computes at once with AVX512
+# output channels that XNNPACK may compute at once: 16 with AVX512, 64 with AMX
+CHANNEL_BLOCKS = (8, 16, 32, 64)
 SAMPLED_WIDTH_MULTIPLIERS = (0.15, 1.1)  # of the narrowest and the widest network
 FITTED_NETWORKS, HELD_OUT_NETWORKS = 12, 10  # the model is checked on the latter
 # the files take turns in each round, so that all meet the same noise
@@ -64,16 +65,18 @@ class LatencyModel(Task):
 
     milliseconds_per: for a unit of each of WORK_KINDS, not negative. median_error:
     relative, of the networks that the model was not fitted to. checked_milliseconds:
-    {"predicted", "measured"} of each of these.
+    {"predicted", "measured"} of each of these. channel_block: output channels that cost
+    as much as one.
     """
 
     milliseconds_per: dict[str, Annotated[float, Meta(ge=0, le=1e9)]]
     median_error: Annotated[float, Meta(ge=0, le=1e9)]
     checked_milliseconds: Sequence[Mapping[str, float]] = ()
+    channel_block: Annotated[int, Meta(ge=1, le=1024)] = 16
 
     def milliseconds(self, arch: Architecture) -> float:
         """Milliseconds for one image on one thread."""
-        work = count_work(arch, self)
+        work = count_work(arch, self, self.channel_block)
         return float(work @ np.array([self.milliseconds_per[x] for x in WORK_KINDS]))
 
     @classmethod
@@ -109,7 +112,8 @@ def latency_cache_file(base: Architecture, task: Task) -> Path:
     environment = machine.environment()
     runtime = environment["packages"]["ai-edge-litert"]
     size, processor = list(task.image_size), environment["processor"]
-    key = [[base.to_json(), task.classes, size, processor, runtime], FITTED_NETWORKS]
+    kind = [base.to_json(), task.classes, size, processor, runtime]
+    key = [kind, FITTED_NETWORKS, CHANNEL_BLOCKS]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     return cache_folder() / "latency" / f"{digest}.json"
 
@@ -132,14 +136,21 @@ def sample_networks(base: Architecture) -> list[Architecture]:
 def fit_latency_model(
     networks: Sequence[Architecture], milliseconds: Sequence[float], task: Task
 ) -> LatencyModel:
-    """Fits a model to measurements; the last HELD_OUT_NETWORKS of them check it."""
-    work = np.stack([count_work(arch, task) for arch in networks])
+    """Fits a model to measurements; the last HELD_OUT_NETWORKS of them check it.
+
+    Its channel_block is the one that fits best.
+    """
     measured, fitted = np.asarray(milliseconds), len(networks) - HELD_OUT_NETWORKS
-    # divided by its time, each network counts alike, however fast
-    scale = np.maximum(work[:fitted].max(axis=0), 1)
-    rows = work[:fitted] / scale / measured[:fitted, None]
-    costs = nnls(rows, np.ones(fitted))[0] / scale
-    predicted, measured = work[fitted:] @ costs, measured[fitted:]
+    work = {
+        block: np.stack([count_work(arch, task, block) for arch in networks])
+        for block in CHANNEL_BLOCKS
+    }
+    fits = {
+        block: _fit(work[block][:fitted], measured[:fitted]) for block in CHANNEL_BLOCKS
+    }
+    block = min(fits, key=lambda block: fits[block][1])
+    costs = fits[block][0]
+    predicted, measured = work[block][fitted:] @ costs, measured[fitted:]
     return LatencyModel(
         task.classes,
         tuple(task.image_size),
@@ -149,17 +160,27 @@ def fit_latency_model(
             {"predicted": round(p, 4), "measured": round(m, 4)}
             for p, m in zip(predicted.tolist(), measured.tolist(), strict=True)
         ],
+        block,
     )
 
 
-def count_work(arch: Architecture, task: Task) -> np.ndarray:
+def _fit(work: np.ndarray, milliseconds: np.ndarray) -> tuple[np.ndarray, float]:
+    """The milliseconds of a unit of each kind of work, and the error of the fit."""
+    scale = np.maximum(work.max(axis=0), 1)
+    # divided by its time, each network counts alike, however fast
+    rows = work / scale / milliseconds[:, None]
+    costs, error = nnls(rows, np.ones(len(work)))
+    return costs / scale, float(error)
+
+
+def count_work(arch: Architecture, task: Task, channel_block: int) -> np.ndarray:
     """The amount of each of WORK_KINDS for one image, [len(WORK_KINDS)]."""
     work = dict.fromkeys(WORK_KINDS, 0.0) | {"network": 1.0}
     rows = {row.name: row for row in arch.rows}
     for stage in task.stages(arch):
         for layer in stage.layers:
             pixels = layer.height * layer.width
-            outputs = CHANNEL_BLOCK * -(-layer.outputs // CHANNEL_BLOCK)
+            outputs = channel_block * -(-layer.outputs // channel_block)
             kind = "pointwise" if layer.kernel == 1 else "spatial"
             kind = "first" if layer.inputs == 3 else kind
             work[f"{kind}_macs"] += pixels * layer.kernel**2 * layer.inputs * outputs

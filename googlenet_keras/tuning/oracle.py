@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from googlenet_keras.console import print_text
 from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import read_json, write_json
+from googlenet_keras.tuning.config import SearchConfig
 from googlenet_keras.tuning.job import SearchJob
 from googlenet_keras.tuning.proposals import Proposals
 from googlenet_keras.tuning.space import Values
@@ -284,6 +285,17 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
         self._current_bracket, self._brackets = first, list[Any]()
         self._start_new_bracket()
 
+    def planned_epochs(self, first: int | None) -> list[int]:
+        """The epochs of each trial. first: the first one's bracket, if it has ended."""
+        top = self._current_bracket if first is None else first
+        bracket, epochs = top, list[int]()
+        while len(epochs) < self.max_trials:
+            for number in range(bracket + 1):
+                count = self._get_size(bracket, number)
+                epochs += count * [self._get_epochs(bracket, number)]
+            bracket = (bracket - 1) % (top + 1)
+        return epochs[: self.max_trials]
+
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self.hyperband_iterations = self.max_trials  # may be more than at the start
@@ -301,6 +313,20 @@ class _HyperbandOracle(_BudgetOracle, keras_tuner.oracles.HyperbandOracle):
             self._start_new_bracket()
         past = values["tuner/trial_id"] if number else None
         self._brackets[-1]["rounds"][number].append({"past_id": past, "id": name})
+
+
+def trial_epochs(config: SearchConfig, trials: Sequence[TrialRow]) -> list[int]:
+    """The epochs of each trial of a search, in about their order.
+
+    trials: those that have ended; Hyperband goes on from the first one's bracket.
+    """
+    assert config.epochs  # resolved
+    if config.tuner != "hyperband":
+        return [config.epochs] * config.trials
+    options = {"objective": SEARCH_OBJECTIVE, "max_epochs": config.epochs}
+    oracle = _HyperbandOracle(config.trials, **options)
+    values = trials[0].get("hyperparameters", {}) if trials else {}
+    return oracle.planned_epochs(values.get("tuner/bracket"))
 
 
 def make_oracle(job: SearchJob, log: TrialLog | None) -> keras_tuner.Oracle:

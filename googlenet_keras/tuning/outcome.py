@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from dataclasses import dataclass
 from typing import TypedDict
 
 from googlenet_keras.console import new_table, print_table
@@ -11,7 +12,7 @@ from googlenet_keras.installation import command_line
 from googlenet_keras.tuning.comparison import Difference
 from googlenet_keras.tuning.finalists import best_trial, measured_milliseconds
 from googlenet_keras.tuning.job import SearchJob
-from googlenet_keras.tuning.pareto import draw_pareto
+from googlenet_keras.tuning.pareto import Networks, draw_pareto
 from googlenet_keras.tuning.race import Race, Racer
 from googlenet_keras.tuning.trials import (
     TrialLog,
@@ -64,6 +65,17 @@ class SearchResult(TypedDict):
     cpu_seconds: float
 
 
+@dataclass(frozen=True)
+class FinishedSearch:
+    """A search that has ended. passed: whether --retrain's export is as it must be."""
+
+    job: SearchJob
+    trials: TrialLog
+    race: Race | None
+    result: SearchResult
+    passed: bool = True
+
+
 def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchResult:
     """Writes best_architecture.json, pareto.png and result.json, and prints tables.
 
@@ -72,7 +84,7 @@ def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchR
     folder, baselines, ranked = job.folder, trials.baselines(), trials.ranking()
     best, verdict = _choose_best(job, trials, race)
     write_json(folder.best_architecture, best["architecture"])
-    draw_pareto(job, trials, race, best)
+    draw_pareto(Networks(job, trials, race, best))
     _print_networks([best, *(row for row in baselines if row is not best)])
     if race:
         _print_race(race)

@@ -1,6 +1,7 @@
 """Draws a search's networks: top-1 against what they cost."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from googlenet_keras.evaluation.metrics import wilson
 from googlenet_keras.tuning.comparison import image_count
 from googlenet_keras.tuning.job import SearchJob
 from googlenet_keras.tuning.race import Race, Racer
-from googlenet_keras.tuning.trials import TrialLog, TrialRow
+from googlenet_keras.tuning.trials import UNIFORM, TrialLog, TrialRow
 
 COST_AXES = {  # title and unit of the horizontal axis
     "macs": ("million multiply-adds", 1e-6),
@@ -20,6 +21,15 @@ COST_AXES = {  # title and unit of the horizontal axis
     "milliseconds": ("ms of int8.tflite, 1 thread (predicted)", 1.0),
 }
 STAR = {"ls": "none", "marker": "*", "ms": 14, "color": "tab:orange"}
+
+
+class Networks(NamedTuple):
+    """The networks of a search. best: the row of what it hands over."""
+
+    job: SearchJob
+    trials: TrialLog
+    race: Race | None
+    best: TrialRow
 
 
 class _Point(NamedTuple):
@@ -30,39 +40,81 @@ class _Point(NamedTuple):
     row: Mapping[str, Any]
 
 
-def draw_pareto(
-    job: SearchJob, trials: TrialLog, race: Race | None, best: TrialRow
-) -> None:
+_Series = tuple[Sequence[_Point], dict[str, Any]]  # points, and the style they share
+_Limits = tuple[Mapping[str, float], dict[str, Any]]
+
+
+def draw_pareto(search: Networks) -> None:
     """Draws top-1 with 95 % intervals against each cost, and limits as dotted lines.
 
     Trials and baselines have the validation images, networks of the race the images of
-    all their rounds. A star marks `best`.
+    all their rounds. A star marks the best one.
     """
-    series = _series(trials, race, best)
+    limit = (search.job.budget.limits, {"color": "tab:red", "label": "budget"})
+    _draw(_series(search), [limit], search.job.folder.pareto)
+
+
+def draw_family(searches: Sequence[Networks], path: Path) -> None:
+    """Draws the networks of searches for several budgets, a color for each budget.
+
+    Its trials are dots; a square marks its network of even width, a star what it hands
+    over, both with the mean of their rounds after a race; its limits are dotted lines.
+    """
+    series: list[_Series] = []
+    limits: list[_Limits] = []
+    others = [
+        _point(row)
+        for search in searches
+        for row in search.trials.baselines()
+        if row["trial"] != UNIFORM
+    ]
+    style = {"marker": "s", "ls": "none", "color": "black"}
+    if others:
+        series.append((others, style | {"label": "other --baselines"}))
+    for number, search in enumerate(searches):
+        color, name = f"C{number}", search.job.name
+        series += _family_series(search, color)
+        limits.append((search.job.budget.limits, {"color": color, "label": name}))
+    _draw(series, limits, path)
+
+
+def _family_series(search: Networks, color: str) -> list[_Series]:
+    raced = _raced(search.trials, search.race)
+    marked = [search.trials.find(UNIFORM), search.best]
+    points = [raced.get(row["trial"]) or _point(row) for row in marked if row]
+    dots = {"marker": "o", "ls": "none", "color": color, "alpha": 0.35}
+    return [
+        ([_point(row) for row in search.trials.ranking()], dots),
+        (points[:1], dots | {"marker": "s", "alpha": 1}),
+        (points[1:], STAR | {"color": color}),
+    ]
+
+
+def _draw(series: list[_Series], limits: list[_Limits], path: Path) -> None:
+    """Draws points against each cost, and limits as dotted lines."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = figure.subplots(1, len(COST_AXES), sharey=True)
     for axes, (cost, (title, unit)) in zip(panels, COST_AXES.items(), strict=True):
         for points, style in series:
             _plot(axes, [point.row[cost] * unit for point in points], points, style)
-        if cost in job.budget.limits:
-            limit = job.budget.limits[cost] * unit
-            axes.axvline(limit, ls=":", color="tab:red", label="budget")
+        for of_budget, style in limits:
+            if cost in of_budget:
+                axes.axvline(of_budget[cost] * unit, ls=":", **style)
         axes.set(xlabel=title, xscale="log")
         ticks = LogLocator(subs=(1.0, 2.0, 5.0))
         axes.xaxis.set(major_locator=ticks, major_formatter="{x:g}", minor_formatter="")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("top-1, main head")
     panels[0].legend(fontsize="small")
-    figure.savefig(job.folder.pareto, dpi=100)
+    figure.savefig(path, dpi=100)
 
 
-def _series(
-    trials: TrialLog, race: Race | None, best: TrialRow
-) -> list[tuple[list[_Point], dict[str, Any]]]:
+def _series(search: Networks) -> list[_Series]:
     """The points that share a style, with that style."""
+    _, trials, race, best = search
     ranked = trials.ranking()
     longest = max(row["epochs"] for row in ranked)
-    series: list[tuple[list[_Point], dict[str, Any]]] = []
+    series: list[_Series] = []
     for epochs in sorted({row["epochs"] for row in ranked}):
         points = [_point(row) for row in ranked if row["epochs"] == epochs]
         alpha, label = 0.25 + 0.75 * epochs / longest, f"searched, {epochs} epochs"
@@ -72,9 +124,7 @@ def _series(
     style = {"marker": "s", "ls": "--", "color": "black"}
     label = "uniform --width multiples of GoogLeNet"
     series.append((baselines, style | {"label": label}))
-    racers = [racer for racer in race.racers if racer.rounds] if race else []
-    raced = {racer.name: _race_point(trials, racer) for racer in racers}
-    if raced:
+    if raced := _raced(trials, race):
         style = {"marker": "D", "ls": "none", "color": "tab:green"}
         label = "the race: mean of the rounds"
         series.append(([*raced.values()], style | {"label": label}))
@@ -84,6 +134,11 @@ def _series(
 
 def _point(row: TrialRow) -> _Point:
     return _Point(row["top1"]["main"], row["images"], row)
+
+
+def _raced(trials: TrialLog, race: Race | None) -> dict[str, _Point]:
+    racers = [racer for racer in race.racers if racer.rounds] if race else []
+    return {racer.name: _race_point(trials, racer) for racer in racers}
 
 
 def _race_point(trials: TrialLog, racer: Racer) -> _Point:

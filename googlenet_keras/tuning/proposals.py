@@ -87,26 +87,38 @@ def check_proposing_network(config: SearchConfig) -> None:
         )
 
 
-def prepare_proposals(job: SearchJob) -> None:
-    """Writes the proposals of --propose-from to proposals.json, once in a search.
+def prepare_proposals(jobs: Sequence[SearchJob]) -> None:
+    """Writes the proposals of --propose-from to each search's proposals.json, once.
 
     Raises UserError if the network cannot be read or the images cannot.
     """
-    if not job.config.propose_from or job.folder.proposals.exists():
+    waiting = [
+        job
+        for job in jobs
+        if job.config.propose_from and not job.folder.proposals.exists()
+    ]
+    if not waiting:
         return
+    trained = _ask(waiting[0])
+    for job in waiting:
+        proposals = propose(trained, job)
+        write_json(job.folder.proposals, proposals)
+        log.info("it proposes the widths of %d trials", len(proposals))
+
+
+def _ask(job: SearchJob) -> TrainedNetwork:
+    """Reads the network of --propose-from in a child process, whose memory it needs."""
     log.info("asking %s which channels it needs", job.config.propose_from)
-    with child_process(log=None) as call:  # its memory is free again at its end
+    with child_process(log=None) as call:
         try:
             trained: TrainedNetwork = call(read_trained_network, job.config)
         except ProcessError as error:
             raise UserError(
                 f"--propose-from {job.config.propose_from} failed: {error} Remove the "
                 f"cause, and ask it again with {command_line('search')} --resume "
-                f"--run-folder {job.folder}."
+                f"--run-folder {job.resumed_folder}."
             ) from error
-    proposals = propose(trained, job)
-    write_json(job.folder.proposals, proposals)
-    log.info("it proposes the widths of %d trials", len(proposals))
+    return trained
 
 
 def read_trained_network(config: SearchConfig) -> TrainedNetwork:

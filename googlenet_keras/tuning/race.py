@@ -86,6 +86,8 @@ class Race:
         for number in range(1, rounds + 1):
             if len(self.running) == 1:
                 return
+            if self._trials.forecast:
+                self._trials.forecast.racers = len(self.running)
             log.info(
                 f"round {number} of {rounds} of the race, {len(self.running)} networks"
             )

@@ -1,6 +1,7 @@
 """A whole width search: baselines, trials within the budget, the race, the winner."""
 
-import logging
+import sys
+import time
 from typing import TYPE_CHECKING
 
 from googlenet_keras.errors import UserError
@@ -9,62 +10,40 @@ from googlenet_keras.tuning import workers
 from googlenet_keras.tuning.config import SearchConfig
 
 if TYPE_CHECKING:  # TensorFlow would slow down --help
+    from googlenet_keras.tuning.family import FamilyResult
     from googlenet_keras.tuning.outcome import SearchResult
 
-log = logging.getLogger(__name__)
 
-
-def search(config: SearchConfig) -> "SearchResult":
+def search(config: SearchConfig) -> "SearchResult | FamilyResult":
     """Runs a whole search: proposes, trains and compares networks within the budget.
 
     The network that it hands over is that of even width, unless another one was better
-    in a race with 95 % confidence.
+    in a race with 95 % confidence. Several budgets have a search each.
 
     The run folder has trials.jsonl, best_architecture.json and pareto.png. Raises
-    UserError, before the folder is made if that can be known.
+    UserError, before the folder is made if that can be known; exits with status 1 if
+    a check of --retrain fails.
     """
+    began = time.monotonic()
     require("search", "search", EXTRAS["search"])
     if config.retrain:
         require("search --retrain", "export", EXTRAS["export"])
-    from googlenet_keras.tuning.finalists import choose_finalists
-    from googlenet_keras.tuning.job import prepare_search
-    from googlenet_keras.tuning.outcome import write_result
-    from googlenet_keras.tuning.proposals import (
-        check_proposing_network,
-        prepare_proposals,
-    )
-    from googlenet_keras.tuning.race import Race
-    from googlenet_keras.tuning.trainings import retrain_best, train_baselines
-    from googlenet_keras.tuning.trials import TrialLog
-    from googlenet_keras.tuning.tuner import Tuner
+    if workers.role() == "chief":
+        _refuse_machines(config)
+    from googlenet_keras.tuning.family import prepare_family, write_family_result
+    from googlenet_keras.tuning.proposals import check_proposing_network
+    from googlenet_keras.tuning.running import run_searches
 
     check_proposing_network(config)
-    job = prepare_search(config)
-    with job.folder.lock():
-        trials = TrialLog(job)  # raises for an older version's
-        job.save_options()
-        log.info("run folder %s", job.folder)
-        prepare_proposals(job)
-        tuner = Tuner(job, trials)
-        train_baselines(job, trials)
-        if not tuner.is_done():
-            if workers.role() == "chief":
-                log.info("waiting for workers")
-            with workers.local_workers(job):
-                tuner.search()
-        if not tuner.is_done():
-            log.info(
-                f"ended before {config.trials} trials: nothing new fits the budget"
-            )
-        trials.check_any_completed()
-        race = None
-        if config.finalists:
-            race = Race(job, trials, choose_finalists(job, trials))
-            race.run()
-        result = write_result(job, trials, race)
-        if config.retrain:
-            retrain_best(job, result["best"])
-    return result
+    family = prepare_family(config)
+    with family.lock():
+        family.save_options()
+        finished = run_searches(family.jobs, began, config.minutes)
+        is_family = len(finished) > 1
+        table = write_family_result(family, finished) if is_family else None
+    if not all(x.passed for x in finished):
+        sys.exit(1)
+    return table or finished[0].result
 
 
 def work(config: SearchConfig) -> None:
@@ -76,4 +55,19 @@ def work(config: SearchConfig) -> None:
             "a worker takes its options from the chief's run folder; give it "
             "--resume --run-folder FOLDER and nothing else."
         )
+    _refuse_machines(config)
     workers.work(prepare_search(config))
+
+
+def _refuse_machines(config: SearchConfig) -> None:
+    """Raises UserError for options that a search on several machines cannot have."""
+    if len(config.split()) > 1:
+        raise UserError(
+            "a search on several machines has one budget; give each budget a search "
+            "of its own."
+        )
+    if config.minutes:
+        raise UserError(
+            "--minutes measures one machine, and the others of a search may be faster "
+            f"or slower; leave out --minutes {config.minutes:g}."
+        )

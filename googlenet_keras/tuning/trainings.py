@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.installation import command_line
 from googlenet_keras.processes import ProcessError, child_process
+from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.tuning.image_results import ImageResults
@@ -173,24 +173,27 @@ def train_and_judge(config: TrainConfig, split: str, path: Path) -> TrainingFigu
     }
 
 
-def retrain_best(job: SearchJob, best: TrialRow) -> None:
-    """Trains the best network in full and exports it; exits if a check fails."""
-    name = f"retrained-{best['trial']}-{job.config.retrain_epochs}-epochs"
+def retrain_best(job: SearchJob, best: TrialRow) -> bool:
+    """Trains the best network in full and exports it. False if a check fails."""
     config = job.training(
         best.get("learning_rate_factor", 1.0),
         architecture=job.folder.best_architecture,
         variant=best["architecture"]["name"],
-        run_folder=job.folder.path / name,
+        run_folder=retrained_run(job, best["trial"]).path,
         resume=True,  # an earlier attempt may have been killed
         epochs=job.config.retrain_epochs,
     )
     with child_process(log=None) as call:  # which leaves a GPU free at its end
         try:
-            passed = call(_train_and_export, config)
+            return bool(call(_train_and_export, config))
         except ProcessError as error:
             raise UserError(str(error)) from error
-    if not passed:
-        sys.exit(1)
+
+
+def retrained_run(job: SearchJob, trial: str) -> RunFolder:
+    """The run of --retrain for the network of `trial`."""
+    name = f"retrained-{trial}-{job.config.retrain_epochs}-epochs"
+    return RunFolder(job.folder.path / name)
 
 
 def _train_and_export(config: TrainConfig) -> bool:

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, Protocol, TypedDict, cast
 
 from msgspec import Meta
 
@@ -41,7 +41,7 @@ class TrainingFigures(Spent):
 
 
 class _Row(TypedDict):
-    """A line of trials.jsonl.
+    """A line of trials.jsonl. search_seconds: of the whole search until then.
 
     learning_rate_factor: not of a baseline. proposal, hyperparameters (keras-tuner's):
     of a trial alone; older ones do not say who proposed their widths. network, round:
@@ -60,6 +60,7 @@ class _Row(TypedDict):
     network: NotRequired[str]
     round: NotRequired[Count]
     search_peak_megabytes: NotRequired[float | None]
+    search_seconds: NotRequired[Amount]
 
 
 class FailedRow(_Row):
@@ -82,6 +83,17 @@ class TrialRow(_Row, TrainingFigures):
     reason: str | None
 
 
+class TimeLeft(Protocol):
+    """A forecast of the time left; its module imports this one.
+
+    racers: networks of the race that have not left.
+    """
+
+    racers: int
+
+    def describe(self) -> str: ...
+
+
 class _OlderRowError(Exception):
     """A line has no loss, which every version writes that minimizes it."""
 
@@ -89,16 +101,25 @@ class _OlderRowError(Exception):
 class TrialLog:
     """The training runs of a search, each written to trials.jsonl when it ends.
 
+    forecast: tells the time left; None before a network of the search was trained.
     Raises UserError for the log of an older version.
     """
 
+    forecast: TimeLeft | None = None
+
     def __init__(self, job: SearchJob) -> None:
-        self._job, self._start = job, time.monotonic()
+        self._job = job
         self.rows: list[TrialRow] = []
         if (path := job.folder.trial_log).exists():
             self.rows = read_rows(path)
             self._write()
-        self._trials_before = len(self.trials())
+        before = max((row.get("search_seconds", 0) for row in self.rows), default=0)
+        self._start = time.monotonic() - before
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that the search has taken, those before --resume included."""
+        return round(time.monotonic() - self._start, 1)
 
     def __contains__(self, trial: str) -> bool:
         return any(row["trial"] == trial for row in self.rows)
@@ -115,12 +136,13 @@ class TrialLog:
             **dict.fromkeys(("loss", "top1", "seconds", "reason")),
             **more,
             "search_peak_megabytes": peak_megabytes(),
+            "search_seconds": self.seconds,
         }
         files.append_json_line(self._job.folder.trial_log, row)
         self.rows.append(cast(TrialRow, row))
-        if status == "baseline":
-            self._start = time.monotonic()  # the trials come next
-        log.info(self._describe(self.rows[-1]))
+        budget = f"{self._job.name}: " if self._job.name else ""
+        left = self.forecast.describe() if self.forecast else ""
+        log.info(budget + self._describe(self.rows[-1]) + (left and f"; {left}"))
         return self.rows[-1]
 
     def remove(self, trial: str) -> None:
@@ -192,13 +214,7 @@ class TrialLog:
         line = f"trial {trial_label(row)}, {done} of {trials}: {outcome}"
         if ranked := self.ranking():
             line += f"; best loss {ranked[0]['loss']:.4f}"
-        left = max(trials - done, 0)  # a resumed search may have fewer
-        new = self.trials()[self._trials_before :]
-        trained = sum(row["seconds"] != 0 for row in new)  # a failure's are None
-        if not (left and trained):
-            return line
-        minutes = (time.monotonic() - self._start) / trained * left / 60
-        return line + f"; about {minutes:.0f} min left of the trials"
+        return line
 
 
 def describe_network(trial: str) -> str:

@@ -32,7 +32,7 @@ class Tuner(BaseTuner):
     def __init__(self, job: SearchJob, log: TrialLog | None) -> None:
         self.train = partial(train_trial, job)
         oracle = make_oracle(job, log)
-        if log and log.rows:  # without this file keras-tuner would not resume
+        if log and log.trials():  # without this file keras-tuner would not resume
             folder = job.folder.path / TUNER_FOLDER
             folder.mkdir(exist_ok=True)
             write_json(folder / TUNER_STATE_FILE, {})

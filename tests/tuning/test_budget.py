@@ -4,8 +4,8 @@ from tuning_parts import budget, model, space
 from googlenet_keras.architecture import arithmetic
 from googlenet_keras.architecture.variants import BATCH_NORM, PAPER
 from googlenet_keras.errors import UserError
-from googlenet_keras.tuning.budget import COST_NAMES, Costs
-from googlenet_keras.tuning.latency import convert_untrained
+from googlenet_keras.tuning.budget import COST_NAMES, Budget, Costs
+from googlenet_keras.tuning.latency import WORK_KINDS, LatencyModel, convert_untrained
 from googlenet_keras.tuning.space import Space
 
 
@@ -48,6 +48,18 @@ def test_the_uniform_network_is_the_widest_that_fits():
     largest = max(size for size in sizes if size <= 100e6)
     assert allowed.costs.of(allowed.largest_uniform(BATCH_NORM), "macs") == largest
     assert budget(macs=1e12).largest_uniform(BATCH_NORM) is BATCH_NORM
+
+
+def test_channels_that_cost_no_milliseconds_are_used():
+    """Here all the time is in the outputs, which are computed in blocks."""
+    costs = dict.fromkeys(WORK_KINDS, 0.0) | {"outputs": 1e-6}
+    known = LatencyModel(10, (96,), costs, 0.0, channel_block=32)
+    allowed = Budget({"milliseconds": 0.4}, Costs(10, (96,), known))
+    searched = Space(allowed.largest_uniform(BATCH_NORM), "fine")
+    fitted = allowed.fit(values(searched, 1), searched)
+    ends = {name: grid[-1] for name, grid in searched.grids.items()}
+    assert all(x % 32 == 0 or x == ends[name] for name, x in fitted.items())
+    assert any(x < ends[name] for name, x in fitted.items())  # and the limit binds
 
 
 def test_without_limits_candidates_stay_as_they_are():

@@ -18,6 +18,34 @@ def test_limits_are_read_with_their_suffixes():
     assert more.limits() == {"megabytes": 4, "milliseconds": 0.5}
 
 
+def test_several_budgets_are_paired_and_have_names():
+    flags = ["--max-macs", "100M", "50M", "--max-megabytes", "1", "0.5"]
+    config = read_search_flags([*flags, "--max-milliseconds", "2"])
+    assert SearchConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    searches = config.split()
+    assert {name: own.limits() for name, own in searches.items()} == {
+        "macs-100M-megabytes-1": {"macs": 1e8, "megabytes": 1, "milliseconds": 2},
+        "macs-50M-megabytes-0.5": {"macs": 5e7, "megabytes": 0.5, "milliseconds": 2},
+    }
+    # a baseline is the same network for every budget
+    assert [x.baselines for x in searches.values()] == [(0.25, 1.0), ()]
+    one = SearchConfig(max_macs="3M", max_megabytes=2)
+    assert one.split() == {"": one}
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_macs": ("3M", "2M"), "max_megabytes": (3, 2, 1)},
+        {"max_macs": ("3M", "3000k")},
+        {"max_macs": ("3M", "3M"), "max_megabytes": (1, 1)},
+    ],
+)
+def test_budgets_that_cannot_be_paired_are_refused(limits):
+    with pytest.raises(UserError, match=r"several budgets differ.*received max_macs="):
+        SearchConfig(**limits)
+
+
 @pytest.mark.parametrize(
     "text",
     ["3x", "-3M", "0", "M", "1e6", "nan", "\u0663M", "1_0", 39 * "9", "1000001G"],
@@ -54,6 +82,7 @@ def test_a_value_out_of_range_is_refused_by_its_name(option, value, message):
         (["--max-parameters", ""], "an argument must not be empty"),
         (["--tune", "heads", "--tune", "dropout"], "--tune is given once"),
         (["--tune"], "--tune is given once"),
+        (["--max-macs", "3M", "--max-macs", "2M"], "--max-macs is given once and has"),
         (["--teacher"], "--teacher is given once and has every run"),
         (["--tune", "--seed", "1"], "--tune is given once"),
     ],
@@ -107,7 +136,7 @@ def test_json_is_flat_and_read_back(tmp_path):
     training = TrainConfig(dataset="photos", image_size=(96,), data_dir=tmp_path)
     config = SearchConfig(training, max_macs="3M", epochs=4, run_folder=tmp_path)
     data = config.to_json()
-    assert (data["dataset"], data["max_macs"], data["epochs"]) == ("photos", "3M", 4)
+    assert (data["dataset"], data["max_macs"], data["epochs"]) == ("photos", ("3M",), 4)
     assert "training" not in data
     assert SearchConfig.from_json(json.loads(json.dumps(data))) == config
 
@@ -117,6 +146,9 @@ def test_a_config_of_an_older_version_is_read():
     config = SearchConfig.from_json(stored | {"trials": 2, "baselines": [0.0625]})
     assert config.training == TrainConfig(width=0.0625, image_size=(32,))
     assert (config.epochs, config.trials, config.baselines) == (1, 2, (0.0625,))
+    limits = {"max_macs": "3M", "max_parameters": "", "max_megabytes": 2.5}
+    config = SearchConfig.from_json(stored | limits | {"max_milliseconds": None})
+    assert config.limits() == {"macs": 3e6, "megabytes": 2.5}
 
 
 @pytest.fixture
@@ -131,7 +163,7 @@ def test_a_resumed_search_has_its_options(begun):
     config = read_search_flags(["--resume", "--run-folder", str(begun)])
     assert (config.epochs, config.max_macs, config.training.image_size) == (
         2,
-        "3M",
+        ("3M",),
         (32,),
     )
     assert config.resume
@@ -158,7 +190,7 @@ def test_a_path_may_be_written_in_another_way(begun, monkeypatch):
 
 
 def test_a_resumed_search_refuses_other_options(begun):
-    with pytest.raises(UserError, match="--epochs was 2 and is 5, --max-macs was '3M'"):
+    with pytest.raises(UserError, match="--epochs was 2 and is 5, --max-macs was "):
         read_search_flags(
             ["--resume", "--run-folder", str(begun), "--epochs=5", "--max-macs=4M"]
         )

@@ -22,27 +22,30 @@ TASK = Task(classes=10, image_size=(64,))
 def test_work_counts_multiply_adds_in_blocks_of_channels():
     arch = BATCH_NORM.scale_width(2)  # every width a multiple of 16
     task = Task(16, (64,))
-    done = dict(zip(WORK_KINDS, count_work(arch, task), strict=True))
+    done = dict(zip(WORK_KINDS, count_work(arch, task, 16), strict=True))
     macs = sum(done[n] for n in WORK_KINDS if n.endswith("_macs"))
     assert macs == arithmetic.macs(arch, classes=16, image_size=64)
     narrow = BATCH_NORM.with_widths({"inception_3a_pool_proj": 8})
     wider = BATCH_NORM.with_widths({"inception_3a_pool_proj": 16})
     of = [
-        dict(zip(WORK_KINDS, count_work(a, task), strict=True)) for a in (narrow, wider)
+        dict(zip(WORK_KINDS, count_work(a, task, 16), strict=True))
+        for a in (narrow, wider)
     ]
     outputs = of[0]["outputs"], of[1]["outputs"]
     assert outputs[0] == outputs[1]
     assert of[0]["joined"] < of[1]["joined"]
 
 
-def test_known_costs_are_found_again_and_checked_on_other_networks():
+@pytest.mark.parametrize("block", [16, 64])
+def test_known_costs_are_found_again_and_checked_on_other_networks(block):
     truth = np.zeros(len(WORK_KINDS))
     truth[:3] = 0.1, 7e-9, 4e-9
     networks = latency.sample_networks(BATCH_NORM)
-    times = [float(count_work(n, TASK) @ truth) for n in networks]
+    times = [float(count_work(n, TASK, block) @ truth) for n in networks]
     model = latency.fit_latency_model(networks, times, TASK)
+    assert model.channel_block == block
     assert model.milliseconds(BATCH_NORM) == pytest.approx(
-        count_work(BATCH_NORM, TASK) @ truth, rel=1e-3
+        count_work(BATCH_NORM, TASK, block) @ truth, rel=1e-3
     )
     assert len(model.checked_milliseconds) == HELD_OUT_NETWORKS
     assert model.median_error < 1e-3
@@ -70,6 +73,7 @@ def test_a_model_is_read_back_and_damage_is_an_error(tmp_path):
         {"milliseconds_per": costs | {"pooled": -1}},
         {"median_error": float("nan")},
         {"checked_milliseconds": 5},
+        {"channel_block": 0},
     ):
         with pytest.raises(UserError):
             LatencyModel.from_json(asdict(model) | change)

@@ -131,7 +131,7 @@ def test_a_resumed_search_asks_nobody_again(tmp_path):
     search = replace(job(tmp_path, macs=30e6), config=config)
     write_json(search.folder.proposals, propose(trained(), search))
     before = search.folder.proposals.read_bytes()
-    prepare_proposals(search)
+    prepare_proposals([search])
     assert search.folder.proposals.read_bytes() == before
 
 
@@ -141,7 +141,7 @@ def test_a_network_that_cannot_be_read_is_one_message(tmp_path):
     search = job(tmp_path, macs=30e6)
     search = replace(search, config=searching(folder, run_folder=tmp_path))
     with pytest.raises(UserError, match=r"failed: .*weights\.safetensors.* --resume"):
-        prepare_proposals(search)
+        prepare_proposals([search])
     assert not search.folder.proposals.exists()
 
 

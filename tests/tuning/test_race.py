@@ -4,77 +4,21 @@ import re
 
 import numpy as np
 import pytest
-from tuning_parts import job
+from tuning_parts import IMAGES, Planted
 
 from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
 from googlenet_keras.processes import ProcessError
-from googlenet_keras.tuning.finalists import choose_finalists
-from googlenet_keras.tuning.image_results import ImageResults
 from googlenet_keras.tuning.outcome import write_result
 from googlenet_keras.tuning.race import Race
 from googlenet_keras.tuning.trials import TrialLog
 from googlenet_keras.tuning.verdict import judge_race
 
-IMAGES = 200
-FIGURES = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_megabytes": None}
-
 
 class Killed(BaseException):
     """What is no Exception, as a signal is none: nothing may catch it."""
-
-
-def figures(loss=0.5, top1=0.8, images=IMAGES):
-    top1 = dict.fromkeys(("main", "aux1", "aux2"), top1)
-    return FIGURES | {"loss": loss, "top1": top1, "images": images, "epochs": 2}
-
-
-class Planted:
-    """A search of three trials, whose race is run with planted losses.
-
-    gains: how much lower than even width's a network's losses are in the mean.
-    """
-
-    def __init__(self, folder, **gains):
-        folder.mkdir(exist_ok=True)
-        self.job = job(folder, macs=30e6, epochs=2, rounds=4)
-        self.log, self.gains, self.trained = TrialLog(self.job), gains, []
-        if self.log.rows:
-            return
-        self.log.add("uniform", "baseline", self.job.space.base, **figures())
-        for number, width in enumerate((0.3, 0.25, 0.2)):
-            arch = BATCH_NORM.scale_width(width)
-            found = figures(loss=0.3 + number / 10)
-            self.log.add(str(number), "completed", arch, **found)
-
-    def race(self, outcome=None):
-        race = Race(self.job, self.log, choose_finalists(self.job, self.log))
-        race.train = self._train
-        self.outcome = outcome or (lambda name: None)
-        return race
-
-    def run(self, outcome=None):
-        race = self.race(outcome)
-        race.run()
-        return race
-
-    def _train(self, name, arch, factor, number):
-        self.trained.append(name)
-        if error := self.outcome(name):
-            raise error
-        trial = name.split("-")[0]
-        assert arch == Architecture.from_json(self.log.find(trial)["architecture"])
-        of_images = np.random.default_rng(number).uniform(1, 3, IMAGES)
-        random = np.random.default_rng([number, *name.encode()])
-        seed, noise = random.normal(0, 0.01), random.normal(0, 0.05, IMAGES)
-        loss = of_images + seed + noise - self.gains.get(f"trial_{trial}", 0)
-        result = ImageResults(loss.astype(np.float32), loss < 2.5, f"fold {number}")
-        path = self.job.folder.image_results(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        result.save(path)
-        return figures(float(result.loss.mean()), float(result.correct.mean()))
 
 
 def test_where_nothing_is_better_even_width_is_handed_over(tmp_path, capsys):
