@@ -79,6 +79,14 @@ class ChildProcess:
         """Waits for the child's end."""
         self._pool.shutdown()
 
+    def let_end(self) -> None:
+        """Lets the child end, without waiting for it.
+
+        The garbage collector may call this in the middle of any thread's work, where a
+        wait for another thread can last for ever.
+        """
+        self._pool.shutdown(wait=False)
+
     def kill(self) -> None:
         """Ends the child at its work, after some time to end its own children."""
         children = list(self._pool._processes.values())

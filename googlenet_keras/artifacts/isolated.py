@@ -57,7 +57,7 @@ class IsolatedRuntime:
         self._path, self._threads = path, threads or cores()
         memory = RUNTIME_MEMORY_BYTES + RUNTIME_MEMORY_BYTES_PER_THREAD * self._threads
         self._call = ChildProcess(None, memory_bytes=memory)
-        weakref.finalize(self, self._call.close)
+        weakref.finalize(self, self._call.let_end)
         opened: Opened = self._ask(_open, names, MAX_OPENING_SECONDS)
         self.texts, self.size, self.classes, self.step, self._seconds = opened
 
