@@ -63,7 +63,7 @@ def job(folder, macs=None, **options):
 
 
 def trained(width=1.0):
-    """What a trained network tells about its channels: something random."""
+    """A trained network whose channels have random worths and distances."""
     arch, random = BATCH_NORM.scale_width(width), np.random.default_rng(0)
     counts = {name: arch.widths()[name] for name in convolutions(arch)}
     return {

@@ -40,7 +40,7 @@ def convolutions(arch: Architecture) -> list[str]:
 def channel_costs(
     arch: Architecture, cost: Callable[[Architecture], float]
 ) -> dict[str, float]:
-    """What a channel of each convolution costs: in it, and in the layers that read it.
+    """The cost of a channel, in its convolution and in the layers that read it.
 
     It is the mean over as many channels as the convolution has, if they were added: the
     cost of a network need not be linear in them, as a runtime's time is not.

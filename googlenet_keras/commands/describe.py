@@ -130,7 +130,7 @@ class Describe:
         )
 
     def _channels(self, folder: Path) -> Sequence[ChannelDescription]:
-        """What the channels of a run are worth, with --channels."""
+        """Describes a run's channels if --channels asks for it."""
         if not self.channels:
             return ()
         from googlenet_keras.commands.describe_channels import describe_channels

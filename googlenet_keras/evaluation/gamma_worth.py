@@ -1,4 +1,4 @@
-"""What channels are worth by the gammas of batch normalization.
+"""The worth of channels, judged by the gammas of batch normalization.
 
 MorphNet (arXiv 1711.06798) takes a channel's gamma for its worth. A gamma alone says
 little where training has put no price on it: the layers that read the channel can make

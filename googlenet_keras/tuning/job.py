@@ -72,6 +72,11 @@ class SearchJob:
     name: str = ""
 
     @property
+    def prefix(self) -> str:
+        """The start of a message on this search: of several budgets, which."""
+        return f"{self.name}: " if self.name else ""
+
+    @property
     def resumed_folder(self) -> Path:
         """The folder that --resume takes: of several budgets that around all."""
         return self.folder.path.parent if self.name else self.folder.path

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -24,6 +24,7 @@ from googlenet_keras.errors import DiskError, UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.tuning.config import SearchConfig
 from googlenet_keras.tuning.job import SearchJob
+from googlenet_keras.tuning.oracle_files import OracleState, TrialState
 from googlenet_keras.tuning.proposals import Proposals
 from googlenet_keras.tuning.space import Values
 from googlenet_keras.tuning.trials import TrialLog, TrialRow
@@ -33,44 +34,6 @@ FAILURE_REASON_FILE = "reason.txt"  # in a trial's folder there
 HYPERBAND_FACTOR = 2  # half of the trials are promoted, to twice the epochs
 ENDED_STATUSES = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 log = logging.getLogger(__name__)
-
-
-class _PromotedTrial(TypedDict):
-    """A trial of a Hyperband round, and the trial whose widths it has again."""
-
-    past_id: str | None
-    id: str
-
-
-class _Bracket(TypedDict):
-    """A bracket of Hyperband."""
-
-    bracket_num: int
-    rounds: list[list[_PromotedTrial]]
-
-
-class _OracleState(TypedDict):
-    """The content of keras-tuner's oracle.json; the last three are Hyperband's."""
-
-    ongoing_trials: dict[str, str]
-    start_order: list[str]
-    end_order: list[str]
-    run_times: dict[str, int]
-    retry_queue: list[str]
-    seed_state: int
-    tried_so_far: list[str]
-    id_to_hash: dict[str, str | None]
-    brackets: NotRequired[list[_Bracket]]
-    current_bracket: NotRequired[int]
-    current_iteration: NotRequired[int]
-
-
-class _TrialState(TypedDict):
-    """The content of keras-tuner's trial.json."""
-
-    trial_id: str
-    status: str
-    score: float | None
 
 
 @contextmanager
@@ -178,9 +141,9 @@ class _BudgetOracle(keras_tuner.Oracle):
         keras-tuner writes a trial before the list of trials, and its end before it is
         off the list of running trials; a search may be killed between.
         """
-        read_json(Path(self._get_oracle_fname()), _OracleState)
+        read_json(Path(self._get_oracle_fname()), OracleState)
         for path in Path(self._project_dir).glob("trial_*/trial.json"):
-            read_json(path, _TrialState)
+            read_json(path, TrialState)
         super().reload()
         self.trials = {name: self.trials[name] for name in self.start_order}
         for trial in self.trials.values():

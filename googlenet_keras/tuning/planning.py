@@ -70,7 +70,7 @@ class Forecast:
         return self._slowness() * sum(map(self._pace.training, self._epochs_left()))
 
     def _slowness(self) -> float:
-        """How much longer the trainings took than those of even width."""
+        """The seconds of the trainings that have ended, divided by those expected."""
         rows = [x for x in self._trials.rows[self._rows_before :] if x["seconds"] != 0]
         longest = self._job.config.epochs or 1  # resolved
         epochs = [row.get("epochs", longest) for row in rows]  # a failure has none
@@ -131,8 +131,8 @@ def _plan(job: SearchJob, seconds: float) -> SearchJob:
         if not trials.with_status("race"):  # then the trials are over
             raise _too_little_error(candidate, needed, max(0.0, seconds))
     if needed:
-        budget = f"{job.name}: " if job.name else ""
-        log.info(f"{budget}{_describe(candidate)}: about {describe_duration(needed)}")
+        plan = job.prefix + _describe(candidate)
+        log.info(f"{plan}: about {describe_duration(needed)}")
     return candidate
 
 

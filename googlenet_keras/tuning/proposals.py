@@ -57,7 +57,7 @@ class Proposal(TypedDict):
 
 
 class TrainedNetwork(TypedDict):
-    """What a trained network tells about its channels, by its convolutions' names.
+    """What is known of a trained network's channels, by convolution.
 
     worths: empty without gammas. distances: of `channel_distances`.
     """
@@ -177,12 +177,12 @@ def cut(scores: Scores, fits: Callable[[Channels], bool]) -> dict[str, int]:
 
 
 def _spent(budget: Budget, arch: Architecture) -> float:
-    """What a network takes of the budget: the sum of its parts of each limit."""
+    """The sum of a network's costs, each divided by its limit."""
     return sum(budget.costs.of(arch, x) / most for x, most in budget.limits.items())
 
 
 def _fits(job: SearchJob, whole: Architecture, channels: Channels) -> bool:
-    """Whether a part of `whole` is within the budget and half of its multiply-adds."""
+    """Whether these channels of `whole` fit the budget and half its multiply-adds."""
     arch = whole.with_widths(channels)
     macs, most = (job.budget.costs.of(x, "macs") for x in (arch, whole))
     return macs <= MAX_CUT_MACS * most and job.budget.allows(arch)

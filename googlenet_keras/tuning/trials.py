@@ -140,9 +140,10 @@ class TrialLog:
         }
         files.append_json_line(self._job.folder.trial_log, row)
         self.rows.append(cast(TrialRow, row))
-        budget = f"{self._job.name}: " if self._job.name else ""
         left = self.forecast.describe() if self.forecast else ""
-        log.info(budget + self._describe(self.rows[-1]) + (left and f"; {left}"))
+        log.info(
+            self._job.prefix + self._describe(self.rows[-1]) + (left and f"; {left}")
+        )
         return self.rows[-1]
 
     def remove(self, trial: str) -> None:
