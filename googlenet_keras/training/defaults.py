@@ -13,9 +13,10 @@ DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; he
         (224,),
         "Pixels, one or height and width; none: those of --weights, or",
     ),
-    "epochs": (12, 35, "Passes over the training images; none:"),
+    "epochs": (12, 35, "Passes over the training images, 1.6 x with --grow; none:"),
     "weight_decay": (5e-4, 2e-3, "L2 decay of kernels, added to the gradient; none:"),
     "crop_area": (0.7, 0.25, "Smallest area of a training crop (0..1); none:"),
+    "grow": ("off", "on", "Begin with smaller images (docs); auto:"),
     "mirror": ("off", "on", "Mirror half of the training images; auto:"),
     "color_jitter": (
         0.0,

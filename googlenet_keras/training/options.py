@@ -44,7 +44,13 @@ from googlenet_keras.training.option_checks import (
     plain_value,
     read_options,
 )
-from googlenet_keras.training.stages import Stage, check_epochs_and_size, parse_stages
+from googlenet_keras.training.stages import (
+    GROWING_EPOCHS_FACTOR,
+    Stage,
+    check_epochs_and_size,
+    growing_stages,
+    parse_stages,
+)
 
 Switch = Literal["auto", "on", "off"]
 # numbers within the limits of what computers compute and people train
@@ -121,6 +127,7 @@ class TrainConfig:
     image_size: Annotated[tuple[int, ...], by_data("image_size")] = ()
     image_sizes: tuple[str, ...] = ()
     """Image sizes one after another, with their epochs: 80:24 96:14 128:17 (docs)."""
+    grow: Annotated[Switch, by_data("grow")] = "auto"
     run_folder: Path | None = None
     """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
@@ -246,10 +253,15 @@ class TrainConfig:
                 "minutes plans the epochs of one network, at one image size, without a "
                 f"teacher; {way_out} --minutes {self.minutes:g}."
             )
-        if self.patience and self.image_sizes:
+        if self.image_sizes and self.grow == "on":
             raise UserError(
-                "image_sizes plans every epoch, and its last size is the network's; "
-                "leave out --patience or --image-sizes."
+                "grow chooses the image sizes, and image_sizes has them; leave out one."
+            )
+        if self.patience and (self.image_sizes or self.grow == "on"):
+            other = "grow" if self.grow == "on" else "image_sizes"
+            raise UserError(
+                f"{other} plans every epoch, and its last size is the network's; leave "
+                f"out --patience or --{other.replace('_', '-')}."
             )
 
     @classmethod
@@ -267,6 +279,19 @@ class TrainConfig:
             arch = get_architecture(self.variant)
         return arch.scale_width(self.width)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the run, each at one image size.
+
+        The options that the data decide must be resolved.
+        """
+        if self.image_sizes:
+            return parse_stages(self.image_sizes)
+        epochs, size = self.epochs or 1, height_and_width(self.image_size)
+        if self.grow == "on":
+            return growing_stages(epochs, size)
+        return (Stage(0, epochs, size),)
+
     def loss_weights(self) -> dict[str, float]:
         """The loss weight of each head."""
         weights = (self.main_weight, self.aux1_weight, self.aux2_weight)
@@ -281,11 +306,17 @@ class TrainConfig:
     def defaults(self, kind: DataKind) -> dict[str, Any]:
         """Defaults of the unset options, for this kind of data and the network."""
         column = typing.get_args(DataKind).index(kind)
+        values: dict[str, Any]
         values = {name: row[column] for name, row in DATA_DEFAULTS.items()}
         plain = not self.to_architecture().batch_norm
         values["learning_rate"] = (
             PLAIN_LEARNING_RATE if plain else BATCH_NORM_LEARNING_RATE
         )
+        if self.patience or self.image_sizes or self.weights:
+            values["grow"] = "off"
+        grow = values["grow"] if self.grow == "auto" else self.grow
+        if grow == "on":
+            values["epochs"] = round(values["epochs"] * GROWING_EPOCHS_FACTOR)
         if stages := parse_stages(self.image_sizes):
             values |= {"epochs": stages[-1].end, "image_size": stages[-1].size}
         return {k: v for k, v in values.items() if getattr(self, k) in UNSET_VALUES}
@@ -307,7 +338,8 @@ class TrainConfig:
         Raises UserError for a value that no option can have.
         """
         recipe = {n: AppliedRecipe(v) for n, v in data.items() if n == "recipe"}
-        return read_options(cls, {**data, **recipe})
+        earlier = {"grow": "off"}  # of versions without it
+        return read_options(cls, {**earlier, **data, **recipe})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,12 +358,6 @@ class ResolvedConfig(TrainConfig):
     def input_size(self) -> tuple[int, int]:
         """Height and width of the trained network's input, in pixels."""
         return height_and_width(self.image_size)
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages of the run, each at one image size; without image_sizes, one."""
-        sizes = self.image_sizes
-        return parse_stages(sizes) or (Stage(0, self.epochs, self.input_size),)
 
     def to_architecture(self) -> Architecture:
         """The network, without reading a file again."""

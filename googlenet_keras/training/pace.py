@@ -1,6 +1,8 @@
 """Measures how fast a run trains, for the number of epochs that fit into --minutes."""
 
 import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -8,6 +10,7 @@ import keras
 from googlenet_keras.data.dataset import Dataset
 from googlenet_keras.training.callbacks import Logs
 from googlenet_keras.training.options import MAX_EPOCHS
+from googlenet_keras.training.stages import Stage
 
 WARMUP_STEPS = 2  # of each fit; the first one compiles, the second fills buffers
 MAX_MEASURED_STEPS = 100
@@ -17,7 +20,7 @@ MEASURED_FRACTION = 0.02  # of the time that is given, for the measured steps
 
 @dataclass(frozen=True)
 class Pace:
-    """Wall seconds of the parts of a run.
+    """Wall seconds of the parts of a run at one image size.
 
     startup: to load the data, build and compile the network and do three steps. step: a
     training step. epoch_end: what an epoch takes besides its steps: validation and
@@ -32,16 +35,40 @@ class Pace:
         """The seconds of an epoch of `steps` steps."""
         return steps * self.step + self.epoch_end
 
-    def epochs_within(self, seconds: float, steps: int, dataset: Dataset) -> int:
-        """The number of epochs of a run that starts and is evaluated within `seconds`.
+    def evaluation(self, dataset: Dataset) -> float:
+        """The seconds of the final evaluation and its report.
 
-        The final evaluation and its report are taken to need as much as 1.5 startups,
-        and for their images what validation needs. No run has more than MAX_EPOCHS.
+        They are taken to need as much as 1.5 startups, and for their images what
+        validation needs.
         """
         test = dataset.test.count if dataset.test else 0
-        evaluation = (1 + test / dataset.validation.count) * self.epoch_end
-        left = seconds - (1 + EVALUATION_STARTUPS) * self.startup - evaluation
-        return min(max(0, int(left // self.epoch(steps))), MAX_EPOCHS)
+        images = (1 + test / dataset.validation.count) * self.epoch_end
+        return EVALUATION_STARTUPS * self.startup + images
+
+
+def epochs_within(
+    seconds: float,
+    steps: int,
+    dataset: Dataset,
+    paces: Mapping[tuple[int, int], Pace],
+    make_stages: Callable[[int], Sequence[Stage]],
+) -> int:
+    """The number of epochs of a run that starts and is evaluated within `seconds`.
+
+    steps: of an epoch. paces: by image size. make_stages: gives the stages of a run of
+    so many epochs. No run has more than MAX_EPOCHS; 0 if not even one fits.
+    """
+
+    def needed(epochs: int) -> float:
+        stages = make_stages(epochs)
+        trained = (
+            paces[stage.size].startup
+            + (stage.end - stage.start) * paces[stage.size].epoch(steps)
+            for stage in stages
+        )
+        return sum(trained) + paces[stages[-1].size].evaluation(dataset)
+
+    return bisect_right(range(1, MAX_EPOCHS + 1), seconds, key=needed)
 
 
 class Clock(keras.callbacks.Callback):

@@ -23,6 +23,7 @@ from googlenet_keras.training.pace import (
     WARMUP_STEPS,
     Clock,
     Pace,
+    epochs_within,
 )
 
 TIMED_CALLBACKS = (WatchLearning, AverageWeights, SaveLast)
@@ -47,31 +48,50 @@ def plan_epochs(
     make_probe: makes a Trainer. stopwatch: has the time that is spent. Raises
     UserError.
     """
-    config = job.config
-    pace = _measure_pace(job, make_probe)
-    gc.collect()  # a GPU's memory, which the run's own network needs
+    config, steps = job.config, job.steps_per_epoch
+    sizes = {stage.size for stage in config.stages}
+    seconds = MEASURED_FRACTION * 60 * config.minutes / len(sizes)
+    if config.cache == "disk":
+        cached_splits(config, job.dataset)  # the run will find the copies
+    paces = {size: _measure_pace(job, size, make_probe, seconds) for size in sizes}
     keras.utils.set_random_seed(config.seed)
     left = 60 * config.minutes - stopwatch.spent()["seconds"]
-    epochs = pace.epochs_within(left, job.steps_per_epoch, job.dataset)
-    each = f"of about {pace.epoch(job.steps_per_epoch):.1f} seconds"
+    epochs = epochs_within(
+        left,
+        steps,
+        job.dataset,
+        paces,
+        make_stages=lambda number: replace(config, epochs=number).stages,
+    )
+    each = [f"{pace.epoch(steps):.1f}" for _, pace in sorted(paces.items())]
+    of_seconds = f"of about {' to '.join(each)} seconds"
     if epochs:
-        log.info("%d epochs %s fit into %g minutes", epochs, each, config.minutes)
+        log.info("%d epochs %s fit into %g minutes", epochs, of_seconds, config.minutes)
     else:
-        log.warning("no epoch %s fits into %g minutes: one", each, config.minutes)
+        log.warning("no epoch %s fits into %g minutes: one", of_seconds, config.minutes)
     return replace(job, config=replace(config, epochs=max(epochs, 1)))
 
 
-def _measure_pace(job: TrainingJob, make_probe: Callable[[TrainingJob], Probe]) -> Pace:
-    """Times a network that is thrown away, so that the run's own starts as usual."""
-    if job.config.cache == "disk":
-        cached_splits(job.config, job.dataset)  # the run will find the copies
+def _measure_pace(
+    job: TrainingJob,
+    size: tuple[int, int],
+    make_probe: Callable[[TrainingJob], Probe],
+    seconds: float,
+) -> Pace:
+    """Times a network that is thrown away, so that the run's own starts as usual.
+
+    size: height and width of its images. seconds: of the steps that are measured.
+    """
+    config = replace(job.config, image_size=size, grow="off")
     with _folder_beside(job.folder) as folder:
         stopwatch = Stopwatch()
-        own = replace(job, folder=folder)
+        own = replace(job, folder=folder, config=config)
         probe = make_probe(own)
         _time_epoch(own, probe, 0.0)
         first = stopwatch.spent()["seconds"]
-        clock = _time_epoch(own, probe, MEASURED_FRACTION * 60 * job.config.minutes)
+        clock = _time_epoch(own, probe, seconds)
+    del probe
+    gc.collect()  # a GPU's memory, which the next network needs
     return Pace(first - clock.epoch_end, clock.step, clock.epoch_end)
 
 

@@ -10,7 +10,6 @@ from typing import Self
 
 import keras
 
-from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.classifier import (
     WEIGHTS_FILE,
     Classifier,
@@ -22,7 +21,6 @@ from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user, read_bytes, read_json
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.stages import parse_stages
 
 MAX_WEIGHTS_BYTES = 2**32  # of a file that is read to know a teacher again
 
@@ -74,15 +72,14 @@ class Teacher:
 def open_teachers(
     config: TrainConfig, class_names: Sequence[str]
 ) -> tuple[Teacher, ...]:
-    """Opens the networks of --teacher; config: with the image size resolved.
+    """Opens the networks of --teacher; config: with the data's defaults resolved.
 
     Raises UserError for other classes than the data set's, and for an input of another
     aspect ratio than that of the network to train: they see the same crops.
     """
     folders = [expand_user(str(folder)) for folder in config.teacher]
     teachers = tuple(Teacher.open(folder, class_names) for folder in folders)
-    stages = (stage.size for stage in parse_stages(config.image_sizes))
-    sizes = {height_and_width(config.image_size), *stages}
+    sizes = {stage.size for stage in config.stages}
     for teacher, (height, width) in product(teachers, sizes):
         if teacher.size[0] * width != teacher.size[1] * height:
             raise UserError(

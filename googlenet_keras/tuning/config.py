@@ -48,6 +48,7 @@ class _TrainingFlags(TrainConfig):
 
     epochs: tyro.conf.Suppress[tyro.conf.Fixed[int | None]] = None
     image_sizes: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
+    grow: tyro.conf.Suppress[tyro.conf.Fixed[Literal["auto", "on", "off"]]] = "off"
     minutes: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 0.0
     patience: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     layer_decay: tyro.conf.Suppress[tyro.conf.Fixed[float]] = 1.0
@@ -121,11 +122,11 @@ class SearchConfig:
                 "a width search cannot start from weights, whose widths are fixed; "
                 "leave out --weights and recipes that set it, such as finetune."
             )
-        if self.training.image_sizes:
+        if self.training.image_sizes or self.training.grow == "on":
             raise UserError(
                 "a width search trains at one image size, and its trials have epochs "
-                "of their own; leave out image_sizes, and train the best network with "
-                "them afterwards."
+                "of their own; leave out image_sizes and grow, and train the best "
+                "network with them afterwards."
             )
         for name in ("minutes", "patience", "folds"):
             if value := getattr(self.training, name):

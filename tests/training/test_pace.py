@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -12,9 +13,10 @@ from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training.flags import read_flags
 from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.options import MAX_EPOCHS, TrainConfig
-from googlenet_keras.training.pace import WARMUP_STEPS, Clock, Pace
+from googlenet_keras.training.pace import WARMUP_STEPS, Clock, Pace, epochs_within
 from googlenet_keras.training.planning import plan_epochs
 from googlenet_keras.training.signals import StopRequest
+from googlenet_keras.training.stages import Stage, growing_stages
 from googlenet_keras.training.trainer import Trainer, train_network
 from googlenet_keras.tuning.config import SearchConfig
 
@@ -24,12 +26,39 @@ def test_the_epochs_that_fit_beside_start_and_evaluation():
     pace = Pace(startup=10.0, step=0.5, epoch_end=5.0)
     assert pace.epoch(20) == 15.0
     # 200 - 10 - 15 - 2 * 5 = 165
-    assert pace.epochs_within(200.0, 20, digits) == 11
-    assert pace.epochs_within(199.9, 20, digits) == 10
-    assert pace.epochs_within(5.0, 20, digits) == 0
+    assert fitting(200.0, 20, digits, pace) == 11
+    assert fitting(199.9, 20, digits, pace) == 10
+    assert fitting(5.0, 20, digits, pace) == 0
     untested = replace(digits, test=None)
-    assert pace.epochs_within(195.0, 20, untested) == 11
-    assert Pace(0.0, 1e-6, 1e-6).epochs_within(10.0, 1, digits) == MAX_EPOCHS
+    assert fitting(195.0, 20, untested, pace) == 11
+    assert fitting(10.0, 1, digits, Pace(0.0, 1e-6, 1e-6)) == MAX_EPOCHS
+
+
+def fitting(seconds, steps, data, pace):
+    """The epochs that fit into `seconds` at one image size."""
+    size = (32, 32)
+    return epochs_within(
+        seconds, steps, data, {size: pace}, lambda epochs: [Stage(0, epochs, size)]
+    )
+
+
+def test_the_epochs_of_growing_images_cost_what_those_of_their_size_do():
+    digits = replace(open_dataset("digits"), test=None)
+    paces = {
+        (80, 80): Pace(startup=10.0, step=1.0, epoch_end=0.0),
+        (96, 96): Pace(startup=10.0, step=2.0, epoch_end=0.0),
+        (128, 128): Pace(startup=10.0, step=3.0, epoch_end=0.0),
+    }
+
+    def epochs(seconds):
+        made = partial(growing_stages, size=(128, 128))
+        return epochs_within(seconds, 1, digits, paces, made)
+
+    # 24 + 14 * 2 + 17 * 3 of the steps, 4.5 startups
+    assert epochs(148.0) == 55
+    assert epochs(147.9) == 54
+    assert epochs(27.9) == 0  # 1 startup and 1.5 of the evaluation, 3 of the step
+    assert epochs(28.0) == 1
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.0, WARMUP_STEPS + 1), (1e9, 10)])

@@ -3,7 +3,12 @@ import pytest
 from googlenet_keras.errors import UserError
 from googlenet_keras.training.flags import read_flags
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.stages import Stage, parse_stages, stage_at
+from googlenet_keras.training.stages import (
+    Stage,
+    growing_stages,
+    parse_stages,
+    stage_at,
+)
 
 SIZES = ("80:24", "96x128:14", "64:17")
 
@@ -40,7 +45,52 @@ def test_they_decide_the_epochs_and_the_networks_size():
     assert (resolved.epochs, resolved.input_size) == (55, (64, 64))
     given = TrainConfig(image_sizes=SIZES, epochs=55, image_size=64)
     assert given.resolve("photos").stages == resolved.stages
-    assert TrainConfig(epochs=3).resolve("photos").stages == (Stage(0, 3, (224, 224)),)
+    one = TrainConfig(epochs=3, grow="off").resolve("photos")
+    assert one.stages == (Stage(0, 3, (224, 224)),)
+
+
+def test_photographs_grow_unless_something_else_decides():
+    grown = TrainConfig(image_size=128).resolve("photos")
+    assert (grown.grow, grown.epochs) == ("on", 55)
+    assert grown.stages == parse_stages(("80:24", "96:14", "128:17"))
+    assert TrainConfig(image_size=128).resolve("digits").grow == "off"
+    for fixed in (
+        TrainConfig(grow="off"),
+        TrainConfig(patience=5),
+        TrainConfig(weights="torchvision"),
+        TrainConfig.from_recipe("paper", epochs=None),
+    ):
+        resolved = fixed.resolve("photos")
+        assert (resolved.grow, resolved.epochs, len(resolved.stages)) == ("off", 35, 1)
+    assert TrainConfig(grow="on").resolve("digits").epochs == 19
+
+
+@pytest.mark.parametrize(
+    ("epochs", "size", "expected"),
+    [
+        (55, (224, 224), ("140:24", "168:14", "224:17")),
+        (11, (96, 128), ("60x80:4", "72x96:3", "96x128:4")),
+        (2, (128, 128), ("96:1", "128:1")),
+        (1, (128, 128), ("128:1",)),
+        (10, (40, 40), ("32:6", "40:4")),
+        (10, (32, 32), ("32:10",)),
+    ],
+)
+def test_the_last_stage_always_has_the_size(epochs, size, expected):
+    assert growing_stages(epochs, size) == parse_stages(expected)
+
+
+def test_growing_is_refused_where_the_sizes_are_given():
+    with pytest.raises(UserError, match="grow chooses the image sizes"):
+        TrainConfig(image_sizes=SIZES, grow="on")
+    with pytest.raises(UserError, match="leave out --patience or --grow"):
+        TrainConfig(patience=3, grow="on")
+
+
+def test_a_run_of_a_version_that_did_not_grow_goes_on_as_it_was():
+    stored = TrainConfig(image_size=128).resolve("photos", grow="off").to_json()
+    del stored["grow"]
+    assert TrainConfig.from_json(stored).grow == "off"
 
 
 @pytest.mark.parametrize(
