@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 from making_weights import caffe_shapes, caffemodel, onnx_zoo, random_like
 
+from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import from_caffe
 from googlenet_keras.weights.from_caffe import parse_caffemodel
 from googlenet_keras.weights.pretrained import import_weights
+from googlenet_keras.weights.weight_file import map_weights
 
 HEADS = {
     f"loss{k}/{name}": shape
@@ -47,6 +49,20 @@ def test_the_trunk_is_the_onnx_route_s(file, weights, tmp_path):
     found = {v.path: np.asarray(v) for v in ours.network.weights}
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_the_old_format_has_the_same_weights(weights, tmp_path):
+    """Its shapes have four sides, whatever the tensor is."""
+    sources, found = from_caffe.weight_sources(PAPER, ("aux1", "aux2")), []
+    for old in (False, True):
+        path = caffemodel(tmp_path / f"{old}.caffemodel", weights, old=old)
+        tensors = parse_caffemodel(path).tensors
+        found.append((tensors["conv2/3x3_b_0"].ndim, map_weights(tensors, sources)))
+    (sides, new), (old_sides, old) = found
+    assert (sides, old_sides) == (1, 4)
+    assert new.keys() == old.keys()
+    for name, value in new.items():
+        np.testing.assert_array_equal(old[name], value)
 
 
 def head_by_hand(weights, k, map_):
