@@ -92,8 +92,8 @@ def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
 
 def impatient(folder, data, teacher):
     """A run whose rate is so high that the loss soon gets worse, which ends it."""
-    options = {"teacher": (teacher,), "epochs": 12, "learning_rate": 1.0}
-    return tiny_run(folder, data, **options, patience=2, resume=True)
+    options = {"teacher": (teacher,), "epochs": 8, "learning_rate": 1.0}
+    return tiny_run(folder, data, **options, patience=1, resume=True)
 
 
 @pytest.mark.slow
@@ -102,13 +102,13 @@ def test_with_patience_a_teacher_answers_for_no_epoch_that_is_not_trained(
 ):
     config = impatient(tmp_path / "run", data, teacher)
     epochs = train_network(config).job.folder.read_epochs()
-    assert len(answers()) == len(epochs) < 12
+    assert len(answers()) == len(epochs) < 8
     shown = capsys.readouterr().out
     assert shown.count(": answers of ") > 1
-    assert f"training ends after epoch {len(epochs)} of 12" in shown
-    assert f"ended after {len(epochs)} of 12 epochs" in shown
+    assert f"training ends after epoch {len(epochs)} of 8" in shown
+    assert f"ended after {len(epochs)} of 8 epochs" in shown
     shutil.rmtree(cache_folder() / "teachers")
-    train_network(config)  # its training is done, though not its 12 epochs
+    train_network(config)  # its training is done, though not its 8 epochs
     assert not answers()
 
 
@@ -120,7 +120,7 @@ def test_answers_that_come_in_parts_are_those_that_come_at_once(
     all_epochs = property(lambda state: state.last_epoch)
     monkeypatch.setattr(TrainingState, "certain_epochs", all_epochs)
     whole = train_network(impatient(tmp_path / "whole", data, teacher))
-    assert len(answers()) == 12
+    assert len(answers()) == 8
     first, second = (named_weights(x.classifier.network) for x in (run, whole))
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
