@@ -96,17 +96,14 @@ def impatient(folder, data, teacher):
     return tiny_run(folder, data, **options, patience=1, resume=True)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_with_patience_a_teacher_answers_for_no_epoch_that_is_not_trained(
     data, teacher, tmp_path, capsys
 ):
     config = impatient(tmp_path / "run", data, teacher)
     epochs = train_network(config).job.folder.read_epochs()
     assert len(answers()) == len(epochs) < 8
-    shown = capsys.readouterr().out
-    assert shown.count(": answers of ") > 1
-    assert f"training ends after epoch {len(epochs)} of 8" in shown
-    assert f"ended after {len(epochs)} of 8 epochs" in shown
+    assert capsys.readouterr().out.count(": answers of ") > 1
     shutil.rmtree(cache_folder() / "teachers")
     train_network(config)  # its training is done, though not its 8 epochs
     assert not answers()

@@ -39,14 +39,18 @@ def file(request, weights, tmp_path_factory):
     return caffemodel(path, weights, old=request.param)
 
 
+@pytest.fixture(scope="module")
+def imported(file):
+    return import_weights("caffe", file)
+
+
 @pytest.mark.slow
-def test_the_trunk_is_the_onnx_route_s(file, weights, tmp_path):
+def test_the_trunk_is_the_onnx_route_s(imported, weights, tmp_path):
     trunk = {n: value for n, value in weights.items() if not n.startswith(tuple(HEADS))}
     zoo = import_weights("onnx-zoo", onnx_zoo(tmp_path / "a.onnx", trunk, ceil=True))
-    ours = import_weights("caffe", file)
-    assert zoo.architecture == ours.architecture
+    assert zoo.architecture == imported.architecture
     wanted = {v.path: np.asarray(v) for v in zoo.network.weights}
-    found = {v.path: np.asarray(v) for v in ours.network.weights}
+    found = {v.path: np.asarray(v) for v in imported.network.weights}
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value)
 
@@ -92,8 +96,8 @@ def heads_apart(classifier, weights):
 
 
 @pytest.mark.slow
-def test_the_heads_by_hand(file, weights):
-    assert max(heads_apart(import_weights("caffe", file), weights)) < 1e-5
+def test_the_heads_by_hand(imported, weights):
+    assert max(heads_apart(imported, weights)) < 1e-5
 
 
 @pytest.mark.slow
