@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from making import is_running, on_terminal, processes, small_flags, write_photos
+from making import is_running, on_terminal, processes, tiny_flags, write_photos
 
 import export
 import train
@@ -107,7 +107,7 @@ def test_a_disk_that_cannot_be_written(tmp_path, capsys):
     blocked = tmp_path / "file"
     blocked.write_text("")
     photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
-    flags = [*small_flags(photos), "--run-folder", str(blocked / "run")]
+    flags = [*tiny_flags(photos), "--run-folder", str(blocked / "run")]
     with pytest.raises(SystemExit) as end:
         run_script(lambda: train.main(flags))
     assert end.value.code == 2
@@ -127,7 +127,7 @@ def test_kills_change_nothing(run_folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(tmp_path):
     folder, photos = tmp_path / "run", write_photos(tmp_path / "p", {"a": 8, "b": 8})
-    flags = [*small_flags(photos), "--run-folder", folder]
+    flags = [*tiny_flags(photos), "--run-folder", folder]
     flags[flags.index("--epochs") + 1] = "999"
     command = [sys.executable, "train.py", *flags]
     process = subprocess.Popen(
