@@ -337,6 +337,7 @@ def _watch_learning(
     config = job.config
     balanced = config.class_weights == "balanced"  # then every class counts alike
     counts = None if balanced else job.dataset.train.class_counts
-    chance = callbacks.chance_level(counts, job.classes, config.label_smoothing)
+    none = job.none_count / (config.batch_size + job.none_count)
+    chance = callbacks.chance_level(counts, job.classes, config.label_smoothing, none)
     warmup = warmup_steps(config, job.steps_per_epoch)
     return callbacks.WatchLearning(chance, warmup, heads)

@@ -16,8 +16,8 @@ from googlenet_keras.run_folder import Result
 from googlenet_keras.training.flags import resume_options
 from googlenet_keras.tuning.config import CHANGEABLE_OPTIONS, SearchConfig
 from googlenet_keras.tuning.job import SearchFolder, SearchJob, make_job, resolve_search
-from googlenet_keras.tuning.outcome import FinishedSearch
 from googlenet_keras.tuning.networks import Networks
+from googlenet_keras.tuning.outcome import FinishedSearch
 from googlenet_keras.tuning.pareto import draw_family
 from googlenet_keras.tuning.trainings import retrained_run
 from googlenet_keras.tuning.trials import UNIFORM, TrialRow
