@@ -147,8 +147,8 @@ def chance_level(
     It is that of the images of the classes. counts: images of each class; None: as many
     of each. none: the part of a batch that is of none of them, which has an output.
     """
-    counts = np.ones(classes) if counts is None else np.asarray(counts)
-    frequencies = counts / counts.sum()
+    images = np.ones(classes) if counts is None else np.asarray(counts)
+    frequencies = images / images.sum()
     spread = smoothing / (classes + (none > 0))
     predicted = (1 - smoothing) * (1 - none) * frequencies + spread
     present = frequencies > 0
