@@ -37,13 +37,12 @@ class Tau(NamedTuple):
 def rank_correlation(score: Score, reference: np.ndarray) -> Tau | None:
     """Kendall's tau of a score with the mean of several trainings.
 
-    None if one of them does not vary.
-
-    reference: [trainings, networks, images], low where a network is good. One of the
-    reference's own trainings is compared with the mean of the others. The result is
-    the mean over the score's trainings. The interval is a bootstrap over the images,
-    the same for all networks, and over each network's trainings of the reference. It
-    lies rather low: a resample is noisier than what was measured.
+    None if one of them does not vary. reference: [trainings, networks, images], low
+    where a network is good. One of the reference's own trainings is compared with the
+    mean of the others. The result is the mean over the score's trainings. The interval
+    is a bootstrap over the images, the same for all networks, and over each network's
+    trainings of the reference. It lies rather low: a resample is noisier than what was
+    measured.
     """
     pairs = [
         (one, np.delete(reference, k, axis=0) if score.is_reference else reference)

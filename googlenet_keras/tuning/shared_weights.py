@@ -36,10 +36,7 @@ from googlenet_keras.tuning.trials import TrainingFigures
 NETWORKS_IN_TRAINING = 256  # of the budget; a step draws from them
 RANDOM_NETWORKS = 2  # in a step, beside the widest and that of even width
 STATISTICS_BATCHES = 8  # as training's, for a narrower network's normalization
-UNSUPPORTED_OPTIONS = (
-    *("none", "teacher", "self_distillation"),
-    *("weights", "image_sizes"),
-)
+UNSUPPORTED_OPTIONS = ("none", "teacher", "self_distillation", "weights", "image_sizes")
 
 Widths = Mapping[str, Any]
 """The number of channels of convolutions, by name: integers or integer tensors."""
