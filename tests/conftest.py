@@ -1,9 +1,12 @@
 """Images and runs that the tests share; everything is made here, nothing is fetched."""
 
+import gc
 import os
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# the test processes share the cores, and networks as small as theirs need one each
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="googlenet_keras_tests_")
 
 from collections import Counter
@@ -17,6 +20,8 @@ from googlenet_keras.console import show_log
 from googlenet_keras.files import write_json
 
 show_log()  # as the scripts do, so that capsys has it
+gc.freeze()  # or each collection looks through all that the libraries have made
+gc.set_threshold(10_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

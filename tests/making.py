@@ -122,9 +122,9 @@ def tiny_run(folder: Path | None, data: Path | str, **options) -> TrainConfig:
     return small_run(folder, data, **({"architecture": file} | options))
 
 
-def small_flags(data: Path) -> list[str]:
-    """The flags of `small_run`."""
-    config = small_run(None, data)
+def tiny_flags(data: Path) -> list[str]:
+    """The flags of `tiny_run`."""
+    config = tiny_run(None, data)
     names = ("recipe", "dataset", "architecture", "width", "epochs", "batch_size")
     return [
         part

@@ -6,6 +6,7 @@ import sys
 
 CLASSIFY = """
 import functools, json, sys
+sys.modules["tensorflow"] = None  # which MediaPipe imports for its own documentation
 import mediapipe
 import numpy as np
 from mediapipe.tasks.python import vision

@@ -143,4 +143,5 @@ def run_apart(model, *command):
 
 
 if __name__ == "__main__":
+    sys.modules["tensorflow"] = None  # which MediaPipe imports for its documentation
     print(json.dumps(Desk(sys.argv[1]).run(*sys.argv[2:])))

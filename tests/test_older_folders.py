@@ -23,8 +23,12 @@ from googlenet_keras.cli import main
 from googlenet_keras.errors import UserError
 from googlenet_keras.exporting.job import open_job
 from googlenet_keras.files import read_json, read_json_lines
+from googlenet_keras.stopwatch import Stopwatch
+from googlenet_keras.training.checkpoints import newest_checkpoint
 from googlenet_keras.training.flags import read_flags
-from googlenet_keras.training.trainer import train_network
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.signals import StopRequest
+from googlenet_keras.training.trainer import Trainer, train_network
 
 ROOT = Path(__file__).parents[1]
 OLDER = ROOT / "tests" / "fixtures" / "0fb9b65"
@@ -76,6 +80,23 @@ def test_a_finished_run_exports(older):
     call("export", "--run-folder", older / "finished", "--formats", "float32")
     report = read_json(older / "finished" / "export" / "report.json")
     assert report["formats"]["float32"]["passed"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_has_a_checkpoint_that_fits_its_network(older):
+    flags = ["--resume", "--run-folder", str(older / "interrupted")]
+    job = TrainingJob.from_config(read_flags(flags))
+    trainer = Trainer(job, StopRequest(), Stopwatch())
+    state, network = trainer.state, trainer.classifier.network
+    state.resume()
+    assert (state.epoch, state.step) == (2, 1)
+    for part in trainer.callbacks:
+        part.set_model(network)
+        part.on_train_begin()
+    saved, found = newest_checkpoint(job.folder.checkpoints), state._state()
+    assert found.tensors.keys() == saved.tensors.keys()
+    for name, value in saved.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], value, err_msg=name)
 
 
 @pytest.mark.exhaustive

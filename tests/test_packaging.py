@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from making import hide_libraries, small_flags, write_photos
+from making import hide_libraries, tiny_flags, write_photos
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -142,14 +142,31 @@ def call(wheel, tmp_path):
     return call
 
 
-@pytest.mark.exhaustive
-def test_the_command_works_outside_the_checkout_with_the_core_alone(call, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
+    return write_photos(tmp_path / "photos", {"a": 8, "b": 8})
+
+
+@pytest.fixture
+def trained(call, photos, tmp_path):
+    """A run that the core alone trains, evaluates and reports, and what it printed."""
     call.hide({module for libraries in EXTRA_MODULES.values() for module in libraries})
-    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
-    assert call("--version") == f"googlenet-keras {googlenet_keras.__version__}\n"
-    trained = call("train", *small_flags(photos))
+    shown = call("train", *tiny_flags(photos))
     (run,) = (tmp_path / "elsewhere" / "runs").iterdir()
-    assert f"  googlenet-keras predict runs/{run.name} IMAGE..." in trained
+    return run, shown
+
+
+@pytest.mark.slow
+def test_the_command_trains_outside_the_checkout_with_the_core_alone(trained, call):
+    run, shown = trained
+    assert f"  googlenet-keras predict runs/{run.name} IMAGE..." in shown
+    assert (run / "report.html").exists()
+    assert call("--version") == f"googlenet-keras {googlenet_keras.__version__}\n"
+
+
+@pytest.mark.exhaustive
+def test_its_other_commands_work_there_too(trained, call, photos, tmp_path):
+    run, _ = trained
     call("evaluate", run, "--report", tmp_path / "report.html")
     assert call("predict", run, photos / "a" / "0.jpg").count("%") == 2
     refused = call("train", "--recipe", "smok", status=2)
@@ -158,9 +175,8 @@ def test_the_command_works_outside_the_checkout_with_the_core_alone(call, tmp_pa
 
 
 @pytest.mark.exhaustive
-def test_the_command_exports_outside_the_checkout(call, tmp_path):
-    photos = write_photos(tmp_path / "photos", {"a": 8, "b": 8})
-    call("train", *small_flags(photos))
+def test_the_command_exports_outside_the_checkout(call, photos, tmp_path):
+    call("train", *tiny_flags(photos))
     call("export", "--formats", "float32")
     (run,) = (tmp_path / "elsewhere" / "runs").iterdir()
     file = run / "export" / "float32.tflite"

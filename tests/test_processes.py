@@ -16,8 +16,7 @@ ROOT = Path(__file__).parents[1]
 PR_SET_CHILD_SUBREAPER = 36  # of Linux's prctl(2)
 
 
-def refuse(reason):
-    raise ValueError(reason)
+REFUSE = r"raise ValueError('\nthe loss must stay finite\nand more')"
 
 
 def test_it_gives_what_the_function_gives_elsewhere(tmp_path):
@@ -31,7 +30,7 @@ def test_it_gives_what_the_function_gives_elsewhere(tmp_path):
 def test_what_it_raises_and_its_death_are_one_kind_of_error(tmp_path):
     with child_process(tmp_path / "log.txt") as call:
         with pytest.raises(ProcessError, match=r"^the loss must stay finite$"):
-            call(refuse, "\nthe loss must stay finite\nand more")
+            call(exec, REFUSE)
         with pytest.raises(ProcessError, match=r"its process died; see log.txt"):
             call(os._exit, 3)
         assert call(len, "next") == 4

@@ -1,9 +1,10 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import one_module, small_run, two_modules, write_photos
+from making import small_run, tiny_run, two_modules, write_photos
 
 import googlenet_keras as gk
 from googlenet_keras import runs
@@ -11,19 +12,15 @@ from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, write_json
 from googlenet_keras.network.weights import named_weights
-
-
-def one_module_run(folder, photos, **options):
-    """`small_run` of a network that is traced in a moment."""
-    file = folder.with_name("network.json")
-    write_json(file, one_module().to_json())
-    return small_run(folder, photos, architecture=file, **options)
+from googlenet_keras.training.initial_network import new_classifier
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.trainer import TrainedNetwork
 
 
 @pytest.mark.slow
 def test_train_finishes_a_run_and_logs_a_line_per_epoch(tmp_path, capsys):
     photos = write_photos(tmp_path / "photos", {"a": 5, "b": 5})
-    config = one_module_run(tmp_path / "run", photos, epochs=2)
+    config = tiny_run(tmp_path / "run", photos, epochs=2)
     run = gk.train(config)
     for path in (run.folder.result, run.folder.report, run.folder.plots):
         assert path.exists()
@@ -49,7 +46,7 @@ def test_a_run_that_is_stopped_after_its_calibration_is_calibrated_once(
     tmp_path, monkeypatch
 ):
     photos = write_photos(tmp_path / "photos", {"a": 10, "b": 10})
-    config = one_module_run(tmp_path / "run", photos, resume=True)
+    config = tiny_run(tmp_path / "run", photos, resume=True)
     monkeypatch.setattr(runs, "write_report", stop)
     with pytest.raises(KeyboardInterrupt):
         gk.train(config)
@@ -71,6 +68,20 @@ def test_a_run_that_is_stopped_after_its_calibration_is_calibrated_once(
 
 def stop(*_, **__):
     raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_network_that_is_calibrated_stays_as_it_is(run_folder, tmp_path):
+    """As of a run that was stopped after that; its figures are those reported."""
+    run = gk.Run(shutil.copytree(run_folder, tmp_path / "run"))
+    before = (run.folder.classifier / "classifier.json").stat().st_mtime_ns
+    evaluation = gk.evaluate(run.classifier, run.dataset)
+    assert runs._calibrate(run, evaluation) is evaluation
+    assert (run.folder.classifier / "classifier.json").stat().st_mtime_ns == before
+    figures = evaluation.figures()["main"]
+    for name in ("loss", "top1", "coverage_90", "set_size_95"):
+        reported = run.result["validation"]["main"][name]
+        assert figures[name] == pytest.approx(reported, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -115,7 +126,7 @@ def test_a_run_ends_whatever_its_classes_are_called(tmp_path, capsys):
     photos = write_photos(tmp_path / "photos", names)
     file = photos / "caf\xe9" / "0.jpg"
     file.rename(file.with_name("caf\udce9.jpg"))
-    run = gk.train(one_module_run(tmp_path / "run", photos))
+    run = gk.train(tiny_run(tmp_path / "run", photos))
     shown = capsys.readouterr().err
     assert "no installed font has every character of 3 class names" in shown
     report = run.folder.report.read_text()
@@ -124,14 +135,33 @@ def test_a_run_ends_whatever_its_classes_are_called(tmp_path, capsys):
     assert run.classifier.labels == (*sorted(names),)
 
 
-@pytest.mark.exhaustive
-def test_an_image_that_goes_before_the_final_evaluation_ends_with_the_way_out(
-    tmp_path, monkeypatch
-):
-    root = tmp_path / "photos"
+@pytest.fixture
+def of_three_splits(tmp_path):
+    """The options of a run whose data set has test images."""
     for split in ("train", "val", "test"):
-        write_photos(root / split, {"a": 4, "b": 4})
-    config = one_module_run(tmp_path / "run", root, resume=True)
+        write_photos(tmp_path / "photos" / split, {"a": 4, "b": 4})
+    return tiny_run(tmp_path / "run", tmp_path / "photos", resume=True)
+
+
+@pytest.mark.slow
+def test_an_image_that_is_gone_in_the_final_evaluation_is_named_with_the_way_out(
+    of_three_splits, tmp_path, monkeypatch
+):
+    job = TrainingJob.from_config(of_three_splits)
+    with job.claim_folder():  # as if the training had ended
+        new_classifier(job, (32, 32)).save(job.folder.classifier)
+    path = tmp_path / "photos" / "test" / "b" / "1.jpg"
+    path.unlink()
+    trained = TrainedNetwork(job, best_epoch=1)
+    monkeypatch.setattr(runs, "train_network", lambda *_: trained)
+    with pytest.raises(UserError, match=f"{path} is gone.* put it back") as error:
+        gk.train(of_three_splits)
+    assert f"train --resume --run-folder {job.folder}" in str(error.value)
+
+
+@pytest.mark.exhaustive
+def test_a_run_ends_when_the_image_is_put_back(of_three_splits, tmp_path, monkeypatch):
+    root, config = tmp_path / "photos", of_three_splits
     path = root / "test" / "b" / "1.jpg"
     content = path.read_bytes()
     trained = runs.train_network(config, None, None)  # all but the final evaluation

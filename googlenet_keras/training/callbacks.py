@@ -139,15 +139,18 @@ class WatchLearning(StatefulCallback):
             log.warning(self._problem)
 
 
-def chance_level(counts: Sequence[int] | None, classes: int, smoothing: float) -> float:
+def chance_level(
+    counts: Sequence[int] | None, classes: int, smoothing: float, none: float = 0.0
+) -> float:
     """Cross-entropy of a network that has learned the classes' frequencies alone.
 
-    counts: images of each class; None: as many of each.
+    It is that of the images of the classes. counts: images of each class; None: as many
+    of each. none: the part of a batch that is of none of them, which has an output.
     """
-    if counts is None:
-        return math.log(classes)
-    frequencies = np.asarray(counts) / sum(counts)
-    predicted = (1 - smoothing) * frequencies + smoothing / classes
+    images = np.ones(classes) if counts is None else np.asarray(counts)
+    frequencies = images / images.sum()
+    spread = smoothing / (classes + (none > 0))
+    predicted = (1 - smoothing) * (1 - none) * frequencies + spread
     present = frequencies > 0
     return float(-(frequencies[present] * np.log(predicted[present])).sum())
 

@@ -7,19 +7,25 @@ from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
 from googlenet_keras.training import transfer
 from googlenet_keras.training.job import TrainingJob
-from googlenet_keras.training.model import build_and_compile, separate_dropout_seeds
+from googlenet_keras.training.model import (
+    AdaptModel,
+    build_and_compile,
+    separate_dropout_seeds,
+)
 
 
-def new_classifier(job: TrainingJob, image_size: tuple[int, int]) -> Classifier:
+def new_classifier(
+    job: TrainingJob, image_size: tuple[int, int], adapt: AdaptModel | None = None
+) -> Classifier:
     """Builds the Classifier to train, with random weights.
 
-    image_size: height and width of its input.
+    image_size: height and width of its input. adapt: as in `build_and_compile`.
     """
     config, distribution = job.config, job.distribution
     distribution.check_batch_size(config.batch_size)
     with distribution.strategy.scope():
         network = build_and_compile(
-            config, job.classes, job.steps_per_epoch, image_size
+            config, job.classes, job.steps_per_epoch, image_size, adapt
         )
     separate_dropout_seeds(network, distribution.first_replica)
     provenance = {

@@ -1,7 +1,7 @@
 """Builds and compiles the network of a run: losses, metrics and replicas."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -14,19 +14,23 @@ from googlenet_keras.training.optimizer import gamma_penalties, make_optimizer
 from googlenet_keras.training.options import ResolvedConfig
 from googlenet_keras.training.transfer import freeze, layer_multipliers
 
+AdaptModel: TypeAlias = Callable[[keras.Model], keras.Model]
+"""Makes a model of the same layers that is trained in another way."""
+
 
 def build_and_compile(
     config: ResolvedConfig,
     classes: int,
     steps: int,
     image_size: tuple[int, int] | None = None,
+    adapt: AdaptModel | None = None,
 ) -> keras.Model:
     """Builds and compiles the network of `config`, with all its variables.
 
     With none pictures, each head has an output more than classes, the last. steps: of
-    an epoch. image_size: height and width; None: those of `config`. Within the scope of
-    a strategy the result is a ReplicatedModel, with self_distillation a
-    SelfDistillationModel.
+    an epoch. image_size: height and width; None: those of `config`. adapt: makes the
+    model to train from the functional one. Otherwise the result is a ReplicatedModel
+    within the scope of a strategy, with self_distillation a SelfDistillationModel.
     """
     arch = config.to_architecture()
     network = build_network(
@@ -45,6 +49,7 @@ def build_and_compile(
         kind = ReplicatedModel if is_replicated else SelfDistillationModel
         network = kind(network.inputs[0], network.output, name=network.name)
         network.self_distillation = config.self_distillation > 0
+    network = adapt(network) if adapt else network
     if is_replicated and keras.config.dtype_policy().name == "mixed_float16":
         optimizer = ReplicatedLossScale(optimizer)
     heads, smoothing = network.output, config.label_smoothing

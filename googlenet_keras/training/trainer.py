@@ -22,6 +22,7 @@ from googlenet_keras.training.initial_network import (
 )
 from googlenet_keras.training.input_pipeline import training_batches
 from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.model import AdaptModel
 from googlenet_keras.training.optimizer import AverageWeights, warmup_steps
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.patience import Patience
@@ -52,15 +53,17 @@ def train_network(
     config: TrainConfig,
     stopwatch: Stopwatch | None = None,
     find_weights: transfer.WeightsFinder | None = None,
+    adapt: AdaptModel | None = None,
 ) -> TrainedNetwork | None:
     """Trains as `config` says, without a final evaluation.
 
     The run folder gets config.json, environment.json, metrics.jsonl, tensorboard/,
     checkpoints/ and classifier/, as of the last epoch that is not clearly worse than an
     earlier one (SaveLast). stopwatch: gets what the earlier parts of a resumed run have
-    spent. find_weights: as in TrainingJob.from_config. Of several workers only the
-    chief writes and logs; the others get None. Raises UserError, if possible before the
-    folder is made, and InterruptionError after a signal.
+    spent. find_weights: as in TrainingJob.from_config. adapt: as in build_and_compile.
+    Of several workers only the chief writes and logs; the others get None. Raises
+    UserError, if possible before the folder is made, and InterruptionError after a
+    signal.
     """
     job = TrainingJob.from_config(config, find_weights)
     with (
@@ -71,9 +74,9 @@ def train_network(
         job.check_agreement()
         stopwatch = stopwatch or Stopwatch()
         if job.config.minutes and not job.resumed:
-            make_probe = partial(Trainer, stop=stop, stopwatch=stopwatch)
+            make_probe = partial(Trainer, stop=stop, stopwatch=stopwatch, adapt=adapt)
             job = plan_epochs(job, make_probe, stopwatch)
-        trainer = Trainer(job, stop, stopwatch)
+        trainer = Trainer(job, stop, stopwatch, adapt)
         with job.claim_folder():
             best_epoch = trainer.fit()
     return TrainedNetwork(job, best_epoch) if job.distribution.is_chief else None
@@ -88,9 +91,13 @@ class Trainer:
     """
 
     def __init__(
-        self, job: TrainingJob, stop: StopRequest, stopwatch: Stopwatch
+        self,
+        job: TrainingJob,
+        stop: StopRequest,
+        stopwatch: Stopwatch,
+        adapt: AdaptModel | None = None,
     ) -> None:
-        self.job, self._stop = job, stop
+        self.job, self._stop, self._adapt = job, stop, adapt
         config, folder, is_chief = job.config, job.folder, job.distribution.is_chief
         stage = partial(stage_at, config.stages)
         self._begin_stage(config.stages[0])
@@ -301,7 +308,7 @@ class Trainer:
     def _begin_stage(self, stage: Stage) -> None:
         """Builds the network for a stage's image size, and its validation batches."""
         job, self._stage = self.job, stage
-        self.classifier = classifier = new_classifier(job, stage.size)
+        self.classifier = classifier = new_classifier(job, stage.size, self._adapt)
         self._validation = job.distribution.distribute(
             lambda shard: pipeline.evaluation_batches(
                 job.dataset.validation,
@@ -337,6 +344,7 @@ def _watch_learning(
     config = job.config
     balanced = config.class_weights == "balanced"  # then every class counts alike
     counts = None if balanced else job.dataset.train.class_counts
-    chance = callbacks.chance_level(counts, job.classes, config.label_smoothing)
+    none = job.none_count / (config.batch_size + job.none_count)
+    chance = callbacks.chance_level(counts, job.classes, config.label_smoothing, none)
     warmup = warmup_steps(config, job.steps_per_epoch)
     return callbacks.WatchLearning(chance, warmup, heads)

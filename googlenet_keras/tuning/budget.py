@@ -1,5 +1,6 @@
 """The budget of a search: computes costs, and scales widths to its limits."""
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ INT8_BYTES_PER_CHANNEL, INT8_BYTES_PER_NORM = 26, 6_000
 COST_NAMES = ("macs", "parameters", "megabytes", "milliseconds")
 MAX_WIDTH_MULTIPLIER = 8.0  # of a proposal's widths
 BISECTION_STEPS = 16  # of the range of multipliers
+MAX_VAIN_DRAWS = 50  # in a row, after which a space counts as exhausted
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,24 @@ class Budget:
                 larger = space.increment(fitted, name)
                 fitted = larger if larger and allowed(larger) else fitted
         return fitted
+
+    def draw(self, space: Space, count: int, seed: int) -> list[dict[str, Any]]:
+        """The values of different networks: even width, then random ones that fill it.
+
+        They are fewer than `count` if the space has no more. The first ones do not
+        depend on `count`.
+        """
+        source, found = random.Random(seed), [space.uniform_values()]
+        known, vain = {space.to_architecture(found[0])}, 0
+        while len(found) < count and vain < MAX_VAIN_DRAWS:
+            drawn = {name: source.choice(grid) for name, grid in space.grids.items()}
+            values = self.fit(found[0] | drawn, space)
+            arch = space.to_architecture(values)
+            vain = vain + 1 if arch in known else 0
+            if not vain:
+                known.add(arch)
+                found.append(values)
+        return found
 
 
 def _bisect_largest(allowed: Callable[[float], bool], low: float, high: float) -> float:

@@ -16,8 +16,9 @@ from googlenet_keras.run_folder import Result
 from googlenet_keras.training.flags import resume_options
 from googlenet_keras.tuning.config import CHANGEABLE_OPTIONS, SearchConfig
 from googlenet_keras.tuning.job import SearchFolder, SearchJob, make_job, resolve_search
+from googlenet_keras.tuning.networks import Networks
 from googlenet_keras.tuning.outcome import FinishedSearch
-from googlenet_keras.tuning.pareto import Networks, draw_family
+from googlenet_keras.tuning.pareto import draw_family
 from googlenet_keras.tuning.trainings import retrained_run
 from googlenet_keras.tuning.trials import UNIFORM, TrialRow
 from googlenet_keras.tuning.verdict import Verdict
@@ -128,8 +129,7 @@ def write_family_result(
         "seconds": round(sum(x.result["seconds"] for x in finished), 1),
         "cpu_seconds": round(sum(x.result["cpu_seconds"] for x in finished), 1),
     }
-    networks = [Networks(x.job, x.trials, x.race, x.result["best"]) for x in finished]
-    draw_family(networks, family.folder.pareto)
+    draw_family([search.networks for search in finished], family.folder.pareto)
     write_json(family.folder.result, result)
     _print_family(result)
     for row in result["budgets"]:
@@ -143,24 +143,24 @@ def write_family_result(
 
 
 def _budget_result(search: FinishedSearch) -> BudgetResult:
-    result = search.result
-    run = retrained_run(search.job, result["best"]["trial"])
-    uniform = search.trials.find(UNIFORM)
+    result, networks = search.result, search.networks
+    run = retrained_run(networks.job, networks.best["trial"])
+    uniform = networks.trials.find(UNIFORM)
     assert uniform  # which every search trains
     return {
-        "budget": search.job.name,
-        "limits": dict(search.job.budget.limits),
-        "best": _network_result(search, result["best"]),
-        "uniform": _network_result(search, uniform),
+        "budget": networks.job.name,
+        "limits": dict(networks.job.budget.limits),
+        "best": _network_result(networks, networks.best),
+        "uniform": _network_result(networks, uniform),
         "verdict": result["verdict"],
         "measured_milliseconds": result["measured_milliseconds"],
         "retrained": run.read_result() if run.is_finished else None,
     }
 
 
-def _network_result(search: FinishedSearch, row: TrialRow) -> NetworkResult:
+def _network_result(networks: Networks, row: TrialRow) -> NetworkResult:
     loss, top1 = row["loss"], row["top1"]["main"]
-    for racer in search.race.racers if search.race else ():
+    for racer in networks.race.racers if networks.race else ():
         if racer.name == row["trial"] and racer.rounds:
             loss, top1 = racer.loss, racer.top1
     return {"loss": loss, "top1": top1, "row": row}

@@ -10,16 +10,12 @@ from googlenet_keras.evaluation.metrics import Interval
 from googlenet_keras.files import write_json
 from googlenet_keras.installation import command_line
 from googlenet_keras.tuning.comparison import Difference
-from googlenet_keras.tuning.finalists import best_trial, measured_milliseconds
+from googlenet_keras.tuning.finalists import measured_milliseconds
 from googlenet_keras.tuning.job import SearchJob
-from googlenet_keras.tuning.pareto import Networks, draw_pareto
+from googlenet_keras.tuning.networks import Networks
+from googlenet_keras.tuning.pareto import draw_pareto
 from googlenet_keras.tuning.race import Race, Racer
-from googlenet_keras.tuning.trials import (
-    TrialLog,
-    TrialRow,
-    describe_network,
-    trial_label,
-)
+from googlenet_keras.tuning.trials import TrialRow, describe_network, trial_label
 from googlenet_keras.tuning.verdict import Verdict, judge_race, without_race
 
 log = logging.getLogger(__name__)
@@ -69,22 +65,19 @@ class SearchResult(TypedDict):
 class FinishedSearch:
     """A search that has ended. passed: whether --retrain's export is as it must be."""
 
-    job: SearchJob
-    trials: TrialLog
-    race: Race | None
+    networks: Networks
     result: SearchResult
     passed: bool = True
 
 
-def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchResult:
-    """Writes best_architecture.json, pareto.png and result.json, and prints tables.
-
-    race: one that has ended, or None if there is none.
-    """
-    folder, baselines, ranked = job.folder, trials.baselines(), trials.ranking()
-    best, verdict = _choose_best(job, trials, race)
+def write_result(networks: Networks) -> SearchResult:
+    """Writes best_architecture.json, pareto.png and result.json, and prints tables."""
+    trials, race, best = networks.trials, networks.race, networks.best
+    folder = networks.job.folder
+    baselines, ranked = trials.baselines(), trials.ranking()
+    verdict = judge_race(race) if race else without_race(best)
     write_json(folder.best_architecture, best["architecture"])
-    draw_pareto(Networks(job, trials, race, best))
+    draw_pareto(networks)
     _print_networks([best, *(row for row in baselines if row is not best)])
     if race:
         _print_race(race)
@@ -92,7 +85,7 @@ def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchR
     result: SearchResult = {
         "best": best,
         "verdict": verdict,
-        "measured_milliseconds": _measure(job, best),
+        "measured_milliseconds": _measure(networks.job, best),
         "race": [_racer_result(race, racer) for racer in race.racers] if race else [],
         "baselines": baselines,
         "trials": len(ranked),
@@ -108,18 +101,6 @@ def write_result(job: SearchJob, trials: TrialLog, race: Race | None) -> SearchR
         f"--retrain --run-folder {shlex.quote(str(folder))}"
     )
     return result
-
-
-def _choose_best(
-    job: SearchJob, trials: TrialLog, race: Race | None
-) -> tuple[TrialRow, Verdict]:
-    """The winner of the race, or else the trial with the smallest loss."""
-    if not race:
-        best = best_trial(job, trials)
-        return best, without_race(best)
-    row = trials.find(race.winner().name)
-    assert row  # a trial's, or that of even width, which every search trains
-    return row, judge_race(race)
 
 
 def _measure(job: SearchJob, best: TrialRow) -> float | None:

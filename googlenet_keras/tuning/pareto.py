@@ -11,8 +11,8 @@ from matplotlib.ticker import LogLocator
 
 from googlenet_keras.evaluation.metrics import wilson
 from googlenet_keras.tuning.comparison import image_count
-from googlenet_keras.tuning.job import SearchJob
-from googlenet_keras.tuning.race import Race, Racer
+from googlenet_keras.tuning.networks import Networks
+from googlenet_keras.tuning.race import Racer
 from googlenet_keras.tuning.trials import UNIFORM, TrialLog, TrialRow
 
 COST_AXES = {  # title and unit of the horizontal axis
@@ -21,15 +21,6 @@ COST_AXES = {  # title and unit of the horizontal axis
     "milliseconds": ("ms of int8.tflite, 1 thread (predicted)", 1.0),
 }
 STAR = {"ls": "none", "marker": "*", "ms": 14, "color": "tab:orange"}
-
-
-class Networks(NamedTuple):
-    """The networks of a search. best: the row of what it hands over."""
-
-    job: SearchJob
-    trials: TrialLog
-    race: Race | None
-    best: TrialRow
 
 
 class _Point(NamedTuple):
@@ -79,7 +70,7 @@ def draw_family(searches: Sequence[Networks], path: Path) -> None:
 
 
 def _family_series(search: Networks, color: str) -> list[_Series]:
-    raced = _raced(search.trials, search.race)
+    raced = _raced(search)
     marked = [search.trials.find(UNIFORM), search.best]
     points = [raced.get(row["trial"]) or _point(row) for row in marked if row]
     dots = {"marker": "o", "ls": "none", "color": color, "alpha": 0.35}
@@ -111,7 +102,7 @@ def _draw(series: list[_Series], limits: list[_Limits], path: Path) -> None:
 
 def _series(search: Networks) -> list[_Series]:
     """The points that share a style, with that style."""
-    _, trials, race, best = search
+    trials, best = search.trials, search.best
     ranked = trials.ranking()
     longest = max(row["epochs"] for row in ranked)
     series: list[_Series] = []
@@ -124,7 +115,7 @@ def _series(search: Networks) -> list[_Series]:
     style = {"marker": "s", "ls": "--", "color": "black"}
     label = "uniform --width multiples of GoogLeNet"
     series.append((baselines, style | {"label": label}))
-    if raced := _raced(trials, race):
+    if raced := _raced(search):
         style = {"marker": "D", "ls": "none", "color": "tab:green"}
         label = "the race: mean of the rounds"
         series.append(([*raced.values()], style | {"label": label}))
@@ -136,9 +127,9 @@ def _point(row: TrialRow) -> _Point:
     return _Point(row["top1"]["main"], row["images"], row)
 
 
-def _raced(trials: TrialLog, race: Race | None) -> dict[str, _Point]:
-    racers = [racer for racer in race.racers if racer.rounds] if race else []
-    return {racer.name: _race_point(trials, racer) for racer in racers}
+def _raced(search: Networks) -> dict[str, _Point]:
+    racers = search.race.racers if search.race else []
+    return {x.name: _race_point(search.trials, x) for x in racers if x.rounds}
 
 
 def _race_point(trials: TrialLog, racer: Racer) -> _Point:

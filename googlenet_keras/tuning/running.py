@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from googlenet_keras.tuning import workers
 from googlenet_keras.tuning.finalists import choose_finalists
 from googlenet_keras.tuning.job import SearchJob
+from googlenet_keras.tuning.networks import Networks
 from googlenet_keras.tuning.outcome import FinishedSearch, write_result
 from googlenet_keras.tuning.planning import (
     divide,
@@ -60,9 +61,10 @@ def _run(job: SearchJob, end: float) -> FinishedSearch:
     if job.config.finalists:
         race = Race(job, trials, choose_finalists(job, trials))
         race.run()
-    result = write_result(job, trials, race)
-    passed = not job.config.retrain or retrain_best(job, result["best"])
-    return FinishedSearch(job, trials, race, result, passed)
+    networks = Networks(job, trials, race)
+    result = write_result(networks)
+    passed = not job.config.retrain or retrain_best(job, networks.best)
+    return FinishedSearch(networks, result, passed)
 
 
 def _run_trials(job: SearchJob, trials: TrialLog) -> None:

@@ -107,6 +107,11 @@ class Space:
         }
         return values | {name: x for name, x in own.items() if name in self.tune}
 
+    def widest(self) -> Architecture:
+        """The network whose every width is the largest of the space."""
+        largest = {name: grid[-1] for name, grid in self.grids.items()}
+        return self.to_architecture(self.uniform_values() | largest)
+
     def is_uniform(self, arch: Architecture) -> bool:
         """Whether `arch` is `base`, apart from the texts in `differences`."""
         return replace(arch, differences=()) == replace(self.base, differences=())

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from googlenet_keras import files
 from googlenet_keras.architecture.architecture import Architecture
@@ -23,6 +23,9 @@ from googlenet_keras.tuning.trials import (
     TrialRow,
     read_rows,
 )
+
+if TYPE_CHECKING:
+    from googlenet_keras.evaluation.evaluate import Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -160,15 +163,22 @@ def train_and_judge(config: TrainConfig, split: str, path: Path) -> TrainingFigu
     assert trained  # None only in further workers of one run
     folder, dataset = trained.job.folder, trained.job.dataset
     evaluation = evaluate(trained.classifier, dataset, split)
-    main, images = evaluation.main, dataset.split(split).fingerprint
-    ImageResults(main.loss, main.correct, images).save(path)
     shutil.rmtree(folder.classifier)  # trials are many, and nobody uses their weights
-    heads = evaluation.heads.items()
+    return save_results(evaluation, path, len(folder.read_epochs()), stopwatch)
+
+
+def save_results(
+    evaluation: "Evaluation", path: Path, epochs: int, stopwatch: Stopwatch
+) -> TrainingFigures:
+    """Writes an evaluation's results on each image; returns the figures of a row."""
+    main, heads = evaluation.main, evaluation.heads.items()
+    images = evaluation.dataset.split(evaluation.split).fingerprint
+    ImageResults(main.loss, main.correct, images).save(path)
     return {
         "loss": float(main.loss.mean()),
         "top1": {head: float(scores.correct.mean()) for head, scores in heads},
         "images": len(main.loss),
-        "epochs": len(folder.read_epochs()),
+        "epochs": epochs,
         **stopwatch.spent(),
     }
 

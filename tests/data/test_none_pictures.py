@@ -147,20 +147,17 @@ def test_a_batch_has_its_images_and_none_pictures_after_them(digits, none):
     assert [i for images, _ in both for i in grays(images[16:])] == order
 
 
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("share", [0.5, 0.0])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "share", [0.5, pytest.param(0.0, marks=pytest.mark.exhaustive)]
+)
 def test_a_resumed_epoch_has_the_none_pictures_that_were_left(digits, none, share):
     options = {"none_synthetic": share, "epochs": 2, "batch_size": 60}
     whole = batches(digits.test, none, **options)
-    for epoch, step in ((0, 3), (1, 2)):
-        left = batches(digits.test, none, start=(epoch, step), **options)
-        done = 5 * epoch + step
-        assert len(left) == 10 - done
-        for (images, labels), (same, same_labels) in zip(
-            whole[done:], left, strict=True
-        ):
-            np.testing.assert_array_equal(images, same)
-            np.testing.assert_array_equal(labels, same_labels)
+    left = batches(digits.test, none, start=(1, 2), **options)
+    for (images, labels), (same, same_labels) in zip(whole[7:], left, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, same_labels)
 
 
 @pytest.mark.slow

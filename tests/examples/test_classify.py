@@ -3,6 +3,8 @@ import runpy
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +70,23 @@ def test_it_answers_as_predict(bundle, tmp_path, name):
         assert score == pytest.approx(dict(expected.top)[label], abs=0.03)
 
 
-def unsure_of(exported, photo):
-    """A prediction in which labels 1, 2, 5 and 7 are likelier than the next; its photo.
+@pytest.fixture(scope="module")
+def unsure(bundle, tmp_path_factory):
+    """Finds, for a file, a photo whose labels 1, 2, 5 and 7 are likelier than the next.
 
-    The photo is a mean of some digits, in the size of the network's input.
+    It is a mean of some digits, in the size of the network's input.
     """
+    folder = tmp_path_factory.mktemp("unsure")
+
+    @cache
+    def find(name):
+        exported = Artifact.load(bundle / f"{name}.tflite")
+        return exported, *unsure_of(exported, folder / f"{name}.png")
+
+    return find
+
+
+def unsure_of(exported, photo):
     digits, random = load_digits().images, np.random.default_rng(0)
     for count in random.integers(2, 6, 300):
         pixels = random.choice(digits, count).mean(axis=0) * 255 / 16
@@ -87,14 +101,15 @@ def unsure_of(exported, photo):
 @pytest.mark.parametrize(("size", "refuse_below", "names"), [
     (1, None, 1), (2, 0.0, 2), (5, None, 5), (7, None, 6), (2, 1.0, 0),
 ])  # fmt: skip
-def test_its_last_line_is_the_answer(bundle, tmp_path, name, size, refuse_below, names):
-    model = bundle / f"{name}.tflite"
-    plain, photo = unsure_of(Artifact.load(model), tmp_path / "digits.png")
+def test_its_last_line_is_the_answer(
+    bundle, unsure, tmp_path, name, size, refuse_below, names
+):
+    exported, plain, photo = unsure(name)
     likely, unlikely = (plain.top[i][1] for i in (size - 1, size))
     least = (likely + unlikely) / 2
     calibration = Calibration(1.0, least, 0.0, refuse_below)
-    copy = recalibrated(model, tmp_path, calibration)
-    (expected,) = predict(Artifact.load(copy), [photo])
+    copy = recalibrated(bundle / f"{name}.tflite", tmp_path, calibration)
+    (expected,) = predict(replace(exported, calibration=calibration), [photo])
     *lines, last = printed(copy, photo)
     assert len(lines) == 5
     assert last == ("" if expected.is_refused else "90 %: ") + expected.answer

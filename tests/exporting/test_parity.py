@@ -1,4 +1,3 @@
-import os
 import shutil
 import subprocess
 import sys
@@ -7,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dying import die
 from making import classifier, refusing_classifier, write_photos
 
 from googlenet_keras.artifacts.artifact import LABELS_FILE, Artifact, Contents
@@ -197,11 +197,6 @@ def test_the_loss_of_top1_has_a_confidence():
     assert found["images_for_95_percent"] > 341
     file[:9] = False
     assert parity.top1_loss(network, file, 0.005)["images_for_95_percent"] is None
-
-
-def die(path, threads, size):
-    """Stands for a runtime that crashes."""
-    os._exit(3)
 
 
 @pytest.mark.slow

@@ -90,29 +90,36 @@ def test_a_run_resumes_exactly_and_with_the_same_teacher_only(
     assert options_as_text(written_options)["teacher"] == str(teacher)
 
 
+def impatient(folder, data, teacher):
+    """A run whose rate is so high that the loss soon gets worse, which ends it."""
+    options = {"teacher": (teacher,), "epochs": 8, "learning_rate": 1.0}
+    return tiny_run(folder, data, **options, patience=1, resume=True)
+
+
 @pytest.mark.exhaustive
 def test_with_patience_a_teacher_answers_for_no_epoch_that_is_not_trained(
-    data, teacher, tmp_path, monkeypatch, capsys
+    data, teacher, tmp_path, capsys
 ):
-    config = tiny_run(  # its rate is so high that the loss soon gets worse
-        *(tmp_path / "run", data),
-        **{"teacher": (teacher,), "epochs": 12, "patience": 2, "learning_rate": 1.0},
-        resume=True,
-    )
-    run = train_network(config)
-    epochs = run.job.folder.read_epochs()
-    assert len(answers()) == len(epochs) < 12
+    config = impatient(tmp_path / "run", data, teacher)
+    epochs = train_network(config).job.folder.read_epochs()
+    assert len(answers()) == len(epochs) < 8
     assert capsys.readouterr().out.count(": answers of ") > 1
-    with monkeypatch.context() as patched:  # all answers at once
-        all_epochs = property(lambda state: state.last_epoch)
-        patched.setattr(TrainingState, "certain_epochs", all_epochs)
-        whole = train_network(replace(config, run_folder=tmp_path / "whole"))
-    assert len(answers()) == 12
+    shutil.rmtree(cache_folder() / "teachers")
+    train_network(config)  # its training is done, though not its 8 epochs
+    assert not answers()
+
+
+@pytest.mark.exhaustive
+def test_answers_that_come_in_parts_are_those_that_come_at_once(
+    data, teacher, tmp_path, monkeypatch
+):
+    run = train_network(impatient(tmp_path / "run", data, teacher))
+    all_epochs = property(lambda state: state.last_epoch)
+    monkeypatch.setattr(TrainingState, "certain_epochs", all_epochs)
+    whole = train_network(impatient(tmp_path / "whole", data, teacher))
+    assert len(answers()) == 8
     first, second = (named_weights(x.classifier.network) for x in (run, whole))
     assert all(np.array_equal(first[name], second[name]) for name in first)
-    shutil.rmtree(cache_folder() / "teachers")
-    train_network(config)  # its training is done, though not its 12 epochs
-    assert not answers()
 
 
 class RemoveAnswers(keras.callbacks.Callback):
@@ -151,5 +158,8 @@ def test_runs_without_a_teacher_have_the_identity_that_they_had(data, teacher):
     taught = TrainingJob.from_config(tiny_run(None, data, teacher=(teacher,)))
     assert taught.data_identity.keys() - job.data_identity.keys() == {"teachers"}
     assert taught.config.teacher == (teacher,)
+    other = taught.data_identity | {"teachers": "of others"}
+    with pytest.raises(UserError, match=r"and its teachers: teachers of other then"):
+        TrainingState(taught, {}, StopRequest(), Stopwatch())._check_data(other)
     with pytest.raises(UserError, match=r"a run folder has a config\.json"):
         TrainingJob.from_config(tiny_run(None, data, teacher=(data,)))

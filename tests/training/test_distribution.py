@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from making import classifier, small_run, two_modules, write_photos
+from making import classifier, one_module, small_run, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.errors import UserError
@@ -110,22 +110,24 @@ def pair(config, folder, dies=-1):
 def options(tmp_path_factory):
     """Options of two epochs of four steps whose gradients are clipped.
 
-    Each batch has two pictures of none of the classes, one for each of two workers.
-    Of 129 validation images the workers see 65 and 64 in two batches each. A teacher
-    helps, and the main head teaches the others.
+    The second epoch has larger images. Each batch has two pictures of none of the
+    classes, one for each of two workers. Of 129 validation images the workers see 65
+    and 64 in two batches each. A teacher helps, and the main head teaches the other.
     """
     folder = tmp_path_factory.mktemp("common")
     teacher = classifier("bn", classes=2, size=32)
     replace(teacher, labels=("b", "a")).save(folder / "teacher")
     for name, variant in (("architecture", "paper"), ("batch_norm", "bn")):
-        arch = replace(two_modules(variant), dropout=0.0, auxiliary_dropout=0.0)
+        arch = replace(one_module(variant, 1), dropout=0.0, auxiliary_dropout=0.0)
         write_json(folder / f"{name}.json", arch.to_json())
     return small_run(
         None,
         write_photos(folder / "photos", {"a": 100, "b": 61}, (32, 32)),
         validation_fraction=0.8,
         architecture=folder / "architecture.json",
-        epochs=2,
+        epochs=None,
+        image_size=(),
+        image_sizes=("32:1", "48:1"),
         batch_size=8,
         warmup_epochs=0.0,
         clip_norm=0.05,
@@ -156,7 +158,7 @@ def assert_equal_runs(folder, other):
     for line, same in zip(*(read_json_lines(RunFolder(f).metrics)
                             for f in (folder, other)), strict=True):  # fmt: skip
         for kind in ("train", "validation"):
-            for head in ("main", "aux1", "aux2"):
+            for head in ("main", "aux1"):
                 for figure in ("top1", "loss"):
                     assert line[kind][head][figure] == pytest.approx(
                         same[kind][head][figure], rel=1e-4
@@ -175,21 +177,16 @@ def test_two_workers_are_one_with_the_same_batch(options, alone, tmp_path):
     ) in output
     assert silence == ""
     assert "answers of 2 epochs, 0.0 MB, 2 of them from the cache" in output
-    assert_equal_runs(config.run_folder, alone.job.folder.path)
-
-
-@pytest.mark.exhaustive
-def test_the_image_size_changes_on_two_workers_as_on_one(options, tmp_path):
-    sizes = replace(options, image_size=(), image_sizes=("32:1", "48:1"))
-    config = replace(sizes, strategy="multi-worker", run_folder=tmp_path / "run")
-    (status, output, errors), (other, _, others_errors) = pair(config, tmp_path)
-    assert (status, other) == (0, 0), errors + others_errors
     assert "images of 48 x 48 px from epoch 2 on" in output
-    one = train_network(replace(sizes, run_folder=tmp_path / "one"))
-    assert_equal_runs(config.run_folder, one.job.folder.path)
-    first, second = (np.load(tmp_path / f"{worker}.1.npz") for worker in range(2))
+    assert_equal_runs(config.run_folder, alone.job.folder.path)
+    assert_equal_workers(tmp_path, epoch=1)
+
+
+def assert_equal_workers(folder, epoch):
+    first, second = (np.load(folder / f"{worker}.{epoch}.npz") for worker in range(2))
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    return first
 
 
 @pytest.mark.exhaustive
@@ -210,10 +207,21 @@ def test_a_lost_worker_ends_the_others_which_agree_until_then(options, tmp_path)
         in errors
     )
     assert f"--resume --run-folder {config.run_folder} on all workers" in errors
-    first, second = (np.load(tmp_path / f"{worker}.0.npz") for worker in range(2))
-    assert any("moving_variance" in name for name in first)
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    weights = assert_equal_workers(tmp_path, epoch=0)
+    assert any("moving_variance" in name for name in weights)
+
+
+@pytest.mark.parametrize("kind", distribution.LOST_WORKER_ERRORS)
+def test_what_tensorflow_says_of_a_lost_worker_becomes_the_way_out(kind):
+    error = kind(None, None, "Not found.\n  /job:worker/task:1 is gone\n")
+    team = Distribution("multi-worker", SimpleNamespace(), worker=0, workers=2)
+    with pytest.raises(UserError) as found, team.explain_lost_worker("runs/a"):
+        raise error
+    assert "all 2 workers must stay alive, and one was lost" in str(found.value)
+    assert "with --resume --run-folder runs/a on all workers" in str(found.value)
+    assert str(found.value).endswith("TensorFlow says: /job:worker/task:1 is gone")
+    with pytest.raises(kind), Distribution().explain_lost_worker("runs/a"):
+        raise error
 
 
 @pytest.mark.slow
@@ -255,10 +263,8 @@ def test_a_worker_does_not_wait_for_ever_for_the_others(tmp_path):
     assert "error: all 2 workers must start within 2 seconds; worker 0" in ended.stderr
 
 
-MIRRORED = """
+TWO_DEVICES = """
 import json, sys
-from dataclasses import replace
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -275,8 +281,21 @@ from googlenet_keras.training.optimizer import MomentumSGD
 
 show_log()
 team = distribution.start_distribution("mirrored")
+"""
+MIRRORED = (
+    TWO_DEVICES
+    + """
 job.start_distribution = lambda name: team  # one strategy a process
 trainer.train_network(TrainConfig.from_json(json.loads(sys.argv[1])))
+"""
+)
+PARTS = (
+    TWO_DEVICES
+    + """
+def images(shard):
+    of_each = tf.constant([0.0, 4.0])[:, None, None, None] + tf.zeros((2, 2, 2, 3))
+    labels = {"main": tf.zeros((2, 12))}
+    return tf.data.Dataset.from_tensor_slices((of_each, labels)).batch(1).repeat()
 
 with team.strategy.scope():
     weight = keras.Variable(1.0, name="kernel")
@@ -284,8 +303,13 @@ with team.strategy.scope():
     scaled.build([weight])
     image = keras.Input((2, 2, 3))
     metric = keras.metrics.Mean()
-    flat = keras.layers.Flatten()(keras.layers.Dropout(0.5, seed=5)(image))
+    norm = keras.layers.BatchNormalization(momentum=0.5)
+    flat = keras.layers.Flatten()(keras.layers.Dropout(0.5, seed=5)(norm(image)))
     network = model.ReplicatedModel(image, {"main": flat})
+    network.compile(MomentumSGD(0.1), {"main": "mse"})
+    network._symbolic_build(data_batch=next(iter(images(None))))
+network.fit(team.distribute(images), steps_per_epoch=1, verbose=0)
+moving = [x.numpy().tolist() for x in norm.moving_mean.value.values]
 
 @tf.function
 def step(gradients):
@@ -298,7 +322,7 @@ step(tf.constant([1.0, np.inf]))
 skipped = float(weight.numpy()), float(scaled.dynamic_scale.numpy())
 step(tf.constant([1.0, 3.0]))
 model.separate_dropout_seeds(network, 0)
-states = network.layers[1].seed_generator.state.value.values
+states = network.layers[2].seed_generator.state.value.values
 metric.total.assign(6.0)
 parts = [float(x.numpy()) for x in metric.total.value.values]
 print(json.dumps({
@@ -307,26 +331,39 @@ print(json.dumps({
     "states": [x.numpy().tolist() for x in states],
     "parts": parts,
     "whole": float(model.local_value(metric.total)),
+    "moving": moving,
 }))
 """
+)
+
+
+def on_two_devices(script, folder, *arguments):
+    """The output of a process that has two devices."""
+    ((status, output, errors),) = processes(
+        script, arguments, log_folder=folder, clustered=False
+    )
+    assert status == 0, errors
+    return output
 
 
 @pytest.mark.exhaustive
 def test_two_devices_are_one_with_the_same_batch(options, alone, tmp_path):
     config = replace(options, strategy="mirrored", run_folder=tmp_path / "run")
-    arguments = (json.dumps(config.to_json()),)
-    ((status, output, errors),) = processes(
-        MIRRORED, arguments, log_folder=tmp_path, clustered=False
-    )
-    assert status == 0, errors
+    output = on_two_devices(MIRRORED, tmp_path, json.dumps(config.to_json()))
     assert "strategy mirrored: 2 devices, 4 images of the batch of 8 each" in output
     assert_equal_runs(config.run_folder, alone.job.folder.path)
+
+
+@pytest.mark.slow
+def test_what_two_devices_have_in_common_and_what_of_their_own(tmp_path):
+    output = on_two_devices(PARTS, tmp_path)
     assert json.loads(output.splitlines()[-1]) == {
         "skipped": [1.0, 2.0],  # one is infinite: no step, half the scale
         "weight": 1.0 - 0.5 * (1 + 3) / 2,
-        "states": [[5, 0], [6, 0]],
+        "states": [[5, 1], [6, 1]],
         "parts": [3.0, 3.0],
         "whole": 6.0,
+        "moving": [[1.0] * 3] * 2,  # half of the mean of 0 and 4, on both
     }
 
 

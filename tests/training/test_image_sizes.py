@@ -1,5 +1,6 @@
 """Runs whose image size changes."""
 
+import shutil
 import signal
 from dataclasses import dataclass, field, replace
 
@@ -16,8 +17,11 @@ from googlenet_keras.files import cache_folder, read_json, read_json_lines, writ
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.run_folder import EVENT_KEY, RunFolder
+from googlenet_keras.stopwatch import Stopwatch
 from googlenet_keras.training import checkpoints, trainer
 from googlenet_keras.training.head_resizing import resize_momentum, resize_weights
+from googlenet_keras.training.job import TrainingJob
+from googlenet_keras.training.signals import StopRequest
 from googlenet_keras.training.trainer import TrainedNetwork, train_network
 from googlenet_keras.training.training_state import TrainingState
 
@@ -211,6 +215,36 @@ def test_a_bad_step_may_lead_back_to_an_earlier_stage(tmp_path, monkeypatch):
     assert [line["epoch"] for line in epochs] == [1, 2]
     assert run.classifier.preprocessing.size == (48, 40)
     assert run.best_epoch == 2
+
+
+@pytest.mark.slow
+def test_a_run_begins_in_the_stage_of_its_checkpoint_and_may_return_to_an_earlier_one(
+    whole, tmp_path, monkeypatch
+):
+    """What fit would get, in place of its steps."""
+    copy = RunFolder(shutil.copytree(whole.run.job.folder.path, tmp_path / "run"))
+    config = replace(whole.run.job.config, run_folder=copy.path)
+    trained = trainer.Trainer(
+        TrainingJob.from_config(config), StopRequest(), Stopwatch()
+    )
+    fitted, state = [], trained.state
+
+    def fit(start, epochs, steps, parts):
+        size = trained.classifier.network.inputs[0].shape[1:3]
+        fitted.append((size, start, epochs, steps))
+        state.set_model(trained.classifier.network)
+
+    monkeypatch.setattr(trained, "_fit", fit)
+    state.set_model(trained.classifier.network)
+    for done in ((0, 1), (1, 0), (1, 1), (0, 0)):
+        state.epoch, state.step = done
+        trained._fit_segment()
+    assert fitted == [
+        ((32, 32), (0, 1), 1, 1),
+        ((48, 40), (1, 0), 3, 2),
+        ((48, 40), (1, 1), 2, 1),
+        ((32, 32), (0, 0), 1, 2),
+    ]
 
 
 @pytest.mark.slow

@@ -71,6 +71,16 @@ def test_a_size_at_which_the_network_cannot_be_built_is_refused_before_the_start
     memory.check_memory(large, classes=2)
 
 
+@pytest.mark.slow
+def test_a_real_step_that_gets_no_memory_ends_its_process_and_is_said(monkeypatch):
+    """The network fits into a gigabyte, eight images of 2048 pixels do not."""
+    config = tiny_run(None, "photos", image_size=(2048,), batch_size=9)
+    config = config.resolve("photos", precision="float32")
+    monkeypatch.setattr(memory, "_free_bytes", lambda: 10**9)
+    message = str(memory.batch_too_large_error(None, config, classes=10))
+    assert message.startswith("not even 8 images fit into memory; choose a smaller")
+
+
 @pytest.mark.exhaustive
 def test_a_real_step_is_tried_where_memory_is_scarce(monkeypatch):
     """A step of 768 pixels takes over 100 MB an image; more than there is kills."""

@@ -25,7 +25,7 @@ from googlenet_keras.training.job import TrainingJob
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.recipes import recipe
 from googlenet_keras.training.signals import StopRequest
-from googlenet_keras.training.trainer import Trainer, train_network
+from googlenet_keras.training.trainer import Trainer, _watch_learning, train_network
 from googlenet_keras.training.training_state import TrainingState
 
 
@@ -69,6 +69,23 @@ def test_a_network_is_unsure_of_what_it_was_shown_as_none(data, none, tmp_path):
     assert read_json(folder.config)["none"] == str(none.resolve())
     line = read_json_lines(folder.metrics)[-1]
     assert line["train"]["main"]["top1"] > 0.9  # 0.67 at most, if it counted all
+
+
+def test_a_run_that_learns_beside_none_pictures_is_no_dead_one(data, none):
+    """Of two classes, where a third of each batch is of none, chance is 1.1."""
+    alone, beside = (
+        _watch_learning(job, ("main",))
+        for job in map(
+            TrainingJob.from_config,
+            (run_options(None, data), run_options(None, data, none=none)),
+        )
+    )
+    learned = {"main_cross_entropy": 0.9}
+    for watch in (alone, beside):
+        watch.steps = 10_000
+    beside.on_epoch_end(9, learned)
+    with pytest.raises(UserError, match=r"chance is 0\.693"):
+        alone.on_epoch_end(9, learned)
 
 
 def stop_after(monkeypatch, checkpoints):

@@ -4,9 +4,8 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from making import one_module, small_run, write_photos
+from making import tiny_run, write_photos
 
-from googlenet_keras.files import write_json
 from googlenet_keras.network.weights import named_weights
 from googlenet_keras.training.optimizer import MomentumSGD, make_optimizer
 from googlenet_keras.training.options import TrainConfig
@@ -97,22 +96,34 @@ def test_the_rates_after_it_are_the_last_of_the_schedule():
     assert found[0] < 0.015
 
 
+def impatient(tmp_path, **options):
+    """A run whose rate is so high that the loss soon gets worse."""
+    data = write_photos(tmp_path / "data", {"a": 10, "b": 10})
+    options = {"patience": 1, "learning_rate": 1.0} | options
+    return tiny_run(tmp_path / "run", data, **options)
+
+
+def first_worse(lines):
+    """The first epoch without a better loss, counted from 1."""
+    losses = [line["validation"]["main"]["loss"] for line in lines]
+    count = range(1, len(losses))
+    return next(i + 1 for i in count if losses[i] >= min(losses[:i]))
+
+
+@pytest.mark.slow
+def test_a_run_ends_early(tmp_path, capsys):
+    run = train_network(impatient(tmp_path, epochs=6, checkpoint_minutes=0.0))
+    lines = run.job.folder.read_epochs()
+    # the last fifth of 6 epochs, rounded up
+    assert len(lines) == first_worse(lines) + 2 < 6
+    assert f"ended after {len(lines)} of 6 epochs" in capsys.readouterr().out
+
+
 @pytest.mark.exhaustive
 def test_a_run_ends_early_and_one_resumed_in_its_final_decay_ends_in_the_same_way(
     tmp_path, monkeypatch, capsys
 ):
-    data = write_photos(tmp_path / "data", {"a": 10, "b": 10})
-    network = tmp_path / "network.json"
-    write_json(network, one_module().to_json())
-    config = small_run(  # its rate is so high that the loss soon gets worse
-        *(tmp_path / "run", data),
-        architecture=network,
-        resume=True,
-        checkpoint_minutes=1e-6,
-        epochs=12,
-        patience=1,
-        learning_rate=1.0,
-    )
+    config = impatient(tmp_path, epochs=12, resume=True, checkpoint_minutes=1e-6)
     copy, write = tmp_path / "copy", TrainingState.write
 
     def write_and_copy(state):
@@ -124,8 +135,7 @@ def test_a_run_ends_early_and_one_resumed_in_its_final_decay_ends_in_the_same_wa
         patch.setattr(TrainingState, "write", write_and_copy)
         whole = train_network(config)
     lines = whole.job.folder.read_epochs()
-    losses = [line["validation"]["main"]["loss"] for line in lines]
-    done = next(i + 1 for i in range(1, 12) if losses[i] >= min(losses[:i]))
+    done = first_worse(lines)
     assert len(lines) == done + 3 < 12  # the last fifth of 12 epochs, rounded up
     assert lines[-1]["learning_rate"] < 1e-3
     assert lines[done - 1]["learning_rate"] > 0.3  # the jump is to 0.2

@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from making import call_main, classifier, two_modules
+from making import call_main, classifier, two_modules, write_photos
 from scipy.special import log_softmax
 
 import export
+from googlenet_keras import exports
 from googlenet_keras.architecture.ablations import ablate
 from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.artifacts.artifact import Artifact
@@ -19,8 +20,10 @@ from googlenet_keras.errors import UserError
 from googlenet_keras.evaluation.calibration import change_temperature
 from googlenet_keras.evaluation.evaluate import evaluate
 from googlenet_keras.evaluation.metrics import score_images
+from googlenet_keras.exporting.config import ExportConfig
 from googlenet_keras.exporting.converters import StaticModel, save_static, to_int8
 from googlenet_keras.exporting.inspection import inspect_tflite
+from googlenet_keras.exporting.job import open_job
 from googlenet_keras.exports import export as export_run
 from googlenet_keras.training.quantization_aware import (
     FakeQuantize,
@@ -90,6 +93,35 @@ def test_logits_are_divided_with_their_range():
     expected = log_softmax(before / 0.5, axis=1)
     np.testing.assert_allclose(after, expected, atol=1e-3)
     assert np.abs(after - before).max() > 0.1
+
+
+@pytest.mark.slow
+def test_the_files_of_an_export_are_those_of_the_network_that_was_trained_for_int8(
+    tmp_path,
+):
+    """Its calibration is fitted again, and both files have it."""
+    made = replace(classifier("bn", classes=2, size=32), labels=("a", "b"))
+    before = Calibration(3.0, 0.1, 0.1)
+    made.calibrate(before).save(tmp_path / "classifier")
+    data = write_photos(tmp_path / "photos", {"a": 20, "b": 20}, (32, 32))
+    config = ExportConfig(
+        tmp_path / "classifier", ("int8", "phone"), dataset=str(data), qat_epochs=1
+    )
+    with open_job(config) as job:
+        exports._train_for_int8(job)
+        for format in job.formats:  # in this process
+            format.make(job.source_of(format), job.folder / format.file)
+    loaded = [
+        Artifact.load(tmp_path / "classifier" / "export" / f"{name}.tflite")
+        for name in ("int8", "phone")
+    ]
+    assert loaded[0].calibration == loaded[1].calibration != before
+    dataset = open_dataset(str(data))
+    int8, phone = (evaluate(x, dataset).main.loss.mean() for x in loaded)
+    assert int8 == pytest.approx(phone, abs=0.05)
+    untrained = evaluate(made, dataset).main.loss.mean()
+    raw = losses_at(loaded[0], dataset, loaded[0].calibration.temperature)
+    assert int8 < raw < untrained  # the temperature is that of the trained network
 
 
 @pytest.mark.exhaustive

@@ -175,6 +175,9 @@ def test_chance_is_the_cross_entropy_of_the_frequencies():
     smoothed = -0.9 * np.log(0.86) - 0.1 * np.log(0.14)  # 0.9 * p + 0.1 / 2
     assert chance_level((9, 1), 2, 0.1) == pytest.approx(smoothed)
     assert chance_level(None, 10, 0.1) == pytest.approx(np.log(10))
+    assert chance_level((5, 5), 2, 0.0, none=1 / 3) == pytest.approx(np.log(3))
+    smoothed = -np.log(0.9 * 2 / 3 / 2 + 0.1 / 3)
+    assert chance_level(None, 2, 0.1, none=1 / 3) == pytest.approx(smoothed)
 
 
 def test_a_folder_that_another_process_trains_in_is_left_alone(data, tmp_path):

@@ -1,4 +1,5 @@
 import pytest
+from making import two_modules
 from tuning_parts import budget, model, space
 
 from googlenet_keras.architecture import arithmetic
@@ -92,3 +93,26 @@ def test_megabytes_are_those_of_the_file(arch, tmp_path):
     file = convert_untrained(arch, costs, tmp_path / "network")
     exact = file.stat().st_size / 1e6
     assert costs.of(arch, "megabytes") == pytest.approx(exact + 0.020, abs=0.004)
+
+
+def test_drawn_networks_differ_fill_the_budget_and_begin_with_even_width():
+    allowed = budget(macs=30e6)
+    searched = Space(allowed.largest_uniform(BATCH_NORM))
+    drawn = allowed.draw(searched, 5, seed=1)
+    assert drawn[0] == searched.uniform_values()
+    assert drawn[:3] == allowed.draw(searched, 3, seed=1)
+    assert drawn[1:] != allowed.draw(searched, 5, seed=2)[1:]
+    archs = {searched.to_architecture(values) for values in drawn}
+    assert len(archs) == 5
+    for values in drawn[1:]:
+        assert allowed.costs.of(searched.to_architecture(values), "macs") > 0.9 * 30e6
+        assert allowed.fit(values, searched) == values
+    widest = searched.widest().widths()
+    assert all(arch.widths()[x] <= widest[x] for arch in archs for x in widest)
+    assert widest["inception_4c_1x1"] == 2 * searched.base.widths()["inception_4c_1x1"]
+
+
+def test_a_space_has_an_end():
+    searched = Space(two_modules(width=1e-9))
+    allowed = budget(macs=budget().costs.of(searched.base, "macs"))
+    assert len(allowed.draw(searched, 10, seed=0)) == 1

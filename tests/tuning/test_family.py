@@ -19,6 +19,7 @@ from googlenet_keras.tuning import job as jobs
 from googlenet_keras.tuning import latency, search
 from googlenet_keras.tuning.config import SearchConfig
 from googlenet_keras.tuning.family import Family, prepare_family, write_family_result
+from googlenet_keras.tuning.networks import Networks
 from googlenet_keras.tuning.outcome import FinishedSearch, write_result
 
 PATIENCE = 480  # seconds
@@ -88,10 +89,11 @@ def test_the_family_is_one_table_and_one_picture(config, tmp_path, capsys):
     for name, gains in (("macs-30M", {"trial_1": 0.1}), ("macs-20M", {})):
         planted = Planted(folder / name, **gains)
         job = replace(planted.job, name=name)
-        race = planted.run()
-        result = write_result(job, planted.log, race)
-        finished.append(FinishedSearch(job, planted.log, race, result))
-    family = Family(config, jobs.SearchFolder(folder), [x.job for x in finished])
+        networks = Networks(job, planted.log, planted.run())
+        finished.append(FinishedSearch(networks, write_result(networks)))
+    family = Family(
+        config, jobs.SearchFolder(folder), [x.networks.job for x in finished]
+    )
     capsys.readouterr()
     write_family_result(family, finished)
     result = read_json(folder / "result.json")

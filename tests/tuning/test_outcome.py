@@ -8,6 +8,7 @@ from googlenet_keras.architecture.architecture import Architecture
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json, read_json_lines
 from googlenet_keras.tuning import finalists, outcome
+from googlenet_keras.tuning.networks import Networks
 from googlenet_keras.tuning.trials import TrialLog
 
 WIDE, NARROW = two_modules().scale_width(8), two_modules()
@@ -33,7 +34,7 @@ def trials(tmp_path):
 
 def test_the_best_is_written_drawn_and_counted(trials, tmp_path, capsys):
     searched = job(tmp_path)
-    outcome.write_result(searched, trials, race=None)
+    outcome.write_result(Networks(searched, trials, race=None))
     result = read_json(searched.folder.result)
     assert result["best"]["trial"] == "1"
     assert (result["race"], result["verdict"]["difference"]) == ([], None)
@@ -56,7 +57,7 @@ def test_a_limit_on_milliseconds_is_measured_once(
     """Damaged measurements are made again."""
     limited = job(tmp_path, max_milliseconds=1000)
     limited.folder.measurements.write_text('{"1": "x"}')
-    result = outcome.write_result(limited, trials, race=None)
+    result = outcome.write_result(Networks(limited, trials, race=None))
     assert result["best"]["trial"] == "1"
     assert 0 < result["measured_milliseconds"] < 1000
     assert read_json(limited.folder.measurements).keys() == {"0", "1"}
@@ -65,7 +66,7 @@ def test_a_limit_on_milliseconds_is_measured_once(
     monkeypatch.setattr(finalists.latency, "measure_milliseconds", None)
     impossible = job(tmp_path)
     impossible.budget.limits["milliseconds"] = 1e-6
-    result = outcome.write_result(impossible, trials, race=None)
+    result = outcome.write_result(Networks(impossible, trials, race=None))
     assert result["best"]["trial"] == "0"
     assert "none of these keeps the limit" in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import read_json
 from googlenet_keras.processes import ProcessError
+from googlenet_keras.tuning.networks import Networks
 from googlenet_keras.tuning.outcome import write_result
 from googlenet_keras.tuning.race import Race
 from googlenet_keras.tuning.trials import TrialLog
@@ -24,7 +25,7 @@ class Killed(BaseException):
 def test_where_nothing_is_better_even_width_is_handed_over(tmp_path, capsys):
     search = Planted(tmp_path)
     race = search.run()
-    result = write_result(search.job, search.log, race)
+    result = write_result(Networks(search.job, search.log, race))
     assert result["best"]["trial"] == "uniform"
     found = Architecture.from_json(read_json(search.job.folder.best_architecture))
     assert found == search.job.space.base
@@ -45,7 +46,7 @@ def test_where_nothing_is_better_even_width_is_handed_over(tmp_path, capsys):
 
 def test_a_planted_better_network_is_found_and_said(tmp_path):
     search = Planted(tmp_path, trial_2=0.1, trial_0=-0.004)
-    result = write_result(search.job, search.log, search.run())
+    result = write_result(Networks(search.job, search.log, search.run()))
     assert result["best"]["trial"] == "2"
     found = Architecture.from_json(read_json(search.job.folder.best_architecture))
     assert found == BATCH_NORM.scale_width(0.2)

@@ -50,7 +50,7 @@ def exported(found, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "found"
     photos = write_photos(folder.with_name("photos"), dict.fromkeys(LABELS, 3))
     train_network(small_run(folder, photos, architecture=found[1]))
-    export(folder / "classifier", formats=("int8",), dataset=str(photos))
+    export(folder / "classifier", formats=("android", "ios"), dataset=str(photos))
     return folder
 
 
@@ -118,6 +118,21 @@ def carried(file):
     with zipfile.ZipFile(file) as archive:
         description = json.loads(archive.read("classifier.json"))
     return Architecture.from_json(description["architecture"])
+
+
+@pytest.mark.parametrize(("app", "assets"), [
+    ("android", "app/src/main/assets"), ("ios", "Sources/GoogLeNet/Resources"),
+])  # fmt: skip
+def test_an_app_has_that_file_and_its_self_test(exported, app, assets):
+    bundle = exported / "classifier" / "export"
+    report = read_json(bundle / "report.json")
+    assert list(report["formats"]) == ["int8"]
+    assert report["apps"][app]["passed"]
+    model = bundle / app / assets / "int8.tflite"
+    assert model.read_bytes() == (bundle / model.name).read_bytes()
+    assert (
+        "int8.tflite" in read_json(model.parent / "selftest" / "selftest.json")["files"]
+    )
 
 
 def megabytes(folder):

@@ -8,9 +8,13 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
+from dying import die, die_once
 from making import ARCHITECTURES, call_main, two_modules
 from tuning_parts import model
 
@@ -227,6 +231,25 @@ def test_a_worker_without_a_chief_says_so(tmp_path, monkeypatch):
     assert workers.role() == "worker"
     with pytest.raises(ValueError, match=r"none answers at 127.0.0.1:1 for 2 s"):
         workers.connect_to_chief()
+
+
+def test_a_worker_that_dies_is_started_again(tmp_path, monkeypatch, capsys):
+    supervise = partial(workers._supervise, SimpleNamespace(folder=RunFolder(tmp_path)))
+    monkeypatch.setattr(workers, "_work_locally", die_once)
+    supervise("tuner0", Event(), failures := [])
+    assert failures == []
+    shown = capsys.readouterr().out
+    assert shown.count("worker tuner0 is started again: its process died; see t") == 1
+
+
+def test_a_worker_that_keeps_dying_ends_the_search(tmp_path, monkeypatch):
+    job = SimpleNamespace(folder=RunFolder(tmp_path), config=SimpleNamespace(workers=1))
+    monkeypatch.setattr(workers, "_work_locally", die)
+    with (
+        pytest.raises(UserError, match=r"tuner0 failed 6 times, .* its process died"),
+        workers.local_workers(job),
+    ):
+        wait_for(lambda: False, SimpleNamespace(poll=lambda: None))
 
 
 def test_a_worker_begins_nothing_of_its_own():

@@ -1,19 +1,22 @@
-"""Reads mutated copies of a file of weights; run as a process, since it may die.
+"""Reads mutated copies of files of weights; run as a process, since it may die.
 
-python fuzzing.py SOURCE FILE COUNT
+python fuzzing.py COUNT SOURCE FILE [SOURCE FILE ...]
 
 Ends with status 0 if each was read or refused, within a second and without much memory:
 with a UserError, or any exception of a function that runs in a child process, whose
 memory is limited. Files that have FILE's name and more behind it are mutated in turn.
+Each FILE is read in a process of its own, a fork, which need not import the reader.
 """
 
 import importlib
+import os
 import random
 import resource
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 MEGABYTES = 200  # beyond what reading the whole file takes
@@ -48,12 +51,31 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
-def main(source: str, file: Path, count: int) -> None:
+def main(count: int, *sources_and_files: str) -> None:
+    """Exits with the status of the first file's process that fails."""
+    pairs = list(zip(sources_and_files[::2], sources_and_files[1::2], strict=True))
+    for source, _ in pairs:
+        reader(source)
+    for source, file in pairs:
+        if process := os.fork():
+            _, status = os.waitpid(process, 0)
+            if status:
+                sys.exit(os.waitstatus_to_exitcode(status))
+        else:
+            fuzz(source, Path(file), count)
+            return
+
+
+def reader(source: str) -> Callable[[Path], object]:
+    module, name, _ = READERS[source]
+    return getattr(importlib.import_module(f"googlenet_keras.weights.{module}"), name)
+
+
+def fuzz(source: str, file: Path, count: int) -> None:
     """Raises what a reader lets through."""
     from googlenet_keras.errors import UserError
 
-    module, name, in_child = READERS[source]
-    read = getattr(importlib.import_module(f"googlenet_keras.weights.{module}"), name)
+    read, in_child = reader(source), READERS[source][2]
     refusals = Exception if in_child else UserError
     read(file)
     if in_child:
@@ -96,4 +118,4 @@ def peak() -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), *sys.argv[2:])

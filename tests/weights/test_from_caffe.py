@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 from making_weights import caffe_shapes, caffemodel, onnx_zoo, random_like
 
+from googlenet_keras.architecture.variants import PAPER
 from googlenet_keras.errors import UserError
 from googlenet_keras.weights import from_caffe
 from googlenet_keras.weights.from_caffe import parse_caffemodel
 from googlenet_keras.weights.pretrained import import_weights
+from googlenet_keras.weights.weight_file import map_weights
 
 HEADS = {
     f"loss{k}/{name}": shape
@@ -37,16 +39,34 @@ def file(request, weights, tmp_path_factory):
     return caffemodel(path, weights, old=request.param)
 
 
+@pytest.fixture(scope="module")
+def imported(file):
+    return import_weights("caffe", file)
+
+
 @pytest.mark.slow
-def test_the_trunk_is_the_onnx_route_s(file, weights, tmp_path):
+def test_the_trunk_is_the_onnx_route_s(imported, weights, tmp_path):
     trunk = {n: value for n, value in weights.items() if not n.startswith(tuple(HEADS))}
     zoo = import_weights("onnx-zoo", onnx_zoo(tmp_path / "a.onnx", trunk, ceil=True))
-    ours = import_weights("caffe", file)
-    assert zoo.architecture == ours.architecture
+    assert zoo.architecture == imported.architecture
     wanted = {v.path: np.asarray(v) for v in zoo.network.weights}
-    found = {v.path: np.asarray(v) for v in ours.network.weights}
+    found = {v.path: np.asarray(v) for v in imported.network.weights}
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_the_old_format_has_the_same_weights(weights, tmp_path):
+    """Its shapes have four sides, whatever the tensor is."""
+    sources, found = from_caffe.weight_sources(PAPER, ("aux1", "aux2")), []
+    for old in (False, True):
+        path = caffemodel(tmp_path / f"{old}.caffemodel", weights, old=old)
+        tensors = parse_caffemodel(path).tensors
+        found.append((tensors["conv2/3x3_b_0"].ndim, map_weights(tensors, sources)))
+    (sides, new), (old_sides, old) = found
+    assert (sides, old_sides) == (1, 4)
+    assert new.keys() == old.keys()
+    for name, value in new.items():
+        np.testing.assert_array_equal(old[name], value)
 
 
 def head_by_hand(weights, k, map_):
@@ -76,8 +96,8 @@ def heads_apart(classifier, weights):
 
 
 @pytest.mark.slow
-def test_the_heads_by_hand(file, weights):
-    assert max(heads_apart(import_weights("caffe", file), weights)) < 1e-5
+def test_the_heads_by_hand(imported, weights):
+    assert max(heads_apart(imported, weights)) < 1e-5
 
 
 @pytest.mark.slow

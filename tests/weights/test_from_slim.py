@@ -215,6 +215,21 @@ def test_the_archive_it_comes_in(checkpoint, tensors, tmp_path):
     }
 
 
+def test_a_checkpoint_of_one_file_is_read_as_one_with_an_index(tensors, tmp_path):
+    small = {name: tensors[name] for name in list(tensors)[:9]}
+    folders = [tmp_path / "one", tmp_path / "several"]
+    for folder in folders:
+        folder.mkdir()
+    one, several = (
+        read(slim_checkpoint(folder, small, version)).tensors
+        for version, folder in enumerate(folders, start=1)
+    )
+    assert one.keys() == several.keys()
+    assert any(name.endswith("/weights") for name in one)
+    for name, value in several.items():
+        np.testing.assert_array_equal(one[name], value)
+
+
 @pytest.mark.parametrize("data", [b"", b"nothing of the kind", bytes(500)])
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.ckpt"])
 def test_no_checkpoint(tmp_path, data, name):
