@@ -16,7 +16,7 @@ DATA_DEFAULTS: dict[str, tuple[Any, Any, str]] = {  # for digits, for photos; he
     "epochs": (12, 35, "Passes over the training images, 1.6 x with --grow; none:"),
     "weight_decay": (5e-4, 2e-3, "L2 decay of kernels, added to the gradient; none:"),
     "crop_area": (0.7, 0.25, "Smallest area of a training crop (0..1); none:"),
-    "grow": ("off", "on", "Begin with smaller images (docs); auto:"),
+    "grow": ("off", "off", "Begin with smaller images, of 5/8 of the size; auto:"),
     "mirror": ("off", "on", "Mirror half of the training images; auto:"),
     "color_jitter": (
         0.0,
@@ -36,7 +36,8 @@ def by_data(option: str) -> Any:
     """The tyro flag, with a help text, of an option in DATA_DEFAULTS."""
     *values, text = DATA_DEFAULTS[option]
     digits, photos = (x[0] if isinstance(x, tuple) else x for x in values)
-    return tyro.conf.arg(help=f"{text} {digits} for digits, else {photos}.")
+    default = digits if digits == photos else f"{digits} for digits, else {photos}"
+    return tyro.conf.arg(help=f"{text} {default}.")
 
 
 def unset_by(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -312,8 +312,6 @@ class TrainConfig:
         values["learning_rate"] = (
             PLAIN_LEARNING_RATE if plain else BATCH_NORM_LEARNING_RATE
         )
-        if self.patience or self.image_sizes or self.weights:
-            values["grow"] = "off"
         grow = values["grow"] if self.grow == "auto" else self.grow
         if grow == "on":
             values["epochs"] = round(values["epochs"] * GROWING_EPOCHS_FACTOR)
@@ -338,8 +336,7 @@ class TrainConfig:
         Raises UserError for a value that no option can have.
         """
         recipe = {n: AppliedRecipe(v) for n, v in data.items() if n == "recipe"}
-        earlier = {"grow": "off"}  # of versions without it
-        return read_options(cls, {**earlier, **data, **recipe})
+        return read_options(cls, {**data, **recipe})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ decay, label smoothing, averaged weights. Source: this project's own runs
 
 PAPER = TrainConfig(
     recipe=AppliedRecipe("paper"),
-    grow="off",
     variant="paper",
     learning_rate=0.01,
     schedule="step",
@@ -31,7 +30,6 @@ are this project's, since Caffe's users report dead heads without."""
 
 CAFFE_QUICK = TrainConfig(
     recipe=AppliedRecipe("caffe_quick"),
-    grow="off",
     variant="paper",
     learning_rate=0.01,
     schedule="poly",
@@ -56,7 +54,6 @@ authors report 68.7 % top-1 on ImageNet."""
 
 SMOKE = TrainConfig(
     recipe=AppliedRecipe("smoke"),
-    grow="off",
     width=0.25,
     image_size=(32,),
     epochs=2,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import small_run, two_modules, write_photos
+from making import small_run, tiny_run, two_modules, write_photos
 
 from googlenet_keras.classifier import Classifier
 from googlenet_keras.data.preprocessing import Preprocessing
@@ -103,6 +103,16 @@ def test_a_run_ends_with_the_last_size_and_has_one_schedule(whole):
     expected = [0.025 * (1 + np.cos(np.pi * (2 * e - 1) / 5)) for e in (1, 2, 3)]
     rates = [line["learning_rate"] for line in lines]
     np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_images_that_grow_have_their_size_in_the_end(tmp_path):
+    data = write_photos(tmp_path / "data", {"a": 5, "b": 5})
+    config = tiny_run(tmp_path / "run", data, grow="on", image_size=(48,), epochs=3)
+    run = train_network(config)
+    sizes = [line["image_size"] for line in run.job.folder.read_epochs()]
+    assert sizes == [[32, 32], [36, 36], [48, 48]]
+    assert run.classifier.preprocessing.size == (48, 48)
 
 
 @pytest.mark.slow

@@ -45,23 +45,16 @@ def test_they_decide_the_epochs_and_the_networks_size():
     assert (resolved.epochs, resolved.input_size) == (55, (64, 64))
     given = TrainConfig(image_sizes=SIZES, epochs=55, image_size=64)
     assert given.resolve("photos").stages == resolved.stages
-    one = TrainConfig(epochs=3, grow="off").resolve("photos")
+    one = TrainConfig(epochs=3).resolve("photos")
     assert one.stages == (Stage(0, 3, (224, 224)),)
 
 
-def test_photographs_grow_unless_something_else_decides():
-    grown = TrainConfig(image_size=128).resolve("photos")
-    assert (grown.grow, grown.epochs) == ("on", 55)
+def test_images_that_grow_have_more_epochs():
+    grown = TrainConfig(image_size=128, grow="on").resolve("photos")
+    assert grown.epochs == 55
     assert grown.stages == parse_stages(("80:24", "96:14", "128:17"))
-    assert TrainConfig(image_size=128).resolve("digits").grow == "off"
-    for fixed in (
-        TrainConfig(grow="off"),
-        TrainConfig(patience=5),
-        TrainConfig(weights="torchvision"),
-        TrainConfig.from_recipe("paper", epochs=None),
-    ):
-        resolved = fixed.resolve("photos")
-        assert (resolved.grow, resolved.epochs, len(resolved.stages)) == ("off", 35, 1)
+    fixed = TrainConfig(image_size=128).resolve("photos")
+    assert (fixed.grow, fixed.epochs, len(fixed.stages)) == ("off", 35, 1)
     assert TrainConfig(grow="on").resolve("digits").epochs == 19
 
 
@@ -85,12 +78,6 @@ def test_growing_is_refused_where_the_sizes_are_given():
         TrainConfig(image_sizes=SIZES, grow="on")
     with pytest.raises(UserError, match="leave out --patience or --grow"):
         TrainConfig(patience=3, grow="on")
-
-
-def test_a_run_of_a_version_that_did_not_grow_goes_on_as_it_was():
-    stored = TrainConfig(image_size=128).resolve("photos", grow="off").to_json()
-    del stored["grow"]
-    assert TrainConfig.from_json(stored).grow == "off"
 
 
 @pytest.mark.parametrize(
