@@ -6,6 +6,7 @@ import _thread
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,7 +125,7 @@ def local_workers(job: SearchJob) -> Iterator[None]:
         for n in range(job.config.workers)
     ]
     try:
-        with _chief_environment(), interruption_by_sigterm():
+        with _chief_environment(), interruption_by_sigterm(), _interruptible():
             for thread in threads:
                 thread.start()
             yield
@@ -158,6 +159,18 @@ def _chief_environment() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets a worker's thread interrupt this one, though a shell's & ignores SIGINT."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _supervise(job: SearchJob, name: str, stopped: Event, failures: list[str]) -> None:

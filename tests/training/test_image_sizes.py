@@ -111,7 +111,7 @@ def test_images_that_grow_have_their_size_in_the_end(tmp_path):
     config = tiny_run(tmp_path / "run", data, grow="on", image_size=(48,), epochs=3)
     run = train_network(config)
     sizes = [line["image_size"] for line in run.job.folder.read_epochs()]
-    assert sizes == [[32, 32], [36, 36], [48, 48]]
+    assert [tuple(size) for size in sizes] == [(32, 32), (36, 36), (48, 48)]
     assert run.classifier.preprocessing.size == (48, 48)
 
 

@@ -242,7 +242,16 @@ def test_a_worker_that_dies_is_started_again(tmp_path, monkeypatch, capsys):
     assert shown.count("worker tuner0 is started again: its process died; see t") == 1
 
 
-def test_a_worker_that_keeps_dying_ends_the_search(tmp_path, monkeypatch):
+@pytest.fixture(params=[signal.SIG_IGN, signal.default_int_handler])
+def sigint(request):
+    """What SIGINT does."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield request.param
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_worker_that_keeps_dying_ends_the_search(tmp_path, monkeypatch, sigint):
+    """A shell's background job ignores SIGINT from the start."""
     job = SimpleNamespace(folder=RunFolder(tmp_path), config=SimpleNamespace(workers=1))
     monkeypatch.setattr(workers, "_work_locally", die)
     with (
@@ -250,6 +259,7 @@ def test_a_worker_that_keeps_dying_ends_the_search(tmp_path, monkeypatch):
         workers.local_workers(job),
     ):
         wait_for(lambda: False, SimpleNamespace(poll=lambda: None))
+    assert signal.getsignal(signal.SIGINT) is sigint
 
 
 def test_a_worker_begins_nothing_of_its_own():
