@@ -1,4 +1,4 @@
-"""What tests call in child processes; these import it, and nothing that takes long."""
+"""Functions that tests call in child processes; they are imported in a moment."""
 
 import os
 

@@ -203,6 +203,16 @@ def both_ways(function, image):
     return eager
 
 
+def randomize(network, random):
+    """Changes all weights, so that none is as it was initialized."""
+    for weight in network.weights:
+        value = np.asarray(weight)
+        if "variance" in weight.path or "gamma" in weight.path:
+            weight.assign(random.uniform(0.5, 2, value.shape))
+        else:
+            weight.assign(value + random.normal(0, 0.05, value.shape))
+
+
 def classifier(variant, classes=7, size=64, seed=0, whole=False):
     """A narrow network that looks trained: no weight is as it was initialized.
 
@@ -213,12 +223,7 @@ def classifier(variant, classes=7, size=64, seed=0, whole=False):
     keras.utils.set_random_seed(seed)
     network = build_network(arch, classes=classes, image_size=size)
     random = np.random.default_rng(seed)
-    for weight in network.weights:
-        value = np.asarray(weight)
-        if "variance" in weight.path or "gamma" in weight.path:
-            weight.assign(random.uniform(0.5, 2, value.shape))
-        else:
-            weight.assign(value + random.normal(0, 0.05, value.shape))
+    randomize(network, random)
     images = random.integers(0, 256, (8, size, size, 3)).astype("float32")
     spread = network.predict_on_batch(images)["main"].std()
     main = network.get_layer("main").kernel

@@ -76,6 +76,27 @@ def check_folds(
         )
 
 
+def check_plans(options: Any) -> None:
+    """Raises UserError for options of a training that plan its epochs twice."""
+    sizes, grows = options.image_sizes, options.grow == "on"
+    if options.minutes and (options.folds or sizes or options.teacher):
+        way_out = "leave out" if sizes else "give --epochs in place of"
+        raise UserError(
+            "minutes plans the epochs of one network, without image_sizes and without "
+            f"a teacher; {way_out} --minutes {options.minutes:g}."
+        )
+    if sizes and grows:
+        raise UserError(
+            "grow chooses the image sizes, and image_sizes has them; leave out one."
+        )
+    if options.patience and (sizes or grows):
+        name, flag = ("grow", "--grow") if grows else ("image_sizes", "--image-sizes")
+        raise UserError(
+            f"{name} plans every epoch, and its last size is the network's; leave out "
+            f"--patience or {flag}."
+        )
+
+
 def check_gamma_penalty(penalty: float, arch: Architecture) -> None:
     """Raises UserError for a penalty on the gammas of a network that has none."""
     if penalty and not (arch.batch_norm and arch.gamma):

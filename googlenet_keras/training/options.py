@@ -40,6 +40,7 @@ from googlenet_keras.training.option_checks import (
     check_folds,
     check_gamma_penalty,
     check_options,
+    check_plans,
     check_resume,
     plain_value,
     read_options,
@@ -238,31 +239,12 @@ class TrainConfig:
                 "leave it out."
             )
         check_folds(self.folds, self.fold, self.fold_seed, bool(self.teacher))
-        self._check_plans()
+        check_plans(self)
         check_gamma_penalty(self.gamma_penalty, self.to_architecture())
         if self.image_size:
             height_and_width(self.image_size)
         stages = parse_stages(self.image_sizes)
         check_epochs_and_size(stages, self.epochs, self.image_size)
-
-    def _check_plans(self) -> None:
-        """Raises UserError for plans that contradict each other."""
-        if self.minutes and (self.folds or self.image_sizes or self.teacher):
-            way_out = "leave out" if self.image_sizes else "give --epochs in place of"
-            raise UserError(
-                "minutes plans the epochs of one network, at one image size, without a "
-                f"teacher; {way_out} --minutes {self.minutes:g}."
-            )
-        if self.image_sizes and self.grow == "on":
-            raise UserError(
-                "grow chooses the image sizes, and image_sizes has them; leave out one."
-            )
-        if self.patience and (self.image_sizes or self.grow == "on"):
-            other = "grow" if self.grow == "on" else "image_sizes"
-            raise UserError(
-                f"{other} plans every epoch, and its last size is the network's; leave "
-                f"out --patience or --{other.replace('_', '-')}."
-            )
 
     @classmethod
     def from_recipe(cls, name: str, **changes: Any) -> Self:

@@ -57,7 +57,7 @@ class Proposal(TypedDict):
 
 
 class TrainedNetwork(TypedDict):
-    """What is known of a trained network's channels, by convolution.
+    """The worths of a trained network's channels, and their distances, by convolution.
 
     worths: empty without gammas. distances: of `channel_distances`.
     """
@@ -182,7 +182,7 @@ def _spent(budget: Budget, arch: Architecture) -> float:
 
 
 def _fits(job: SearchJob, whole: Architecture, channels: Channels) -> bool:
-    """Whether these channels of `whole` fit the budget and half its multiply-adds."""
+    """Whether these channels of `whole` fit the budget, at half its cost at most."""
     arch = whole.with_widths(channels)
     macs, most = (job.budget.costs.of(x, "macs") for x in (arch, whole))
     return macs <= MAX_CUT_MACS * most and job.budget.allows(arch)

@@ -231,7 +231,7 @@ def test_a_bad_step_may_lead_back_to_an_earlier_stage(tmp_path, monkeypatch):
 def test_a_run_begins_in_the_stage_of_its_checkpoint_and_may_return_to_an_earlier_one(
     whole, tmp_path, monkeypatch
 ):
-    """What fit would get, in place of its steps."""
+    """Each fit is recorded instead of done."""
     copy = RunFolder(shutil.copytree(whole.run.job.folder.path, tmp_path / "run"))
     config = replace(whole.run.job.config, run_folder=copy.path)
     trained = trainer.Trainer(

@@ -71,7 +71,7 @@ def test_a_network_is_unsure_of_what_it_was_shown_as_none(data, none, tmp_path):
     assert line["train"]["main"]["top1"] > 0.9  # 0.67 at most, if it counted all
 
 
-def test_a_run_that_learns_beside_none_pictures_is_no_dead_one(data, none):
+def test_a_run_that_learns_with_none_pictures_is_not_ended(data, none):
     """Of two classes, where a third of each batch is of none, chance is 1.1."""
     alone, beside = (
         _watch_learning(job, ("main",))

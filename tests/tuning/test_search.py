@@ -244,7 +244,7 @@ def test_a_worker_that_dies_is_started_again(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(params=[signal.SIG_IGN, signal.default_int_handler])
 def sigint(request):
-    """What SIGINT does."""
+    """Its handler: ignored, as in a shell's background job, or Python's own."""
     before = signal.signal(signal.SIGINT, request.param)
     yield request.param
     signal.signal(signal.SIGINT, before)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from making import small_run, two_modules
+from making import randomize, small_run, two_modules
 from tuning_parts import budget
 
 from googlenet_keras.architecture.ablations import ablate
@@ -51,13 +51,8 @@ def build(arch, joint=False, classes=CLASSES):
 
 def randomized(arch):
     """The widest network; no weight is as it was initialized."""
-    network, random = build(arch, joint=True), np.random.default_rng(0)
-    for weight in network.weights:
-        value = np.asarray(weight)
-        if "variance" in weight.path or "gamma" in weight.path:
-            weight.assign(random.uniform(0.5, 2, value.shape))
-        else:
-            weight.assign(value + random.normal(0, 0.05, value.shape))
+    network = build(arch, joint=True)
+    randomize(network, np.random.default_rng(0))
     return network
 
 

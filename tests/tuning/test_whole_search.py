@@ -24,7 +24,7 @@ ROUNDS = ("uniform-round-{}", "1-round-{}")
 
 
 class Killed(BaseException):
-    """What is no Exception, as a signal is none: nothing may catch it."""
+    """Stands for a signal: it is no Exception, so that nothing catches it."""
 
 
 class Trainings:
@@ -121,7 +121,7 @@ def test_a_search_that_is_killed_ends_as_one_that_is_not(
 
 
 def lasting(found):
-    """What no two searches need to have apart: all but the time and the memory."""
+    """A result without its times and its memory, which no two searches share."""
     if isinstance(found, list):
         return [lasting(x) for x in found]
     if not isinstance(found, dict):
