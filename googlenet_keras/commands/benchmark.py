@@ -94,6 +94,7 @@ class TrainingStep(Measurement):
     """Factor on every filter count, rounded to multiples of 8."""
     image_size: tuple[int, ...] = (224,)  # Pixels, one number or height and width.
     batch_size: BatchSize = 16  # Images per step.
+    optimizer: Literal["sgd", "muon"] = "sgd"  # As in train.
     classes: int = 1000  # Number of classes, from 2.
     precision: Precision = "auto"  # Arithmetic; auto: the fastest of this machine.
 
@@ -103,8 +104,8 @@ class TrainingStep(Measurement):
         from googlenet_keras.training import memory, precision
         from googlenet_keras.training.model import build_and_compile
 
-        names = ("variant", "width", "image_size", "batch_size")
-        config = TrainConfig(**_options(self, *names))
+        names = ("variant", "width", "image_size", "batch_size", "optimizer")
+        config = TrainConfig(**_options(self, *names), grow="off")
         xla = "on" if precision.use_xla(config.xla) else "off"
         resolved = config.resolve("photos", xla=xla, epochs=1)
         size = arithmetic.height_and_width(self.image_size)
@@ -148,7 +149,8 @@ class InputPipeline(Measurement):
 
         names = ("image_size", "crop_area", "color_jitter", "cache")
         given = {n: v for n, v in _options(self, *names).items() if v is not None}
-        config = TrainConfig.from_recipe(self.recipe, dataset=self.dataset, **given)
+        given |= {"dataset": self.dataset, "grow": "off"}
+        config = TrainConfig.from_recipe(self.recipe, **given)
         dataset = open_dataset(config.dataset)
         resolved = config.resolve(dataset.kind, epochs=self.repeats + 1)
         batches = iter(training_batches(resolved, dataset, ("main",)))

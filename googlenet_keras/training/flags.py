@@ -13,13 +13,9 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 from googlenet_keras.errors import UserError
 from googlenet_keras.files import expand_user
 from googlenet_keras.run_folder import RunFolder
-from googlenet_keras.training.defaults import unset_by
+from googlenet_keras.training.defaults import UNSET_VALUES, unset_by
 from googlenet_keras.training.option_checks import check_resume
-from googlenet_keras.training.options import (
-    UNSET_VALUES,
-    TrainConfig,
-    read_architecture,
-)
+from googlenet_keras.training.options import TrainConfig, read_architecture
 from googlenet_keras.training.recipes import MODERN, recipe
 
 # the weights do not depend on them

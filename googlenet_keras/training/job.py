@@ -29,6 +29,7 @@ from googlenet_keras.data.sources import open_dataset
 from googlenet_keras.files import expand_user, write_json
 from googlenet_keras.run_folder import RunFolder
 from googlenet_keras.training import checkpoints, memory, transfer
+from googlenet_keras.training.defaults import defaults_of
 from googlenet_keras.training.distribution import Distribution, start_distribution
 from googlenet_keras.training.flags import resume_options
 from googlenet_keras.training.job_checks import check_plan, check_strategy
@@ -268,7 +269,7 @@ def resolve_data_options(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Fills in the options that depend on the data, and makes paths absolute."""
     return replace(
         make_paths_absolute(config, dataset),
-        **config.defaults(dataset.kind),
+        **defaults_of(config, dataset.kind),
         variant=config.to_architecture().name,
     )
 

@@ -1,6 +1,6 @@
 """The optimizer of a run, its learning rate schedule and averaged weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,10 @@ from keras.optimizers import schedules
 from googlenet_keras.architecture.arithmetic import macs
 from googlenet_keras.architecture.channels import channel_costs
 from googlenet_keras.network.layers import KERAS_PACKAGE
-from googlenet_keras.network.weights import weight_name
 from googlenet_keras.training.callbacks import StatefulCallback
+from googlenet_keras.training.muon import Muon
 from googlenet_keras.training.options import ResolvedConfig
+from googlenet_keras.training.sgd import MomentumSGD
 
 STEP_DECAY_EPOCHS, STEP_DECAY_FACTOR = 8, 0.96  # section 6: 4 % less every 8 epochs
 POLY_DECAY_POWER = 0.5  # Caffe's quick_solver.prototxt
@@ -46,99 +47,6 @@ def warmup_steps(config: ResolvedConfig, steps: int) -> int:
     return round(min(config.warmup_epochs, config.epochs / 4) * steps)
 
 
-@keras.saving.register_keras_serializable(package=KERAS_PACKAGE)
-class MomentumSGD(keras.optimizers.SGD):
-    """SGD with Caffe's weight decay and learning rate multipliers, which Keras lacks.
-
-    kernel_decay: times the kernel, is added to its gradient, so momentum accumulates it
-    (Keras's weight_decay bypasses momentum). gamma_penalties: times the sign of a
-    layer's gammas, by its name, are added to theirs. bias_multiplier: of the learning
-    rate of biases (Caffe's lr_mult). layer_multipliers: of the learning rate of a
-    layer's variables, by its name; 1 for one that is not named. The variable
-    `rate_factor`, 1 unless assigned, multiplies the schedule. Gradients are clipped
-    after the replicas' are summed; Keras clips each replica's.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        kernel_decay: float = 0.0,
-        bias_multiplier: float = 1.0,
-        layer_multipliers: Mapping[str, float] | None = None,
-        gamma_penalties: Mapping[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.kernel_decay = kernel_decay
-        self.bias_multiplier = bias_multiplier
-        self.layer_multipliers = dict(layer_multipliers or {})
-        self.gamma_penalties = dict(gamma_penalties or {})
-        self.rate_factor = self.add_variable((), "ones", name="rate_factor")
-
-    def skip(self, steps: int) -> None:
-        """Moves on by `steps` steps in the learning rate schedule."""
-        self.iterations.assign_add(steps)
-
-    def _get_current_learning_rate(self) -> tf.Tensor:
-        return super()._get_current_learning_rate() * self.rate_factor
-
-    def _clip_gradients(self, grads: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        return grads  # `_all_reduce_sum_gradients` clips their sum
-
-    def _all_reduce_sum_gradients(
-        self, grads_and_vars: Sequence[tuple[tf.Tensor, keras.Variable]]
-    ) -> list[tuple[tf.Tensor, keras.Variable]]:
-        pairs = super()._all_reduce_sum_gradients(grads_and_vars)
-        summed, variables = zip(*pairs, strict=True)
-        return list(zip(super()._clip_gradients(summed), variables, strict=True))
-
-    def update_step(
-        self,
-        gradient: tf.Tensor,
-        variable: keras.Variable | tf.Variable,
-        learning_rate: tf.Tensor,
-    ) -> None:
-        # tf.distribute passes TensorFlow's own variable, whose name is mangled
-        index = self._get_variable_index(variable)
-        layer, _, name = weight_name(self._trainable_variables[index]).rpartition("/")
-        if name == "kernel" and self.kernel_decay:
-            gradient += self.kernel_decay * keras.ops.cast(variable, gradient.dtype)
-        if name == "gamma" and layer in self.gamma_penalties:
-            value = keras.ops.cast(variable, gradient.dtype)
-            gradient += self.gamma_penalties[layer] * keras.ops.sign(value)
-        if name == "bias" and self.bias_multiplier != 1.0:
-            learning_rate = learning_rate * self.bias_multiplier
-        if layer in self.layer_multipliers:
-            learning_rate = learning_rate * self.layer_multipliers[layer]
-        if not self.momentum:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        if isinstance(variable, keras.Variable):
-            variable = variable.value
-        # SGD.update_step in one pass over memory instead of six
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=self.momentums[index].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
-            grad=tf.cast(gradient, variable.dtype),
-            momentum=tf.constant(self.momentum, variable.dtype),
-            use_nesterov=self.nesterov,
-        )
-
-    def momentum_of(self, weight: keras.Variable) -> keras.Variable:
-        """The momentum of one of the trainable weights."""
-        return self.momentums[self._get_variable_index(weight)]
-
-    def get_config(self) -> dict[str, Any]:
-        own = (
-            "kernel_decay",
-            "bias_multiplier",
-            "layer_multipliers",
-            "gamma_penalties",
-        )
-        return super().get_config() | {name: getattr(self, name) for name in own}
-
-
 def make_optimizer(
     config: ResolvedConfig,
     steps: int,
@@ -160,7 +68,11 @@ def make_optimizer(
         ),
         "poly": schedules.PolynomialDecay(peak, decaying, 0.0, POLY_DECAY_POWER),
     }[config.schedule]
-    return MomentumSGD(
+    kind: Callable[..., MomentumSGD] = MomentumSGD
+    if config.optimizer == "muon":
+        dtype = keras.config.dtype_policy().compute_dtype
+        kind = partial(Muon, compute_dtype=dtype)
+    return kind(
         WarmUp(schedule, warmup),
         momentum=config.momentum,
         nesterov=config.nesterov,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +27,10 @@ from googlenet_keras.run_folder import (
     ValidationFraction,
 )
 from googlenet_keras.training.defaults import (
-    BATCH_NORM_LEARNING_RATE,
-    DATA_DEFAULTS,
     LEARNING_RATE_FLAG,
-    PLAIN_LEARNING_RATE,
     DataKind,
     by_data,
+    defaults_of,
     unset_by,
 )
 from googlenet_keras.training.option_checks import (
@@ -46,7 +43,6 @@ from googlenet_keras.training.option_checks import (
     read_options,
 )
 from googlenet_keras.training.stages import (
-    GROWING_EPOCHS_FACTOR,
     Stage,
     check_epochs_and_size,
     growing_stages,
@@ -64,7 +60,6 @@ Width = Annotated[float, Meta(ge=MIN_WIDTH_MULTIPLIER, le=MAX_WIDTH_MULTIPLIER)]
 BatchSize = Annotated[int, Meta(ge=1, le=2**17)]
 Text = Annotated[str, Meta(min_length=1)]
 
-UNSET_VALUES = (None, (), "auto")  # the data, the network or the machine decide
 RECIPE_NAMES = ("modern", "paper", "caffe_quick", "smoke", "finetune")
 
 
@@ -128,7 +123,8 @@ class TrainConfig:
     image_size: Annotated[tuple[int, ...], by_data("image_size")] = ()
     image_sizes: tuple[str, ...] = ()
     """Image sizes one after another, with their epochs: 80:24 96:14 128:17 (docs)."""
-    grow: Annotated[Switch, by_data("grow")] = "auto"
+    grow: Switch = "auto"
+    """Begin with smaller images, of 5/8 of the size; auto: for photos (docs)."""
     run_folder: Path | None = None
     """Folder of everything the run writes; none: runs/<dataset>-<variant>-<time>."""
     resume: bool = False
@@ -143,6 +139,8 @@ class TrainConfig:
     """Epochs without a better validation loss before the final decay; 0: off."""
     batch_size: BatchSize | Literal["auto"] = 32
     """Images per step of all devices; auto: as many as fit, a multiple of 8."""
+    optimizer: Literal["auto", "sgd", "muon"] = "auto"
+    """sgd, or muon, whose steps are orthogonal; auto: muon from scratch (docs)."""
     learning_rate: Annotated[Factor | None, LEARNING_RATE_FLAG] = None
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """Decay: cosine to 0; step, 4 % every 8 epochs; poly, power 0.5 to 0."""
@@ -285,25 +283,9 @@ class TrainConfig:
         has_own = self.self_distillation and head != "main"
         return (*teacher, self.self_distillation) if has_own else teacher
 
-    def defaults(self, kind: DataKind) -> dict[str, Any]:
-        """Defaults of the unset options, for this kind of data and the network."""
-        column = typing.get_args(DataKind).index(kind)
-        values: dict[str, Any]
-        values = {name: row[column] for name, row in DATA_DEFAULTS.items()}
-        plain = not self.to_architecture().batch_norm
-        values["learning_rate"] = (
-            PLAIN_LEARNING_RATE if plain else BATCH_NORM_LEARNING_RATE
-        )
-        grow = values["grow"] if self.grow == "auto" else self.grow
-        if grow == "on":
-            values["epochs"] = round(values["epochs"] * GROWING_EPOCHS_FACTOR)
-        if stages := parse_stages(self.image_sizes):
-            values |= {"epochs": stages[-1].end, "image_size": stages[-1].size}
-        return {k: v for k, v in values.items() if getattr(self, k) in UNSET_VALUES}
-
     def resolve(self, kind: DataKind, **changes: Any) -> ResolvedConfig:
         """Applies `changes` and the defaults that depend on data and network."""
-        options = vars(self) | self.defaults(kind) | changes
+        options = vars(self) | defaults_of(self, kind) | changes
         return ResolvedConfig(**options | {"network": self.to_architecture()})
 
     def to_json(self) -> dict[str, Any]:
@@ -318,7 +300,8 @@ class TrainConfig:
         Raises UserError for a value that no option can have.
         """
         recipe = {n: AppliedRecipe(v) for n, v in data.items() if n == "recipe"}
-        return read_options(cls, {**data, **recipe})
+        older = {"grow": "off", "optimizer": "sgd"}  # of runs that do not tell
+        return read_options(cls, {**older, **data, **recipe})
 
 
 @dataclass(frozen=True, kw_only=True)

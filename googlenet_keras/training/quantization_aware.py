@@ -113,6 +113,8 @@ def train_quantization_aware(
     config = replace(
         MODERN,
         epochs=epochs,
+        grow="off",
+        optimizer="sgd",
         image_size=(geometry.height, geometry.width),
         batch_size=min(MODERN.batch_size, dataset.train.count),
         learning_rate=QAT_LEARNING_RATE,

@@ -4,9 +4,9 @@ from googlenet_keras.errors import unknown_choice_error
 from googlenet_keras.training.options import AppliedRecipe, TrainConfig
 
 MODERN = TrainConfig()
-"""What trains well today from scratch: SGD with Nesterov momentum, warm-up and cosine
-decay, label smoothing, averaged weights. Source: this project's own runs
-(docs/performance.md)."""
+"""What trains well today from scratch: Muon with Nesterov momentum, images that grow,
+warm-up and cosine decay, label smoothing, averaged weights. Source: this project's own
+runs (docs/performance.md)."""
 
 PAPER = TrainConfig(
     recipe=AppliedRecipe("paper"),

@@ -8,7 +8,6 @@ from googlenet_keras.architecture.arithmetic import height_and_width
 from googlenet_keras.errors import UserError
 
 GROWTH = ((5 / 8, 24), (3 / 4, 14), (1, 17))  # parts of a side, and of the epochs
-GROWING_EPOCHS_FACTOR = 55 / 35
 MIN_GROWING_SIDE = 32
 STAGE_PATTERN = re.compile(r"([0-9]{1,6})(?:x([0-9]{1,6}))?:([0-9]{1,6})", re.ASCII)
 

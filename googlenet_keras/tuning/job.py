@@ -121,7 +121,7 @@ def resolve_search(config: SearchConfig) -> tuple[SearchConfig, Dataset]:
     path = config.run_folder or Path("runs", f"search-{dataset.name}-{when}")
     config = replace(config, run_folder=path)
     if not config.resume:
-        training = resolve_data_options(config.training, dataset)
+        training = resolve_data_options(replace(config.training, grow="off"), dataset)
         open_teachers(training, dataset.class_names)  # raises before any trial
         full = training.epochs or 1  # resolved
         epochs = config.epochs or max(1, round(full * TRIAL_EPOCHS_FRACTION))

@@ -277,7 +277,7 @@ tf.config.set_logical_device_configuration(cpu, halves)
 from googlenet_keras.console import show_log
 from googlenet_keras.training import distribution, job, model, trainer
 from googlenet_keras.training.options import TrainConfig
-from googlenet_keras.training.optimizer import MomentumSGD
+from googlenet_keras.training.sgd import MomentumSGD
 
 show_log()
 team = distribution.start_distribution("mirrored")

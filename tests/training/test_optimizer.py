@@ -9,12 +9,9 @@ from googlenet_keras.architecture.channels import channel_costs
 from googlenet_keras.architecture.variants import BATCH_NORM
 from googlenet_keras.errors import UserError
 from googlenet_keras.network.layers import FusedBatchNormalization
-from googlenet_keras.training.optimizer import (
-    MomentumSGD,
-    gamma_penalties,
-    make_optimizer,
-)
+from googlenet_keras.training.optimizer import gamma_penalties, make_optimizer
 from googlenet_keras.training.options import TrainConfig
+from googlenet_keras.training.sgd import MomentumSGD
 
 
 def rates(steps=10, **options):

@@ -7,9 +7,10 @@ import pytest
 from making import tiny_run, write_photos
 
 from googlenet_keras.network.weights import named_weights
-from googlenet_keras.training.optimizer import MomentumSGD, make_optimizer
+from googlenet_keras.training.optimizer import make_optimizer
 from googlenet_keras.training.options import TrainConfig
 from googlenet_keras.training.patience import Patience
+from googlenet_keras.training.sgd import MomentumSGD
 from googlenet_keras.training.trainer import train_network
 from googlenet_keras.training.training_state import TrainingState
 

@@ -45,17 +45,50 @@ def test_they_decide_the_epochs_and_the_networks_size():
     assert (resolved.epochs, resolved.input_size) == (55, (64, 64))
     given = TrainConfig(image_sizes=SIZES, epochs=55, image_size=64)
     assert given.resolve("photos").stages == resolved.stages
-    one = TrainConfig(epochs=3).resolve("photos")
+    one = TrainConfig(epochs=3, grow="off").resolve("photos")
     assert one.stages == (Stage(0, 3, (224, 224)),)
 
 
-def test_images_that_grow_have_more_epochs():
+def test_images_grow_in_three_steps():
     grown = TrainConfig(image_size=128, grow="on").resolve("photos")
-    assert grown.epochs == 55
-    assert grown.stages == parse_stages(("80:24", "96:14", "128:17"))
-    fixed = TrainConfig(image_size=128).resolve("photos")
-    assert (fixed.grow, fixed.epochs, len(fixed.stages)) == ("off", 35, 1)
-    assert TrainConfig(grow="on").resolve("digits").epochs == 19
+    assert grown.epochs == 24
+    assert grown.stages == parse_stages(("80:10", "96:6", "128:8"))
+    digits = TrainConfig(grow="on").resolve("digits")
+    assert digits.stages == parse_stages(("40:5", "48:3", "64:4"))
+
+
+@pytest.mark.parametrize("options", [{}, {"image_size": 96}, {"teacher": ("run",)}])
+def test_the_images_of_photos_grow_by_themselves(options):
+    resolved = TrainConfig(**options).resolve("photos")
+    assert (resolved.grow, resolved.epochs, len(resolved.stages)) == ("on", 24, 3)
+    assert TrainConfig(**options).resolve("digits").grow == "off"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image_size": (128, 64)},
+        {"variant": "paper"},
+        {"weights": "torchvision"},
+        {"patience": 3},
+        {"grow": "off"},
+    ],
+)
+def test_the_images_do_not_grow_where_that_was_not_measured(options):
+    resolved = TrainConfig(**options).resolve("photos")
+    assert (resolved.grow, len(resolved.stages)) == ("off", 1)
+
+
+def test_the_sizes_that_are_given_are_those_of_the_run():
+    resolved = TrainConfig(image_sizes=SIZES).resolve("photos")
+    assert resolved.grow == "off"
+    assert resolved.stages == parse_stages(SIZES)
+
+
+def test_an_older_run_without_the_option_has_one_size():
+    options = TrainConfig(image_size=128).to_json()
+    del options["grow"]
+    assert TrainConfig.from_json(options).resolve("photos").grow == "off"
 
 
 @pytest.mark.parametrize(

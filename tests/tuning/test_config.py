@@ -144,7 +144,8 @@ def test_json_is_flat_and_read_back(tmp_path):
 def test_a_config_of_an_older_version_is_read():
     stored = {"dataset": "digits", "width": 0.0625, "image_size": [32], "epochs": 1}
     config = SearchConfig.from_json(stored | {"trials": 2, "baselines": [0.0625]})
-    assert config.training == TrainConfig(width=0.0625, image_size=(32,))
+    older = {"grow": "off", "optimizer": "sgd"}
+    assert config.training == TrainConfig(width=0.0625, image_size=(32,), **older)
     assert (config.epochs, config.trials, config.baselines) == (1, 2, (0.0625,))
     limits = {"max_macs": "3M", "max_parameters": "", "max_megabytes": 2.5}
     config = SearchConfig.from_json(stored | limits | {"max_milliseconds": None})

@@ -18,7 +18,7 @@ from googlenet_keras.evaluation.evaluate import evaluate
 from googlenet_keras.network.build import build_network
 from googlenet_keras.network.weights import weight_name
 from googlenet_keras.training.model import SmoothedCrossEntropy
-from googlenet_keras.training.optimizer import MomentumSGD
+from googlenet_keras.training.sgd import MomentumSGD
 from googlenet_keras.tuning import shared_weights
 from googlenet_keras.tuning.shared_weights import (
     STATISTICS_BATCHES,
