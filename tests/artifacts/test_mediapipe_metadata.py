@@ -63,9 +63,10 @@ def test_the_phone_crop_is_what_mediapipe_makes_of_a_photo(bundle, tmp_path, kin
         gaps[other] = np.abs(exported.probabilities(np.concatenate(crops)) - found)
     # it interpolates in 32nds of a pixel, at a region's border with what lies beyond;
     # how much that moves, the training tells
-    assert gaps.pop(kind).max() < 0.03
+    own = gaps.pop(kind).max()
+    assert own < 0.03
     (gap,) = gaps.values()
-    assert gap.max() > 0.1  # the crops tell the two apart
+    assert gap.max() > 2 * own  # the crops tell the two apart
 
 
 @pytest.mark.slow

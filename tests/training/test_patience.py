@@ -100,7 +100,7 @@ def test_the_rates_after_it_are_the_last_of_the_schedule():
 def impatient(tmp_path, **options):
     """A run whose rate is so high that the loss soon gets worse."""
     data = write_photos(tmp_path / "data", {"a": 10, "b": 10})
-    options = {"patience": 1, "learning_rate": 1.0} | options
+    options = {"patience": 1, "learning_rate": 1.0, "optimizer": "sgd"} | options
     return tiny_run(tmp_path / "run", data, **options)
 
 
